@@ -1,0 +1,292 @@
+package chanio
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Options configures whatever takes it; nil means the defaults everywhere.
+//
+// Like a [tls.Config] it is not modified after a call has taken it, and one
+// value may serve any number of calls; the caller must not modify it either.
+//
+// The zero value of each field means its default. In durations, counts and
+// queue sizes a negative value means none: no timeout, no bound, no queue. A
+// value that cannot be right is an error that names the field; functions
+// without an error result return an object that has ended, with that Err.
+type Options struct {
+	// TLS turns a listener's or client's streams into TLS. [Listen] and [Serve]
+	// need a config with a certificate; [Dial] and [Connect] fill in ServerName
+	// from the address if it is empty and verification is on. If nil, there is
+	// no TLS. [NewSession] ignores it: hand it a *tls.Conn. It is an error on
+	// udp networks.
+	TLS *tls.Config
+	// HandshakeTimeout bounds one TLS handshake of a listener; a dialing side's
+	// handshake counts into DialTimeout. If zero, 10 seconds.
+	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds the connections of a listener that are in their
+	// handshake or not yet received from Sessions: full of handshakes, the
+	// oldest is dropped; full of undelivered sessions, accepting pauses (on
+	// udp, new peers are dropped and counted). If zero, 1,024.
+	MaxHandshakes int
+
+	// Framing cuts streams into messages. If nil, a stream is raw: a message
+	// received is what one read returned. Datagrams are messages by nature:
+	// it is an error on udp networks.
+	Framing Framing
+	// MaxMessage bounds the payload in bytes of a message that a peer sends
+	// under Framing; exactly the limit is allowed, past it the session ends
+	// with [ErrMessageTooLarge]. If zero, 1 MiB; it can't be negative.
+	MaxMessage int
+	// MessageTimeout bounds the time from a message's first byte to its last,
+	// under Framing. If zero, 30 seconds.
+	MessageTimeout time.Duration
+
+	// RecvQueue is how many messages Recv buffers. If zero, 16.
+	RecvQueue int
+	// SendQueue is how many messages Send buffers. If zero, 16.
+	SendQueue int
+	// EventQueue is how many events Events buffers before the oldest go. If
+	// zero, 64. With none, an event is lost unless somebody is receiving.
+	EventQueue int
+	// PostQueue is how many posted functions a [Service] holds before Post
+	// returns [ErrFull]. If zero, 65,536; it can't be negative.
+	PostQueue int
+
+	// IdleTimeout ends a session after that long without activity: bytes
+	// received or written on streams, datagrams received on udp sessions. If
+	// zero, none on streams and 2 minutes for the sessions of a udp listener.
+	IdleTimeout time.Duration
+	// WriteTimeout ends a session whose peer has taken nothing for that long
+	// while there was something to write. Any progress starts it anew. If
+	// zero, 10 seconds.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds Close, and how long a session stays writable without
+	// write progress after its peer's end of stream. For a udp listener it is
+	// also how long a closed session's address is ignored. If zero, 5 seconds.
+	CloseTimeout time.Duration
+	// DialTimeout bounds [Dial] and each try of [Connect], handshake included.
+	// If zero, 10 seconds.
+	DialTimeout time.Duration
+
+	// KeepAlive configures TCP keep-alive probes. If nil, Go's default: on,
+	// after 15 seconds. [NewSession] and [Serve] leave connections as they are
+	// if it is nil.
+	KeepAlive *net.KeepAliveConfig
+	// Nagle turns Nagle's algorithm on (TCP_NODELAY off) for TCP sessions. If
+	// false, small writes leave at once.
+	Nagle bool
+	// ReuseAddr sets SO_REUSEADDR on sockets that [Listen] and [ListenPacket]
+	// bind. TCP and Unix listeners follow Go's own choice if it is false.
+	ReuseAddr bool
+	// ReusePort sets SO_REUSEPORT on sockets that [Listen] and [ListenPacket]
+	// bind; where a system has none, binding is errors.ErrUnsupported.
+	ReusePort bool
+	// ReadBuffer is the kernel's receive buffer of a socket in bytes
+	// (SO_RCVBUF). If zero, the system's choice; it can't be negative.
+	ReadBuffer int
+	// WriteBuffer is the kernel's send buffer of a socket in bytes (SO_SNDBUF).
+	// If zero, the system's choice; it can't be negative.
+	WriteBuffer int
+
+	// MaxSessions bounds the live sessions of a listener. A stream listener
+	// pauses accepting at the bound (handshakes count); a udp listener ends
+	// the least deserving session with [ErrTooManySessions]. If zero, none on
+	// streams and 65,536 on udp.
+	MaxSessions int
+	// ManualJoin keeps a listener's sessions out of its hub until Hub().Join.
+	ManualJoin bool
+
+	// Lag says what a [Hub] does to a member that fell behind. If zero,
+	// [LagDisconnect].
+	Lag LagPolicy
+	// MaxLag is how many bytes a hub's member may fall behind; it is also the
+	// hub's memory, since its members share one log. If zero, 16 MiB; it can't
+	// be negative.
+	MaxLag int
+
+	// Backoff paces the tries of [Connect].
+	Backoff Backoff
+	// Dialer is what [Dial] and [Connect] dial with; its Timeout and Deadline
+	// bound the dialing as DialTimeout does. If nil, a zero net.Dialer.
+	Dialer *net.Dialer
+
+	// Multicast configures IP multicast on datagram endpoints.
+	Multicast Multicast
+
+	// Logger receives every event as a record: failures and lag as warnings,
+	// the rest for debugging. If nil, the library is silent.
+	Logger *slog.Logger
+}
+
+// Backoff is the pause before a [Client] dials again. It starts at Min, grows
+// by Factor with each try up to Max, and starts anew after a connection that
+// held for longer than the pause before it.
+type Backoff struct {
+	// Min is the first pause. If zero, 100 milliseconds; if negative, none.
+	Min time.Duration
+	// Max is the longest pause. If zero, 30 seconds, or Min if that is longer.
+	Max time.Duration
+	// Factor is what a pause is multiplied by for the next. If zero, 2; it
+	// can't be below 1.
+	Factor float64
+	// Jitter is how much of a pause is random: the pause is drawn from
+	// [d*(1-Jitter), d]. If zero, 0.2; if negative, none; it can't be above 1.
+	Jitter float64
+}
+
+// Multicast configures how datagram endpoints send to and join multicast
+// groups, for IPv4 and IPv6 alike.
+type Multicast struct {
+	// Interface is where groups are joined and multicast leaves. If nil, the
+	// system's choice.
+	Interface *net.Interface
+	// TTL is how many routers a multicast datagram may pass (hop limit on
+	// IPv6). If zero, 1: it stays on the link. If negative, 0: it stays on the
+	// host.
+	TTL int
+	// NoLoopback keeps what is sent from the host's own members.
+	NoLoopback bool
+	// Source, if valid, is the only sender whose datagrams [ListenMulticast]
+	// receives (a source-specific join).
+	Source netip.Addr
+}
+
+// LagPolicy says what a [Hub] does to a member that is more than
+// [Options].MaxLag bytes behind.
+type LagPolicy int
+
+const (
+	// LagDisconnect ends the member's session with [ErrLagged].
+	LagDisconnect LagPolicy = iota
+	// LagDrop lets the member skip to the newest whole message and reports
+	// [EventLagged] with the count of the messages skipped.
+	LagDrop
+	// LagBlock makes publishers wait for the member, for at most
+	// [Options].WriteTimeout without its progress; then its session ends with
+	// [ErrLagged].
+	LagBlock
+)
+
+// String returns the policy's name.
+func (p LagPolicy) String() string {
+	switch p {
+	case LagDisconnect:
+		return "LagDisconnect"
+	case LagDrop:
+		return "LagDrop"
+	case LagBlock:
+		return "LagBlock"
+	}
+	return fmt.Sprintf("LagPolicy(%d)", int(p))
+}
+
+const (
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultMaxHandshakes    = 1024
+	defaultMaxMessage       = 1 << 20
+	defaultMessageTimeout   = 30 * time.Second
+	defaultQueue            = 16
+	defaultEventQueue       = 64
+	defaultPostQueue        = 65536
+	defaultUDPIdleTimeout   = 2 * time.Minute
+	defaultWriteTimeout     = 10 * time.Second
+	defaultCloseTimeout     = 5 * time.Second
+	defaultDialTimeout      = 10 * time.Second
+	defaultUDPMaxSessions   = 65536
+	defaultMaxLag           = 16 << 20
+	defaultBackoffMin       = 100 * time.Millisecond
+	defaultBackoffMax       = 30 * time.Second
+	defaultBackoffFactor    = 2
+	defaultBackoffJitter    = 0.2
+)
+
+// settings are Options with every default resolved: here a zero duration,
+// bound or queue means none.
+type settings Options
+
+// resolve returns o with its defaults filled in. peers says that they are for
+// a udp listener, whose sessions are peers' addresses and have bounds where
+// streams have none.
+func (o *Options) resolve(peers bool) (*settings, error) {
+	if o == nil {
+		o = new(Options)
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	s := settings(*o)
+
+	idle, sessions := time.Duration(0), 0
+	if peers {
+		idle, sessions = defaultUDPIdleTimeout, defaultUDPMaxSessions
+	}
+	s.HandshakeTimeout = orDefault(o.HandshakeTimeout, defaultHandshakeTimeout)
+	s.MaxHandshakes = orDefault(o.MaxHandshakes, defaultMaxHandshakes)
+	s.MaxMessage = orDefault(o.MaxMessage, defaultMaxMessage)
+	s.MessageTimeout = orDefault(o.MessageTimeout, defaultMessageTimeout)
+	s.RecvQueue = orDefault(o.RecvQueue, defaultQueue)
+	s.SendQueue = orDefault(o.SendQueue, defaultQueue)
+	s.EventQueue = orDefault(o.EventQueue, defaultEventQueue)
+	s.PostQueue = orDefault(o.PostQueue, defaultPostQueue)
+	s.IdleTimeout = orDefault(o.IdleTimeout, idle)
+	s.WriteTimeout = orDefault(o.WriteTimeout, defaultWriteTimeout)
+	s.CloseTimeout = orDefault(o.CloseTimeout, defaultCloseTimeout)
+	s.DialTimeout = orDefault(o.DialTimeout, defaultDialTimeout)
+	s.MaxSessions = orDefault(o.MaxSessions, sessions)
+	s.MaxLag = orDefault(o.MaxLag, defaultMaxLag)
+	s.Backoff.Min = orDefault(o.Backoff.Min, defaultBackoffMin)
+	s.Backoff.Max = max(orDefault(o.Backoff.Max, defaultBackoffMax), s.Backoff.Min)
+	s.Backoff.Factor = orDefault(o.Backoff.Factor, defaultBackoffFactor)
+	s.Backoff.Jitter = orDefault(o.Backoff.Jitter, defaultBackoffJitter)
+	return &s, nil
+}
+
+// orDefault resolves one value: zero is the default, negative is none.
+func orDefault[T int | float64 | time.Duration](v, def T) T {
+	switch {
+	case v == 0:
+		return def
+	case v < 0:
+		return 0
+	}
+	return v
+}
+
+// check reports the first field whose value cannot be right.
+func (o *Options) check() error {
+	b := o.Backoff
+	for _, f := range []struct {
+		name  string
+		value any
+		bad   bool
+		why   string
+	}{
+		{"MaxMessage", o.MaxMessage, o.MaxMessage < 0, "can't be negative: a peer would decide how much memory it takes"},
+		{"PostQueue", o.PostQueue, o.PostQueue < 0, "can't be negative: nothing could be posted"},
+		{"ReadBuffer", o.ReadBuffer, o.ReadBuffer < 0, "can't be negative"},
+		{"WriteBuffer", o.WriteBuffer, o.WriteBuffer < 0, "can't be negative"},
+		{"MaxLag", o.MaxLag, o.MaxLag < 0, "can't be negative: a slow member would decide how much memory it takes"},
+		{"Lag", o.Lag, o.Lag < LagDisconnect || o.Lag > LagBlock, "is no policy"},
+		{"Backoff.Max", b.Max, b.Max < 0, "can't be negative"},
+		{"Backoff.Max", b.Max, b.Max > 0 && b.Max < b.Min, "can't be below Backoff.Min"},
+		{"Backoff.Factor", b.Factor, b.Factor != 0 && !(b.Factor >= 1) || math.IsInf(b.Factor, 1), "must be a finite number of at least 1"},
+		{"Backoff.Jitter", b.Jitter, !(b.Jitter <= 1), "can't be above 1"},
+		{"Multicast.TTL", o.Multicast.TTL, o.Multicast.TTL > 255, "can't be above 255"},
+	} {
+		if f.bad {
+			return fmt.Errorf("chanio: option %s = %v %s", f.name, f.value, f.why)
+		}
+	}
+	if f, ok := o.Framing.(interface{ check() error }); ok {
+		if err := f.check(); err != nil {
+			return fmt.Errorf("chanio: option Framing: %w", err)
+		}
+	}
+	return nil
+}

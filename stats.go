@@ -1,0 +1,64 @@
+package chanio
+
+import "sync/atomic"
+
+// Stats counts what a session, listener, client, hub or packet endpoint did.
+// The totals of a listener, client or hub include sessions that have ended.
+//
+// Byte counters count the user's bytes: framing included, TLS records not. On
+// a raw stream a message is a read or a send. All are exact once Done is
+// closed, BytesSent also when Flush returns.
+type Stats struct {
+	Sessions         int64 // sessions that live now: 1 or 0 for a session, members for a hub
+	Accepted         int64 // sessions there have ever been
+	BytesReceived    int64
+	BytesSent        int64
+	BytesPending     int64 // sent by the user and taken up by the library, not yet by the kernel
+	MessagesReceived int64
+	MessagesSent     int64
+	MessagesDropped  int64 // lost by the library: a full queue or peer table, a hub's skipped messages
+	KernelDropped    int64 // datagrams that the kernel dropped, where it tells
+	Refused          int64 // datagrams that came back as an ICMP refusal
+	Undelivered      int64 // bytes that were accepted and never sent, because the session ended first
+	EventsDropped    int64
+}
+
+// add adds o's counters, which are those of a session or an endpoint, to s.
+func (s *Stats) add(o Stats) {
+	s.Sessions += o.Sessions
+	s.Accepted += o.Accepted
+	s.BytesReceived += o.BytesReceived
+	s.BytesSent += o.BytesSent
+	s.BytesPending += o.BytesPending
+	s.MessagesReceived += o.MessagesReceived
+	s.MessagesSent += o.MessagesSent
+	s.MessagesDropped += o.MessagesDropped
+	s.KernelDropped += o.KernelDropped
+	s.Refused += o.Refused
+	s.Undelivered += o.Undelivered
+	s.EventsDropped += o.EventsDropped
+}
+
+// counters are the Stats that goroutines add to while a session runs. Each has
+// one writer at a time, so the atomics are never contended.
+type counters struct {
+	bytesReceived    atomic.Int64
+	bytesSent        atomic.Int64
+	bytesPending     atomic.Int64
+	messagesReceived atomic.Int64
+	messagesSent     atomic.Int64
+	messagesDropped  atomic.Int64
+	undelivered      atomic.Int64
+}
+
+func (c *counters) snapshot() Stats {
+	return Stats{
+		BytesReceived:    c.bytesReceived.Load(),
+		BytesSent:        c.bytesSent.Load(),
+		BytesPending:     c.bytesPending.Load(),
+		MessagesReceived: c.messagesReceived.Load(),
+		MessagesSent:     c.messagesSent.Load(),
+		MessagesDropped:  c.messagesDropped.Load(),
+		Undelivered:      c.undelivered.Load(),
+	}
+}
