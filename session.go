@@ -1,8 +1,14 @@
 package chanio
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // ID names a session; it is unique in the process and never used again.
@@ -11,14 +17,266 @@ type ID uint64
 // String returns the form of the ID that logs show.
 func (id ID) String() string { return "s" + strconv.FormatUint(uint64(id), 10) }
 
-// Session is one connection.
+// lastID is what makes an ID unique in the process.
+var lastID atomic.Uint64
+
+// A Session is one connection, or one udp peer: messages come from Recv and go
+// to Send, and everything about its end is told by Done and Err. All methods
+// are safe for concurrent use, the session's own handler included.
+//
+// A session ends when both directions have ended, by Close, by Abort, with its
+// context or owner, or when the network fails it. Nothing needs to be cleaned
+// up but what the user holds: a handler that returns without Close leaves a
+// session that ends CloseTimeout after its peer's end of stream.
 type Session struct {
 	id     ID
-	remote net.Addr
+	set    *settings
+	tr     transport
+	reg    *registry       // of the listener or client whose session it is; may be nil
+	parent context.Context // whose values Context carries
+
+	recv    chan []byte   // sent and closed by the reader
+	send    chan []byte   // received by the writer; only the user may close it
+	wake    chan struct{} // one slot: the writer shall look at its sources again
+	halted  chan struct{} // closed when nothing is put into recv any more
+	refused chan struct{} // closed when no message is accepted any more
+	done    chan struct{} // closed by finish, last of all
+
+	stats   counters
+	gate    atomic.Int64 // Puts under way; gateShut once messages are refused
+	refs    atomic.Int32 // what must go before finish: goroutines, the gate, the open state
+	over    atomic.Bool  // it has ended; set under mu
+	writer  atomic.Bool  // the writer was started; set under mu
+	halting atomic.Bool  // halt may be interrupting the reader
+	ending  atomic.Bool  // the writer shall end the output once its sources are drained
+	flushed atomic.Bool  // there are waiters in flushes
+
+	output outbox // the writer's; see session_write.go
+
+	mu         sync.Mutex // guards what follows; never held across anything that blocks
+	err        error
+	closeErr   error // what Close returns
+	refusing   bool
+	closing    bool
+	haltDone   bool
+	eof        bool // recv was closed for the peer's end of stream
+	inEnded    bool // the peer's end of stream was seen
+	outEnded   bool // our end of stream is sent
+	writerGone bool
+	members    []*member // hubs it is in
+	flushes    []*flush
+	timers     sessionTimers
+	ctx        context.Context // made by the first call of Context
+	cancel     context.CancelCauseFunc
+	stopParent func() bool // ends the watch over the parent context; may be nil
+}
+
+// NewSession starts a session over conn, which belongs to the session from
+// then on. The session lives until ctx ends at the longest: then it closes at
+// once, without flushing and without a reset, and Err is the context's cause.
+//
+// Options.TLS is ignored: to speak TLS hand it a *tls.Conn. A conn that is nil
+// or options that cannot be right yield a session that has ended, with that
+// Err.
+func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
+	set, err := o.resolve(false)
+	switch {
+	case conn == nil:
+		err = errors.New("chanio: NewSession of a nil net.Conn")
+	case err == nil:
+		err = tune(conn, set)
+	}
+	if err != nil {
+		if conn != nil {
+			conn.Close()
+		}
+		return deadSession(ctx, err)
+	}
+	s := newSession(ctx, newStream(conn), set, nil)
+	s.watch(ctx)
+	s.start()
+	return s
+}
+
+// newSession returns a session that was not started: nothing runs yet, and
+// reg, if it is not nil, does not know it.
+func newSession(parent context.Context, tr transport, set *settings, reg *registry) *Session {
+	s := &Session{
+		id:      ID(lastID.Add(1)),
+		set:     set,
+		tr:      tr,
+		reg:     reg,
+		parent:  parent,
+		recv:    make(chan []byte, set.RecvQueue),
+		send:    make(chan []byte, set.SendQueue),
+		wake:    make(chan struct{}, 1),
+		halted:  make(chan struct{}),
+		refused: make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	s.refs.Store(2) // the open state, released by terminate; the gate, by gateEmpty
+	return s
+}
+
+// start starts the reader. The caller must be the only one who knows s.
+func (s *Session) start() {
+	s.refs.Add(1)
+	s.startIdleTimer()
+	go s.readLoop()
+}
+
+// watch ends s with ctx.
+func (s *Session) watch(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { s.terminate(contextError(ctx), false) })
+	s.mu.Lock()
+	s.stopParent = stop
+	s.mu.Unlock()
+}
+
+// deadSession returns a session that has ended with err before it began.
+func deadSession(parent context.Context, err error) *Session {
+	s := newSession(parent, noTransport{}, new(settings), nil)
+	close(s.recv)
+	s.terminate(err, false)
+	return s
 }
 
 // ID returns the session's ID.
 func (s *Session) ID() ID { return s.id }
 
-// RemoteAddr returns the peer's address.
-func (s *Session) RemoteAddr() net.Addr { return s.remote }
+// Recv returns the channel of what the peer sent: on a raw stream what one read
+// returned, with framing whole messages, on udp datagrams.
+//
+// The session's reader sends on it and closes it, once: after the peer's end of
+// stream behind the last message that arrived; after Close, Abort, or the
+// context's end at once, and what the library has not put into the channel by
+// then is dropped. Err is set before it is closed for an error. It buffers
+// Options.RecvQueue messages. Who does not receive stops the reading and so, by
+// TCP's window, the peer; a udp session drops and counts. The receiver owns the
+// slice for good; its capacity is its length.
+func (s *Session) Recv() <-chan []byte { return s.recv }
+
+// Send returns the channel of what goes to the peer, in order. It buffers
+// Options.SendQueue messages, and blocks when the peer takes less than is sent.
+// The slice belongs to the library from then on: do not modify it; sending the
+// same slice to many sessions is fine.
+//
+// Accepted is not delivered: see Flush. The session's writer receives from it.
+// Once the session has ended nobody does: a bare send blocks for good, and one
+// that the buffer still takes is lost, so select on Done too, or use Put. Only
+// the user may close it, and it then means CloseWrite; a message that its
+// framing cannot frame ends the session with that error.
+func (s *Session) Send() chan<- []byte {
+	s.needWriter()
+	return s.send
+}
+
+// Done returns a channel that is closed when the session has ended and its
+// goroutines are gone.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err returns nil while the session runs and after a clean end (the peer's end
+// of stream, CloseWrite, Close), else what ended it. The first cause wins.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Context returns a context that has the values of the one that the session
+// was started with and is cancelled when the session ends, with Err as its
+// cause (context.Canceled after a clean end).
+func (s *Session) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		// Not a child of parent: the session's own cause must be the first.
+		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(s.parent))
+		if s.over.Load() {
+			s.cancel(s.err)
+		}
+	}
+	return s.ctx
+}
+
+// LocalAddr returns the local address, nil for a session that never began.
+func (s *Session) LocalAddr() net.Addr { return s.tr.localAddr() }
+
+// RemoteAddr returns the peer's address, nil for a session that never began.
+func (s *Session) RemoteAddr() net.Addr { return s.tr.remoteAddr() }
+
+// TLS returns the state of the session's TLS connection, and whether it has
+// one. On a *tls.Conn whose handshake is under way it waits for that.
+func (s *Session) TLS() (tls.ConnectionState, bool) { return s.tr.tls() }
+
+// Stats returns the session's counters. Sessions is 1 until it has ended.
+// BytesPending is what the writer holds; what waits in Send's buffer is not
+// seen before the writer takes it.
+func (s *Session) Stats() Stats {
+	st := s.stats.snapshot()
+	st.Accepted = 1
+	select {
+	case <-s.done:
+	default:
+		st.Sessions = 1
+	}
+	return st
+}
+
+// errorAt wraps err with the session's addresses.
+func (s *Session) errorAt(op string, err error) error {
+	network := "pipe"
+	if a := s.tr.remoteAddr(); a != nil {
+		network = a.Network()
+	}
+	return wrapOp(op, network, s.tr.localAddr(), s.tr.remoteAddr(), err)
+}
+
+// release gives back one of refs; who gives back the last one finishes.
+func (s *Session) release() {
+	if s.refs.Add(-1) == 0 {
+		s.finish()
+	}
+}
+
+// finish runs once, when the session has ended and neither goroutine nor Put
+// is left: nobody else touches the session's channels now but bare senders.
+func (s *Session) finish() {
+	s.stats.undelivered.Add(drain(s.send))
+	s.stats.bytesPending.Store(0)
+	s.mu.Lock()
+	stop := s.stopParent
+	s.resolveFlushes(s.flushResult())
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	if s.reg != nil {
+		s.reg.forget(s)
+	}
+	close(s.done)
+	if s.reg != nil {
+		s.reg.left()
+	}
+}
+
+// drain empties c without waiting and returns the bytes that were in it.
+func drain(c <-chan []byte) (bytes int64) {
+	for {
+		select {
+		case m, ok := <-c:
+			if !ok {
+				return bytes
+			}
+			bytes += int64(len(m))
+		default:
+			return bytes
+		}
+	}
+}
+
+// contextError is the error of something that ctx ended.
+func contextError(ctx context.Context) error { return context.Cause(ctx) }
+
+// aLongTimeAgo is a deadline that has passed.
+var aLongTimeAgo = time.Unix(1, 0)

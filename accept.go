@@ -1,0 +1,172 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"example.com/chanio/internal/sockopt"
+)
+
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+// all iterates over a snapshot.
+func (r *registry) all() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) { slices.Values(r.snapshot())(yield) }
+}
+
+// accept admits connections until the accepting is interrupted, which is nil,
+// or fails for good.
+func (l *Listener) accept(ctx context.Context) error {
+	l.mu.Lock()
+	ln, quit := l.ln, l.quit
+	l.mu.Unlock()
+	pause := time.Duration(0)
+	for l.awaitPlace(quit) {
+		conn, err := ln.Accept()
+		if err == nil {
+			pause = 0
+			l.admit(ctx, conn, quit)
+			continue
+		}
+		select {
+		case <-quit:
+			return nil
+		default:
+		}
+		err = wrapOp("accept", l.addr.Network(), nil, l.addr, err)
+		if !passes(err) {
+			return err
+		}
+		l.events.emit(Event{Kind: EventFailed, Err: err})
+		pause = min(max(2*pause, acceptPauseMin), acceptPauseMax)
+		if !l.rest(pause, quit) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// awaitPlace waits until MaxSessions allows another session.
+func (l *Listener) awaitPlace(quit <-chan struct{}) bool {
+	for l.set.MaxSessions > 0 && l.reg.size() >= l.set.MaxSessions {
+		select {
+		case <-l.reg.change:
+		case <-quit:
+			return false
+		}
+	}
+	return true
+}
+
+// rest waits for d after an accept that failed, or until a session has gone and
+// its descriptor is free.
+func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.reg.change:
+	case <-quit:
+		return false
+	}
+	return true
+}
+
+// admit makes conn a session and delivers it.
+func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
+	if err := tune(conn, l.set); err != nil {
+		conn.Close()
+		l.events.emit(Event{Kind: EventFailed, Err: err})
+		return
+	}
+	s := newSession(ctx, newStream(conn), l.set, l.reg)
+	if !l.reg.add(s) {
+		conn.Close()
+		return
+	}
+	l.events.emit(Event{Kind: EventConnected, Session: s})
+	s.start()
+	l.deliver(s, quit)
+}
+
+// deliver sends s to whoever receives Sessions, or drops it.
+func (l *Listener) deliver(s *Session, quit <-chan struct{}) {
+	select {
+	case l.sessions <- s:
+	case <-quit:
+		s.terminate(ErrClosed, true)
+	}
+}
+
+// passes reports whether an accept may succeed later: what accept(2) names as
+// errors of the connection or of resources that come back.
+func passes(err error) bool {
+	for _, passing := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO, syscall.EPERM,
+	} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	// Temporary is the only way in which a listener that is not the kernel's
+	// can say it.
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// bindStream binds a stream address.
+func bindStream(ctx context.Context, network, address string, set *settings) (net.Listener, error) {
+	config := net.ListenConfig{Control: set.control}
+	if set.KeepAlive != nil {
+		config.KeepAliveConfig = *set.KeepAlive
+	}
+	ln, err := config.Listen(ctx, network, address)
+	if network == "unix" && errors.Is(err, syscall.EADDRINUSE) && removeStale(address) {
+		ln, err = config.Listen(ctx, network, address)
+	}
+	if err != nil {
+		return nil, wrapOp("listen", network, nil, nil, err)
+	}
+	return ln, nil
+}
+
+// removeStale removes a unix socket file that nobody listens on.
+func removeStale(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return false
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return false
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) && os.Remove(path) == nil
+}
+
+// control sets the options of a socket before it is bound.
+func (set *settings) control(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		if set.ReuseAddr {
+			failed = sockopt.ReuseAddr(fd)
+		}
+		if set.ReusePort && failed == nil {
+			failed = sockopt.ReusePort(fd)
+		}
+	})
+	return errors.Join(err, failed)
+}

@@ -1,0 +1,143 @@
+package chanio
+
+// copyLimit is the size up to which messages are copied together into one
+// buffer; larger ones go to the kernel from where they are. A copy of 4 KiB
+// costs less than one more entry of a gathered write.
+const copyLimit = 4 << 10
+
+// maxParts bounds the entries of a gathered write: well below the kernel's
+// IOV_MAX (1,024), and enough that a write call's cost is nothing beside them.
+const maxParts = 64
+
+// A batch is what the writer hands to the transport as one write: messages
+// from any source, whole and in order. The zero value is empty.
+type batch struct {
+	parts    [][]byte // what goes out; small messages share a part, within buf
+	buf      *block   // where small messages are copied together; nil until needed
+	used     int      // bytes of buf that are taken
+	open     bool     // the last part is the end of the used part of buf
+	size     int      // bytes in parts
+	sent     int      // bytes of them that the kernel has taken
+	messages int
+}
+
+// outbox is the writer's own state: nobody else touches it while the writer
+// runs.
+type outbox struct {
+	batch  batch
+	taken  int64 // messages received from send, ever
+	closed bool  // the user has closed send
+	stall  stall
+	hubs   hubReader
+}
+
+func (b *batch) empty() bool { return len(b.parts) == 0 }
+
+// full reports that nothing more shall be added: what is there is worth a write.
+func (b *batch) full() bool { return b.size >= blockSize || len(b.parts) >= maxParts }
+
+// add takes a message, framed by f unless f is nil. A batch keeps the messages
+// in the order in which they were added.
+func (b *batch) add(m []byte, f Framing) error {
+	b.messages++
+	if f != nil {
+		return b.addFramed(m, f)
+	}
+	if len(m) == 0 {
+		return nil // nothing on a raw stream
+	}
+	b.addBytes(m)
+	return nil
+}
+
+// addBytes takes p as it is.
+func (b *batch) addBytes(p []byte) {
+	b.size += len(p)
+	if len(b.parts) == 0 {
+		b.parts = append(b.parts, p) // alone, it needs no copy
+		return
+	}
+	if len(p) > copyLimit {
+		b.parts = append(b.parts, p)
+		b.open = false
+		return
+	}
+	if len(b.parts) == 1 && b.buf == nil && len(b.parts[0]) <= copyLimit {
+		first := b.parts[0]
+		b.parts = b.parts[:0]
+		b.copyIn(first)
+	}
+	b.copyIn(p)
+}
+
+// addFramed frames m into buf, or into memory of its own if it is large.
+func (b *batch) addFramed(m []byte, f Framing) error {
+	room := b.room()
+	framed, err := f.AppendFrame(room, m)
+	if err != nil {
+		b.messages--
+		return err
+	}
+	if len(framed) == 0 {
+		return nil
+	}
+	b.size += len(framed)
+	if len(framed) <= cap(room) && &framed[0] == &room[:1][0] {
+		b.claim(framed)
+		return nil
+	}
+	b.parts = append(b.parts, framed)
+	b.open = false
+	return nil
+}
+
+// copyIn copies p to the end of buf.
+func (b *batch) copyIn(p []byte) {
+	room := b.room()
+	if cap(room) < len(p) {
+		// buf is used up, which full prevents for all but the last message.
+		b.parts = append(b.parts, p)
+		b.open = false
+		return
+	}
+	b.claim(append(room, p...))
+}
+
+// room returns what is left of buf, with length 0.
+func (b *batch) room() []byte {
+	if b.buf == nil {
+		b.buf = largeBlocks.get()
+	}
+	return b.buf.b[b.used:b.used]
+}
+
+// claim makes p, which was written to the start of room, part of the batch.
+func (b *batch) claim(p []byte) {
+	start := b.used
+	b.used += len(p)
+	if b.open {
+		last := &b.parts[len(b.parts)-1]
+		*last = (*last)[:len(*last)+len(p)]
+		return
+	}
+	b.parts = append(b.parts, b.buf.b[start:b.used:len(b.buf.b)])
+	b.open = true
+}
+
+// reset empties the batch and keeps its memory for the next one.
+func (b *batch) reset() {
+	clear(b.parts) // or they would keep the messages
+	b.parts = b.parts[:0]
+	b.used, b.open, b.size, b.sent, b.messages = 0, false, 0, 0, 0
+}
+
+// free gives the memory of an empty batch away, before the writer goes idle.
+func (b *batch) free() {
+	if b.buf != nil {
+		b.buf.free()
+		b.buf = nil
+	}
+	if cap(b.parts) > 4 {
+		b.parts = nil
+	}
+}

@@ -1,0 +1,334 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net"
+	"sync"
+)
+
+// A Listener is a server: it accepts connections, or udp peers, and delivers
+// each as a [Session]. All methods are safe for concurrent use.
+type Listener struct {
+	set    *settings
+	bind   func() (net.Listener, error) // binds the same address again; nil after Serve
+	addr   net.Addr
+	reg    *registry
+	events *eventQueue
+
+	sessions chan *Session // sent by whoever admits sessions; closed by run
+	done     chan struct{} // closed by run, last of all
+	stopCtx  func() bool   // ends the watch over the context
+
+	mu      sync.Mutex // never held across anything that blocks
+	ln      net.Listener
+	quit    chan struct{} // closed to end the accepting: for good, or for a restart
+	quitted bool          // quit is closed
+	stopped bool          // for good
+	err     error
+	restart chan error // the waiting Restart; nil if there is none
+}
+
+// Listen binds address and serves it until ctx ends: the context is the
+// listener's lifetime, not only the call's. When it ends, so do all sessions,
+// the channels close, and no goroutine is left.
+//
+// Networks are tcp, tcp4, tcp6 and unix, with TLS if o.TLS is set, and udp,
+// udp4 and udp6. A unix socket file that nobody listens on is replaced; one in
+// use is an error. Nil options mean the defaults.
+func Listen(ctx context.Context, network, address string, o *Options) (*Listener, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+	default:
+		return nil, wrapOp("listen", network, nil, nil, net.UnknownNetworkError(network))
+	}
+	set, err := o.resolve(false)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, wrapOp("listen", network, nil, nil, contextError(ctx))
+	}
+	ln, err := bindStream(ctx, network, address, set)
+	if err != nil {
+		return nil, err
+	}
+	l := newListener(set, ln)
+	bound := ln.Addr().String()
+	l.bind = func() (net.Listener, error) { return bindStream(context.WithoutCancel(ctx), network, bound, set) }
+	l.start(ctx)
+	return l, nil
+}
+
+// Serve is Listen on what ln accepts; ln belongs to the listener from then on.
+// With o.TLS, TLS is spoken over its connections. Restart is not supported.
+//
+// A ln that is nil or options that cannot be right yield a listener that has
+// ended, with that Err.
+func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
+	set, err := o.resolve(false)
+	if ln == nil {
+		err = errors.New("chanio: Serve of a nil net.Listener")
+	}
+	if err != nil {
+		set = new(settings)
+		if ln == nil {
+			ln = noListener{}
+		}
+	}
+	l := newListener(set, ln)
+	if err != nil {
+		l.stop(err)
+	}
+	l.start(ctx)
+	return l
+}
+
+func newListener(set *settings, ln net.Listener) *Listener {
+	events := newEventQueue(set)
+	l := &Listener{
+		set:      set,
+		addr:     unmapAddr(ln.Addr()),
+		reg:      newRegistry(events),
+		events:   events,
+		sessions: make(chan *Session),
+		done:     make(chan struct{}),
+		ln:       ln,
+		quit:     make(chan struct{}),
+	}
+	return l
+}
+
+// start starts the listener's goroutine and ends it with ctx.
+func (l *Listener) start(ctx context.Context) {
+	l.events.emit(Event{Kind: EventStarted})
+	l.stopCtx = context.AfterFunc(ctx, func() {
+		cause := contextError(ctx)
+		l.stop(cause)
+		l.reg.terminate(cause, false)
+	})
+	go l.run(ctx)
+}
+
+// Sessions returns the channel of new sessions, each sent by the listener once
+// it is connected and, with TLS, its handshake is done. It has no buffer: who
+// does not receive pauses the accepting, and the kernel's backlog fills; a
+// session that runs never pauses. It is closed when the listener stops, after
+// Err is set. Each session is the receiver's to end.
+func (l *Listener) Sessions() <-chan *Session { return l.sessions }
+
+// Events returns the channel of the listener's events. It never blocks the
+// listener: it buffers Options.EventQueue events, then the oldest go and
+// Stats().EventsDropped counts them. It is closed when the listener has ended,
+// behind EventStopped.
+func (l *Listener) Events() <-chan Event { return l.events.channel() }
+
+// Session returns the session with that ID, if it lives: it is forgotten once
+// it is Done.
+func (l *Listener) Session(id ID) (*Session, bool) { return l.reg.session(id) }
+
+// All iterates over the sessions that live when it is called, in no order.
+// Sessions may come and go meanwhile.
+func (l *Listener) All() iter.Seq[*Session] { return l.reg.all() }
+
+// Len returns how many sessions live.
+func (l *Listener) Len() int { return l.reg.count() }
+
+// Addr returns the address that the listener is bound to.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Stats returns the totals of all sessions, those that have ended included.
+func (l *Listener) Stats() Stats { return l.reg.stats() }
+
+// DisconnectAll aborts every session that lives now and returns when they are
+// gone. The listener goes on.
+func (l *Listener) DisconnectAll() {
+	all := l.reg.snapshot()
+	for _, s := range all {
+		s.terminate(ErrClosed, true)
+	}
+	for _, s := range all {
+		<-s.done
+	}
+}
+
+// Restart aborts every session and binds the same address again, the concrete
+// one where a port was chosen by the system; the channels stay open. A failure
+// ends the listener with that Err. It returns ctx's error if ctx ends before
+// the restart is over, which goes on nevertheless; an error that is ErrClosed
+// once the listener has stopped; and errors.ErrUnsupported after [Serve].
+func (l *Listener) Restart(ctx context.Context) error {
+	if l.bind == nil {
+		return wrapOp("restart", l.addr.Network(), nil, l.addr, errors.ErrUnsupported)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	reply := make(chan error, 1)
+	l.mu.Lock()
+	switch {
+	case l.stopped:
+		l.mu.Unlock()
+		return l.closedError("restart")
+	case l.restart != nil:
+		l.mu.Unlock()
+		return wrapOp("restart", l.addr.Network(), nil, l.addr, errors.New("another restart is under way"))
+	}
+	l.restart = reply
+	ln := l.interrupt()
+	l.mu.Unlock()
+	ln.Close()
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Shutdown ends the listener in order. It stops accepting and reading, drops
+// what nobody received from Sessions, and closes every Recv, so that handlers
+// finish and end their sessions. Those that remain after Options.CloseTimeout
+// get a Close. It returns nil when all is gone; when ctx ends first, it aborts
+// the rest and returns ctx's error. It can't be used again after that.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	l.stop(nil)
+	return l.reg.shutdown(ctx, l.set.CloseTimeout, l.done)
+}
+
+// Close aborts every session and returns nil when all goroutines are gone.
+func (l *Listener) Close() error {
+	l.stop(nil)
+	l.reg.terminate(ErrClosed, true)
+	<-l.done
+	return nil
+}
+
+// Done returns a channel that is closed when the listener has ended and all
+// its sessions and goroutines are gone.
+func (l *Listener) Done() <-chan struct{} { return l.done }
+
+// Err returns nil while the listener runs and after Close and Shutdown, the
+// context's cause when that ended it, else what failed.
+func (l *Listener) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// stop ends the accepting for good; the first err counts.
+func (l *Listener) stop(err error) {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return
+	}
+	l.stopped = true
+	l.err = err
+	ln := l.interrupt()
+	l.mu.Unlock()
+	l.reg.close()
+	ln.Close()
+}
+
+// interrupt makes run leave its accepting. The caller holds mu, and closes the
+// net.Listener that is returned without it.
+func (l *Listener) interrupt() net.Listener {
+	if !l.quitted {
+		l.quitted = true
+		close(l.quit)
+	}
+	return l.ln
+}
+
+func (l *Listener) closedError(op string) error {
+	return wrapOp(op, l.addr.Network(), nil, l.addr, ErrClosed)
+}
+
+// run is the listener's goroutine: it accepts, restarts, and ends the listener
+// when that was stopped and the last session has gone. start starts it.
+func (l *Listener) run(ctx context.Context) {
+	for {
+		err := l.accept(ctx)
+		if !l.rebind(err) {
+			break
+		}
+	}
+	close(l.sessions)
+	l.reg.awaitEmpty()
+	l.stopCtx()
+	l.events.close(l.Err())
+	close(l.done)
+}
+
+// rebind carries out a restart. It reports whether there is a new listener to
+// accept from; else the listener has stopped, with err if with nothing before.
+func (l *Listener) rebind(err error) bool {
+	l.mu.Lock()
+	reply := l.restart
+	stopped := l.stopped
+	l.mu.Unlock()
+	switch {
+	case stopped:
+	case reply == nil:
+		l.stop(err)
+		l.reg.terminate(ErrClosed, true)
+	default:
+		l.reg.terminate(ErrClosed, true)
+		l.reg.awaitEmpty()
+		if err := l.replace(); err != nil {
+			l.stop(err)
+		}
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.restart = nil
+	if !l.stopped {
+		l.quit, l.quitted = make(chan struct{}), false
+	}
+	if reply != nil {
+		switch {
+		case !l.stopped:
+			reply <- nil
+		case l.err != nil:
+			reply <- l.err
+		default:
+			reply <- l.closedError("restart")
+		}
+	}
+	return !l.stopped
+}
+
+// replace binds the address again.
+func (l *Listener) replace() error {
+	ln, err := l.bind()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	stopped := l.stopped
+	if !stopped {
+		l.ln = ln
+	}
+	l.mu.Unlock()
+	if stopped {
+		ln.Close()
+		return nil
+	}
+	l.events.emit(Event{Kind: EventStarted})
+	return nil
+}
+
+// noListener stands in for a net.Listener that is nil.
+type noListener struct{}
+
+func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (noListener) Close() error              { return nil }
+func (noListener) Addr() net.Addr            { return noAddr{} }
+
+type noAddr struct{}
+
+func (noAddr) Network() string { return "none" }
+func (noAddr) String() string  { return "none" }

@@ -1,0 +1,213 @@
+package chanio
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// netWriteSize is the length of the pieces that writes are split into: the
+// queues are bounded in messages, and so they are bounded in bytes.
+const netWriteSize = 32 << 10
+
+// NetConn returns a net.Conn over the session, for raw streams only: under
+// framing its Read and Write return errors.ErrUnsupported. Each call returns a
+// view of its own on the same stream; two views, or Recv or Send beside one,
+// are undefined.
+//
+// It has deadlines of its own, which do not disturb the session. n of a Write
+// that timed out is what was accepted, as with a kernel's buffer. Close is
+// [Session.Close]; there is a CloseWrite too. It is safe for concurrent use.
+func (s *Session) NetConn() net.Conn {
+	return &netConn{
+		s:             s,
+		reading:       make(chan struct{}, 1),
+		writing:       make(chan struct{}, 1),
+		readDeadline:  newDeadline(),
+		writeDeadline: newDeadline(),
+	}
+}
+
+// netConn is a session seen as a net.Conn. The locks are slots in channels, so
+// that who waits for one still sees its deadline.
+type netConn struct {
+	s             *Session
+	reading       chan struct{} // filled by who reads
+	rest          []byte        // received and not yet read; guarded by reading
+	writing       chan struct{} // filled by who writes: the pieces of a Write stay together
+	readDeadline  *deadline
+	writeDeadline *deadline
+}
+
+var (
+	_ net.Conn   = (*netConn)(nil)
+	_ halfCloser = (*netConn)(nil)
+)
+
+// Read reads what has arrived, at most len(p) bytes.
+func (c *netConn) Read(p []byte) (int, error) {
+	if c.s.set.Framing != nil {
+		return 0, c.s.errorAt("read", errors.ErrUnsupported)
+	}
+	expired := c.readDeadline.expired()
+	if err := c.lock(c.reading, expired, "read"); err != nil {
+		return 0, err
+	}
+	defer func() { <-c.reading }()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(c.rest) == 0 {
+		select {
+		case m, ok := <-c.s.recv:
+			if !ok {
+				return 0, c.endOfInput()
+			}
+			c.rest = m
+		case <-expired:
+			return 0, c.s.errorAt("read", os.ErrDeadlineExceeded)
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	if len(c.rest) == 0 {
+		c.rest = nil // the buffer need not wait for the next read
+	}
+	return n, nil
+}
+
+// endOfInput is what Read returns when there is nothing more.
+func (c *netConn) endOfInput() error {
+	c.s.mu.Lock()
+	err, eof := c.s.err, c.s.eof
+	c.s.mu.Unlock()
+	switch {
+	case eof:
+		return io.EOF
+	case err != nil:
+		return c.s.errorAt("read", err)
+	}
+	return c.s.errorAt("read", ErrClosed)
+}
+
+// Write sends p, in pieces if it is long.
+func (c *netConn) Write(p []byte) (n int, err error) {
+	if c.s.set.Framing != nil {
+		return 0, c.s.errorAt("write", errors.ErrUnsupported)
+	}
+	expired := c.writeDeadline.expired()
+	if err := c.lock(c.writing, expired, "write"); err != nil {
+		return 0, err
+	}
+	defer func() { <-c.writing }()
+	for first := true; first || n < len(p); first = false {
+		piece := p[n:min(len(p), n+netWriteSize)]
+		err := c.s.put(append(make([]byte, 0, len(piece)), piece...), expired)
+		if err == errGivenUp {
+			err = c.s.errorAt("write", os.ErrDeadlineExceeded)
+		}
+		if err != nil {
+			return n, err
+		}
+		n += len(piece)
+	}
+	return n, nil
+}
+
+// lock fills slot, unless the deadline passes first, or has passed already.
+func (c *netConn) lock(slot chan<- struct{}, expired <-chan struct{}, op string) error {
+	select {
+	case <-expired:
+		return c.s.errorAt(op, os.ErrDeadlineExceeded)
+	default:
+	}
+	select {
+	case slot <- struct{}{}:
+		return nil
+	case <-expired:
+		return c.s.errorAt(op, os.ErrDeadlineExceeded)
+	}
+}
+
+func (c *netConn) Close() error         { return c.s.Close() }
+func (c *netConn) CloseWrite() error    { return c.s.CloseWrite() }
+func (c *netConn) LocalAddr() net.Addr  { return c.s.LocalAddr() }
+func (c *netConn) RemoteAddr() net.Addr { return c.s.RemoteAddr() }
+
+func (c *netConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+func (c *netConn) SetReadDeadline(t time.Time) error  { return c.setDeadline(c.readDeadline, t) }
+func (c *netConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(c.writeDeadline, t) }
+
+func (c *netConn) setDeadline(d *deadline, t time.Time) error {
+	if c.s.over.Load() {
+		return c.s.errorAt("set deadline", ErrClosed)
+	}
+	d.set(t)
+	return nil
+}
+
+// A deadline is a point in time that can be moved, told by a channel: as in
+// net.Pipe, with another way to keep a timer that was replaced from firing.
+type deadline struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	ch    chan struct{} // closed once the deadline has passed
+	over  bool          // ch is closed
+}
+
+func newDeadline() *deadline { return &deadline{ch: make(chan struct{})} }
+
+// expired returns a channel that is closed when the deadline passes, unless it
+// had passed and was moved: then a later call returns another one.
+func (d *deadline) expired() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ch
+}
+
+// set moves the deadline to t; the zero time is none.
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	wait := time.Until(t)
+	if !t.IsZero() && wait <= 0 {
+		d.pass()
+		return
+	}
+	if d.over {
+		d.ch, d.over = make(chan struct{}), false
+	}
+	if t.IsZero() {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(wait, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.timer == timer { // else it fired while it was being replaced
+			d.pass()
+		}
+	})
+	d.timer = timer
+}
+
+// pass closes ch. The caller holds mu.
+func (d *deadline) pass() {
+	if !d.over {
+		d.over = true
+		close(d.ch)
+	}
+}

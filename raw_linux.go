@@ -1,0 +1,76 @@
+package chanio
+
+import (
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawWriter writes a batch to a stream socket with as few system calls as the
+// kernel allows, and sees the progress of each: WriteTimeout is about progress,
+// and a net.Conn's Write would only tell of its end.
+type rawWriter struct {
+	rc           syscall.RawConn
+	tryWriteFunc func(fd uintptr) bool
+
+	// The writer's, between write and tryWrite.
+	session *Session
+	parts   [][]byte // what is still to be written
+	n       int
+	err     error
+}
+
+func (w *rawWriter) init(_ net.Conn, rc syscall.RawConn) {
+	w.rc = rc
+	w.tryWriteFunc = w.tryWrite
+}
+
+func (w *rawWriter) write(b *batch, s *Session) (int, error) {
+	w.session, w.parts, w.n, w.err = s, b.parts, 0, nil
+	err := w.rc.Write(w.tryWriteFunc)
+	s.output.stall.end()
+	w.session, w.parts = nil, nil
+	if err == nil && w.err != nil {
+		err = os.NewSyscallError("write", w.err)
+	}
+	return w.n, err
+}
+
+// tryWrite writes until all is written, it fails, or the kernel has no room; it
+// reports whether there is nothing to wait for.
+func (w *rawWriter) tryWrite(fd uintptr) bool {
+	for len(w.parts) > 0 {
+		n, err := ignoreEINTR(func() (int, error) {
+			if len(w.parts) == 1 {
+				return syscall.Write(int(fd), w.parts[0])
+			}
+			return unix.Writev(int(fd), w.parts)
+		})
+		switch {
+		case err == syscall.EAGAIN:
+			w.session.output.stall.begin(w.session)
+			return false
+		case err != nil:
+			w.err = err
+			return true
+		}
+		w.n += n
+		w.advance(n)
+	}
+	return true
+}
+
+// advance drops n bytes from the front of parts.
+func (w *rawWriter) advance(n int) {
+	for n > 0 || len(w.parts) > 0 && len(w.parts[0]) == 0 {
+		p := w.parts[0]
+		if n < len(p) {
+			w.parts[0] = p[n:]
+			return
+		}
+		n -= len(p)
+		w.parts = w.parts[1:]
+	}
+}

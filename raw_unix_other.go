@@ -1,0 +1,15 @@
+//go:build unix && !linux
+
+package chanio
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawWriter writes through the net.Conn, which gathers with writev(2).
+type rawWriter struct{ conn net.Conn }
+
+func (w *rawWriter) init(conn net.Conn, _ syscall.RawConn) { w.conn = conn }
+
+func (w *rawWriter) write(b *batch, s *Session) (int, error) { return writeBuffers(w.conn, b, s) }

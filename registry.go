@@ -1,0 +1,159 @@
+package chanio
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// registry holds the sessions of a listener or client: those that live, and the
+// totals of those that ended.
+type registry struct {
+	events *eventQueue
+	change chan struct{} // one slot: a session has gone; received by the owner's own goroutine
+
+	mu      sync.Mutex
+	live    map[ID]*Session
+	present int  // sessions that are not wholly gone, and places reserved for them
+	closed  bool // no session is added any more
+	total   Stats
+}
+
+func newRegistry(events *eventQueue) *registry {
+	return &registry{events: events, change: make(chan struct{}, 1), live: make(map[ID]*Session)}
+}
+
+// add takes s in, or reports that the owner has ended.
+func (r *registry) add(s *Session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.live[s.id] = s
+	r.present++
+	r.total.Accepted++
+	return true
+}
+
+// close refuses further sessions.
+func (r *registry) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.wake()
+}
+
+// forget moves s, which is about to be Done, to those that ended.
+func (r *registry) forget(s *Session) {
+	r.events.emit(Event{Kind: EventDisconnected, Session: s, Err: s.Err()})
+	st := s.stats.snapshot()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.live, s.id)
+	r.total.add(st)
+}
+
+// left notes that a session is wholly gone.
+func (r *registry) left() {
+	r.mu.Lock()
+	r.present--
+	r.mu.Unlock()
+	r.wake()
+}
+
+func (r *registry) wake() {
+	select {
+	case r.change <- struct{}{}:
+	default:
+	}
+}
+
+// size returns how many sessions are not wholly gone.
+func (r *registry) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.present
+}
+
+// awaitEmpty waits until no session is left. Only the owner's own goroutine may
+// call it, and only when none is added meanwhile.
+func (r *registry) awaitEmpty() {
+	for r.size() > 0 {
+		<-r.change
+	}
+}
+
+func (r *registry) session(id ID) (*Session, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.live[id]
+	return s, ok
+}
+
+// snapshot returns the sessions that live now, in no order.
+func (r *registry) snapshot() []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*Session, 0, len(r.live))
+	for _, s := range r.live {
+		all = append(all, s)
+	}
+	return all
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.live)
+}
+
+func (r *registry) stats() Stats {
+	r.mu.Lock()
+	st := r.total
+	for _, s := range r.live {
+		st.add(s.stats.snapshot())
+	}
+	st.Sessions = int64(len(r.live))
+	r.mu.Unlock()
+	st.EventsDropped = r.events.lost()
+	return st
+}
+
+// terminate ends all sessions.
+func (r *registry) terminate(cause error, reset bool) {
+	for _, s := range r.snapshot() {
+		s.terminate(cause, reset)
+	}
+}
+
+// shutdown is the graceful end of all sessions: nothing is received any more,
+// their handlers have closeTimeout to end them, then each gets a Close. When
+// ctx ends the rest is aborted. gone is closed when the owner has ended; the
+// registry must be closed.
+func (r *registry) shutdown(ctx context.Context, closeTimeout time.Duration, gone <-chan struct{}) error {
+	for _, s := range r.snapshot() {
+		s.halt()
+	}
+	if closeTimeout > 0 {
+		timer := time.AfterFunc(closeTimeout, func() {
+			for _, s := range r.snapshot() {
+				s.beginClose()
+			}
+		})
+		defer timer.Stop()
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-gone: // both: nothing was aborted
+		return nil
+	default:
+	}
+	r.terminate(ErrClosed, true)
+	<-gone
+	return ctx.Err()
+}

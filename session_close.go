@@ -1,0 +1,318 @@
+package chanio
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// lingerTimeout is how long Close reads on, after the end of stream was sent,
+// for the peer's end of stream.
+const lingerTimeout = 500 * time.Millisecond
+
+// errNoHalfClose says that a transport can only end both directions at once.
+var errNoHalfClose = errors.New("chanio: no half-close")
+
+// sessionTimers are the session's timers, each nil until it is first needed.
+// All but halfOpenSince and active are guarded by the session's mu.
+type sessionTimers struct {
+	close    *time.Timer // Close is to be over
+	halfOpen *time.Timer // no write progress since the peer's end of stream
+	idle     *time.Timer
+
+	halfOpenOn atomic.Bool  // halfOpen is armed
+	active     atomic.Int64 // last activity, in nanoseconds since began
+	began      time.Time
+}
+
+func (t *sessionTimers) stop() {
+	for _, timer := range []*time.Timer{t.close, t.halfOpen, t.idle} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// Close ends the session in order: it refuses new messages, closes Recv,
+// flushes what was accepted (what its hubs published before included), sends
+// the end of stream, discards input until the peer's end of stream or for 500
+// ms at most, and returns when the session's goroutines are gone; all that
+// within Options.CloseTimeout.
+//
+// It returns nil, unless data that was accepted could not be sent: when time
+// ran out the error is os.ErrDeadlineExceeded, Err is the same error, and TCP
+// is reset. It is idempotent, and safe from any goroutine.
+func (s *Session) Close() error {
+	s.beginClose()
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeErr
+}
+
+// beginClose starts what Close waits for.
+func (s *Session) beginClose() {
+	s.mu.Lock()
+	if s.over.Load() || s.closing {
+		s.mu.Unlock()
+		return
+	}
+	s.closing = true
+	after := s.refuse()
+	if s.timers.halfOpen != nil {
+		s.timers.halfOpenOn.Store(false)
+		s.timers.halfOpen.Stop()
+	}
+	if d := s.set.CloseTimeout; d > 0 {
+		s.timers.close = time.AfterFunc(d, s.closeExpired)
+	}
+	if s.outEnded {
+		s.linger()
+	}
+	s.mu.Unlock()
+	after()
+	s.halt()
+	s.drainOutput()
+}
+
+// CloseWrite ends the output in order: what was accepted goes out, then the end
+// of stream (FIN, or close_notify on TLS). It does not wait for that. Nothing
+// is accepted any more, and the session leaves its hubs behind what was
+// published before; it goes on receiving until the peer's end of stream.
+//
+// It is idempotent and returns an error that is ErrClosed if the session has
+// failed. Where there is no half-close (udp, net.Pipe) it starts a Close.
+func (s *Session) CloseWrite() error {
+	if !s.tr.canHalfClose() {
+		s.beginClose()
+	} else {
+		s.closeOutput()
+	}
+	if s.Err() != nil {
+		return s.errorAt("close write", ErrClosed)
+	}
+	return nil
+}
+
+// closeOutput starts what CloseWrite promises.
+func (s *Session) closeOutput() {
+	if !s.tr.canHalfClose() {
+		s.beginClose()
+		return
+	}
+	s.mu.Lock()
+	if s.over.Load() {
+		s.mu.Unlock()
+		return
+	}
+	after := s.refuse()
+	s.mu.Unlock()
+	after()
+	s.drainOutput()
+}
+
+// drainOutput makes the writer send what was accepted and then the end of
+// stream. No message must be accepted any more.
+func (s *Session) drainOutput() {
+	s.leaveHubsBehind()
+	s.ending.Store(true)
+	s.needWriter()
+	s.wakeWriter()
+}
+
+// Abort ends the session at once, TCP with a reset: nothing is flushed. Err is
+// cause, or ErrClosed if cause is nil. Only the first end of a session counts.
+// It does not wait: Done tells when the session is gone.
+func (s *Session) Abort(cause error) {
+	if cause == nil {
+		cause = s.errorAt("session", ErrClosed)
+	}
+	s.terminate(cause, true)
+}
+
+// terminate ends the session with cause, nil for a clean end, if it has not
+// ended yet. It closes the connection, which ends reader and writer.
+func (s *Session) terminate(cause error, reset bool) {
+	s.mu.Lock()
+	if s.over.Load() {
+		s.mu.Unlock()
+		return
+	}
+	s.over.Store(true)
+	s.err = cause
+	if s.closing && !s.outEnded {
+		s.closeErr = cause // something may not have been sent
+	}
+	after := s.refuse()
+	halt := !s.haltDone
+	s.haltDone = true
+	cancel := s.cancel
+	s.timers.stop()
+	s.mu.Unlock()
+
+	after()
+	if halt {
+		close(s.halted)
+	}
+	if cancel != nil {
+		cancel(cause)
+	}
+	s.tr.shut(reset)
+	s.leaveHubs()
+	s.wakeWriter()
+	s.release()
+}
+
+// inputEnded notes the peer's end of stream. The session stays writable, until
+// CloseTimeout has passed without write progress.
+func (s *Session) inputEnded() {
+	s.mu.Lock()
+	if s.over.Load() {
+		s.mu.Unlock()
+		return
+	}
+	s.inEnded = true
+	both := s.outEnded
+	if d := s.set.CloseTimeout; !both && !s.closing && d > 0 {
+		s.timers.halfOpen = time.AfterFunc(d, s.halfOpenExpired)
+		s.timers.halfOpenOn.Store(true)
+	}
+	s.mu.Unlock()
+	if both {
+		s.terminate(nil, false)
+	}
+}
+
+// inputFailed notes that the input failed while it was being discarded.
+func (s *Session) inputFailed(err error) {
+	s.mu.Lock()
+	sent := s.outEnded
+	s.mu.Unlock()
+	if sent {
+		err = nil // all that we promised is done, and nobody reads what comes
+	} else {
+		err = s.errorAt("read", err)
+	}
+	s.terminate(err, false)
+}
+
+// endOutput sends the end of stream, behind all that was written.
+func (s *Session) endOutput() {
+	err := s.tr.closeWrite()
+	s.mu.Lock()
+	closing := s.closing
+	s.outEnded = true
+	both := s.inEnded || errors.Is(err, errNoHalfClose)
+	if closing && !both {
+		s.linger()
+	}
+	s.mu.Unlock()
+	switch {
+	case both, err != nil && closing: // all was written: there is nothing to lose
+		s.terminate(nil, false)
+	case err != nil:
+		s.terminate(s.errorAt("close write", err), false)
+	}
+}
+
+// linger bounds the wait for the peer's end of stream. The caller holds mu.
+func (s *Session) linger() {
+	if s.over.Load() {
+		return
+	}
+	if s.timers.close != nil {
+		s.timers.close.Stop()
+	}
+	d := lingerTimeout
+	if limit := s.set.CloseTimeout; limit > 0 {
+		d = min(d, limit)
+	}
+	s.timers.close = time.AfterFunc(d, func() { s.terminate(nil, false) })
+}
+
+// closeExpired ends a Close whose time ran out with data unsent.
+func (s *Session) closeExpired() {
+	s.terminate(s.errorAt("close", &timeoutError{"CloseTimeout", s.set.CloseTimeout}), true)
+}
+
+// halfOpenExpired ends a session that wrote nothing for CloseTimeout after its
+// peer's end of stream: with an error if the peer did not take something, else
+// in order, for a handler that forgot to.
+func (s *Session) halfOpenExpired() {
+	if s.stats.bytesPending.Load() > 0 {
+		s.closeExpired()
+		return
+	}
+	s.beginClose()
+}
+
+// extendHalfOpen notes write progress.
+func (s *Session) extendHalfOpen() {
+	if !s.timers.halfOpenOn.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over.Load() && !s.closing && s.timers.halfOpen.Stop() {
+		s.timers.halfOpen.Reset(s.set.CloseTimeout)
+	}
+}
+
+// startIdleTimer starts the watch over IdleTimeout, if there is one.
+func (s *Session) startIdleTimer() {
+	d := s.set.IdleTimeout
+	if d <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timers.began = time.Now()
+	s.timers.idle = time.AfterFunc(d, s.idleExpired)
+}
+
+// touch notes activity. It costs nothing without an IdleTimeout.
+func (s *Session) touch() {
+	if s.set.IdleTimeout > 0 {
+		s.timers.active.Store(int64(time.Since(s.timers.began)))
+	}
+}
+
+// idleExpired ends the session, or waits for what is left of IdleTimeout since
+// the last activity: one timer operation a timeout, not one a message.
+func (s *Session) idleExpired() {
+	idle := time.Since(s.timers.began) - time.Duration(s.timers.active.Load())
+	if left := s.set.IdleTimeout - idle; left > 0 {
+		s.mu.Lock()
+		if !s.over.Load() {
+			s.timers.idle.Reset(left)
+		}
+		s.mu.Unlock()
+		return
+	}
+	s.terminate(s.errorAt("session", &timeoutError{"IdleTimeout", s.set.IdleTimeout}), false)
+}
+
+// A stall watches over a write that the peer does not take: it ends the session
+// when WriteTimeout passes without progress. Only the writer uses it.
+type stall struct{ timer *time.Timer }
+
+// begin starts the watch anew, before a wait.
+func (w *stall) begin(s *Session) {
+	d := s.set.WriteTimeout
+	switch {
+	case d <= 0:
+	case w.timer == nil:
+		w.timer = time.AfterFunc(d, func() {
+			s.terminate(s.errorAt("write", &timeoutError{"WriteTimeout", d}), true)
+		})
+	default:
+		w.timer.Reset(d)
+	}
+}
+
+// end ends the watch.
+func (w *stall) end() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}

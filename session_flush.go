@@ -1,0 +1,87 @@
+package chanio
+
+import (
+	"context"
+	"slices"
+)
+
+// A flush is a call of Flush that waits for the writer.
+type flush struct {
+	result chan error // one slot: the writer never waits for who gave up
+	aimed  bool       // what follows is set
+	taken  int64      // how many messages from send must have been written
+	hubs   []hubMark  // and how far into the logs of its hubs
+}
+
+// Flush waits until all that was accepted before it, and all that the session's
+// hubs published before it, is in the kernel, and returns nil. It returns ctx's
+// error when ctx ends first, and an error that is ErrClosed when the session
+// ended with something undelivered.
+func (s *Session) Flush(ctx context.Context) error {
+	f := &flush{result: make(chan error, 1)}
+	s.mu.Lock()
+	switch {
+	case s.over.Load():
+		s.mu.Unlock()
+		<-s.done // soon: Undelivered is exact then
+		return s.flushResult()
+	case s.writerGone, !s.writer.Load() && len(s.members) == 0:
+		s.mu.Unlock()
+		return nil
+	}
+	s.flushes = append(s.flushes, f)
+	s.flushed.Store(true)
+	s.mu.Unlock()
+	s.needWriter()
+	s.wakeWriter()
+
+	select {
+	case err := <-f.result:
+		return err
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.flushes, f); i >= 0 {
+		s.flushes = slices.Delete(s.flushes, i, i+1)
+		s.flushed.Store(len(s.flushes) > 0)
+	}
+	return ctx.Err()
+}
+
+// flushResult is what Flush returns once the session has finished.
+func (s *Session) flushResult() error {
+	if s.stats.undelivered.Load() == 0 {
+		return nil
+	}
+	return s.errorAt("flush", ErrClosed)
+}
+
+// checkFlushes answers the waiters whose messages are written. The writer calls
+// it with an empty batch: all that it has taken is written.
+func (s *Session) checkFlushes(o *outbox) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushes = slices.DeleteFunc(s.flushes, func(f *flush) bool {
+		if !f.aimed {
+			f.aimed = true
+			f.taken = o.taken + int64(len(s.send))
+			f.hubs = s.markHubs()
+		}
+		if o.taken < f.taken || !hubsPast(f.hubs) {
+			return false
+		}
+		f.result <- nil
+		return true
+	})
+	s.flushed.Store(len(s.flushes) > 0)
+}
+
+// resolveFlushes answers all waiters with err. The caller holds mu.
+func (s *Session) resolveFlushes(err error) {
+	for _, f := range s.flushes {
+		f.result <- err
+	}
+	s.flushes = nil
+	s.flushed.Store(false)
+}

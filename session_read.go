@@ -1,0 +1,128 @@
+package chanio
+
+import (
+	"errors"
+	"io"
+	"os"
+)
+
+// errHalted tells the reader that nothing shall be delivered any more.
+var errHalted = errors.New("chanio: delivering has stopped")
+
+// readLoop is the session's reader. start starts it; it ends with the input,
+// at the latest when terminate closes the connection.
+func (s *Session) readLoop() {
+	defer s.release()
+	err := s.receive()
+	switch {
+	case errors.Is(err, errHalted):
+		close(s.recv)
+		s.discard()
+	case err == io.EOF:
+		s.mu.Lock()
+		s.eof = true
+		s.mu.Unlock()
+		s.inputEnded()
+		close(s.recv)
+	default:
+		s.terminate(s.errorAt("read", err), false)
+		close(s.recv)
+	}
+}
+
+// receive reads and delivers until the input ends, and returns why: io.EOF,
+// errHalted or an error.
+func (s *Session) receive() error {
+	if s.set.Framing != nil {
+		return s.receiveFrames()
+	}
+	for {
+		b, n, err := s.tr.read()
+		if n > 0 {
+			s.received(n)
+			s.stats.messagesReceived.Add(1)
+			if err := s.deliver(b.take(n)); err != nil {
+				return err
+			}
+		} else if b != nil {
+			b.free()
+		}
+		if err != nil {
+			return s.readError(err)
+		}
+	}
+}
+
+// received counts n bytes that have arrived.
+func (s *Session) received(n int) {
+	s.stats.bytesReceived.Add(int64(n))
+	s.touch()
+}
+
+// deliver puts m into recv, unless delivering has stopped.
+func (s *Session) deliver(m []byte) error {
+	select {
+	case s.recv <- m: // a select with one channel is the cheap one
+		return nil
+	default:
+	}
+	select {
+	case s.recv <- m:
+		return nil
+	case <-s.halted:
+		return errHalted
+	}
+}
+
+// readError tells a reader that halt has interrupted from a failed one.
+func (s *Session) readError(err error) error {
+	if err == io.EOF {
+		return err
+	}
+	if s.halting.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		<-s.halted // halt closes it right after the interruption
+	}
+	select {
+	case <-s.halted:
+		return errHalted
+	default:
+		return err
+	}
+}
+
+// discard throws input away until it ends: a kernel that closes a connection
+// with unread input resets it, and the peer would lose what was flushed.
+func (s *Session) discard() {
+	s.tr.resume()
+	for {
+		b, _, err := s.tr.read()
+		if b != nil {
+			b.free()
+		}
+		switch {
+		case err == nil:
+		case err == io.EOF:
+			s.inputEnded()
+			return
+		default:
+			s.inputFailed(err)
+			return
+		}
+	}
+}
+
+// halt stops delivering: recv is closed and what arrives is thrown away.
+func (s *Session) halt() {
+	s.mu.Lock()
+	if s.haltDone || s.over.Load() {
+		s.mu.Unlock()
+		return
+	}
+	s.haltDone = true
+	s.halting.Store(true)
+	s.mu.Unlock()
+
+	// The order matters: whoever sees halted closed can undo the interruption.
+	s.tr.interrupt()
+	close(s.halted)
+}

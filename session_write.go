@@ -1,0 +1,271 @@
+package chanio
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// gateShut is the bit of Session.gate that refuses further Puts.
+const gateShut = 1 << 62
+
+// Put sends p as Send does, and the slice belongs to the library from then on.
+// It waits for room as long as the session makes progress, and returns an error
+// that is ErrClosed, with nothing accepted, once the session has ended or was
+// closed for writing. What cannot be framed is an error too.
+func (s *Session) Put(p []byte) error { return s.put(p, nil) }
+
+// Write is Put of a copy of p: one message. It returns len(p), or 0 and Put's
+// error.
+func (s *Session) Write(p []byte) (int, error) {
+	if err := s.put(append(make([]byte, 0, len(p)), p...), nil); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// put is Put with a channel that gives up when it is closed; the error is
+// errGivenUp then.
+func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
+	if !s.enter() {
+		return s.errorAt("write", ErrClosed)
+	}
+	defer s.leave()
+	if f := s.set.Framing; f != nil {
+		if err := canFrame(f, p); err != nil {
+			return s.errorAt("write", err)
+		}
+	}
+	s.needWriter()
+	return s.offer(p, giveUp)
+}
+
+var errGivenUp = errors.New("chanio: given up")
+
+// offer sends p on send. It uses the users' channel, which keeps the order of
+// Put and Send in one goroutine, and so it can meet a channel that a user has
+// closed: that is the end of writing like any other.
+func (s *Session) offer(p []byte, giveUp <-chan struct{}) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(runtime.Error); !ok {
+				panic(r)
+			}
+			err = s.errorAt("write", ErrClosed)
+		}
+	}()
+	select {
+	case s.send <- p:
+		return nil
+	default:
+	}
+	select {
+	case s.send <- p:
+		return nil
+	case <-s.refused:
+		return s.errorAt("write", ErrClosed)
+	case <-giveUp:
+		return errGivenUp
+	}
+}
+
+// enter lets a Put through the gate, unless it is shut. While a Put is inside,
+// the writer does not end the output and the session does not finish, so that
+// what Put accepts is sent or counted.
+func (s *Session) enter() bool {
+	for {
+		n := s.gate.Load()
+		if n&gateShut != 0 {
+			return false
+		}
+		if s.gate.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (s *Session) leave() {
+	if s.gate.Add(-1) == gateShut {
+		s.gateEmpty()
+	}
+}
+
+// refuse shuts the gate. The caller holds mu; the result is to be called
+// without it.
+func (s *Session) refuse() (after func()) {
+	if s.refusing {
+		return func() {}
+	}
+	s.refusing = true
+	close(s.refused)
+	if s.gate.Or(gateShut) == 0 {
+		return s.gateEmpty
+	}
+	return func() {}
+}
+
+// gateEmpty runs once, when the gate is shut and no Put is inside.
+func (s *Session) gateEmpty() {
+	s.wakeWriter()
+	s.release()
+}
+
+// needWriter starts the writer, if the session still has use for one.
+func (s *Session) needWriter() {
+	if s.writer.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.writer.Load() && !s.over.Load() {
+		s.refs.Add(1)
+		s.writer.Store(true)
+		go s.writeLoop()
+	}
+}
+
+// wakeWriter makes the writer look at all its sources. All that is not a
+// message in send comes to the writer this way.
+func (s *Session) wakeWriter() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// writeLoop is the session's writer. needWriter starts it; it ends when it has
+// sent the end of the output, or with the session.
+func (s *Session) writeLoop() {
+	defer s.release()
+	o := &s.output
+	for s.writeOnce(o) {
+	}
+	o.batch.free()
+	s.mu.Lock()
+	s.writerGone = true
+	if !s.over.Load() {
+		s.resolveFlushes(nil)
+	}
+	s.mu.Unlock()
+}
+
+// writeOnce gathers what the sources have, writes it, and waits for more if it
+// was nothing. It reports whether the writer goes on.
+func (s *Session) writeOnce(o *outbox) bool {
+	if s.over.Load() {
+		s.abandon(o)
+		return false
+	}
+	// Read before the sources: what a Put accepts after this is not missed.
+	last := s.ending.Load() && s.gate.Load() == gateShut
+	if s.flushed.Load() {
+		s.checkFlushes(o)
+	}
+	if err := s.gather(o); err != nil {
+		s.terminate(s.errorAt("write", err), true)
+		return true // to abandon what was gathered
+	}
+	switch {
+	case !o.batch.empty():
+		return s.writeBatch(o)
+	case last && s.hubsDrained():
+		s.endOutput()
+		return false
+	}
+	o.batch.free()
+	return s.awaitWork(o)
+}
+
+// gather fills the batch from all sources without waiting. Messages from send
+// come first, then each hub's in turn, each of them whole.
+func (s *Session) gather(o *outbox) error {
+	for !o.batch.full() && !o.closed {
+		select {
+		case m, ok := <-s.send:
+			if err := s.accept(o, m, ok); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		break
+	}
+	s.gatherHubs(o)
+	return nil
+}
+
+// accept takes m, which was received from send, into the batch. If send was
+// closed by the user, that is CloseWrite.
+func (s *Session) accept(o *outbox, m []byte, ok bool) error {
+	if !ok {
+		o.closed = true
+		s.closeOutput()
+		return nil
+	}
+	o.taken++
+	s.stats.bytesPending.Add(int64(len(m)))
+	if err := o.batch.add(m, s.set.Framing); err != nil {
+		s.stats.undelivered.Add(int64(len(m)))
+		return err
+	}
+	return nil
+}
+
+// awaitWork waits for a message or a wake-up.
+func (s *Session) awaitWork(o *outbox) bool {
+	send := s.send
+	if o.closed {
+		send = nil
+	}
+	select {
+	case m, ok := <-send:
+		if err := s.accept(o, m, ok); err != nil {
+			s.terminate(s.errorAt("write", err), true)
+		}
+	case <-s.wake:
+	}
+	return true
+}
+
+// writeBatch writes what was gathered.
+func (s *Session) writeBatch(o *outbox) bool {
+	n, err := s.tr.write(&o.batch, s)
+	if err != nil {
+		s.terminate(s.errorAt("write", err), false)
+		s.wrote(o, n)
+		s.abandon(o)
+		return false
+	}
+	s.wrote(o, n)
+	s.stats.messagesSent.Add(int64(o.batch.messages))
+	o.batch.reset()
+	s.stats.bytesPending.Store(0)
+	s.wroteHubs(o)
+	return true
+}
+
+// wrote counts n bytes that the kernel has taken.
+func (s *Session) wrote(o *outbox, n int) {
+	s.stats.bytesSent.Add(int64(n))
+	o.batch.sent = n
+	s.touch()
+	s.extendHalfOpen()
+}
+
+// abandon counts what was gathered and not written.
+func (s *Session) abandon(o *outbox) {
+	s.stats.undelivered.Add(int64(max(0, o.batch.size-o.batch.sent)))
+	o.batch.reset()
+	s.stats.bytesPending.Store(0)
+}
+
+// canFrame returns the error that f has for message, as cheaply as f can tell.
+func canFrame(f Framing, message []byte) error {
+	if a, ok := f.(interface{ accepts(message []byte) error }); ok {
+		return a.accepts(message)
+	}
+	if _, err := f.AppendFrame(nil, message); err != nil {
+		return fmt.Errorf("chanio: framing a message of %d bytes: %w", len(message), err)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package chanio
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// A halfCloser is a connection that can end one direction: *net.TCPConn,
+// *net.UnixConn, *tls.Conn.
+type halfCloser interface{ CloseWrite() error }
+
+// stream is the transport of a session over a net.Conn. Where the connection is
+// a kernel's stream socket, raw takes over the reading and writing; else conn
+// does it: the portable path.
+type stream struct {
+	conn   net.Conn
+	half   halfCloser // nil if conn has no half-close
+	raw    *rawConn   // nil on the portable path
+	large  bool       // portable: the last read filled its block
+	local  net.Addr
+	remote net.Addr
+}
+
+func newStream(conn net.Conn) *stream {
+	t := &stream{conn: conn, local: unmapAddr(conn.LocalAddr()), remote: unmapAddr(conn.RemoteAddr())}
+	t.half, _ = conn.(halfCloser)
+	if rc := streamSocket(conn); rc != nil {
+		t.raw = newRawConn(conn, rc)
+	}
+	return t
+}
+
+func (t *stream) read() (*block, int, error) {
+	if t.raw != nil {
+		return t.raw.read()
+	}
+	// The buffer is held while the read waits, so it is a small one unless
+	// there is likely more.
+	b := smallBlocks.get()
+	if t.large {
+		b.free()
+		b = largeBlocks.get()
+	}
+	n, err := t.conn.Read(b.b)
+	t.large = n >= smallBlockSize
+	return b, n, err
+}
+
+func (t *stream) interrupt() { t.conn.SetReadDeadline(aLongTimeAgo) }
+func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
+
+func (t *stream) write(b *batch, s *Session) (int, error) {
+	if t.raw != nil {
+		return t.raw.write(b, s)
+	}
+	return writeBuffers(t.conn, b, s)
+}
+
+// writeBuffers writes a batch through conn. It goes in groups of about
+// blockSize, because a Write tells of its progress only when it is over.
+func writeBuffers(conn net.Conn, b *batch, s *Session) (sent int, err error) {
+	defer s.output.stall.end()
+	var group net.Buffers
+	size := 0
+	flush := func() error {
+		s.output.stall.begin(s)
+		n, err := group.WriteTo(conn)
+		sent += int(n)
+		if err == nil && int(n) < size {
+			err = io.ErrShortWrite
+		}
+		group, size = nil, 0
+		return err
+	}
+	for _, p := range b.parts {
+		for len(p) > 0 {
+			piece := p[:min(len(p), blockSize-size)]
+			group, size, p = append(group, piece), size+len(piece), p[len(piece):]
+			if size == blockSize {
+				if err := flush(); err != nil {
+					return sent, err
+				}
+			}
+		}
+	}
+	if size > 0 {
+		err = flush()
+	}
+	return sent, err
+}
+
+func (t *stream) canHalfClose() bool { return t.half != nil }
+
+func (t *stream) closeWrite() error {
+	if t.half == nil {
+		return errNoHalfClose
+	}
+	return t.half.CloseWrite()
+}
+
+// shut closes the connection. TLS's own Close would wait to send an alert, so
+// it is the connection under it that is closed.
+func (t *stream) shut(reset bool) {
+	conn := t.conn
+	if tc, ok := conn.(*tls.Conn); ok {
+		conn = tc.NetConn()
+	}
+	if tc, ok := conn.(*net.TCPConn); ok && reset {
+		tc.SetLinger(0) // an error leaves an ordinary close, which follows
+	}
+	conn.Close()
+}
+
+func (t *stream) localAddr() net.Addr  { return t.local }
+func (t *stream) remoteAddr() net.Addr { return t.remote }
+
+func (t *stream) tls() (tls.ConnectionState, bool) {
+	if tc, ok := t.conn.(*tls.Conn); ok {
+		return tc.ConnectionState(), true
+	}
+	return tls.ConnectionState{}, false
+}
+
+// streamSocket returns conn's descriptor if it is a stream socket of the
+// kernel's, else nil. A type that embeds one may have a Read of its own, so the
+// types are exact.
+func streamSocket(conn net.Conn) syscall.RawConn {
+	var rc syscall.RawConn
+	var err error
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		rc, err = c.SyscallConn()
+	case *net.UnixConn:
+		if a := c.LocalAddr(); a == nil || a.Network() != "unix" {
+			return nil // datagrams
+		}
+		rc, err = c.SyscallConn()
+	}
+	if err != nil {
+		return nil
+	}
+	return rc
+}
+
+// tune sets the socket options that set asks for.
+func tune(conn net.Conn, set *settings) error {
+	conn.SetDeadline(time.Time{}) // one left from before would end the session
+	if tc, ok := conn.(*tls.Conn); ok {
+		conn = tc.NetConn()
+	}
+	if tc, ok := conn.(*net.TCPConn); ok {
+		if set.Nagle {
+			if err := tc.SetNoDelay(false); err != nil {
+				return wrapOp("set", "tcp", tc.LocalAddr(), tc.RemoteAddr(), err)
+			}
+		}
+		if set.KeepAlive != nil {
+			if err := tc.SetKeepAliveConfig(*set.KeepAlive); err != nil {
+				return wrapOp("set", "tcp", tc.LocalAddr(), tc.RemoteAddr(), err)
+			}
+		}
+	}
+	buffers, ok := conn.(interface {
+		SetReadBuffer(bytes int) error
+		SetWriteBuffer(bytes int) error
+	})
+	if !ok {
+		return nil
+	}
+	if set.ReadBuffer > 0 {
+		if err := buffers.SetReadBuffer(set.ReadBuffer); err != nil {
+			return wrapOp("set", conn.LocalAddr().Network(), conn.LocalAddr(), conn.RemoteAddr(), err)
+		}
+	}
+	if set.WriteBuffer > 0 {
+		if err := buffers.SetWriteBuffer(set.WriteBuffer); err != nil {
+			return wrapOp("set", conn.LocalAddr().Network(), conn.LocalAddr(), conn.RemoteAddr(), err)
+		}
+	}
+	return nil
+}
+
+// unmapAddr turns an IPv4-mapped IPv6 address, which a dual-stack socket
+// reports, into the IPv4 address that it is.
+func unmapAddr(a net.Addr) net.Addr {
+	if t, ok := a.(*net.TCPAddr); ok && len(t.IP) == net.IPv6len {
+		if ip := t.IP.To4(); ip != nil {
+			return &net.TCPAddr{IP: ip, Port: t.Port}
+		}
+	}
+	return a
+}
