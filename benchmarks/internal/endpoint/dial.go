@@ -1,0 +1,58 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"time"
+)
+
+// portsAnAddress is how many connections are dialed from one loopback address:
+// fewer than the ephemeral ports of a default Linux (28,232).
+const portsAnAddress = 20_000
+
+const dialTimeout = 10 * time.Second
+
+// Dial connects the i-th client, with TLS after its handshake. Clients past the
+// ephemeral ports of one source address come from the next one, if the server
+// is on IPv4 loopback.
+func (e Endpoint) Dial(ctx context.Context, i int) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+
+	d := net.Dialer{LocalAddr: e.source(i / portsAnAddress)}
+	c, err := d.DialContext(ctx, e.Network(), e.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.SetBuffers(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	if e.Net != TLS {
+		return c, nil
+	}
+	t := tls.Client(c, e.ClientTLS)
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// source returns the n-th local address to dial from, or nil for the system's
+// choice.
+func (e Endpoint) source(n int) net.Addr {
+	if n == 0 || e.Network() != "tcp" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(e.Address)
+	if err != nil {
+		return nil
+	}
+	ip := net.ParseIP(host).To4()
+	if ip == nil || !ip.IsLoopback() {
+		return nil
+	}
+	return &net.TCPAddr{IP: net.IPv4(127, 1, byte(n>>8), byte(n))}
+}

@@ -1,0 +1,65 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+)
+
+// Listen binds a stream endpoint with package net, with TLS as crypto/tls does
+// it: the handshake runs in a connection's first Read or Write.
+func (e Endpoint) Listen(ctx context.Context) (net.Listener, error) {
+	if e.Net == Unix {
+		if err := os.Remove(e.Address); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, e.Network(), e.Address)
+	if err != nil {
+		return nil, err
+	}
+	if e.KernelBuffer != 0 {
+		ln = &bufferedListener{ln, e}
+	}
+	if e.Net == TLS {
+		ln = tls.NewListener(ln, e.ServerTLS)
+	}
+	return ln, nil
+}
+
+// ListenPacket binds a UDP endpoint with package net.
+func (e Endpoint) ListenPacket(ctx context.Context) (*net.UDPConn, error) {
+	var lc net.ListenConfig
+	c, err := lc.ListenPacket(ctx, e.Network(), e.Address)
+	if err != nil {
+		return nil, err
+	}
+	u := c.(*net.UDPConn) // what package net returns for "udp"
+	if err := e.SetBuffers(u); err != nil {
+		u.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// bufferedListener gives the connections that it accepts their kernel buffers.
+type bufferedListener struct {
+	net.Listener
+	endpoint Endpoint
+}
+
+func (l *bufferedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.endpoint.SetBuffers(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}

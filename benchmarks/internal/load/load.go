@@ -1,0 +1,46 @@
+// Package load has the clients of the benchmarks. The plain ones share no code
+// with chanio, so that a server is never judged by its own client alone.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/report"
+)
+
+// Config says what the clients do.
+type Config struct {
+	Endpoint endpoint.Endpoint
+	Client   string // "plain" or "chanio"
+
+	Clients  int
+	Messages int // that each client keeps in flight (echo)
+	Size     int // bytes of a message, without its frame
+	Frame    bool
+	Check    bool // compare every byte that comes back, not only during the warm-up (echo)
+
+	Warmup time.Duration // before what is measured begins
+	Length time.Duration // of what is measured
+
+	// ServerPID is the process whose usage goes into the report. If zero, none
+	// does.
+	ServerPID int
+}
+
+// Run runs the clients of a job, echo or multicast, and reports what they
+// measured. An error means that nothing was measured; errors of single clients
+// are counted in the report.
+func Run(ctx context.Context, job string, c Config) (*report.Report, error) {
+	if c.Clients < 1 || c.Messages < 1 || c.Size < 1 {
+		return nil, errors.New("clients, messages and size must be positive")
+	}
+	switch job + " " + c.Client {
+	case "echo plain":
+		return plainEcho(ctx, c)
+	}
+	return nil, fmt.Errorf("there is no %s client %q", job, c.Client)
+}

@@ -1,0 +1,122 @@
+package load
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/report"
+)
+
+// A window is the stretch of time that a run measures: what happens before and
+// after it does not count.
+type window struct {
+	config    Config
+	open      atomic.Bool
+	latencies *report.Latencies
+
+	mu      sync.Mutex
+	tallies []*tally
+	over    bool // the clients end
+	errors  int64
+	first   error
+}
+
+// A tally is what one client has received while the window was open. Only its
+// client adds to it.
+type tally struct {
+	bytes    atomic.Int64
+	messages atomic.Int64
+	lost     atomic.Int64
+
+	_ [40]byte // keeps two clients' counters out of one cache line
+}
+
+func newWindow(c Config) *window {
+	// Twice as many shards as can record at the same time.
+	return &window{config: c, latencies: report.NewLatencies(2 * runtime.GOMAXPROCS(0))}
+}
+
+// tally returns a new client's counters.
+func (w *window) tally() *tally {
+	t := new(tally)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tallies = append(w.tallies, t)
+	return t
+}
+
+// fail counts the error that ended a client before the end of the run.
+func (w *window) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
+	w.errors++
+	if w.first == nil {
+		w.first = err
+	}
+}
+
+// end says that what fails from now on does so because the run is over.
+func (w *window) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+}
+
+// measure waits for the warm-up, opens the window for its length, and reports
+// what was counted meanwhile. It ends early with ctx.
+func (w *window) measure(ctx context.Context) *report.Report {
+	wait(ctx, w.config.Warmup)
+	server, load := meter(w.config.ServerPID), meter(os.Getpid())
+	began := time.Now()
+	w.open.Store(true)
+	wait(ctx, w.config.Length)
+	w.open.Store(false)
+	r := &report.Report{Time: time.Since(began), Server: server(), Load: load()}
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.tallies {
+		r.Bytes += t.bytes.Load()
+		r.Messages += t.messages.Load()
+		r.Lost += t.lost.Load()
+	}
+	r.Errors = w.errors
+	if w.first != nil {
+		r.FirstError = w.first.Error()
+	}
+	r.Latency = w.latencies.Percentiles()
+	return r
+}
+
+// meter begins to measure a process. The function that it returns gives what
+// the process has used since, or nil where that can't be told.
+func meter(pid int) func() *report.Usage {
+	before, err := process.Usage(pid)
+	return func() *report.Usage {
+		if pid == 0 || err != nil {
+			return nil
+		}
+		after, err := process.Usage(pid)
+		if err != nil {
+			return nil
+		}
+		return &report.Usage{CPUSeconds: (after.CPU - before.CPU).Seconds(), PeakBytes: after.Peak}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

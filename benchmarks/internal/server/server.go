@@ -1,0 +1,59 @@
+// Package server has the servers that the benchmarks measure: each job (echo,
+// multicast) in each implementation.
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"example.com/chanio/benchmarks/internal/endpoint"
+)
+
+// Config says what a server does.
+type Config struct {
+	Endpoint endpoint.Endpoint
+	Impl     string // one of the job's implementations
+	Frame    bool   // 4-byte big-endian length prefixes on streams (echo)
+
+	// ReadBuffer is the size in bytes of a connection's read buffer in the
+	// implementations that have one.
+	ReadBuffer int
+
+	Size int // bytes of a message, its frame included (multicast)
+	Rate int // messages a second; 0 is as many as possible (multicast)
+	// Lag is chanio's policy for members that fall behind: block, drop or
+	// disconnect (multicast).
+	Lag string
+	// Stamp starts each message with its time, for the fan-out latency
+	// (multicast; see package stamp).
+	Stamp bool
+}
+
+// A Server is one that runs.
+type Server interface {
+	Addr() string // the address it is bound to
+	Close() error // returns when its goroutines have ended
+}
+
+type starter func(context.Context, Config) (Server, error)
+
+// Start starts the server of a job: echo or multicast. It ends with Close, not
+// with ctx.
+func Start(ctx context.Context, job string, c Config) (Server, error) {
+	impls, ok := jobs[job]
+	if !ok {
+		return nil, fmt.Errorf("job %q is neither echo nor multicast", job)
+	}
+	start, ok := impls[c.Impl]
+	if !ok {
+		return nil, fmt.Errorf("there is no implementation %q of %s", c.Impl, job)
+	}
+	return start(ctx, c)
+}
+
+// jobs has the implementations by job and name.
+var jobs = map[string]map[string]starter{
+	"echo": {
+		"std": stdEcho,
+	},
+}

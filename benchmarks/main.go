@@ -1,0 +1,65 @@
+// Benchmarks measures chanio's servers and clients, and those of others, with
+// the scenarios and the report of CppServer's programs:
+//
+//	benchmarks serve echo -net tcp -impl std
+//	benchmarks load echo -net tcp -c 100 -m 1000 -s 32 -z 10
+//
+// Run it without arguments for the list of its commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// A command is a subcommand of the program.
+type command struct {
+	name string
+	args string // what may stand behind it
+	does string
+	run  func(ctx context.Context, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "echo|multicast [flags]", "run one server until Ctrl-C", serve},
+		{"load", "echo|multicast [flags]", "run clients against a server and report", runLoad},
+	}
+}
+
+// errUsage is the error of bad arguments that have been explained already.
+var errUsage = errors.New("bad arguments")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch err := run(ctx, os.Args[1:]); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		for _, c := range commands() {
+			if c.name == args[0] {
+				return c.run(ctx, args[1:])
+			}
+		}
+		fmt.Fprintf(os.Stderr, "benchmarks: there is no command %q\n", args[0])
+	}
+	fmt.Fprintln(os.Stderr, "usage: benchmarks COMMAND; -h after one lists its flags")
+	for _, c := range commands() {
+		fmt.Fprintf(os.Stderr, "  %-32s %s\n", c.name+" "+c.args, c.does)
+	}
+	return errUsage
+}
