@@ -54,6 +54,7 @@ func Start(ctx context.Context, job string, c Config) (Server, error) {
 // jobs has the implementations by job and name.
 var jobs = map[string]map[string]starter{
 	"echo": {
-		"std": stdEcho,
+		"chanio": chanioEcho,
+		"std":    stdEcho,
 	},
 }

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"context"
+	"sync"
+
+	"example.com/chanio"
+)
+
+// chanioEcho is the server of the library's first example, for every transport:
+// a handler goroutine a session, and a select to answer.
+func chanioEcho(ctx context.Context, c Config) (Server, error) {
+	l, err := chanioListen(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s := &chanioServer{l: l}
+	s.wg.Go(s.echo)
+	return s, nil
+}
+
+// chanioListen starts a listener that lives until it is closed, whatever
+// becomes of ctx.
+func chanioListen(ctx context.Context, c Config) (*chanio.Listener, error) {
+	o, err := chanioOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	return chanio.Listen(context.WithoutCancel(ctx), c.Endpoint.Network(), c.Endpoint.Address, o)
+}
+
+func chanioOptions(c Config) (*chanio.Options, error) {
+	return &chanio.Options{
+		TLS:         c.Endpoint.ServerTLS,
+		ReadBuffer:  c.Endpoint.KernelBuffer,
+		WriteBuffer: c.Endpoint.KernelBuffer,
+	}, nil
+}
+
+// chanioServer is a listener and the goroutines that use it, which end with it.
+type chanioServer struct {
+	l  *chanio.Listener
+	wg sync.WaitGroup
+}
+
+// echo ends when the listener does.
+func (s *chanioServer) echo() {
+	for session := range s.l.Sessions() {
+		s.wg.Go(func() { handleEcho(session) })
+	}
+}
+
+func handleEcho(s *chanio.Session) {
+	defer s.Close()
+	for m := range s.Recv() {
+		select {
+		case s.Send() <- m:
+		case <-s.Done():
+		}
+	}
+}
+
+func (s *chanioServer) Addr() string { return s.l.Addr().String() }
+
+func (s *chanioServer) Close() error {
+	err := s.l.Close()
+	s.wg.Wait()
+	return err
+}
