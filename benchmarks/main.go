@@ -29,6 +29,7 @@ func commands() []command {
 	return []command{
 		{"serve", "echo|multicast [flags]", "run one server until Ctrl-C", serve},
 		{"load", "echo|multicast [flags]", "run clients against a server and report", runLoad},
+		{"idle", "[flags]", "measure the memory of idle sessions", idle},
 	}
 }
 

@@ -1,0 +1,55 @@
+// Package trial runs one trial of one implementation: it starts a server as a
+// child process, puts a load on it from another process, and returns what was
+// measured.
+package trial
+
+import (
+	"context"
+	"strconv"
+
+	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/process"
+)
+
+// A Server says which server to start.
+type Server struct {
+	Job  string // echo or multicast
+	Impl string
+	Net  string
+	CPU  int      // that it is pinned to, with one thread; -1 for none
+	Args []string // further flags of the serve command
+}
+
+// running is a server that runs as a child process.
+type running struct {
+	*process.Child
+	endpoint endpoint.Endpoint // with a client's TLS config
+}
+
+// start starts s on a free port of the loopback interface.
+func (s Server) start(ctx context.Context) (*running, error) {
+	args := append([]string{"serve", s.Job, "-control", "-p", "0", "-net", s.Net, "-impl", s.Impl}, s.Args...)
+	child, err := process.Start(ctx, append(args, pinned(s.CPU)...)...)
+	if err != nil {
+		return nil, err
+	}
+	address, err := child.ReadLine()
+	if err != nil {
+		return nil, err
+	}
+	r := &running{child, endpoint.Endpoint{Net: s.Net, Address: address}}
+	if s.Net == endpoint.TLS {
+		if r.endpoint.ClientTLS, err = endpoint.ClientTLS(""); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// pinned returns the flags that pin a process to a CPU.
+func pinned(cpu int) []string {
+	if cpu < 0 {
+		return nil
+	}
+	return []string{"-cpu", strconv.Itoa(cpu), "-t", "1"}
+}
