@@ -19,11 +19,12 @@ func runLoad(ctx context.Context, args []string) error {
 		where         endpointFlags
 		c             load.Config
 		seconds, warm float64
-		ca            string
+		ca, to        string
 		asJSON        bool
 	)
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	where.register(fs)
+	fs.StringVar(&to, "to", "", "`address` of the server in one, instead of -a and -p")
 	fs.StringVar(&c.Client, "client", "plain", "`client`: plain shares no code with chanio, or chanio")
 	fs.IntVar(&c.Clients, "c", 100, "`clients`")
 	fs.IntVar(&c.Messages, "m", 1000, "`messages` that a client keeps in flight (echo)")
@@ -41,6 +42,9 @@ func runLoad(ctx context.Context, args []string) error {
 	}
 	if c.Endpoint, err = where.apply(job); err != nil {
 		return err
+	}
+	if to != "" {
+		c.Endpoint.Address = to
 	}
 	if c.Endpoint.Net == endpoint.TLS {
 		if c.Endpoint.ClientTLS, err = endpoint.ClientTLS(ca); err != nil {

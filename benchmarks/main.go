@@ -30,6 +30,7 @@ func commands() []command {
 		{"serve", "echo|multicast [flags]", "run one server until Ctrl-C", serve},
 		{"load", "echo|multicast [flags]", "run clients against a server and report", runLoad},
 		{"idle", "[flags]", "measure the memory of idle sessions", idle},
+		{"compare", "[flags]", "run the whole matrix and judge it", runCompare},
 	}
 }
 

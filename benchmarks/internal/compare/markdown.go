@@ -1,0 +1,126 @@
+package compare
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// columns are the figures of the table of loads, in their order.
+var columns = []Metric{Messages, P50, P99, P999, ServerCPU, Peak, Lost}
+
+// WriteMarkdown writes o as tables: the loads, other figures, failures, bars.
+func (o *Outcome) WriteMarkdown(w io.Writer) error {
+	p := &printer{w: w}
+	m := o.Machine
+	p.line("%s, %s, %d x %s, kernel %s, %s; %d repetitions of %v: median (least to most), ratios to std in the same repetition.",
+		o.Began.UTC().Format("2006-01-02"), m.System, m.CPUs, m.CPU, m.Kernel, m.Go, o.Repeat, o.Settings.Length)
+	o.loads(p)
+	o.others(p)
+	o.failures(p)
+	o.bars(p)
+	return p.err
+}
+
+// loads writes a row for each that moved messages.
+func (o *Outcome) loads(p *printer) {
+	header := []string{"scenario", "server", "to std"}
+	for _, m := range columns {
+		header = append(header, string(m))
+	}
+	for _, r := range o.Results {
+		if r.Figures[Messages].Runs == 0 {
+			continue
+		}
+		cells := []string{r.Scenario, r.Entrant, ratio(r.Ratios[Messages]), span(r.Figures[Messages])}
+		for _, m := range columns[1:] {
+			cells = append(cells, middle(r.Figures[m]))
+		}
+		p.row(header, cells)
+	}
+	p.end()
+}
+
+// others writes the figures of what is no load, one a row.
+func (o *Outcome) others(p *printer) {
+	header := []string{"scenario", "server", "figure", "value", "to std"}
+	for _, r := range o.Results {
+		if r.Figures[Messages].Runs > 0 {
+			continue
+		}
+		for _, m := range slices.Sorted(maps.Keys(r.Figures)) {
+			p.row(header, []string{r.Scenario, r.Entrant, string(m), span(r.Figures[m]), ratio(r.Ratios[m])})
+		}
+	}
+	p.end()
+}
+
+func (o *Outcome) failures(p *printer) {
+	header := []string{"scenario", "server", "failed"}
+	for _, r := range o.Results {
+		for _, f := range r.Failures {
+			p.row(header, []string{r.Scenario, r.Entrant, strings.ReplaceAll(f, "|", "/")})
+		}
+	}
+	p.end()
+}
+
+func (o *Outcome) bars(p *printer) {
+	header := []string{"issue", "bar", "want", "got", "holds"}
+	for _, v := range o.Verdicts {
+		p.row(header, []string{fmt.Sprint(v.Issue), v.what(), v.Want, span(v.Got), v.word()})
+	}
+	p.end()
+}
+
+// what names the bar.
+func (v Verdict) what() string {
+	s := fmt.Sprintf("%s, %s: %s", v.Figure.Scenario, v.Figure.Entrant, v.Figure.Metric)
+	switch {
+	case v.To == nil:
+		return s
+	case v.To.Scenario == v.Figure.Scenario:
+		return s + " to " + v.To.Entrant
+	}
+	return s + " to " + v.To.Scenario + ", " + v.To.Entrant
+}
+
+func (v Verdict) word() string {
+	switch {
+	case v.Got.Runs == 0:
+		return "not measured"
+	case v.Tried:
+		return "yes, the harder one too"
+	case v.Holds:
+		return "yes"
+	}
+	return "**no**"
+}
+
+// printer writes tables and keeps the first error.
+type printer struct {
+	w   io.Writer
+	in  bool // inside a table
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+// row writes a row, behind the header if it is the table's first: a table
+// without rows is not there.
+func (p *printer) row(header, cells []string) {
+	if !p.in {
+		p.line("\n| %s |", strings.Join(header, " | "))
+		p.line("|%s", strings.Repeat(" --- |", len(header)))
+		p.in = true
+	}
+	p.line("| %s |", strings.Join(cells, " | "))
+}
+
+func (p *printer) end() { p.in = false }

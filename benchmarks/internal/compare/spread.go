@@ -1,0 +1,45 @@
+package compare
+
+import (
+	"math"
+	"slices"
+)
+
+// A Spread is what a figure was over the repetitions of a run.
+type Spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	Runs   int     `json:"runs"`
+}
+
+// spread returns the spread of values; values that are not numbers, of
+// repetitions that failed, do not count.
+func spread(values []float64) Spread {
+	v := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+	if len(v) == 0 {
+		return Spread{}
+	}
+	slices.Sort(v)
+	middle := len(v) / 2
+	median := v[middle]
+	if len(v)%2 == 0 {
+		median = (v[middle-1] + v[middle]) / 2
+	}
+	return Spread{Median: median, Min: v[0], Max: v[len(v)-1], Runs: len(v)}
+}
+
+// ratios divides the figures of two entrants repetition by repetition: what
+// disturbed the machine during one repetition disturbed both. Where either
+// failed the ratio is not a number.
+func ratios(values, base []float64) []float64 {
+	r := make([]float64, min(len(values), len(base)))
+	for i := range r {
+		if base[i] == 0 {
+			r[i] = math.NaN()
+			continue
+		}
+		r[i] = values[i] / base[i]
+	}
+	return r
+}
