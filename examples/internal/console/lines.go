@@ -1,0 +1,53 @@
+package console
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/signal"
+)
+
+// Lines returns the lines that are typed, none of them empty. The channel is
+// closed when the program shall stop: at an empty line, at the end of the
+// input, and by Ctrl-C. After that, another Ctrl-C kills the program.
+func Lines() <-chan string {
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	typed := make(chan string)
+	lines := make(chan string)
+	go scan(os.Stdin, typed)
+	go func() {
+		defer close(lines)
+		defer signal.Stop(interrupt)
+		relay(typed, interrupt, lines)
+	}()
+	return lines
+}
+
+// scan sends each line of r. Nothing can end it while it waits for the
+// terminal but the end of the program.
+func scan(r io.Reader, typed chan<- string) {
+	defer close(typed)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		typed <- s.Text()
+	}
+}
+
+// relay passes typed lines on, until there is a reason to stop.
+func relay(typed <-chan string, interrupt <-chan os.Signal, lines chan<- string) {
+	for {
+		select {
+		case line := <-typed: // empty, too, at the end of the input
+			if line == "" {
+				return
+			}
+			select {
+			case lines <- line:
+			case <-interrupt:
+				return
+			}
+		case <-interrupt:
+			return
+		}
+	}
+}
