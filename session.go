@@ -114,13 +114,16 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		refused: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	s.refs.Store(2) // the open state, released by terminate; the gate, by gateEmpty
+	// The open state, released by terminate; the gate, by gateEmpty; the reader,
+	// by itself: a session that is ended before start does not finish before it.
+	s.refs.Store(3)
+	s.timers.began = time.Now()
 	return s
 }
 
-// start starts the reader. The caller must be the only one who knows s.
+// start starts the reader. s may have been ended already: by its context, or by
+// whoever knows its registry.
 func (s *Session) start() {
-	s.refs.Add(1)
 	s.startIdleTimer()
 	go s.readLoop()
 }
@@ -138,6 +141,7 @@ func deadSession(parent context.Context, err error) *Session {
 	s := newSession(parent, noTransport{}, new(settings), nil)
 	close(s.recv)
 	s.terminate(err, false)
+	s.release() // for the reader that it never had
 	return s
 }
 
@@ -260,19 +264,17 @@ func (s *Session) finish() {
 	}
 }
 
-// drain empties c without waiting and returns the bytes that were in it.
+// drain takes what is in c now and returns the bytes that were in it.
 func drain(c <-chan []byte) (bytes int64) {
-	for {
+	for range len(c) { // and no more: a bare sender may be filling it all the time
 		select {
-		case m, ok := <-c:
-			if !ok {
-				return bytes
-			}
+		case m := <-c:
 			bytes += int64(len(m))
 		default:
 			return bytes
 		}
 	}
+	return bytes
 }
 
 // contextError is the error of something that ctx ended.

@@ -22,7 +22,7 @@ type sessionTimers struct {
 
 	halfOpenOn atomic.Bool  // halfOpen is armed
 	active     atomic.Int64 // last activity, in nanoseconds since began
-	began      time.Time
+	began      time.Time    // when the session was made
 }
 
 func (t *sessionTimers) stop() {
@@ -266,8 +266,9 @@ func (s *Session) startIdleTimer() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.timers.began = time.Now()
-	s.timers.idle = time.AfterFunc(d, s.idleExpired)
+	if !s.over.Load() {
+		s.timers.idle = time.AfterFunc(d, s.idleExpired)
+	}
 }
 
 // touch notes activity. It costs nothing without an IdleTimeout.

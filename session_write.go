@@ -158,7 +158,7 @@ func (s *Session) writeOnce(o *outbox) bool {
 	}
 	// Read before the sources: what a Put accepts after this is not missed.
 	last := s.ending.Load() && s.gate.Load() == gateShut
-	if s.flushed.Load() {
+	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
 	}
 	if err := s.gather(o); err != nil {
