@@ -18,7 +18,8 @@ type rawWriter struct {
 	// The writer's, between write and tryWrite.
 	session *Session
 	parts   [][]byte // what is still to be written
-	n       int
+	n       int      // how many bytes were written
+	waited  int      // n when it last waited; -1 before that
 	err     error
 }
 
@@ -28,7 +29,7 @@ func (w *rawWriter) init(_ net.Conn, rc syscall.RawConn) {
 }
 
 func (w *rawWriter) write(b *batch, s *Session) (int, error) {
-	w.session, w.parts, w.n, w.err = s, b.parts, 0, nil
+	w.session, w.parts, w.n, w.waited, w.err = s, b.parts, 0, -1, nil
 	err := w.rc.Write(w.tryWriteFunc)
 	s.output.stall.end()
 	w.session, w.parts = nil, nil
@@ -50,7 +51,7 @@ func (w *rawWriter) tryWrite(fd uintptr) bool {
 		})
 		switch {
 		case err == syscall.EAGAIN:
-			w.session.output.stall.begin(w.session)
+			w.wait()
 			return false
 		case err != nil:
 			w.err = err
@@ -60,6 +61,19 @@ func (w *rawWriter) tryWrite(fd uintptr) bool {
 		w.advance(n)
 	}
 	return true
+}
+
+// wait notes that the write is about to wait, and whether that is after progress
+// or only goes on.
+func (w *rawWriter) wait() {
+	if w.n == w.waited {
+		return
+	}
+	w.waited = w.n
+	if w.n > 0 {
+		w.session.progressed()
+	}
+	w.session.output.stall.begin(w.session)
 }
 
 // advance drops n bytes from the front of parts.

@@ -248,6 +248,12 @@ func (s *Session) writeBatch(o *outbox) bool {
 func (s *Session) wrote(o *outbox, n int) {
 	s.stats.bytesSent.Add(int64(n))
 	o.batch.sent = n
+	s.progressed()
+}
+
+// progressed notes that the kernel has taken something, of a write that may
+// still go on.
+func (s *Session) progressed() {
 	s.touch()
 	s.extendHalfOpen()
 }

@@ -73,6 +73,9 @@ func writeBuffers(conn net.Conn, b *batch, s *Session) (sent int, err error) {
 			err = io.ErrShortWrite
 		}
 		group, size = nil, 0
+		if err == nil {
+			s.progressed()
+		}
 		return err
 	}
 	for _, p := range b.parts {
