@@ -17,6 +17,7 @@ var errNoHalfClose = errors.New("chanio: no half-close")
 // All but halfOpenSince and active are guarded by the session's mu.
 type sessionTimers struct {
 	close    *time.Timer // Close is to be over
+	closeBy  time.Time   // when that is, whatever it still waits for
 	halfOpen *time.Timer // no write progress since the peer's end of stream
 	idle     *time.Timer
 
@@ -65,6 +66,7 @@ func (s *Session) beginClose() {
 	}
 	if d := s.set.CloseTimeout; d > 0 {
 		s.timers.close = time.AfterFunc(d, s.closeExpired)
+		s.timers.closeBy = time.Now().Add(d)
 	}
 	if s.outEnded {
 		s.linger()
@@ -220,18 +222,23 @@ func (s *Session) linger() {
 	if s.over.Load() {
 		return
 	}
+	d := lingerTimeout
 	if s.timers.close != nil {
 		s.timers.close.Stop()
+		d = min(d, time.Until(s.timers.closeBy))
 	}
-	d := lingerTimeout
-	if limit := s.set.CloseTimeout; limit > 0 {
-		d = min(d, limit)
-	}
-	s.timers.close = time.AfterFunc(d, func() { s.terminate(nil, false) })
+	s.timers.close = time.AfterFunc(d, s.closeExpired)
 }
 
-// closeExpired ends a Close whose time ran out with data unsent.
+// closeExpired ends a Close whose time ran out: with an error if data is unsent.
 func (s *Session) closeExpired() {
+	s.mu.Lock()
+	sent := s.outEnded
+	s.mu.Unlock()
+	if sent {
+		s.terminate(nil, false)
+		return
+	}
 	s.terminate(s.errorAt("close", &timeoutError{"CloseTimeout", s.set.CloseTimeout}), true)
 }
 
