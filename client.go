@@ -123,8 +123,9 @@ func Connect(ctx context.Context, network, address string, o *Options) *Client {
 	}
 	c.stopCtx = context.AfterFunc(ctx, func() {
 		cause := contextError(ctx)
-		c.stop(cause)
+		c.reg.close() // first, so that every session ends with this cause
 		c.reg.terminate(cause, false)
+		c.stop(cause)
 	})
 	go c.run(ctx, dialCtx)
 	return c
@@ -200,16 +201,16 @@ func (c *Client) stop(err error) {
 // run is the client's goroutine: it dials, delivers, and waits, until the
 // client is stopped and its session has gone. Connect starts it.
 func (c *Client) run(ctx, dialCtx context.Context) {
-	pause := c.set.Backoff.Min
+	var pause time.Duration // the one before the try
 	for c.running() {
 		held, ok := c.session(ctx, dialCtx)
 		if ok && held > pause {
-			pause = c.set.Backoff.Min
+			pause = 0
 		}
+		pause = c.set.Backoff.next(pause)
 		if !c.rest(c.set.Backoff.jitter(pause)) {
 			break
 		}
-		pause = c.set.Backoff.next(pause)
 	}
 	close(c.sessions)
 	c.reg.awaitEmpty()
@@ -253,7 +254,8 @@ func (c *Client) session(ctx, dialCtx context.Context) (held time.Duration, ok b
 	case c.sessions <- s:
 		<-s.done
 	case <-s.done:
-	case <-c.quit: // whoever stopped the client ends the session
+	case <-c.quit: // nobody has received it, and nobody will
+		s.terminate(ErrClosed, true)
 		<-s.done
 	}
 	return time.Since(began), true
@@ -272,10 +274,10 @@ func (c *Client) rest(d time.Duration) bool {
 	return true
 }
 
-// next returns the pause that follows d.
+// next returns the pause that follows d, the first one if d is 0.
 func (b *Backoff) next(d time.Duration) time.Duration {
 	if grown := float64(d) * b.Factor; grown < float64(b.Max) {
-		return time.Duration(grown)
+		return max(b.Min, time.Duration(grown))
 	}
 	return b.Max
 }

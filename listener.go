@@ -15,6 +15,7 @@ type Listener struct {
 	bind   func() (net.Listener, error) // binds the same address again; nil after Serve
 	addr   net.Addr
 	reg    *registry
+	hub    *Hub
 	events *eventQueue
 
 	sessions chan *Session // sent by whoever admits sessions; closed by run
@@ -91,6 +92,7 @@ func newListener(set *settings, ln net.Listener) *Listener {
 		set:      set,
 		addr:     unmapAddr(ln.Addr()),
 		reg:      newRegistry(events),
+		hub:      newHub(set),
 		events:   events,
 		sessions: make(chan *Session),
 		done:     make(chan struct{}),
@@ -105,8 +107,9 @@ func (l *Listener) start(ctx context.Context) {
 	l.events.emit(Event{Kind: EventStarted})
 	l.stopCtx = context.AfterFunc(ctx, func() {
 		cause := contextError(ctx)
-		l.stop(cause)
+		l.reg.close() // first, so that every session ends with this cause
 		l.reg.terminate(cause, false)
+		l.stop(cause)
 	})
 	go l.run(ctx)
 }
@@ -123,6 +126,16 @@ func (l *Listener) Sessions() <-chan *Session { return l.sessions }
 // Stats().EventsDropped counts them. It is closed when the listener has ended,
 // behind EventStopped.
 func (l *Listener) Events() <-chan Event { return l.events.channel() }
+
+// Multicast publishes p to all sessions in the listener's hub; it is
+// Hub().Multicast.
+func (l *Listener) Multicast(p []byte) error { return l.hub.Multicast(p) }
+
+// Hub returns the listener's own hub, which has the listener's options. Stream
+// sessions join it before they are delivered, unless Options.ManualJoin is set;
+// udp sessions only by its Join: a forged address must not subscribe anyone.
+// It ends with the listener.
+func (l *Listener) Hub() *Hub { return l.hub }
 
 // Session returns the session with that ID, if it lives: it is forgotten once
 // it is Done.
@@ -257,6 +270,8 @@ func (l *Listener) run(ctx context.Context) {
 	}
 	close(l.sessions)
 	l.reg.awaitEmpty()
+	l.hub.stop(l.Err())
+	<-l.hub.done
 	l.stopCtx()
 	l.events.close(l.Err())
 	close(l.done)
@@ -284,6 +299,7 @@ func (l *Listener) rebind(err error) bool {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	reply = l.restart // one that came after the accepting had failed included
 	l.restart = nil
 	if !l.stopped {
 		l.quit, l.quitted = make(chan struct{}), false
