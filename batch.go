@@ -31,7 +31,9 @@ type outbox struct {
 	hubs   hubReader
 }
 
-func (b *batch) empty() bool { return len(b.parts) == 0 }
+// empty reports that nothing was added. A batch of empty messages on a raw
+// stream is not empty, and writes nothing.
+func (b *batch) empty() bool { return b.messages == 0 }
 
 // full reports that nothing more shall be added: what is there is worth a write.
 func (b *batch) full() bool { return b.size >= blockSize || len(b.parts) >= maxParts }
@@ -39,15 +41,22 @@ func (b *batch) full() bool { return b.size >= blockSize || len(b.parts) >= maxP
 // add takes a message, framed by f unless f is nil. A batch keeps the messages
 // in the order in which they were added.
 func (b *batch) add(m []byte, f Framing) error {
-	b.messages++
 	if f != nil {
 		return b.addFramed(m, f)
 	}
-	if len(m) == 0 {
-		return nil // nothing on a raw stream
+	if len(m) > 0 { // else it is nothing, on a raw stream
+		b.messages++
+		b.addBytes(m)
 	}
-	b.addBytes(m)
 	return nil
+}
+
+// addChunk takes messages that are framed already.
+func (b *batch) addChunk(chunk []byte, messages int) {
+	b.messages += messages
+	if len(chunk) > 0 {
+		b.addBytes(chunk)
+	}
 }
 
 // addBytes takes p as it is.
@@ -62,7 +71,7 @@ func (b *batch) addBytes(p []byte) {
 		b.open = false
 		return
 	}
-	if len(b.parts) == 1 && b.buf == nil && len(b.parts[0]) <= copyLimit {
+	if len(b.parts) == 1 && b.used == 0 && len(b.parts[0]) <= copyLimit {
 		first := b.parts[0]
 		b.parts = b.parts[:0]
 		b.copyIn(first)
@@ -74,13 +83,10 @@ func (b *batch) addBytes(p []byte) {
 func (b *batch) addFramed(m []byte, f Framing) error {
 	room := b.room()
 	framed, err := f.AppendFrame(room, m)
-	if err != nil {
-		b.messages--
+	if err != nil || len(framed) == 0 {
 		return err
 	}
-	if len(framed) == 0 {
-		return nil
-	}
+	b.messages++
 	b.size += len(framed)
 	if len(framed) <= cap(room) && &framed[0] == &room[:1][0] {
 		b.claim(framed)

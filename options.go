@@ -206,6 +206,9 @@ const (
 	defaultBackoffJitter    = 0.2
 )
 
+// maxQueue is the longest queue: make panics on a channel that memory can't hold.
+const maxQueue = 1 << 24
+
 // settings are Options with every default resolved: here a zero duration,
 // bound or queue means none.
 type settings Options
@@ -261,6 +264,7 @@ func orDefault[T int | float64 | time.Duration](v, def T) T {
 // check reports the first field whose value cannot be right.
 func (o *Options) check() error {
 	b := o.Backoff
+	const tooLong = "can't be above 1<<24: a channel of that size is allocated"
 	for _, f := range []struct {
 		name  string
 		value any
@@ -268,6 +272,9 @@ func (o *Options) check() error {
 		why   string
 	}{
 		{"MaxMessage", o.MaxMessage, o.MaxMessage < 0, "can't be negative: a peer would decide how much memory it takes"},
+		{"RecvQueue", o.RecvQueue, o.RecvQueue > maxQueue, tooLong},
+		{"SendQueue", o.SendQueue, o.SendQueue > maxQueue, tooLong},
+		{"EventQueue", o.EventQueue, o.EventQueue > maxQueue, tooLong},
 		{"PostQueue", o.PostQueue, o.PostQueue < 0, "can't be negative: nothing could be posted"},
 		{"ReadBuffer", o.ReadBuffer, o.ReadBuffer < 0, "can't be negative"},
 		{"WriteBuffer", o.WriteBuffer, o.WriteBuffer < 0, "can't be negative"},
