@@ -94,6 +94,9 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		return
 	}
 	l.events.emit(Event{Kind: EventConnected, Session: s})
+	if !l.set.ManualJoin {
+		l.hub.Join(s) // fails only if s or l has ended meanwhile
+	}
 	s.start()
 	l.deliver(s, quit)
 }

@@ -51,6 +51,8 @@ type Session struct {
 	ending  atomic.Bool  // the writer shall end the output once its sources are drained
 	flushed atomic.Bool  // there are waiters in flushes
 
+	hubsReady atomic.Bool // there are members in ready
+
 	output outbox // the writer's; see session_write.go
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
@@ -63,7 +65,8 @@ type Session struct {
 	inEnded    bool // the peer's end of stream was seen
 	outEnded   bool // our end of stream is sent
 	writerGone bool
-	members    []*member // hubs it is in
+	members    []*member // its places in hubs
+	ready      []*member // those of them that the writer does not know to have something
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        context.Context // made by the first call of Context

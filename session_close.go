@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -300,19 +301,30 @@ func (s *Session) idleExpired() {
 	s.terminate(s.errorAt("session", &timeoutError{"IdleTimeout", s.set.IdleTimeout}), false)
 }
 
+// writeExpired ends a session whose peer took nothing for WriteTimeout.
+func (s *Session) writeExpired() {
+	var err error = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
+	if s.holdsPublisher() {
+		err = fmt.Errorf("%w: %w", ErrLagged, err)
+	}
+	s.terminate(s.errorAt("write", err), true)
+}
+
 // A stall watches over a write that the peer does not take: it ends the session
 // when WriteTimeout passes without progress. Only the writer uses it.
-type stall struct{ timer *time.Timer }
+type stall struct {
+	timer *time.Timer
+	waits atomic.Int64 // how often a write had to wait; it grows with progress
+}
 
 // begin starts the watch anew, before a wait.
 func (w *stall) begin(s *Session) {
+	w.waits.Add(1)
 	d := s.set.WriteTimeout
 	switch {
 	case d <= 0:
 	case w.timer == nil:
-		w.timer = time.AfterFunc(d, func() {
-			s.terminate(s.errorAt("write", &timeoutError{"WriteTimeout", d}), true)
-		})
+		w.timer = time.AfterFunc(d, s.writeExpired)
 	default:
 		w.timer.Reset(d)
 	}

@@ -61,14 +61,19 @@ func (s *Session) flushResult() error {
 // it with an empty batch: all that it has taken is written.
 func (s *Session) checkFlushes(o *outbox) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.flushes = slices.DeleteFunc(s.flushes, func(f *flush) bool {
+	waiting := slices.Clone(s.flushes)
+	s.mu.Unlock()
+	for _, f := range waiting {
 		if !f.aimed {
 			f.aimed = true
 			f.taken = o.taken + int64(len(s.send))
-			f.hubs = s.markHubs()
+			f.hubs = s.markHubs() // without mu: hubs have theirs first
 		}
-		if o.taken < f.taken || !hubsPast(f.hubs) {
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushes = slices.DeleteFunc(s.flushes, func(f *flush) bool {
+		if !f.aimed || o.taken < f.taken || !hubsPast(f.hubs) {
 			return false
 		}
 		f.result <- nil

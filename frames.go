@@ -1,0 +1,3 @@
+package chanio
+
+func (s *Session) receiveFrames() error { return nil }

@@ -1,0 +1,212 @@
+package chanio
+
+import (
+	"fmt"
+	"time"
+)
+
+// A lagger is a member that was more than MaxLag behind, and what became of it.
+type lagger struct {
+	m       *member
+	skipped int64 // LagDrop: messages that it will not get; else its session ends
+}
+
+// makeRoom sees to it that no member is more than MaxLag behind when n more
+// bytes are published, as the policy says, and returns whom it had to treat.
+// The caller holds mu, which LagBlock gives up while it waits.
+func (h *Hub) makeRoom(n int64) (treated []lagger) {
+	for !h.stopped && h.log.Head().Bytes+n > h.clear {
+		late := h.late(n)
+		switch {
+		case len(late) == 0:
+			return treated
+		case h.lag == LagBlock:
+			h.await(n)
+			continue
+		}
+		for _, m := range late {
+			treated = append(treated, h.treat(m))
+		}
+	}
+	return treated
+}
+
+// late returns the members that n more bytes would put more than MaxLag behind;
+// if there is none it notes how much more can be published before it has to
+// look again. The caller holds mu.
+func (h *Hub) late(n int64) (late []*member) {
+	head := h.log.Head().Bytes
+	least := head
+	lists := [][]*member{h.members, h.leaving}
+	if h.lag == LagBlock {
+		lists = lists[:1] // who has left holds nobody up
+	}
+	for _, list := range lists {
+		for _, m := range list {
+			taken := m.taken.Load()
+			if m.left && taken >= m.end.Bytes {
+				continue // only its last write is under way
+			}
+			if head+n-taken > h.maxLag {
+				late = append(late, m)
+			} else {
+				least = min(least, taken)
+			}
+		}
+	}
+	if len(late) == 0 {
+		h.clear = least + h.maxLag
+	}
+	return late
+}
+
+// treat does to m, which is late, what LagDisconnect and LagDrop say. The caller
+// holds mu.
+func (h *Hub) treat(m *member) lagger {
+	if h.lag == LagDrop {
+		skipped := m.skip(h.log.End(), h.log.Head())
+		h.skipped += skipped
+		return lagger{m, skipped}
+	}
+	h.expel(m)
+	return lagger{m: m}
+}
+
+// report tells the world of those that were treated. The caller must not hold
+// mu.
+func (h *Hub) report(treated []lagger) {
+	for _, l := range treated {
+		if h.lag == LagDrop {
+			l.m.s.stats.messagesDropped.Add(l.skipped)
+			h.events.emit(Event{Kind: EventLagged, Session: l.m.s, Count: int(l.skipped)})
+			continue
+		}
+		h.end(l.m, nil)
+	}
+}
+
+// end ends the session of m, which was expelled for being behind.
+func (h *Hub) end(m *member, why error) {
+	err := ErrLagged
+	if why != nil {
+		err = fmt.Errorf("%w: %w", ErrLagged, why)
+	}
+	err = m.s.errorAt("multicast", err)
+	h.events.emit(Event{Kind: EventLagged, Session: m.s, Err: err})
+	h.events.emit(Event{Kind: EventLeft, Session: m.s, Err: err})
+	m.s.dropMember(m)
+	m.s.terminate(err, true)
+}
+
+// A gate holds publishers until the members that are late have taken more:
+// LagBlock. Each of those that have not is gated and counted, so that a member
+// in good time never looks at the others. Guarded by the hub's mu.
+type gate struct {
+	count int           // gated members
+	room  chan struct{} // closed when count falls to 0; nil if nobody waits
+	timer *time.Timer   // WriteTimeout of the members that make no progress
+}
+
+// await waits until no member is late any more for n bytes, one of them made no
+// progress for WriteTimeout, or the hub is stopped. The caller holds mu, which
+// it gives up meanwhile.
+func (h *Hub) await(n int64) {
+	head := h.log.Head().Bytes
+	// A little more than is needed, or publishers would wake for each message.
+	need := min(head, head+n-h.maxLag+h.maxLag/8)
+	h.need.Store(max(need, h.need.Load())) // before taken is read: see member.next
+	for _, m := range h.members {
+		if !m.gated && m.taken.Load() < need {
+			m.gated = true
+			h.gate.count++
+		}
+	}
+	if h.gate.count == 0 {
+		h.need.Store(0)
+		return
+	}
+	if h.gate.room == nil {
+		h.gate.room = make(chan struct{})
+		h.watchGate()
+	}
+	room := h.gate.room
+	h.mu.Unlock()
+	<-room // closed by the last member that passes or leaves, the timer, and stop
+	h.mu.Lock()
+}
+
+// pass lets m, which has taken more, through the gate.
+func (h *Hub) pass(m *member) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m.taken.Load() >= h.need.Load() {
+		h.ungate(m)
+	}
+}
+
+// ungate makes publishers not wait for m. The caller holds mu.
+func (h *Hub) ungate(m *member) {
+	if !m.gated {
+		return
+	}
+	m.gated = false
+	h.gate.count--
+	if h.gate.count == 0 {
+		h.openGate()
+	}
+}
+
+// openGate lets all publishers look again. The caller holds mu.
+func (h *Hub) openGate() {
+	h.need.Store(0)
+	if h.gate.room != nil {
+		close(h.gate.room)
+		h.gate.room = nil
+		if h.gate.timer != nil {
+			h.gate.timer.Stop()
+		}
+	}
+}
+
+// watchGate starts the watch over those that publishers wait for. Their writers
+// watch over them too, by their sessions' WriteTimeout, and see progress within
+// a write; this is for sessions whose WriteTimeout is longer, or none. The
+// caller holds mu.
+func (h *Hub) watchGate() {
+	if h.writeTimeout <= 0 {
+		return
+	}
+	for _, m := range h.members {
+		m.mark = m.progress()
+	}
+	if h.gate.timer == nil {
+		h.gate.timer = time.AfterFunc(h.writeTimeout, h.gateExpired)
+	} else {
+		h.gate.timer.Reset(h.writeTimeout)
+	}
+}
+
+// gateExpired ends the gated members that made no progress.
+func (h *Hub) gateExpired() {
+	h.mu.Lock()
+	if h.gate.room == nil {
+		h.mu.Unlock()
+		return
+	}
+	var stuck []*member
+	for _, m := range h.members {
+		if m.gated && m.progress() == m.mark {
+			stuck = append(stuck, m)
+		}
+	}
+	for _, m := range stuck {
+		h.expel(m)
+	}
+	if h.gate.room != nil {
+		h.watchGate()
+	}
+	h.mu.Unlock()
+	for _, m := range stuck {
+		h.end(m, &timeoutError{"WriteTimeout", h.writeTimeout})
+	}
+}

@@ -1,0 +1,158 @@
+// Package sharedlog is the log that a hub's members share: messages are
+// appended once and read by any number of cursors, straight from the log's
+// memory.
+//
+// The log is a list of segments, linked forward only. Nothing keeps a segment
+// but the cursors in it and before it, so the garbage collector frees what the
+// slowest reader has passed, and a log that all have read holds nothing.
+package sharedlog
+
+import "sync/atomic"
+
+const (
+	// minSegment is the first segment's size: small, because a program may have
+	// ten thousand logs with a message now and then.
+	minSegment = 512
+	// maxSegment is what segments grow to. It is about one write: a reader that
+	// stalls in the middle of a write keeps that segment and no more.
+	maxSegment = 64 << 10
+)
+
+// A Position counts what was appended before a point in the log.
+type Position struct{ Bytes, Messages int64 }
+
+// A Log is append-only. Appending and all else but Cursor.Next is for one
+// goroutine at a time; cursors may read meanwhile.
+type Log struct {
+	limit   int // the largest segment, unless a message is larger
+	size    int // the next segment
+	tail    *segment
+	head    Position
+	indexed bool // segments record where messages end
+}
+
+// segment is a run of whole messages.
+type segment struct {
+	buf  []byte // of full capacity; written up to filled
+	next atomic.Pointer[segment]
+
+	// filled is how much of buf may be read, in its upper half, and how many
+	// messages that is, in its lower: one value, so that both are of the same
+	// moment. Storing it publishes the bytes; storing next seals it.
+	filled atomic.Uint64
+
+	ends []uint32 // of an indexed log: where each message ends
+}
+
+func (g *segment) load() (bytes, messages uint32) {
+	f := g.filled.Load()
+	return uint32(f >> 32), uint32(f)
+}
+
+// New returns a log whose segments hold a quarter of window bytes at most.
+func New(window int) Log {
+	return Log{limit: min(max(window/4, minSegment), maxSegment), size: minSegment}
+}
+
+// Head returns the position behind the last message.
+func (l *Log) Head() Position { return l.head }
+
+// Append copies message to the end of the log and returns a cursor that stands
+// before it.
+func (l *Log) Append(message []byte) Cursor {
+	g := l.tail
+	if g == nil || len(g.buf)-int(g.filled.Load()>>32) < len(message) {
+		g = l.grow(len(message))
+	}
+	bytes, messages := g.load()
+	copy(g.buf[bytes:], message)
+	if l.indexed {
+		g.ends = append(g.ends, bytes+uint32(len(message)))
+	}
+	l.head.Bytes += int64(len(message))
+	l.head.Messages++
+	g.filled.Store(uint64(bytes+uint32(len(message)))<<32 | uint64(messages+1))
+	return Cursor{g, bytes, messages}
+}
+
+// grow links a new segment with room for n bytes. Each is twice as large as the
+// one before, so that segments follow the traffic.
+func (l *Log) grow(n int) *segment {
+	g := &segment{buf: make([]byte, max(l.size, n))}
+	if l.tail != nil {
+		l.size = min(2*l.size, l.limit)
+		l.tail.next.Store(g)
+	}
+	l.tail = g
+	return g
+}
+
+// Drop forgets the last segment, which all have read: the log holds nothing
+// then. It is smaller when it grows again.
+func (l *Log) Drop() {
+	l.tail = nil
+	l.size = max(l.size/2, minSegment)
+}
+
+// End returns a cursor behind the last message. It is the zero Cursor if the
+// log holds nothing.
+func (l *Log) End() Cursor {
+	if l.tail == nil {
+		return Cursor{}
+	}
+	bytes, messages := l.tail.load()
+	return Cursor{l.tail, bytes, messages}
+}
+
+// Index makes the log record where each message ends, from the next one on, for
+// cursors that stand at its end or behind it.
+func (l *Log) Index() {
+	if !l.indexed {
+		l.indexed = true
+		if l.tail != nil {
+			l.grow(0) // an index covers whole segments
+		}
+	}
+}
+
+// A Cursor is a place in a log. The zero Cursor reads nothing.
+type Cursor struct {
+	seg      *segment
+	bytes    uint32 // read so far, in seg
+	messages uint32
+}
+
+// Next returns what was appended behind the cursor and is contiguous: whole
+// messages, and how many; nothing if there is none. The bytes are the log's and
+// never change. Next is safe beside Append.
+func (c *Cursor) Next() (chunk []byte, messages int) {
+	for c.seg != nil {
+		next := c.seg.next.Load() // before filled: once sealed, that is final
+		bytes, count := c.seg.load()
+		if count > c.messages { // empty messages count too
+			chunk, messages = c.seg.buf[c.bytes:bytes:bytes], int(count-c.messages)
+			c.bytes, c.messages = bytes, count
+			return chunk, messages
+		}
+		if next == nil {
+			return nil, 0
+		}
+		*c = Cursor{seg: next}
+	}
+	return nil, 0
+}
+
+// Ends appends to dst where each of the n messages before the cursor ends,
+// counted from the first of them. The log must be indexed; unlike Next it is
+// not safe beside Append.
+func (c *Cursor) Ends(dst []int, n int) []int {
+	first := int(c.messages) - n
+	start := uint32(0)
+	if first > 0 {
+		start = c.seg.ends[first-1]
+	}
+	for _, end := range c.seg.ends[first:c.messages] {
+		dst = append(dst, int(end-start))
+	}
+	return dst
+}

@@ -1,0 +1,293 @@
+package chanio
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"example.com/chanio/internal/sharedlog"
+)
+
+// A member is a session's place in a hub: a cursor into the hub's log. It is
+// parked, known to have everything and holding no part of the log, or active,
+// in the hands of the session's writer.
+type member struct {
+	hub *Hub
+	s   *Session
+
+	// taken is how much of the log was taken for a write or skipped, and
+	// written how much of that is done; both count from the log's beginning.
+	taken, written atomic.Int64
+
+	mu     sync.Mutex // guards what follows between the writer and publishers that skip
+	cursor sharedlog.Cursor
+	seq    int64              // messages before cursor
+	end    sharedlog.Position // where its part of the log ends; changed with the hub's mu too
+
+	// Guarded by the hub's mu.
+	index  int   // its place in hub.members or hub.leaving
+	slot   int   // its place in hub.parked, or -1
+	left   bool  // it is no member any more, whether or not it has taken all that it is to get
+	gone   bool  // the hub has forgotten it
+	gated  bool  // publishers wait for it
+	mark   int64 // progress when they began to
+	credit int64 // how much of written the hub's flushes know of
+
+	// The writer's.
+	before   *member // the place of the same session in the same hub that it left before; may be nil
+	messages int     // taken and not yet written
+	bytes    int64
+	finished bool // there is nothing to come
+}
+
+// farAway is the end of a member that has not left.
+var farAway = sharedlog.Position{Bytes: math.MaxInt64, Messages: math.MaxInt64}
+
+// take adds what is next in the log to b. It reports whether m goes on: else it
+// is parked or gone, and the writer forgets it.
+func (m *member) take(b *batch) bool {
+	if m.before != nil {
+		if !m.before.finished {
+			return true
+		}
+		m.before = nil
+	}
+	for {
+		chunk, messages := m.next()
+		if messages > 0 {
+			m.messages += messages
+			m.bytes += int64(len(chunk))
+			b.addChunk(chunk, messages)
+			return true
+		}
+		// What is in flight is not written, so it can't be parked yet.
+		if m.messages > 0 {
+			return true
+		}
+		if m.hub.settle(m) {
+			return false
+		}
+	}
+}
+
+// next moves the cursor over the next chunk, and not past the end.
+func (m *member) next() (chunk []byte, messages int) {
+	m.mu.Lock()
+	taken := m.taken.Load()
+	if m.seq >= m.end.Messages {
+		m.mu.Unlock()
+		return nil, 0
+	}
+	chunk, messages = m.cursor.Next()
+	if m.seq+int64(messages) > m.end.Messages {
+		messages = int(m.end.Messages - m.seq)
+		chunk = chunk[:m.end.Bytes-taken]
+	}
+	m.seq += int64(messages)
+	now := taken + int64(len(chunk))
+	m.taken.Store(now)
+	m.mu.Unlock()
+	if need := m.hub.need.Load(); taken < need && need <= now {
+		m.hub.pass(m)
+	}
+	return chunk, messages
+}
+
+// wrote notes that what was taken is written.
+func (m *member) wrote() {
+	h := m.hub
+	m.written.Store(m.taken.Load())
+	h.sentBytes.Add(m.bytes)
+	h.sentMessages.Add(int64(m.messages))
+	m.bytes, m.messages = 0, 0
+	if h.flushing.Load() > 0 {
+		h.mu.Lock()
+		h.account(m)
+		h.mu.Unlock()
+	}
+}
+
+// skip moves m, which lags, to the end of the log, or of its part of it, and
+// returns how many messages it will not get. The caller holds the hub's mu.
+func (m *member) skip(end sharedlog.Cursor, head sharedlog.Position) (messages int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left {
+		end, head = sharedlog.Cursor{}, m.end
+	}
+	messages = head.Messages - m.seq
+	m.cursor, m.seq = end, head.Messages
+	m.taken.Store(head.Bytes)
+	return messages
+}
+
+// progress returns a number that changes when m's session gets on.
+func (m *member) progress() int64 {
+	return m.taken.Load() + m.s.output.stall.waits.Load() + m.s.stats.bytesSent.Load()
+}
+
+// owed returns how many bytes before end m has not written.
+func (m *member) owed(end int64) int64 { return max(0, end-m.written.Load()) }
+
+// hubReader is what the writer knows of its session's hubs.
+type hubReader struct {
+	active []*member // members that may have something; others are parked
+	first  int       // which of them is first in turn
+	taken  bool      // the batch has something of theirs
+}
+
+// gatherHubs adds a chunk of each active member to the batch, in turn, while
+// there is room.
+func (s *Session) gatherHubs(o *outbox) {
+	r := &o.hubs
+	if s.hubsReady.Load() {
+		s.mu.Lock()
+		s.hubsReady.Store(false)
+		r.active = append(r.active, s.ready...)
+		s.ready = nil
+		s.mu.Unlock()
+	}
+	for turns := len(r.active); turns > 0 && !o.batch.full(); turns-- {
+		if r.first >= len(r.active) {
+			r.first = 0
+		}
+		before := o.batch.messages
+		if m := r.active[r.first]; m.take(&o.batch) {
+			r.first++
+		} else {
+			r.active = append(r.active[:r.first], r.active[r.first+1:]...)
+		}
+		r.taken = r.taken || o.batch.messages > before
+	}
+}
+
+// wroteHubs notes that the batch is written.
+func (s *Session) wroteHubs(o *outbox) {
+	if !o.hubs.taken {
+		return
+	}
+	o.hubs.taken = false
+	for _, m := range o.hubs.active {
+		if m.messages > 0 {
+			m.wrote()
+		}
+	}
+}
+
+// addMember makes m one of the session's places in hubs. known says that the
+// session has one in that hub already. The caller holds the hub's mu.
+func (s *Session) addMember(m *member) (known bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusing {
+		return false, s.errorAt("join", ErrClosed)
+	}
+	for _, other := range s.members {
+		if other.hub != m.hub {
+			continue
+		}
+		if !other.left {
+			return true, nil
+		}
+		if !other.gone {
+			m.before = other
+		}
+	}
+	s.members = append(s.members, m)
+	return false, nil
+}
+
+// dropMember forgets m.
+func (s *Session) dropMember(m *member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.members {
+		if other == m {
+			s.members = append(s.members[:i], s.members[i+1:]...)
+			return
+		}
+	}
+}
+
+// membersNow returns the session's places in hubs.
+func (s *Session) membersNow() []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*member(nil), s.members...)
+}
+
+// memberReady tells the writer of m, which is not parked any more.
+func (s *Session) memberReady(m *member) {
+	s.mu.Lock()
+	s.ready = append(s.ready, m)
+	s.hubsReady.Store(true)
+	s.mu.Unlock()
+	s.needWriter()
+	s.wakeWriter()
+}
+
+// leaveHubsBehind leaves all hubs, behind what was published before.
+func (s *Session) leaveHubsBehind() {
+	for _, m := range s.membersNow() {
+		m.hub.leave(m)
+	}
+}
+
+// leaveHubs leaves all hubs at once, for a session that has ended.
+func (s *Session) leaveHubs() {
+	for _, m := range s.membersNow() {
+		m.hub.drop(m)
+	}
+}
+
+// hubsDrained reports whether no hub has anything for the session to write. It
+// has left them all.
+func (s *Session) hubsDrained() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.members) == 0
+}
+
+// holdsPublisher reports whether a publisher waits for the session.
+func (s *Session) holdsPublisher() bool {
+	for _, m := range s.membersNow() {
+		m.hub.mu.Lock()
+		gated := m.gated
+		m.hub.mu.Unlock()
+		if gated {
+			return true
+		}
+	}
+	return false
+}
+
+// A hubMark is how far into a hub's log a Flush of the session has to wait.
+type hubMark struct {
+	m   *member
+	end int64
+}
+
+// markHubs returns where the session's hubs are now.
+func (s *Session) markHubs() []hubMark {
+	var marks []hubMark
+	for _, m := range s.membersNow() {
+		m.hub.mu.Lock()
+		end := m.hub.log.Head().Bytes
+		if m.left {
+			end = m.end.Bytes
+		}
+		m.hub.mu.Unlock()
+		marks = append(marks, hubMark{m, end})
+	}
+	return marks
+}
+
+// hubsPast reports whether all before marks is written.
+func hubsPast(marks []hubMark) bool {
+	for _, k := range marks {
+		if k.m.owed(k.end) > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,346 @@
+package chanio
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/chanio/internal/sharedlog"
+)
+
+// A Hub fans messages out to the sessions that joined it. All members share one
+// log: a message is copied, and framed, once, and every member's writer sends
+// from the log at its own pace. All methods are safe for concurrent use.
+//
+// All members see a hub's messages whole and in one order. What a session gets
+// by Send is between two of them. To udp sessions a message is a datagram. A
+// session may be in many hubs, and leaves all of them when it ends. A hub costs
+// no goroutine unless Send is used, and nothing but itself while it is idle.
+type Hub struct {
+	framing      Framing
+	lag          LagPolicy
+	maxLag       int64
+	writeTimeout time.Duration
+	sendQueue    int
+	events       *eventQueue
+
+	group   errgroup.Group // owns pump
+	pumping sync.Once
+	stopCtx func() bool
+	closing chan struct{} // closed by stop
+	done    chan struct{} // closed by finish, when group is empty
+
+	sentBytes, sentMessages atomic.Int64 // members add to them
+	need                    atomic.Int64 // publishers wait until all have taken this much; 0 if none waits
+	flushing                atomic.Int32 // how many Flushes wait
+
+	mu      sync.Mutex // never held across anything that blocks
+	log     sharedlog.Log
+	members []*member // in no order; member.index is its place
+	leaving []*member // have left, and not yet written what was published before
+	parked  []*member // those of members that have written everything; they hold nothing of the log
+	clear   int64     // up to here in the log no member lags
+	gate    gate
+	flushes []*hubFlush
+	send    chan []byte // made by the first call of Send
+	stopped bool
+	err     error
+	joined  int64 // members there have ever been
+	skipped int64 // messages that lagging members did not get
+	lost    int64 // bytes that members had not written when they ended
+}
+
+// NewHub returns a hub that lives until ctx ends or Close; it does not own its
+// members. It uses Options.Framing, which must be its members' too, Lag,
+// MaxLag, WriteTimeout, SendQueue, EventQueue and Logger. Options that cannot
+// be right yield a hub that has ended, with that Err.
+func NewHub(ctx context.Context, o *Options) *Hub {
+	set, err := o.resolve(false)
+	if err != nil {
+		set = new(settings)
+	}
+	h := newHub(set)
+	h.events.emit(Event{Kind: EventStarted})
+	if err != nil {
+		h.stop(err)
+		return h
+	}
+	h.stopCtx = context.AfterFunc(ctx, func() { h.stop(contextError(ctx)) })
+	return h
+}
+
+// newHub keeps what it needs of set and not set: there may be many hubs.
+func newHub(set *settings) *Hub {
+	return &Hub{
+		framing:      set.Framing,
+		lag:          set.Lag,
+		maxLag:       int64(set.MaxLag),
+		writeTimeout: set.WriteTimeout,
+		sendQueue:    set.SendQueue,
+		events:       newEventQueue(set),
+		closing:      make(chan struct{}),
+		done:         make(chan struct{}),
+		log:          sharedlog.New(set.MaxLag),
+		clear:        int64(set.MaxLag),
+	}
+}
+
+// Join makes s a member: it gets what is multicast after Join has returned. To
+// join twice is once. The error is ErrClosed if the hub or s has ended, or s
+// was closed for writing; it says so if the framings differ.
+func (h *Hub) Join(s *Session) error {
+	if s == nil {
+		return fmt.Errorf("chanio: join of a nil session")
+	}
+	if !reflect.DeepEqual(h.framing, s.set.Framing) {
+		return s.errorAt("join", fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing))
+	}
+	m := &member{hub: h, s: s, end: farAway, slot: -1}
+	h.mu.Lock()
+	if h.stopped {
+		h.mu.Unlock()
+		return s.errorAt("join", ErrClosed)
+	}
+	known, err := s.addMember(m)
+	if known || err != nil {
+		h.mu.Unlock()
+		return err
+	}
+	m.index = len(h.members)
+	m.credit = h.log.Head().Bytes // no Flush that waits now waits for m
+	h.members = append(h.members, m)
+	h.joined++
+	h.park(m)
+	h.mu.Unlock()
+	h.events.emit(Event{Kind: EventJoined, Session: s})
+	return nil
+}
+
+// Leave ends the membership of s: it gets what was published before, and
+// nothing that is multicast after Leave has returned. It is idempotent.
+func (h *Hub) Leave(s *Session) {
+	if s == nil {
+		return
+	}
+	for _, m := range s.membersNow() {
+		if m.hub == h {
+			h.leave(m)
+		}
+	}
+}
+
+// Multicast publishes a copy of p to all members and returns at once; with
+// [LagBlock] when there is room. To nobody it is nil. The error is ErrClosed
+// once the hub has ended, ErrMessageTooLarge if p, framed, is larger than
+// MaxLag, or what the framing says of p.
+func (h *Hub) Multicast(p []byte) error {
+	if h.framing == nil {
+		return h.publish(p)
+	}
+	b := smallBlocks.get()
+	defer b.free()
+	framed, err := h.framing.AppendFrame(b.b[:0], p)
+	if err != nil {
+		return fmt.Errorf("chanio: multicast of %d bytes: %w", len(p), err)
+	}
+	return h.publish(framed)
+}
+
+// publish appends what is to go over the wire to the log.
+func (h *Hub) publish(p []byte) error {
+	n := int64(len(p))
+	if n > min(h.maxLag, math.MaxUint32/2) {
+		return fmt.Errorf("chanio: multicast of %d bytes with a MaxLag of %d: %w", n, h.maxLag, ErrMessageTooLarge)
+	}
+	h.mu.Lock()
+	lagged := h.makeRoom(n)
+	stopped := h.stopped
+	var parked []*member
+	if !stopped && len(h.members) > 0 {
+		parked = h.append(p)
+	}
+	h.mu.Unlock()
+
+	for _, m := range parked {
+		m.s.memberReady(m)
+	}
+	h.report(lagged)
+	if stopped {
+		return fmt.Errorf("chanio: multicast: %w", ErrClosed)
+	}
+	return nil
+}
+
+// append puts p into the log. It returns the members that were parked and have
+// to be told, without mu. The caller holds mu.
+func (h *Hub) append(p []byte) (parked []*member) {
+	before := h.log.Head()
+	start := h.log.Append(p)
+	parked, h.parked = h.parked, nil
+	for _, m := range parked {
+		m.slot = -1
+		m.mu.Lock()
+		m.cursor, m.seq = start, before.Messages
+		m.mu.Unlock()
+	}
+	return parked
+}
+
+// Send returns the channel of what is to be multicast, for select. The slice
+// may be used again once it was received. It buffers Options.SendQueue
+// messages; a goroutine of the hub, which the first call starts, receives from
+// it until the hub ends. What cannot be multicast is an EventFailed. Users must
+// not close it.
+func (h *Hub) Send() chan<- []byte {
+	h.pumping.Do(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.send = make(chan []byte, h.sendQueue)
+		if !h.stopped {
+			h.group.Go(h.pump)
+		}
+	})
+	return h.send
+}
+
+// pump multicasts what comes by Send. The hub's group owns it; it ends when the
+// hub is stopped.
+func (h *Hub) pump() error {
+	for {
+		select {
+		case p := <-h.send:
+			if err := h.Multicast(p); err != nil {
+				h.events.emit(Event{Kind: EventFailed, Err: err})
+			}
+		case <-h.closing:
+			return nil
+		}
+	}
+}
+
+// Events returns the channel of the hub's events: EventJoined, EventLeft,
+// EventLagged and EventFailed; see [Listener.Events].
+func (h *Hub) Events() <-chan Event { return h.events.channel() }
+
+// Len returns how many members there are.
+func (h *Hub) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.members)
+}
+
+// All iterates over those that are members when it is called, in no order.
+func (h *Hub) All() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		h.mu.Lock()
+		members := slices.Clone(h.members)
+		h.mu.Unlock()
+		for _, m := range members {
+			if !yield(m.s) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns what the hub did: BytesReceived and MessagesReceived were
+// published to it, BytesSent and MessagesSent went from it to members, each
+// member counted; BytesPending is what members have yet to write, and
+// Undelivered what members that ended never wrote.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	head := h.log.Head()
+	st := Stats{
+		Sessions:         int64(len(h.members)),
+		Accepted:         h.joined,
+		BytesReceived:    head.Bytes,
+		MessagesReceived: head.Messages,
+		MessagesDropped:  h.skipped,
+		Undelivered:      h.lost,
+	}
+	for _, m := range h.members {
+		st.BytesPending += m.owed(head.Bytes)
+	}
+	for _, m := range h.leaving {
+		st.BytesPending += m.owed(m.end.Bytes)
+	}
+	h.mu.Unlock()
+	st.BytesSent = h.sentBytes.Load()
+	st.MessagesSent = h.sentMessages.Load()
+	st.EventsDropped = h.events.lost()
+	return st
+}
+
+// Shutdown waits, as [Hub.Flush], until the members have written what was
+// published, and closes the hub. It returns Flush's error.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	err := h.Flush(ctx)
+	h.Close()
+	return err
+}
+
+// Close ends the hub. Members leave it, with what was published before; their
+// sessions stay open. It returns nil when the hub's goroutine is gone.
+func (h *Hub) Close() error {
+	h.stop(nil)
+	<-h.done
+	return nil
+}
+
+// Done returns a channel that is closed when the hub has ended.
+func (h *Hub) Done() <-chan struct{} { return h.done }
+
+// Err returns nil while the hub lives and after Close and Shutdown, else what
+// ended it: the context's cause, or options that cannot be right.
+func (h *Hub) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+// stop ends the hub; the first err counts. It finishes in a goroutine of its
+// own only if the pump has to be waited for, which may be inside a Multicast.
+func (h *Hub) stop(err error) {
+	h.mu.Lock()
+	if h.stopped {
+		h.mu.Unlock()
+		return
+	}
+	h.stopped = true
+	h.err = err
+	close(h.closing)
+	for _, m := range h.members {
+		m.gated = false
+	}
+	h.gate.count = 0
+	h.openGate()
+	members := slices.Clone(h.members)
+	pumping := h.send != nil
+	h.mu.Unlock()
+	for _, m := range members {
+		h.leave(m)
+	}
+	if pumping {
+		go h.finish()
+	} else {
+		h.finish()
+	}
+}
+
+// finish ends what stop began.
+func (h *Hub) finish() {
+	h.group.Wait() // pump returns nil
+	if h.stopCtx != nil {
+		h.stopCtx()
+	}
+	h.events.close(h.Err())
+	close(h.done)
+}
