@@ -30,6 +30,7 @@ func serve(ctx context.Context, args []string) error {
 	fs.IntVar(&c.ReadBuffer, "readbuffer", 64<<10, "`bytes` of a std connection's read buffer")
 	fs.IntVar(&c.Size, "s", 32, "`size` of a multicast message in bytes")
 	fs.IntVar(&c.Rate, "m", 0, "`messages` to multicast a second; 0 is as many as possible")
+	fs.IntVar(&c.Members, "c", 1, "`clients` that must have come before the multicast begins")
 	fs.StringVar(&c.Lag, "lag", "block", "`policy` of a chanio hub: block, drop or disconnect")
 	fs.BoolVar(&c.Stamp, "stamp", false, "start each multicast message with its number and time")
 	fs.StringVar(&cert, "cert", "", "PEM `file` of the TLS certificate; without one it is self-signed")

@@ -26,7 +26,6 @@ func plainEcho(ctx context.Context, c Config) (*report.Report, error) {
 		wg.Go(func() { e.run(conn) })
 	}
 	r := w.measure(ctx)
-	w.end()
 	closeAll(conns)
 	wg.Wait()
 	return r, nil
@@ -84,7 +83,7 @@ func newEcho(w *window, p *pattern, i int) *echo {
 	return &echo{window: w, pattern: p, tally: w.tally(), latency: w.latencies.Shard(i)}
 }
 
-// run sends and receives until conn is closed, which is the end of a run.
+// run sends and receives until the run is over.
 func (e *echo) run(conn net.Conn) {
 	err := e.exchange(conn)
 	conn.Close()
@@ -109,14 +108,14 @@ func (e *echo) exchange(conn net.Conn) error {
 	return err
 }
 
-// loop sends all messages, and then as many as come back.
+// loop sends all messages, and then as many as come back, until the run is over.
 func (e *echo) loop(conn net.Conn, send func(n int) error) error {
 	e.flight.push(e.window.config.Messages, time.Now())
 	if err := send(e.window.config.Messages); err != nil {
 		return err
 	}
 	buf := make([]byte, min(max(len(e.pattern.inFlight()), 4<<10), readSize))
-	for {
+	for !e.window.over.Load() {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return err
@@ -134,6 +133,7 @@ func (e *echo) loop(conn net.Conn, send func(n int) error) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // received takes in what was read, and returns how many messages are whole.

@@ -41,6 +41,8 @@ func Run(ctx context.Context, job string, c Config) (*report.Report, error) {
 	switch job + " " + c.Client {
 	case "echo plain":
 		return plainEcho(ctx, c)
+	case "multicast plain":
+		return plainMulticast(ctx, c)
 	}
 	return nil, fmt.Errorf("there is no %s client %q", job, c.Client)
 }

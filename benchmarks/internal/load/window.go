@@ -17,11 +17,11 @@ import (
 type window struct {
 	config    Config
 	open      atomic.Bool
+	over      atomic.Bool // the clients end
 	latencies *report.Latencies
 
 	mu      sync.Mutex
 	tallies []*tally
-	over    bool // the clients end
 	errors  int64
 	first   error
 }
@@ -50,28 +50,22 @@ func (w *window) tally() *tally {
 	return t
 }
 
-// fail counts the error that ended a client before the end of the run.
+// fail counts the error, if there is one, that ended a client before the end of
+// the run.
 func (w *window) fail(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.over {
+	if err == nil || w.over.Load() {
 		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.errors++
 	if w.first == nil {
 		w.first = err
 	}
 }
 
-// end says that what fails from now on does so because the run is over.
-func (w *window) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.over = true
-}
-
-// measure waits for the warm-up, opens the window for its length, and reports
-// what was counted meanwhile. It ends early with ctx.
+// measure waits for the warm-up, opens the window for its length, says that the
+// run is over, and reports what was counted meanwhile. It ends early with ctx.
 func (w *window) measure(ctx context.Context) *report.Report {
 	wait(ctx, w.config.Warmup)
 	server, load := meter(w.config.ServerPID), meter(os.Getpid())
@@ -79,6 +73,7 @@ func (w *window) measure(ctx context.Context) *report.Report {
 	w.open.Store(true)
 	wait(ctx, w.config.Length)
 	w.open.Store(false)
+	w.over.Store(true)
 	r := &report.Report{Time: time.Since(began), Server: server(), Load: load()}
 
 	w.mu.Lock()

@@ -21,6 +21,9 @@ type Config struct {
 
 	Size int // bytes of a message, its frame included (multicast)
 	Rate int // messages a second; 0 is as many as possible (multicast)
+	// Members is how many must have come before the multicast begins, at least
+	// one (multicast).
+	Members int
 	// Lag is chanio's policy for members that fall behind: block, drop or
 	// disconnect (multicast).
 	Lag string
@@ -56,5 +59,11 @@ var jobs = map[string]map[string]starter{
 	"echo": {
 		"chanio": chanioEcho,
 		"std":    stdEcho,
+	},
+	"multicast": {
+		"std":       stdMulticast,
+		"coalesced": coalescedMulticast,
+		"loop":      loopMulticast,
+		"limit":     limitMulticast,
 	},
 }

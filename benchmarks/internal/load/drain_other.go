@@ -1,0 +1,15 @@
+//go:build !unix
+
+package load
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// rawConn returns nil: everything goes through package net here.
+func rawConn(net.Conn) syscall.RawConn { return nil }
+
+func drainRaw(syscall.RawConn, *sync.Pool, func(n int) bool) error { return errors.ErrUnsupported }

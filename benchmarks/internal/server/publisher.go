@@ -1,0 +1,111 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"example.com/chanio/benchmarks/internal/stamp"
+)
+
+// A publisher multicasts messages from the time when enough members have come
+// until it is stopped: as fast as it can, or at a rate.
+type publisher struct {
+	*gate
+	config    Config
+	multicast func(message []byte) error // copies the message if it keeps it
+
+	wg   sync.WaitGroup
+	quit chan struct{} // closed by stop
+}
+
+// startPublisher starts the publisher's goroutine, which ends with stop or an
+// error of multicast.
+func startPublisher(c Config, multicast func([]byte) error) *publisher {
+	p := &publisher{gate: newGate(c.Members), config: c, multicast: multicast, quit: make(chan struct{})}
+	p.wg.Go(p.run)
+	return p
+}
+
+// stop ends the publisher and waits for it: whatever multicast may be waiting
+// for must have ended before.
+func (p *publisher) stop() {
+	close(p.quit)
+	p.wg.Wait()
+}
+
+// breath is how many messages are published between two looks at quit, and the
+// time between two bursts of a limited rate.
+const (
+	breathMessages = 256
+	breathTime     = time.Millisecond
+)
+
+func (p *publisher) run() {
+	select {
+	case <-p.opened:
+	case <-p.quit:
+		return
+	}
+	message := newMessage(p.config.Size)
+	if p.config.Rate == 0 {
+		p.flood(message)
+		return
+	}
+	p.pace(message)
+}
+
+func (p *publisher) flood(message []byte) {
+	for !p.stopped() {
+		for range breathMessages {
+			if p.publish(message) != nil {
+				return
+			}
+		}
+	}
+}
+
+// pace publishes what is due by the clock, so that a rate holds in the mean
+// however late a tick comes.
+func (p *publisher) pace(message []byte) {
+	tick := time.NewTicker(max(breathTime, time.Second/time.Duration(p.config.Rate)))
+	defer tick.Stop()
+	began, sent := time.Now(), 0
+	for {
+		select {
+		case <-p.quit:
+			return
+		case now := <-tick.C:
+			due := int(now.Sub(began).Seconds() * float64(p.config.Rate))
+			for ; sent < due; sent++ {
+				if p.publish(message) != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (p *publisher) publish(message []byte) error {
+	if p.config.Stamp {
+		stamp.Put(message)
+	}
+	return p.multicast(message)
+}
+
+func (p *publisher) stopped() bool {
+	select {
+	case <-p.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// newMessage returns a message of size bytes.
+func newMessage(size int) []byte {
+	m := make([]byte, size)
+	for i := range m {
+		m[i] = byte('a' + i%26)
+	}
+	return m
+}
