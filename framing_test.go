@@ -1,0 +1,306 @@
+package chanio
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFramingRoundTripsHoweverTheStreamIsCut(t *testing.T) {
+	messages := [][]byte{
+		{}, []byte("a"), {}, []byte("hello, world"), {0}, []byte("\r"), []byte("a\r"), []byte("a\rb\r\r"),
+		[]byte("two\nlines"), []byte("a;b"), []byte(";"), {0xff}, {0x80}, {},
+	}
+	for _, n := range []int{123, 124, 125, 126, 127, 128, 129, 251, 252, 253, 254, 255, 256} {
+		messages = append(messages, bytes.Repeat([]byte{'x'}, n))
+	}
+	for _, f := range framings() {
+		t.Run(f.name, func(t *testing.T) {
+			requireRoundTrip(t, f.framing, messages...)
+			for _, m := range messages {
+				requireRoundTrip(t, f.framing, m)
+			}
+		})
+	}
+}
+
+func TestFramingRoundTripsWhereHeadersGrow(t *testing.T) {
+	for _, f := range framings() {
+		t.Run(f.name, func(t *testing.T) {
+			sizes := []int{1<<14 - 4, 1<<14 - 3, 1<<14 - 2, 1<<14 - 1, 1 << 14, 1<<16 - 3, 1<<16 - 2, 1<<16 - 1, 1 << 16}
+			if p, ok := f.framing.(LengthPrefix); ok && p.Varint {
+				sizes = append(sizes, 1<<21-5, 1<<21-4, 1<<21-3, 1<<21-1, 1<<21)
+			}
+			for _, n := range sizes {
+				wire, want := encode(t, f.framing, bytes.Repeat([]byte{'x'}, n))
+				got, err := decode(t, f.framing, n, wire)
+				require.NoError(t, err)
+				require.Equal(t, want, got)
+			}
+		})
+	}
+}
+
+func TestFramingAllowsExactlyTheLimit(t *testing.T) {
+	for _, f := range framings() {
+		t.Run(f.name, func(t *testing.T) {
+			for _, limit := range []int{0, 1, 2, 100} {
+				exact, want := encode(t, f.framing, bytes.Repeat([]byte{'x'}, limit))
+				got, err := decode(t, f.framing, limit, dribble(exact)...)
+				require.NoError(t, err)
+				require.Equal(t, want, got)
+
+				past, _ := encode(t, f.framing, bytes.Repeat([]byte{'x'}, limit+1))
+				for _, chunks := range [][][]byte{{past}, dribble(past)} {
+					got, err = decode(t, f.framing, limit, chunks...)
+					require.ErrorIs(t, err, ErrMessageTooLarge)
+					require.Empty(t, got)
+				}
+			}
+		})
+	}
+}
+
+func TestLinesTakesLFAndCRLF(t *testing.T) {
+	for _, tt := range []struct {
+		name, wire string
+		want       []string
+	}{
+		{"nothing", "", nil},
+		{"LF", "a\nb\n", []string{"a", "b"}},
+		{"CRLF", "a\r\nb\r\n", []string{"a", "b"}},
+		{"empty lines", "\n\r\n\n", []string{"", "", ""}},
+		{"a carriage return inside", "a\rb\n", []string{"a\rb"}},
+		{"one carriage return of many", "a\r\r\n", []string{"a\r"}},
+		{"unterminated", "a\nb", []string{"a", "b"}},
+		{"unterminated before its LF", "a\nb\r", []string{"a", "b"}},
+		{"unterminated and empty", "a\n\r", []string{"a", ""}},
+		{"not valid UTF-8", "\xff\xfe\n", []string{"\xff\xfe"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, chunks := range [][][]byte{{[]byte(tt.wire)}, dribble([]byte(tt.wire))} {
+				got, err := decode(t, Lines{}, 3, chunks...)
+				require.NoError(t, err)
+				require.Equal(t, tt.want, got)
+			}
+		})
+	}
+}
+
+func TestLinesSendsLF(t *testing.T) {
+	for _, tt := range []struct{ name, message, wire string }{
+		{"text", "hello", "hello\n"},
+		{"empty", "", "\n"},
+		{"a carriage return inside", "a\rb", "a\rb\n"},
+		{"but CRLF behind a carriage return, which LF alone would swallow", "a\r", "a\r\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Lines{}.AppendFrame([]byte("before "), []byte(tt.message))
+			require.NoError(t, err)
+			require.Equal(t, "before "+tt.wire, string(got))
+		})
+	}
+}
+
+func TestUnterminatedMessageIsTooLargeAtTheByteThatMakesItSo(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		framing   Framing
+		fits, bad string
+	}{
+		{"lines", Lines{}, "abc", "abcd"},
+		{"lines, maybe before LF", Lines{}, "abc\r", "abc\r\r"},
+		{"lines, a carriage return inside", Lines{}, "ab\r", "ab\rd"},
+		{"delimiter", Delimiter{}, "abc", "abcd"},
+		{"delimiter LF strips nothing", Delimiter{Byte: '\n'}, "ab\r", "abc\r"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			message, n, err := tt.framing.Next([]byte(tt.fits), 3)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			require.Nil(t, message)
+			_, _, err = tt.framing.Next([]byte(tt.bad), 3)
+			require.ErrorIs(t, err, ErrMessageTooLarge)
+			require.ErrorContains(t, err, "4 bytes, the limit is 3")
+		})
+	}
+}
+
+func TestMessageThatHoldsItsDelimiterIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		framing Framing
+		message string
+		err     string
+	}{
+		{"lines", Lines{}, "two\nlines", "chanio: lines: message has a newline at byte 3"},
+		{"lines, at the end", Lines{}, "line\r\n", "chanio: lines: message has a newline at byte 5"},
+		{"NUL", Delimiter{}, "\x00", "chanio: delimiter: message has the delimiter 0x00 at byte 0"},
+		{"semicolon", Delimiter{Byte: ';'}, "a;b", "chanio: delimiter: message has the delimiter 0x3b at byte 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dst, err := tt.framing.AppendFrame([]byte("before"), []byte(tt.message))
+			require.EqualError(t, err, tt.err)
+			require.Equal(t, "before", string(dst))
+			require.EqualError(t, codecOf(tt.framing).accepts([]byte(tt.message)), tt.err)
+		})
+	}
+}
+
+func TestScanNeverLooksAtAByteTwice(t *testing.T) {
+	// The delimiter in what was seen is there to be missed.
+	for _, tt := range []struct {
+		name    string
+		framing Framing
+		buf     string
+	}{
+		{"lines", Lines{}, "\nabc"},
+		{"delimiter", Delimiter{}, "\x00abc"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, n, need, err := codecOf(tt.framing).scan([]byte(tt.buf), 1, 10)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			require.Equal(t, 5, need)
+		})
+	}
+}
+
+func TestScanNeedsTheWholeFrameOnceItKnowsTheHeader(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		framing Framing
+		buf     string
+		need    int
+	}{
+		{"no header yet", LengthPrefix{}, "\x00", 4},
+		{"header alone", LengthPrefix{}, "\x00\x00\x01\x00", 260},
+		{"header and some", LengthPrefix{}, "\x00\x00\x01\x00abc", 260},
+		{"with header", LengthPrefix{Size: 2, IncludesHeader: true}, "\x01\x00abc", 256},
+		{"no varint yet", LengthPrefix{Varint: true}, "\x80", 2},
+		{"varint", LengthPrefix{Varint: true}, "\x80\x02", 258},
+		{"lines", Lines{}, "abc", 4},
+		{"a user's", netstring{}, "256:", 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, n, need, err := codecOf(tt.framing).scan([]byte(tt.buf), 0, 256)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			require.Equal(t, tt.need, need)
+		})
+	}
+}
+
+func TestEndOfStreamInsideAMessage(t *testing.T) {
+	for _, f := range framings() {
+		t.Run(f.name, func(t *testing.T) {
+			wire, _ := encode(t, f.framing, []byte("whole"), []byte("half"))
+			got, err := decode(t, f.framing, 100, wire[:len(wire)-1])
+			switch f.framing.(type) {
+			case Lines, Delimiter:
+				require.NoError(t, err)
+				require.Equal(t, []string{"whole", "half"}, got)
+			default:
+				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				require.Equal(t, []string{"whole"}, got)
+			}
+		})
+	}
+}
+
+// wild is a user's Framing that returns what it is told to.
+type wild struct {
+	message []byte
+	n       int
+	err     error
+}
+
+func (f wild) AppendFrame(dst, _ []byte) ([]byte, error) { return dst, f.err }
+func (f wild) Next([]byte, int) ([]byte, int, error)     { return f.message, f.n, f.err }
+
+func TestUserFramingIsNotTrusted(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		next  wild
+		buf   int
+		err   error
+		text  string
+		wants int
+	}{
+		{name: "takes more than there is", next: wild{n: 11}, buf: 10, text: "chanio: framing chanio.wild: Next took 11 of 10 bytes"},
+		{name: "takes less than nothing", next: wild{n: -1}, buf: 10, text: "chanio: framing chanio.wild: Next took -1 of 10 bytes"},
+		{name: "ignores the limit", next: wild{message: make([]byte, 9), n: 10}, buf: 10, err: ErrMessageTooLarge},
+		{name: "has an error of its own", next: wild{n: 10, err: io.ErrNoProgress}, buf: 10, err: io.ErrNoProgress},
+		{name: "waits for more", next: wild{}, buf: 8 + maxOverhead - 1, wants: 8 + maxOverhead},
+		{name: "waits for ever", next: wild{}, buf: 8 + maxOverhead, err: ErrMessageTooLarge},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, n, need, err := codecOf(tt.next).scan(make([]byte, tt.buf), 0, 8)
+			require.Zero(t, n)
+			require.Equal(t, tt.wants, need)
+			if tt.err != nil {
+				require.ErrorIs(t, err, tt.err)
+			}
+			if tt.text != "" {
+				require.EqualError(t, err, tt.text)
+			}
+			if tt.wants != 0 {
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
+func TestUserFramingRefusesForItself(t *testing.T) {
+	require.Equal(t, io.ErrShortWrite, codecOf(wild{err: io.ErrShortWrite}).accepts(nil))
+	require.NoError(t, codecOf(wild{}).accepts(nil))
+}
+
+// shouted embeds a framing of the library and changes it.
+type shouted struct{ Lines }
+
+func (f shouted) Next(buf []byte, max int) ([]byte, int, error) {
+	message, n, err := f.Lines.Next(buf, max)
+	return bytes.ToUpper(message), n, err
+}
+
+func TestFramingThatEmbedsOneOfOursKeepsItsOwnMethods(t *testing.T) {
+	for _, f := range []Framing{shouted{}, &shouted{}} {
+		message, n, _, err := codecOf(f).scan([]byte("hey\n"), 0, 10)
+		require.NoError(t, err)
+		require.Equal(t, 4, n)
+		require.Equal(t, "HEY", string(message))
+	}
+}
+
+func TestFramingByPointerIsTheSame(t *testing.T) {
+	for _, f := range []Framing{&Lines{}, &Delimiter{}, &LengthPrefix{Size: 2}} {
+		if _, ok := codecOf(f).(userFraming); ok {
+			t.Errorf("%T is taken for a user's", f)
+		}
+		requireRoundTrip(t, f, []byte("a"), nil, []byte("b"))
+	}
+	require.Nil(t, codecOf(nil), "a raw stream")
+}
+
+func TestFramingAllocatesNothingForAMessage(t *testing.T) {
+	message := []byte(strings.Repeat("x", 32))
+	for _, f := range framings() {
+		t.Run(f.name, func(t *testing.T) {
+			c := codecOf(f.framing)
+			wire, _ := encode(t, f.framing, message)
+			room := make([]byte, 0, 2*len(wire))
+			require.Zero(t, testing.AllocsPerRun(100, func() {
+				_, _ = c.AppendFrame(room, message)
+				_, _, _ = c.Next(wire, 32)
+				_, _, _, _ = c.scan(wire[:len(wire)-1], 0, 32)
+			}))
+			if _, ok := c.(userFraming); !ok {
+				require.Zero(t, testing.AllocsPerRun(100, func() { _ = c.accepts(message) }))
+			}
+		})
+	}
+}
