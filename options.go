@@ -47,9 +47,9 @@ type Options struct {
 	// under Framing. If zero, 30 seconds.
 	MessageTimeout time.Duration
 
-	// RecvQueue is how many messages Recv buffers. If zero, 16.
+	// RecvQueue is how many messages Recv buffers. If zero, 8.
 	RecvQueue int
-	// SendQueue is how many messages Send buffers. If zero, 16.
+	// SendQueue is how many messages Send buffers. If zero, 8.
 	SendQueue int
 	// EventQueue is how many events Events buffers before the oldest go. If
 	// zero, 64. With none, an event is lost unless somebody is receiving.
@@ -191,7 +191,7 @@ const (
 	defaultMaxHandshakes    = 1024
 	defaultMaxMessage       = 1 << 20
 	defaultMessageTimeout   = 30 * time.Second
-	defaultQueue            = 16
+	defaultQueue            = 8
 	defaultEventQueue       = 64
 	defaultPostQueue        = 65536
 	defaultUDPIdleTimeout   = 2 * time.Minute
