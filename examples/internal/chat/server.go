@@ -1,0 +1,83 @@
+// Package chat is what the chat programs of all transports have in common.
+package chat
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"example.com/chanio"
+)
+
+const greeting = "Hello! Type a message for everybody, or '!' to disconnect."
+
+// Serve runs a chat room on address: what one says, all hear. A typed line goes
+// to everybody, "!" restarts the server, and the end of lines stops it.
+func Serve(lines <-chan string, network, address string, o chanio.Options) error {
+	ctx := context.Background()
+	l, err := chanio.Listen(ctx, network, address, &o)
+	if err != nil {
+		return err
+	}
+	fmt.Println("Listening on", l.Addr())
+	fmt.Println("Type a message for everybody, '!' to restart the server, an empty line to stop it.")
+
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
+	for {
+		select {
+		case s, ok := <-l.Sessions():
+			if !ok {
+				return l.Err()
+			}
+			handlers.Go(func() { handle(l, s) })
+		case e := <-l.Events():
+			if e.Kind == chanio.EventFailed {
+				fmt.Println("Failed:", e.Err)
+			}
+		case line, ok := <-lines:
+			switch {
+			case !ok:
+				fmt.Println("Stopping")
+				return l.Shutdown(ctx)
+			case line == "!":
+				if err := l.Restart(ctx); err != nil {
+					return err
+				}
+				fmt.Println("Restarted")
+			default:
+				if err := l.Multicast([]byte("(admin) " + line)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// handle passes on what s says until it leaves.
+func handle(l *chanio.Listener, s *chanio.Session) {
+	defer leave(s)
+	fmt.Println(s.ID(), "connected from", s.RemoteAddr())
+	if err := s.Put([]byte(greeting)); err != nil {
+		return
+	}
+	for m := range s.Recv() {
+		fmt.Printf("%v says: %s\n", s.ID(), m)
+		if string(m) == "!" {
+			return
+		}
+		if err := l.Multicast(m); err != nil {
+			return
+		}
+	}
+}
+
+// leave ends s and says so. The server and the client use it.
+func leave(s *chanio.Session) {
+	s.Close()
+	if err := s.Err(); err != nil {
+		fmt.Println(s.ID(), "failed:", err)
+		return
+	}
+	fmt.Println(s.ID(), "disconnected")
+}

@@ -1,0 +1,18 @@
+// Tcp_chat_server is a chat room over TCP: what a client says, all clients
+// hear, and a client that says "!" is disconnected. Its argument is the port
+// (1111). A typed line goes to everybody, "!" restarts the server, and an empty
+// line, the end of the input or Ctrl-C stops it.
+package main
+
+import (
+	"example.com/chanio"
+	"example.com/chanio/examples/internal/chat"
+	"example.com/chanio/examples/internal/console"
+)
+
+func main() {
+	args := console.Args(console.ListenPort("Server port", "1111"))
+	console.Exit(chat.Serve(console.Lines(), "tcp", ":"+args[0], chanio.Options{
+		Framing: chanio.Lines{},
+	}))
+}
