@@ -70,7 +70,7 @@ func (o *Outcome) failures(p *printer) {
 func (o *Outcome) bars(p *printer) {
 	header := []string{"issue", "bar", "want", "got", "holds"}
 	for _, v := range o.Verdicts {
-		p.row(header, []string{fmt.Sprint(v.Issue), v.what(), v.Want, span(v.Got), v.word()})
+		p.row(header, []string{fmt.Sprint(v.Issue), v.what(), v.Want, v.got(), v.word()})
 	}
 	p.end()
 }
@@ -85,6 +85,13 @@ func (v Verdict) what() string {
 		return s + " to " + v.To.Entrant
 	}
 	return s + " to " + v.To.Scenario + ", " + v.To.Entrant
+}
+
+func (v Verdict) got() string {
+	if v.To != nil {
+		return ratio(v.Got)
+	}
+	return span(v.Got)
 }
 
 func (v Verdict) word() string {
