@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -58,10 +59,10 @@ func (o *Outcome) others(p *printer) {
 }
 
 func (o *Outcome) failures(p *printer) {
-	header := []string{"scenario", "server", "failed"}
+	header := []string{"scenario", "server", "failed", "times"}
 	for _, r := range o.Results {
-		for _, f := range r.Failures {
-			p.row(header, []string{r.Scenario, r.Entrant, strings.ReplaceAll(f, "|", "/")})
+		for _, why := range slices.Sorted(maps.Keys(r.Failures)) {
+			p.row(header, []string{r.Scenario, r.Entrant, inCell.Replace(why), strconv.Itoa(r.Failures[why])})
 		}
 	}
 	p.end()
@@ -70,10 +71,13 @@ func (o *Outcome) failures(p *printer) {
 func (o *Outcome) bars(p *printer) {
 	header := []string{"issue", "bar", "want", "got", "holds"}
 	for _, v := range o.Verdicts {
-		p.row(header, []string{fmt.Sprint(v.Issue), v.what(), v.Want, v.got(), v.word()})
+		p.row(header, []string{strconv.Itoa(v.Issue), v.what(), v.Want, v.got(), v.word()})
 	}
 	p.end()
 }
+
+// inCell makes text fit into a cell of a table.
+var inCell = strings.NewReplacer("|", "/", "\n", " ")
 
 // what names the bar.
 func (v Verdict) what() string {

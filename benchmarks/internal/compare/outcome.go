@@ -21,8 +21,8 @@ type Result struct {
 	Scenario string            `json:"scenario"`
 	Entrant  string            `json:"entrant"`
 	Figures  map[Metric]Spread `json:"figures"`
-	Ratios   map[Metric]Spread `json:"ratios,omitempty"` // to std in the same repetition
-	Failures []string          `json:"failures,omitempty"`
+	Ratios   map[Metric]Spread `json:"ratios,omitempty"`   // to std in the same repetition
+	Failures map[string]int    `json:"failures,omitempty"` // how often a trial failed for what
 }
 
 // Outcome returns what r has measured so far, judged by bars.
@@ -45,7 +45,10 @@ func (r *Run) result(scenario, entrant string) Result {
 	res := Result{Scenario: scenario, Entrant: entrant, Figures: make(map[Metric]Spread)}
 	for _, t := range r.trials[key(scenario, entrant)] {
 		if t.err != nil {
-			res.Failures = append(res.Failures, t.err.Error())
+			if res.Failures == nil {
+				res.Failures = make(map[string]int)
+			}
+			res.Failures[t.err.Error()]++
 		}
 	}
 	for _, m := range r.metrics(scenario, entrant) {

@@ -1,0 +1,159 @@
+package compare
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// scripted returns an entrant whose trials have the given message rates; below
+// zero is a failure.
+func scripted(name string, rates ...float64) Entrant {
+	i := 0
+	return Entrant{name, func(context.Context, Settings) (Sample, error) {
+		rate := rates[i]
+		i++
+		if rate < 0 {
+			return nil, errors.New("the server broke | down")
+		}
+		return Sample{Messages: rate}, nil
+	}}
+}
+
+func newRun(repeat int, scenarios ...Scenario) *Run {
+	return &Run{Scenarios: scenarios, Repeat: repeat, Progress: &Progress{W: io.Discard}}
+}
+
+func TestRunSurvivesAServersFailure(t *testing.T) {
+	r := newRun(3,
+		Scenario{"a", []Entrant{scripted(ours, 10, -1, 30), scripted(base, 10, 20, 20)}},
+		Scenario{"b", []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
+	)
+	r.Do(t.Context())
+	o := r.Outcome(time.Now(), nil)
+
+	require.Equal(t, Spread{20, 10, 30, 2}, o.Results[0].Figures[Messages])
+	require.Equal(t, Spread{1.25, 1, 1.5, 2}, o.Results[0].Ratios[Messages])
+	require.Equal(t, map[string]int{"the server broke | down": 1}, o.Results[0].Failures)
+	require.Equal(t, Spread{20, 10, 20, 3}, o.Results[1].Figures[Messages])
+	require.Empty(t, o.Results[1].Ratios, "the base has no ratio to itself")
+	require.Empty(t, o.Results[2].Figures)
+	require.Equal(t, map[string]int{"the server broke | down": 3}, o.Results[2].Failures)
+	require.Equal(t, 3, o.Results[3].Figures[Messages].Runs)
+}
+
+func TestRunTakesTurnsInWhoIsFirst(t *testing.T) {
+	var order []string
+	entrant := func(name string) Entrant {
+		return Entrant{name, func(context.Context, Settings) (Sample, error) {
+			order = append(order, name)
+			return Sample{}, nil
+		}}
+	}
+	newRun(2, Scenario{"a", []Entrant{entrant("x"), entrant("y")}}).Do(t.Context())
+	require.Equal(t, []string{"x", "y", "y", "x"}, order)
+}
+
+func TestRunStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := 0
+	stop := Entrant{"x", func(context.Context, Settings) (Sample, error) {
+		ran++
+		cancel()
+		return Sample{Messages: 1}, nil
+	}}
+	r := newRun(5, Scenario{"a", []Entrant{stop}})
+	r.Do(ctx)
+	require.Equal(t, 1, ran)
+	require.Equal(t, 1, r.Outcome(time.Now(), nil).Results[0].Figures[Messages].Runs, "what was measured counts")
+}
+
+func TestBarsAreJudgedByTheMedianOfRatios(t *testing.T) {
+	r := newRun(3,
+		Scenario{"a", []Entrant{scripted(ours, 8, 10, 30), scripted(base, 10, 10, 10)}},
+		Scenario{"b", []Entrant{scripted(ours, 4, 4, 4)}},
+		Scenario{"failed", []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
+	)
+	r.Do(t.Context())
+	for _, c := range []struct {
+		name     string
+		bar      Bar
+		measured bool
+		want     Verdict
+	}{
+		{"reached exactly", atLeast(2, "a", Messages, 1), true, Verdict{Want: ">= 1", Got: Spread{1, 0.8, 3, 3}, Holds: true}},
+		{"missed", atLeast(2, "a", Messages, 1.1), true, Verdict{Want: ">= 1.1", Got: Spread{1, 0.8, 3, 3}}},
+		{"the harder one too", harder(atLeast(2, "a", Messages, 0.5), 0.9), true, Verdict{Want: ">= 0.5 (try 0.9)", Got: Spread{1, 0.8, 3, 3}, Holds: true, Tried: true}},
+		{"not the harder one", harder(atLeast(2, "a", Messages, 0.5), 2), true, Verdict{Want: ">= 0.5 (try 2)", Got: Spread{1, 0.8, 3, 3}, Holds: true}},
+		{"an upper bound", atMost(2, "a", Messages, 12_000), true, Verdict{Want: "<= 12.0 k", Got: Spread{10, 8, 30, 3}, Holds: true}},
+		{"an upper bound missed", atMost(2, "a", Messages, 9), true, Verdict{Want: "<= 9", Got: Spread{10, 8, 30, 3}}},
+		{"another scenario", across("a", atLeast(3, "b", Messages, 0.4)), true, Verdict{Want: ">= 0.4", Got: Spread{0.4, 4.0 / 30, 0.5, 3}, Holds: true}},
+		{"nothing measured", atLeast(2, "failed", Messages, 0), true, Verdict{Want: ">= 0"}},
+		{"not run", atLeast(2, "nowhere", Messages, 1), false, Verdict{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, measured := r.judge(c.bar)
+			require.Equal(t, c.measured, measured)
+			if !measured {
+				return
+			}
+			require.Equal(t, c.want, Verdict{Want: v.Want, Got: v.Got, Holds: v.Holds, Tried: v.Tried})
+		})
+	}
+}
+
+func TestEachBarHasItsScenario(t *testing.T) {
+	has := make(map[Figure]bool)
+	for _, s := range Catalogue() {
+		for _, e := range s.Entrants {
+			has[Figure{Scenario: s.Name, Entrant: e.Name}] = true
+		}
+	}
+	for _, b := range Bars() {
+		for _, f := range []Figure{b.Figure, b.To} {
+			if f != (Figure{}) {
+				require.True(t, has[Figure{Scenario: f.Scenario, Entrant: f.Entrant}], "%+v", f)
+			}
+		}
+	}
+}
+
+func TestScenarioNamesAreUnique(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, s := range Catalogue() {
+		require.False(t, seen[s.Name], s.Name)
+		seen[s.Name] = true
+	}
+}
+
+func TestSelectMatchesNames(t *testing.T) {
+	all := []Scenario{{Name: "tcp-echo"}, {Name: "tls-echo"}, {Name: "tcp-idle"}}
+	require.Equal(t, []Scenario{{Name: "tcp-echo"}, {Name: "tcp-idle"}}, Select(all, regexp.MustCompile("^tcp")))
+	require.Len(t, all, 3)
+}
+
+func TestOutcomeIsWrittenWholeHoweverMuchFailed(t *testing.T) {
+	r := newRun(2,
+		Scenario{"a", []Entrant{scripted(ours, 2e6, 4e6), scripted(base, 1e6, 1e6)}},
+		Scenario{"b", []Entrant{scripted(ours, -1, -1)}},
+	)
+	r.Do(t.Context())
+	o := r.Outcome(time.Now(), []Bar{atLeast(7, "a", Messages, 2.5), absolute(atLeast(8, "b", Messages, 1))})
+
+	var text strings.Builder
+	require.NoError(t, o.WriteMarkdown(&text))
+	require.Contains(t, text.String(), "| a | chanio | 3.00 (2.00 to 4.00) | 3.00 M (2.00 M to 4.00 M) |")
+	require.Contains(t, text.String(), "| b | chanio | the server broke / down | 2 |")
+	require.Contains(t, text.String(), "| 7 | a, chanio: messages/s to std | >= 2.5 | 3.00 (2.00 to 4.00) | yes |")
+	require.Contains(t, text.String(), "| 8 | b, chanio: messages/s | >= 1 |  | not measured |")
+
+	_, err := json.Marshal(o)
+	require.NoError(t, err)
+}

@@ -1,0 +1,35 @@
+package load
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFlightReturnsMessagesInOrderWithTheirTimes(t *testing.T) {
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	type landing struct {
+		n    int
+		sent time.Time
+	}
+	var landed []landing
+	land := func(n int, sent time.Time) { landed = append(landed, landing{n, sent}) }
+
+	var f flight
+	f.push(3, at(1))
+	f.push(2, at(2))
+	f.pop(2, land)
+	require.Equal(t, []landing{{2, at(1)}}, landed)
+
+	for i := range int64(10) { // past the ring's first size, from its middle
+		f.push(1, at(3+i))
+	}
+	landed = nil
+	f.pop(4, land)
+	require.Equal(t, []landing{{1, at(1)}, {2, at(2)}, {1, at(3)}}, landed)
+	require.Equal(t, 9, f.clear())
+	landed = nil
+	f.pop(1, land)
+	require.Empty(t, landed, "what is not in flight does not land")
+}

@@ -1,0 +1,71 @@
+package report
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPrintHasTheLinesOfCppServersClients(t *testing.T) {
+	r := &Report{
+		Errors: 2, FirstError: "connection reset", Time: 2 * time.Second, Bytes: 3 << 20, Messages: 98304, Lost: 5,
+		Latency: &Percentiles{P50: 9500, P90: 20 * time.Microsecond, P99: 3 * time.Millisecond, P999: time.Second, Max: 2 * time.Second},
+		Server:  &Usage{CPUSeconds: 1.25, PeakBytes: 10 << 20},
+	}
+	var text strings.Builder
+	r.Print(&text)
+	require.Equal(t, `Errors: 2
+First error: connection reset
+
+Total time: 2s
+Total data: 3.000 MiB
+Total messages: 98304
+Data throughput: 1.500 MiB/s
+Message latency: 20.35µs
+Message throughput: 49152 msg/s
+
+Round trip: p50 9.5µs, p90 20µs, p99 3ms, p99.9 1s, max 2s
+Lost datagrams: 5
+Server: 1.25 CPU s, peak memory 10.000 MiB
+`, text.String())
+}
+
+func TestReportOfNothingHasNoRates(t *testing.T) {
+	var r Report
+	require.Zero(t, r.MessageRate())
+	require.Zero(t, r.ByteRate())
+	var text strings.Builder
+	r.Print(&text)
+	require.NotContains(t, text.String(), "NaN")
+}
+
+func TestPercentilesAreOfAllShards(t *testing.T) {
+	l := NewLatencies(3)
+	require.Nil(t, l.Percentiles())
+	var wg sync.WaitGroup
+	for i := range 10 {
+		wg.Go(func() {
+			for range 99 {
+				l.Shard(i).Record(time.Millisecond, 1)
+			}
+			l.Shard(i).Record(time.Hour, 1) // more than is told apart
+		})
+	}
+	wg.Wait()
+	p := l.Percentiles()
+	require.InEpsilon(t, time.Millisecond, p.P50, 0.002)
+	require.InEpsilon(t, time.Millisecond, p.P99, 0.002)
+	require.InEpsilon(t, time.Minute, p.P999, 0.002)
+}
+
+func TestRecordCountsManyAtOnce(t *testing.T) {
+	l := NewLatencies(1)
+	l.Shard(0).Record(time.Microsecond, 98)
+	l.Shard(5).Record(time.Second, 2)
+	p := l.Percentiles()
+	require.InEpsilon(t, time.Microsecond, p.P90, 0.2)
+	require.InEpsilon(t, time.Second, p.P99, 0.002)
+}
