@@ -23,7 +23,7 @@ type endpointFlags struct {
 
 func (f *endpointFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.net, "net", endpoint.TCP, "`transport`: tcp, tls, udp or unix")
-	fs.StringVar(&f.address, "a", "127.0.0.1", "`address`; with unix, a socket file")
+	fs.StringVar(&f.address, "a", "", "`address` (default 127.0.0.1); udp multicast: the group (default 239.255.0.1); unix: a socket file")
 	fs.IntVar(&f.port, "p", -1, "`port`; 0 is any free one (default 1111, tls 2222, udp 3333, udp multicast 3334)")
 	fs.IntVar(&f.threads, "t", runtime.GOMAXPROCS(0), "`threads` that run Go code at a time")
 	fs.IntVar(&f.cpu, "cpu", -1, "pin the process to this `CPU`; -1 does not")
@@ -43,6 +43,9 @@ func (f *endpointFlags) apply(job string) (endpoint.Endpoint, error) {
 	runtime.GOMAXPROCS(f.threads)
 	if f.port < 0 {
 		f.port = endpoint.DefaultPort(f.net, job == "multicast")
+	}
+	if f.address == "" {
+		f.address = endpoint.DefaultAddress(f.net, job == "multicast")
 	}
 	e, err := endpoint.New(f.net, f.address, f.port)
 	e.KernelBuffer = f.kernel

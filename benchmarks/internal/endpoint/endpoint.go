@@ -63,6 +63,15 @@ func DefaultPort(network string, multicast bool) int {
 	return 1111
 }
 
+// DefaultAddress is the address that CppServer's program of the same job uses,
+// on the loopback interface.
+func DefaultAddress(network string, multicast bool) string {
+	if network == UDP && multicast {
+		return "239.255.0.1"
+	}
+	return "127.0.0.1"
+}
+
 // Network returns the name that package net has for the transport.
 func (e Endpoint) Network() string {
 	if e.Net == TLS {

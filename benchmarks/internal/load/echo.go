@@ -12,6 +12,8 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
+var errDiffers = errors.New("the echo differs from what was sent")
+
 // plainEcho runs a goroutine a connection: net.Conn, as package net gives it.
 func plainEcho(ctx context.Context, c Config) (*report.Report, error) {
 	conns, err := dialAll(ctx, c)
@@ -140,7 +142,7 @@ func (e *echo) loop(conn net.Conn, send func(n int) error) error {
 func (e *echo) received(b []byte, now time.Time) (int, error) {
 	open := e.window.open.Load()
 	if (!open || e.window.config.Check) && !e.pattern.follows(e.part, b) {
-		return 0, errors.New("the echo differs from what was sent")
+		return 0, errDiffers
 	}
 	whole := (e.part + len(b)) / e.pattern.size
 	e.part = (e.part + len(b)) % e.pattern.size

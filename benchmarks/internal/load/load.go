@@ -31,6 +31,18 @@ type Config struct {
 	ServerPID int
 }
 
+// runners are all the clients that there are.
+var runners = []struct {
+	job, client string
+	datagrams   bool
+	run         func(context.Context, Config) (*report.Report, error)
+}{
+	{"echo", "plain", false, plainEcho},
+	{"echo", "plain", true, plainEchoDatagrams},
+	{"multicast", "plain", false, plainMulticast},
+	{"multicast", "plain", true, plainMulticastDatagrams},
+}
+
 // Run runs the clients of a job, echo or multicast, and reports what they
 // measured. An error means that nothing was measured; errors of single clients
 // are counted in the report.
@@ -38,11 +50,10 @@ func Run(ctx context.Context, job string, c Config) (*report.Report, error) {
 	if c.Clients < 1 || c.Messages < 1 || c.Size < 1 {
 		return nil, errors.New("clients, messages and size must be positive")
 	}
-	switch job + " " + c.Client {
-	case "echo plain":
-		return plainEcho(ctx, c)
-	case "multicast plain":
-		return plainMulticast(ctx, c)
+	for _, r := range runners {
+		if r.job == job && r.client == c.Client && r.datagrams == c.Endpoint.Datagrams() {
+			return r.run(ctx, c)
+		}
 	}
-	return nil, fmt.Errorf("there is no %s client %q", job, c.Client)
+	return nil, fmt.Errorf("there is no %s client %q over %s", job, c.Client, c.Endpoint.Net)
 }

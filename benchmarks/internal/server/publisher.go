@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -13,6 +14,8 @@ type publisher struct {
 	*gate
 	config    Config
 	multicast func(message []byte) error // copies the message if it keeps it
+
+	published uint64 // messages so far
 
 	wg   sync.WaitGroup
 	quit chan struct{} // closed by stop
@@ -32,6 +35,10 @@ func (p *publisher) stop() {
 	close(p.quit)
 	p.wg.Wait()
 }
+
+// numberSize is how many bytes of a datagram its number takes, by which those
+// who receive see what is missing.
+const numberSize = 8
 
 // breath is how many messages are published between two looks at quit, and the
 // time between two bursts of a limited rate.
@@ -86,9 +93,13 @@ func (p *publisher) pace(message []byte) {
 }
 
 func (p *publisher) publish(message []byte) error {
-	if p.config.Stamp {
+	switch {
+	case p.config.Stamp:
 		stamp.Put(message)
+	case p.config.Endpoint.Datagrams() && len(message) >= numberSize:
+		binary.BigEndian.PutUint64(message, p.published)
 	}
+	p.published++
 	return p.multicast(message)
 }
 

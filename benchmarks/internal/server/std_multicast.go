@@ -15,6 +15,9 @@ const coalesced = 64 << 10
 // stdMulticast is the hub that everyone writes first: a channel a member, and a
 // goroutine that writes each message to the member's connection.
 func stdMulticast(ctx context.Context, c Config) (Server, error) {
+	if c.Endpoint.Datagrams() {
+		return stdGroup(ctx, c)
+	}
 	return newStdHub(ctx, c, (*stdMember).writeEach)
 }
 

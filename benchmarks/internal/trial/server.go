@@ -28,7 +28,14 @@ type running struct {
 
 // start starts s on a free port of the loopback interface.
 func (s Server) start(ctx context.Context) (*running, error) {
-	args := append([]string{"serve", s.Job, "-control", "-p", "0", "-net", s.Net, "-impl", s.Impl}, s.Args...)
+	port := 0
+	if s.Job == "multicast" && s.Net == endpoint.UDP {
+		var err error
+		if port, err = endpoint.FreeGroupPort(); err != nil {
+			return nil, err
+		}
+	}
+	args := append([]string{"serve", s.Job, "-control", "-p", strconv.Itoa(port), "-net", s.Net, "-impl", s.Impl}, s.Args...)
 	child, err := process.Start(ctx, append(args, pinned(s.CPU)...)...)
 	if err != nil {
 		return nil, err

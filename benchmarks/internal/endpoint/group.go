@@ -1,0 +1,89 @@
+package endpoint
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// Join returns a socket that receives the datagrams of the endpoint's group.
+func (e Endpoint) Join() (*net.UDPConn, error) {
+	group, err := netip.ParseAddrPort(e.Address)
+	if err != nil {
+		return nil, err
+	}
+	ifi, err := e.Interface()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.ListenMulticastUDP("udp", ifi, net.UDPAddrFromAddrPort(group))
+	if err != nil {
+		return nil, err
+	}
+	if err := e.SetBuffers(conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Sender returns a socket that sends to the endpoint's group.
+func (e Endpoint) Sender() (*net.UDPConn, error) {
+	group, err := netip.ParseAddrPort(e.Address)
+	if err != nil {
+		return nil, err
+	}
+	ifi, err := e.Interface()
+	if err != nil {
+		return nil, err
+	}
+	network := "udp6"
+	if group.Addr().Is4() {
+		network = "udp4"
+	}
+	// A socket that is bound only, and not yet connected, can be told where
+	// multicast leaves before the system looks for a route.
+	conn, err := net.ListenUDP(network, nil)
+	if err != nil {
+		return nil, err
+	}
+	if group.Addr().Is4() {
+		err = ipv4.NewPacketConn(conn).SetMulticastInterface(ifi)
+	} else {
+		err = ipv6.NewPacketConn(conn).SetMulticastInterface(ifi)
+	}
+	if err = errors.Join(err, e.SetBuffers(conn)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// FreeGroupPort returns a UDP port that nobody uses now: a group, which many
+// join, can't be given one by the system.
+func FreeGroupPort() (int, error) {
+	conn, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).Port, nil
+}
+
+// Interface returns the network interface of the endpoint's group: the loopback
+// one, since benchmarks are nobody else's business.
+func (e Endpoint) Interface() (*net.Interface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for _, ifi := range all {
+		if ifi.Flags&net.FlagLoopback != 0 && ifi.Flags&net.FlagUp != 0 {
+			return &ifi, nil
+		}
+	}
+	return nil, errors.New("there is no loopback interface")
+}
