@@ -55,9 +55,9 @@ func (l *Listener) accept(ctx context.Context) error {
 	return nil
 }
 
-// awaitPlace waits until MaxSessions allows another session.
+// awaitPlace waits until MaxSessions and MaxHandshakes allow another session.
 func (l *Listener) awaitPlace(quit <-chan struct{}) bool {
-	for l.set.MaxSessions > 0 && l.reg.size() >= l.set.MaxSessions {
+	for l.set.MaxSessions > 0 && l.reg.size() >= l.set.MaxSessions || l.handshakes.full() {
 		select {
 		case <-l.reg.change:
 		case <-quit:
@@ -81,24 +81,44 @@ func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
 	return true
 }
 
-// admit makes conn a session and delivers it.
+// admit makes conn a session and delivers it; with TLS, in a goroutine of its
+// own, after the handshake.
 func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
 	if err := tune(conn, l.set); err != nil {
 		conn.Close()
 		l.events.emit(Event{Kind: EventFailed, Err: err})
 		return
 	}
-	s := newSession(ctx, newStream(conn), l.set, l.reg)
-	if !l.reg.add(s) {
+	if !l.reg.reserve() {
 		conn.Close()
 		return
 	}
-	l.events.emit(Event{Kind: EventConnected, Session: s})
+	if l.set.TLS != nil {
+		l.handshakes.begin(conn)
+		l.handshakes.goroutines.Add(1)
+		go l.shake(ctx, conn, quit)
+		return
+	}
+	if s := l.begin(ctx, newStream(conn)); s != nil {
+		l.deliver(s, quit)
+	}
+}
+
+// begin starts a session over t, for which a place was reserved. It is nil if
+// the listener has ended.
+func (l *Listener) begin(ctx context.Context, t transport) *Session {
+	s := newSession(ctx, t, l.set, l.reg)
+	if !l.reg.add(s) {
+		t.shut(true)
+		l.reg.left()
+		return nil
+	}
+	s.connected(l.events)
 	if !l.set.ManualJoin {
 		l.hub.Join(s) // fails only if s or l has ended meanwhile
 	}
 	s.start()
-	l.deliver(s, quit)
+	return s
 }
 
 // deliver sends s to whoever receives Sessions, or drops it.

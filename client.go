@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"context"
+	"crypto/tls"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -64,7 +65,30 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 		conn.Close()
 		return nil, err
 	}
-	return newStream(conn), nil
+	if set.TLS == nil {
+		return newStream(conn), nil
+	}
+	t := newTLSStream(conn, tls.Client, clientTLS(set.TLS, network, address))
+	if err := t.handshake(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// clientTLS names the server to be verified, unless config says who it is, or
+// that nobody is verified.
+func clientTLS(config *tls.Config, network, address string) *tls.Config {
+	if config.ServerName != "" || config.InsecureSkipVerify || network == "unix" {
+		return config
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return config // net.Dialer took it, so this can't be
+	}
+	config = config.Clone()
+	config.ServerName = host
+	return config
 }
 
 // A Client keeps one session to a server up: it dials, delivers the session,
@@ -235,7 +259,7 @@ func (c *Client) session(ctx, dialCtx context.Context) (held time.Duration, ok b
 	case <-c.redial: // it asked for no more than this
 	default:
 	}
-	tr, err := dial(dialCtx, c.network, c.address, c.set)
+	tr, err := dial(withEvents(dialCtx, c.events), c.network, c.address, c.set)
 	if err != nil {
 		if c.running() {
 			c.events.emit(Event{Kind: EventFailed, Err: err})
@@ -243,12 +267,17 @@ func (c *Client) session(ctx, dialCtx context.Context) (held time.Duration, ok b
 		return 0, false
 	}
 	s := newSession(ctx, tr, c.set, c.reg)
+	if !c.reg.reserve() {
+		tr.shut(true)
+		return 0, false
+	}
 	if !c.reg.add(s) {
+		c.reg.left()
 		tr.shut(true)
 		return 0, false
 	}
 	began := time.Now()
-	c.events.emit(Event{Kind: EventConnected, Session: s})
+	s.connected(c.events)
 	s.start()
 	select {
 	case c.sessions <- s:

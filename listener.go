@@ -18,6 +18,8 @@ type Listener struct {
 	hub    *Hub
 	events *eventQueue
 
+	handshakes handshakes
+
 	sessions chan *Session // sent by whoever admits sessions; closed by run
 	done     chan struct{} // closed by run, last of all
 	stopCtx  func() bool   // ends the watch over the context
@@ -45,6 +47,9 @@ func Listen(ctx context.Context, network, address string, o *Options) (*Listener
 		return nil, wrapOp("listen", network, nil, nil, net.UnknownNetworkError(network))
 	}
 	set, err := o.resolve(false)
+	if err == nil {
+		err = set.checkServerTLS()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +74,9 @@ func Listen(ctx context.Context, network, address string, o *Options) (*Listener
 // ended, with that Err.
 func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
 	set, err := o.resolve(false)
+	if err == nil {
+		err = set.checkServerTLS()
+	}
 	if ln == nil {
 		err = errors.New("chanio: Serve of a nil net.Listener")
 	}
@@ -89,15 +97,16 @@ func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
 func newListener(set *settings, ln net.Listener) *Listener {
 	events := newEventQueue(set)
 	l := &Listener{
-		set:      set,
-		addr:     unmapAddr(ln.Addr()),
-		reg:      newRegistry(events),
-		hub:      newHub(set),
-		events:   events,
-		sessions: make(chan *Session),
-		done:     make(chan struct{}),
-		ln:       ln,
-		quit:     make(chan struct{}),
+		set:        set,
+		addr:       unmapAddr(ln.Addr()),
+		reg:        newRegistry(events),
+		hub:        newHub(set),
+		events:     events,
+		handshakes: handshakes{limit: set.MaxHandshakes},
+		sessions:   make(chan *Session),
+		done:       make(chan struct{}),
+		ln:         ln,
+		quit:       make(chan struct{}),
 	}
 	return l
 }
@@ -264,6 +273,7 @@ func (l *Listener) closedError(op string) error {
 func (l *Listener) run(ctx context.Context) {
 	for {
 		err := l.accept(ctx)
+		l.handshakes.abort()
 		if !l.rebind(err) {
 			break
 		}

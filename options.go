@@ -224,6 +224,13 @@ func (o *Options) resolve(peers bool) (*settings, error) {
 		return nil, err
 	}
 	s := settings(*o)
+	if o.TLS != nil {
+		s.TLS = o.TLS.Clone()
+		s.TLS.MinVersion = max(s.TLS.MinVersion, tls.VersionTLS12)
+		// Records of full size: recordConn gathers them into one write, and
+		// small ones, which crypto/tls starts with, are for browsers.
+		s.TLS.DynamicRecordSizingDisabled = true
+	}
 
 	idle, sessions := time.Duration(0), 0
 	if peers {
@@ -284,6 +291,7 @@ func (o *Options) check() error {
 		{"Backoff.Max", b.Max, b.Max > 0 && b.Max < b.Min, "can't be below Backoff.Min"},
 		{"Backoff.Factor", b.Factor, b.Factor != 0 && !(b.Factor >= 1) || math.IsInf(b.Factor, 1), "must be a finite number of at least 1"},
 		{"Backoff.Jitter", b.Jitter, !(b.Jitter <= 1), "can't be above 1"},
+		{"TLS.MaxVersion", tlsMax(o.TLS), tlsMax(o.TLS) != 0 && tlsMax(o.TLS) < tls.VersionTLS12, "is below TLS 1.2"},
 		{"Multicast.TTL", o.Multicast.TTL, o.Multicast.TTL > 255, "can't be above 255"},
 	} {
 		if f.bad {
@@ -296,4 +304,11 @@ func (o *Options) check() error {
 		}
 	}
 	return nil
+}
+
+func tlsMax(c *tls.Config) uint16 {
+	if c == nil {
+		return 0
+	}
+	return c.MaxVersion
 }

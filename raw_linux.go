@@ -28,8 +28,8 @@ func (w *rawWriter) init(_ net.Conn, rc syscall.RawConn) {
 	w.tryWriteFunc = w.tryWrite
 }
 
-func (w *rawWriter) write(b *batch, s *Session) (int, error) {
-	w.session, w.parts, w.n, w.waited, w.err = s, b.parts, 0, -1, nil
+func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {
+	w.session, w.parts, w.n, w.waited, w.err = s, parts, 0, -1, nil
 	err := w.rc.Write(w.tryWriteFunc)
 	s.output.stall.end()
 	w.session, w.parts = nil, nil

@@ -3,9 +3,9 @@
 package chanio
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
-	"os"
 	"syscall"
 )
 
@@ -22,6 +22,7 @@ type rawConn struct {
 	block       *block
 	n           int
 	err         error
+	tls         *tlsInput // what tryRead reads through; nil to read the socket itself
 
 	out rawWriter
 }
@@ -39,20 +40,17 @@ func (r *rawConn) read() (*block, int, error) {
 	}
 	b, n, err := r.block, r.n, r.err
 	r.block = nil
-	switch {
-	case err != nil:
-		return b, 0, os.NewSyscallError("read", err)
-	case n == 0:
-		return b, 0, io.EOF
-	}
-	return b, n, nil
+	return b, n, err
 }
+
+// readTLS makes read read through tc, whose records come from this socket.
+func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) { r.tls = newTLSInput(tc, records) }
 
 // tryRead reads what there is and reports whether that was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
 	b := largeBlocks.get()
-	n, err := ignoreEINTR(func() (int, error) { return syscall.Read(int(fd), b.b) })
-	if err == syscall.EAGAIN {
+	n, err, ready := r.readNow(fd, b.b)
+	if !ready {
 		b.free()
 		return false
 	}
@@ -60,7 +58,21 @@ func (r *rawConn) tryRead(fd uintptr) bool {
 	return true
 }
 
-func (r *rawConn) write(b *batch, s *Session) (int, error) { return r.out.write(b, s) }
+func (r *rawConn) readNow(fd uintptr, p []byte) (n int, err error, ready bool) {
+	if r.tls != nil {
+		return r.tls.read(fd, p)
+	}
+	n, err = readNow(int(fd), p)
+	if _, wait := err.(errWouldBlock); wait {
+		return 0, nil, false
+	}
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return n, err, true
+}
+
+func (r *rawConn) write(parts [][]byte, s *Session) (int, error) { return r.out.write(parts, s) }
 
 // ignoreEINTR repeats a system call that a signal interrupted.
 func ignoreEINTR(call func() (int, error)) (int, error) {

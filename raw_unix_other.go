@@ -12,4 +12,6 @@ type rawWriter struct{ conn net.Conn }
 
 func (w *rawWriter) init(conn net.Conn, _ syscall.RawConn) { w.conn = conn }
 
-func (w *rawWriter) write(b *batch, s *Session) (int, error) { return writeBuffers(w.conn, b, s) }
+func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {
+	return writeBuffers(w.conn, parts, s)
+}

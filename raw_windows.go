@@ -1,6 +1,8 @@
 package chanio
 
 import (
+	"crypto/tls"
+	"errors"
 	"net"
 	"syscall"
 )
@@ -9,14 +11,15 @@ import (
 // RawConn.Read whose callback returns false once waits until there is something
 // to read (by a read of no bytes).
 type rawConn struct {
-	conn   net.Conn
+	conn   net.Conn // what is read: the socket, or the TLS over it
+	socket net.Conn
 	rc     syscall.RawConn
 	waited bool
 	wait   func(fd uintptr) bool
 }
 
 func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
-	r := &rawConn{conn: conn, rc: rc}
+	r := &rawConn{conn: conn, socket: conn, rc: rc}
 	r.wait = func(uintptr) bool {
 		ready := r.waited
 		r.waited = true
@@ -26,13 +29,25 @@ func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
 }
 
 func (r *rawConn) read() (*block, int, error) {
-	r.waited = false
-	if err := r.rc.Read(r.wait); err != nil {
-		return nil, 0, err
+	if r.rc != nil {
+		r.waited = false
+		if err := r.rc.Read(r.wait); err != nil {
+			return nil, 0, err
+		}
 	}
 	b := largeBlocks.get()
 	n, err := r.conn.Read(b.b)
 	return b, n, err
 }
 
-func (r *rawConn) write(b *batch, s *Session) (int, error) { return writeBuffers(r.conn, b, s) }
+// readTLS makes read read through tc, whose records come from this socket. What
+// tc has decrypted, or could, does not show at the socket, so it can't wait
+// there: the buffer is held.
+func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil }
+
+func (r *rawConn) write(parts [][]byte, s *Session) (int, error) {
+	return writeBuffers(r.socket, parts, s)
+}
+
+// readNow is only for systems whose sockets are read without waiting.
+func readNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

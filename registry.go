@@ -23,7 +23,19 @@ func newRegistry(events *eventQueue) *registry {
 	return &registry{events: events, change: make(chan struct{}, 1), live: make(map[ID]*Session)}
 }
 
-// add takes s in, or reports that the owner has ended.
+// reserve takes a place for a session, or reports that the owner has ended. It
+// counts for size until left, whether or not it is used by add.
+func (r *registry) reserve() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.present++
+	}
+	return !r.closed
+}
+
+// add takes s in at a place that was reserved, or reports that the owner has
+// ended.
 func (r *registry) add(s *Session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,7 +43,6 @@ func (r *registry) add(s *Session) bool {
 		return false
 	}
 	r.live[s.id] = s
-	r.present++
 	r.total.Accepted++
 	return true
 }

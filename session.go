@@ -131,6 +131,14 @@ func (s *Session) start() {
 	go s.readLoop()
 }
 
+// connected emits the events of a session that is about to start.
+func (s *Session) connected(events *eventQueue) {
+	events.emit(Event{Kind: EventConnected, Session: s})
+	if _, ok := s.tr.(*tlsStream); ok {
+		events.emit(Event{Kind: EventHandshaked, Session: s})
+	}
+}
+
 // watch ends s with ctx.
 func (s *Session) watch(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { s.terminate(contextError(ctx), false) })

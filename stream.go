@@ -54,14 +54,14 @@ func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
 
 func (t *stream) write(b *batch, s *Session) (int, error) {
 	if t.raw != nil {
-		return t.raw.write(b, s)
+		return t.raw.write(b.parts, s)
 	}
-	return writeBuffers(t.conn, b, s)
+	return writeBuffers(t.conn, b.parts, s)
 }
 
-// writeBuffers writes a batch through conn. It goes in groups of about
+// writeBuffers writes parts through conn. It goes in groups of about
 // blockSize, because a Write tells of its progress only when it is over.
-func writeBuffers(conn net.Conn, b *batch, s *Session) (sent int, err error) {
+func writeBuffers(conn net.Conn, parts [][]byte, s *Session) (sent int, err error) {
 	defer s.output.stall.end()
 	var group net.Buffers
 	size := 0
@@ -78,7 +78,7 @@ func writeBuffers(conn net.Conn, b *batch, s *Session) (sent int, err error) {
 		}
 		return err
 	}
-	for _, p := range b.parts {
+	for _, p := range parts {
 		for len(p) > 0 {
 			piece := p[:min(len(p), blockSize-size)]
 			group, size, p = append(group, piece), size+len(piece), p[len(piece):]
@@ -110,6 +110,9 @@ func (t *stream) shut(reset bool) {
 	conn := t.conn
 	if tc, ok := conn.(*tls.Conn); ok {
 		conn = tc.NetConn()
+	}
+	if r, ok := conn.(*recordConn); ok {
+		conn = r.Conn
 	}
 	if tc, ok := conn.(*net.TCPConn); ok && reset {
 		tc.SetLinger(0) // an error leaves an ordinary close, which follows
