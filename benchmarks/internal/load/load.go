@@ -39,8 +39,12 @@ var runners = []struct {
 }{
 	{"echo", "plain", false, plainEcho},
 	{"echo", "plain", true, plainEchoDatagrams},
+	{"echo", "chanio", false, chanioEcho},
+	{"echo", "chanio", true, chanioEchoDatagrams},
 	{"multicast", "plain", false, plainMulticast},
 	{"multicast", "plain", true, plainMulticastDatagrams},
+	{"multicast", "chanio", false, chanioMulticast},
+	{"multicast", "chanio", true, chanioMulticastDatagrams},
 }
 
 // Run runs the clients of a job, echo or multicast, and reports what they

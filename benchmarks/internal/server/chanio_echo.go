@@ -30,11 +30,20 @@ func chanioListen(ctx context.Context, c Config) (*chanio.Listener, error) {
 }
 
 func chanioOptions(c Config) (*chanio.Options, error) {
-	return &chanio.Options{
+	lag, err := lagPolicy(c.Lag)
+	if err != nil {
+		return nil, err
+	}
+	o := &chanio.Options{
 		TLS:         c.Endpoint.ServerTLS,
 		ReadBuffer:  c.Endpoint.KernelBuffer,
 		WriteBuffer: c.Endpoint.KernelBuffer,
-	}, nil
+		Lag:         lag,
+	}
+	if c.Frame {
+		o.Framing = chanio.LengthPrefix{Size: frameHeader}
+	}
+	return o, nil
 }
 
 // chanioServer is a listener and the goroutines that use it, which end with it.

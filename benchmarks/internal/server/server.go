@@ -61,6 +61,7 @@ var jobs = map[string]map[string]starter{
 		"std":    stdEcho,
 	},
 	"multicast": {
+		"chanio":    chanioMulticast,
 		"std":       stdMulticast,
 		"coalesced": coalescedMulticast,
 		"loop":      loopMulticast,

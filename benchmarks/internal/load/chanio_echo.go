@@ -1,0 +1,88 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"example.com/chanio"
+	"example.com/chanio/benchmarks/internal/report"
+)
+
+var errEnded = errors.New("the server ended the session")
+
+// chanioEcho keeps messages in flight over sessions that chanio dials, through
+// their channels.
+func chanioEcho(ctx context.Context, c Config) (*report.Report, error) {
+	sessions, err := dialSessions(ctx, c)
+	defer abortAll(sessions)
+	if err != nil {
+		return nil, err
+	}
+	framed := c.Frame
+	c.Frame = false // the library frames: what is sent and received is not
+	w, p := newWindow(c), newPattern(c)
+	var wg sync.WaitGroup
+	for i, s := range sessions {
+		e := &sessionEcho{echo: newEcho(w, p, i), session: s, whole: framed, orders: make(chan int, c.Messages)}
+		wg.Go(func() { w.fail(e.run()) })
+	}
+	r := w.measure(ctx)
+	abortAll(sessions)
+	wg.Wait()
+	return r, nil
+}
+
+// A sessionEcho is one client. It sends from a goroutine of its own, as every
+// user must whose messages in flight may be more than the queues on the way
+// hold.
+type sessionEcho struct {
+	*echo
+	session *chanio.Session
+	whole   bool     // messages are sent one by one: the session keeps their boundaries
+	orders  chan int // how many messages to send; there are never more than messages in flight
+}
+
+// run sends all messages, and then as many as come back, until the run is over.
+func (e *sessionEcho) run() error {
+	var wg sync.WaitGroup
+	wg.Go(e.send)
+	defer wg.Wait()
+	defer close(e.orders)
+
+	e.flight.push(e.pattern.flight, time.Now())
+	e.orders <- e.pattern.flight
+	for m := range e.session.Recv() {
+		now := time.Now()
+		whole, err := e.received(m, now)
+		if err != nil {
+			e.session.Abort(err)
+			return err
+		}
+		if whole > 0 {
+			e.flight.push(whole, now)
+			e.orders <- whole
+		}
+	}
+	if err := e.session.Err(); err != nil {
+		return err
+	}
+	return errEnded
+}
+
+// send sends what is ordered until there are no more orders.
+func (e *sessionEcho) send() {
+	for n := range e.orders {
+		times, size := 1, n
+		if e.whole {
+			times, size = n, 1
+		}
+		for range times {
+			select {
+			case e.session.Send() <- e.pattern.messages(size):
+			case <-e.session.Done():
+			}
+		}
+	}
+}
