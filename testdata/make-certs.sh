@@ -11,8 +11,8 @@
 #	NAME.pem         certificate and bare key in one file
 #	NAME.p12 .pfx    certificate, key and CA as PKCS#12, under the password
 #
-# There is no file of Diffie-Hellman parameters: TLS in Go uses elliptic curves
-# and nothing else.
+# There is no file of Diffie-Hellman parameters: TLS in Go has no key exchange
+# that would need one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -1,0 +1,31 @@
+// Ssl_chat_client is tcp_chat_client over TLS: it talks to a server whose
+// certificate is of the test CA. Run it from the repository's root. Its
+// arguments are the server's address (127.0.0.1) and port (2222). A typed line
+// is sent, "!" reconnects, and an empty line, the end of the input or Ctrl-C
+// stops the client.
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+
+	"example.com/chanio"
+	"example.com/chanio/examples/internal/chat"
+	"example.com/chanio/examples/internal/console"
+)
+
+func main() {
+	args := console.Args(console.Host("Server address", "127.0.0.1"), console.Port("Server port", "2222"))
+	ca, err := os.ReadFile("testdata/ca.crt")
+	if err != nil {
+		console.Exit(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	console.Exit(chat.Connect(console.Lines(), "tcp", net.JoinHostPort(args[0], args[1]), chanio.Options{
+		Framing: chanio.Lines{},
+		TLS:     &tls.Config{RootCAs: roots},
+	}))
+}
