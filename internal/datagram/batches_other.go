@@ -1,0 +1,14 @@
+//go:build !linux
+
+package datagram
+
+import (
+	"net"
+	"syscall"
+)
+
+// useBatches leaves datagrams to go one by one.
+func (c *Conn) useBatches(*net.UDPConn) error { return nil }
+
+// ownGroupsOnly does nothing: what Linux has to be told is the rule elsewhere.
+func ownGroupsOnly(syscall.RawConn) {}

@@ -1,0 +1,188 @@
+// Package datagram moves the datagrams of UDP sockets, in batches where the
+// system can: on Linux recvmmsg and sendmmsg, with GRO and GSO, which let the
+// kernel hand over up to 64 datagrams of one peer as if they were one. What the
+// kernel or a route refuses is found out at run time and not tried again.
+//
+// A [Conn] that waits for datagrams holds no buffers.
+package datagram
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// The largest payloads of a datagram: what a 16-bit length leaves beside the
+// headers that it counts.
+const (
+	MaxPayload4 = 65535 - 20 - 8 // IPv4 counts its own header
+	MaxPayload6 = 65535 - 8      // IPv6 does not
+)
+
+// MaxPayload returns how many bytes a datagram to addr can hold.
+func MaxPayload(addr netip.Addr) int {
+	if addr.Is4() || addr.Is4In6() {
+		return MaxPayload4
+	}
+	return MaxPayload6
+}
+
+// A Packet is one datagram, received or to be sent.
+type Packet struct {
+	// Addr is the peer: who sent it, or who is to get it. On a connected
+	// socket it is ignored for sending.
+	Addr netip.AddrPort
+	// Local is the address that the peer wrote to, a group's if it wrote to a
+	// group; or, if it is a unicast address, the one to send from. Its port is
+	// ignored for sending.
+	Local netip.AddrPort
+	// IfIndex is the interface that it came in on, 0 where the system doesn't
+	// tell; or the one that it leaves by if it goes to a multicast group or a
+	// link-local address. Elsewhere the system's routes decide.
+	IfIndex int
+	// Data is the payload. What was received belongs to the receiver for good
+	// and has a capacity that is its length.
+	Data []byte
+}
+
+// Config says how a Conn is made. The zero value is a plain socket.
+type Config struct {
+	ReuseAddr    bool          // set SO_REUSEADDR before binding
+	ReusePort    bool          // set SO_REUSEPORT before binding
+	ReadBuffer   int           // SO_RCVBUF if positive
+	WriteBuffer  int           // SO_SNDBUF if positive
+	WriteTimeout time.Duration // how long a write waits for the kernel; 0 is forever
+	OneByOne     bool          // one datagram a system call, as where there are no batches
+}
+
+// A Socket is a *net.UDPConn, or what a test puts in its place: then datagrams
+// go one by one.
+type Socket interface {
+	ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error)
+	WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error)
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	LocalAddr() net.Addr
+	Close() error
+}
+
+// Conn is a UDP socket. One goroutine at a time receives; any number write.
+type Conn struct {
+	sock      Socket
+	raw       syscall.RawConn // nil if sock is not the kernel's
+	timeout   time.Duration
+	local     netip.AddrPort
+	wildcard  bool // bound to all local addresses
+	v6        bool // an AF_INET6 socket
+	dual      bool // an AF_INET6 socket that IPv4 goes over too
+	connected bool
+	ip4       *ipv4.PacketConn // for its options; nil if IPv4 doesn't go over it
+	ip6       *ipv6.PacketConn // likewise
+
+	engine  engine
+	zoner   zoner
+	refused atomic.Int64
+	dropped atomic.Int64
+}
+
+// An engine is a way to make the system calls.
+type engine interface {
+	// read waits for datagrams. The batch is the caller's to free.
+	read() (*batch, error)
+	// write sends datagrams in order, as [Conn.Write].
+	write(ps []Packet) (n int, err error)
+}
+
+// New returns a Conn over sock, which belongs to it from then on, also if there
+// is an error. Network is what sock was made with: udp, udp4 or udp6.
+func New(sock Socket, network string, cfg Config) (*Conn, error) {
+	c := &Conn{sock: sock, timeout: cfg.WriteTimeout}
+	if a, ok := sock.LocalAddr().(*net.UDPAddr); ok {
+		c.local = a.AddrPort()
+	}
+	c.v6 = c.local.Addr().Is6()
+	c.wildcard = c.local.Addr().IsUnspecified()
+	c.dual = c.v6 && network == "udp" && c.wildcard
+	c.local = Unmap(c.local)
+	c.engine = &oneByOne{conn: c}
+
+	udp, ok := sock.(*net.UDPConn)
+	if !ok {
+		return c, nil
+	}
+	c.connected = udp.RemoteAddr() != nil
+	if !c.v6 || c.dual {
+		c.ip4 = ipv4.NewPacketConn(udp)
+	}
+	if c.v6 {
+		c.ip6 = ipv6.NewPacketConn(udp)
+	}
+	if err := c.setUp(udp, cfg); err != nil {
+		udp.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// setUp sets the socket's options and chooses the engine.
+func (c *Conn) setUp(udp *net.UDPConn, cfg Config) (err error) {
+	if c.raw, err = udp.SyscallConn(); err != nil {
+		return err
+	}
+	if cfg.ReadBuffer > 0 {
+		if err := udp.SetReadBuffer(cfg.ReadBuffer); err != nil {
+			return err
+		}
+	}
+	if cfg.WriteBuffer > 0 {
+		if err := udp.SetWriteBuffer(cfg.WriteBuffer); err != nil {
+			return err
+		}
+	}
+	c.requestPacketInfo()
+	ownGroupsOnly(c.raw)
+	if cfg.OneByOne {
+		return nil
+	}
+	return c.useBatches(udp)
+}
+
+// requestPacketInfo asks for each datagram's destination and interface. Where
+// that is not to be had, a Packet's Local is what the socket is bound to.
+func (c *Conn) requestPacketInfo() {
+	if c.v6 {
+		c.ip6.SetControlMessage(ipv6.FlagDst|ipv6.FlagInterface, true)
+		return
+	}
+	c.ip4.SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, true)
+}
+
+// LocalAddr returns the address that the socket is bound to.
+func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
+
+// Refused returns how often an ICMP message said that a datagram could not be
+// delivered. Most systems say so on connected sockets only.
+func (c *Conn) Refused() int64 { return c.refused.Load() }
+
+// KernelDropped returns how many datagrams the kernel had dropped, for want of
+// room in the socket's receive buffer, when it took the last one received. It
+// is 0 where the kernel does not tell.
+func (c *Conn) KernelDropped() int64 { return c.dropped.Load() }
+
+// StopReceiving makes [Conn.Receive], now or later, return nil. The socket goes
+// on sending.
+func (c *Conn) StopReceiving() { c.sock.SetReadDeadline(time.Unix(1, 0)) }
+
+// Close closes the socket. Calls that wait return an error that is
+// net.ErrClosed.
+func (c *Conn) Close() error { return c.sock.Close() }
+
+// Unmap returns a with an IPv4-mapped address as the IPv4 address that it is.
+func Unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

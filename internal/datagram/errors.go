@@ -1,0 +1,18 @@
+package datagram
+
+import (
+	"errors"
+	"net"
+)
+
+// bare strips the net.OpErrors from err, whose addresses are the socket's: the
+// caller knows the peer and says so.
+func bare(err error) error {
+	for {
+		op, ok := errors.AsType[*net.OpError](err)
+		if !ok {
+			return err
+		}
+		err = op.Err
+	}
+}

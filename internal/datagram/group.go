@@ -1,0 +1,133 @@
+package datagram
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// Multicast says how what is sent to multicast groups leaves.
+type Multicast struct {
+	Interface  *net.Interface // where; nil is the system's choice
+	TTL        int            // how many routers it may pass; 0 is 1, and negative is 0
+	NoLoopback bool           // not to members on this host
+}
+
+// A memberships is what ipv4.PacketConn and ipv6.PacketConn have in common.
+type memberships interface {
+	JoinGroup(ifi *net.Interface, group net.Addr) error
+	JoinSourceSpecificGroup(ifi *net.Interface, group, source net.Addr) error
+	LeaveGroup(ifi *net.Interface, group net.Addr) error
+	SetMulticastInterface(ifi *net.Interface) error
+	SetMulticastLoopback(on bool) error
+}
+
+var (
+	_ memberships = (*ipv4.PacketConn)(nil)
+	_ memberships = (*ipv6.PacketConn)(nil)
+)
+
+// Join makes the socket receive what is sent to group on ifi, or on the
+// interface that the system chooses if ifi is nil. If source is valid, only
+// what it sends.
+func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
+	m, err := c.memberships(group)
+	switch {
+	case err != nil:
+		return err
+	case !source.IsValid():
+		err = m.JoinGroup(ifi, udpAddr(group))
+	case source.Unmap().Is4() != group.Unmap().Is4() || source.IsMulticast() || source.IsUnspecified():
+		return fmt.Errorf("%v can't be a source of %v", source, group)
+	default:
+		err = m.JoinSourceSpecificGroup(ifi, udpAddr(group), udpAddr(source))
+	}
+	return groupError(group, ifi, err)
+}
+
+// Leave undoes [Conn.Join], for all sources.
+func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
+	m, err := c.memberships(group)
+	if err != nil {
+		return err
+	}
+	return groupError(group, ifi, m.LeaveGroup(ifi, udpAddr(group)))
+}
+
+// SetMulticast sets how what is sent to groups leaves. Zero fields leave the
+// system's defaults, which are what Multicast says they are.
+func (c *Conn) SetMulticast(m Multicast) error {
+	if c.ip4 != nil {
+		if err := m.set(c.ip4, c.ip4.SetMulticastTTL); err != nil {
+			return err
+		}
+	}
+	if c.ip6 != nil {
+		return m.set(c.ip6, c.ip6.SetMulticastHopLimit)
+	}
+	return nil
+}
+
+func (m *Multicast) set(ms memberships, setTTL func(int) error) error {
+	if m.Interface != nil {
+		if err := ms.SetMulticastInterface(m.Interface); err != nil {
+			return fmt.Errorf("multicast interface %q: %w", m.Interface.Name, supported(err))
+		}
+	}
+	if m.TTL != 0 {
+		if err := setTTL(max(m.TTL, 0)); err != nil {
+			return fmt.Errorf("multicast TTL %d: %w", max(m.TTL, 0), supported(err))
+		}
+	}
+	if m.NoLoopback {
+		if err := ms.SetMulticastLoopback(false); err != nil {
+			return fmt.Errorf("no multicast loopback: %w", supported(err))
+		}
+	}
+	return nil
+}
+
+// memberships returns the half of the socket that group is joined on.
+func (c *Conn) memberships(group netip.Addr) (memberships, error) {
+	is4 := group.Unmap().Is4()
+	switch {
+	case !group.Unmap().IsMulticast():
+		return nil, fmt.Errorf("%v is no multicast group", group)
+	case is4 && c.ip4 != nil:
+		return c.ip4, nil
+	case !is4 && c.ip6 != nil:
+		return c.ip6, nil
+	}
+	return nil, fmt.Errorf("%v is not of the address family of %v", group, c.local.Addr())
+}
+
+// groupError says which group and which interface err is about.
+func groupError(group netip.Addr, ifi *net.Interface, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ifi == nil:
+		return fmt.Errorf("group %v: %w", group, supported(err))
+	}
+	return fmt.Errorf("group %v on interface %q (index %d): %w", group, ifi.Name, ifi.Index, supported(err))
+}
+
+// supported makes x/net's error of what it does not do on a system, which it
+// does not export, an errors.ErrUnsupported.
+func supported(err error) error {
+	if strings.HasPrefix(err.Error(), "not implemented on "+runtime.GOOS) {
+		return fmt.Errorf("%w: %v", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// udpAddr returns addr in the form that x/net wants.
+func udpAddr(addr netip.Addr) *net.UDPAddr {
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr.Unmap(), 0))
+}

@@ -1,0 +1,118 @@
+package datagram
+
+import (
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+// oneByOne moves one datagram a system call, by means that every system has.
+type oneByOne struct {
+	conn   *Conn
+	waiter waiter
+}
+
+// maxDatagram is more than any datagram has bytes.
+const maxDatagram = 1 << 16
+
+// maxControl has room for the control messages that were asked for.
+const maxControl = 128
+
+// single is what one read needs.
+type single struct {
+	data    [maxDatagram]byte
+	control [maxControl]byte
+}
+
+var singles = sync.Pool{New: func() any { return new(single) }}
+
+func (e *oneByOne) read() (*batch, error) {
+	c := e.conn
+	if c.raw != nil {
+		if err := e.waiter.wait(c.raw); err != nil {
+			return nil, err
+		}
+	}
+	s := singles.Get().(*single)
+	defer singles.Put(s)
+	n, controls, _, from, err := c.sock.ReadMsgUDPAddrPort(s.data[:], s.control[:])
+	if err != nil {
+		return nil, err
+	}
+	var carve carver
+	carve.expect(n)
+	p := Packet{Addr: Unmap(from), Data: carve.copy(s.data[:n])}
+	p.Local, p.IfIndex = c.parseControl(s.control[:controls])
+	b := newBatch()
+	b.packets = append(b.packets, p)
+	return b, nil
+}
+
+// parseControl returns where a datagram was sent to and where it came in.
+func (c *Conn) parseControl(b []byte) (local netip.AddrPort, ifIndex int) {
+	local = c.local
+	var dst net.IP
+	if c.v6 {
+		var cm ipv6.ControlMessage
+		if cm.Parse(b) == nil {
+			dst, ifIndex = cm.Dst, cm.IfIndex
+		}
+	} else {
+		var cm ipv4.ControlMessage
+		if cm.Parse(b) == nil {
+			dst, ifIndex = cm.Dst, cm.IfIndex
+		}
+	}
+	if addr, ok := netip.AddrFromSlice(dst); ok {
+		local = netip.AddrPortFrom(c.zoner.zoned(addr.Unmap(), ifIndex), local.Port())
+	}
+	return local, ifIndex
+}
+
+func (e *oneByOne) write(ps []Packet) (int, error) {
+	for i := range ps {
+		if err := e.writeOne(&ps[i]); err != nil {
+			return i, err
+		}
+	}
+	return len(ps), nil
+}
+
+func (e *oneByOne) writeOne(p *Packet) error {
+	c := e.conn
+	if c.timeout > 0 {
+		if err := c.sock.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+			return err
+		}
+	}
+	to := Unmap(p.Addr)
+	if c.connected {
+		to = netip.AddrPort{}
+	}
+	_, _, err := c.sock.WriteMsgUDPAddrPort(p.Data, c.control(p), to)
+	return err
+}
+
+// control returns the control messages that p asks for, nil for none.
+func (c *Conn) control(p *Packet) []byte {
+	source, ifIndex := c.path(p)
+	if ifIndex == 0 && !source.IsValid() {
+		return nil
+	}
+	var ip net.IP
+	if source.IsValid() {
+		ip = source.AsSlice()
+	}
+	switch {
+	case !p.Addr.Addr().Unmap().Is4():
+		return (&ipv6.ControlMessage{Src: ip, IfIndex: ifIndex}).Marshal()
+	case c.v6 && runtime.GOOS != "linux":
+		return nil // IPv4's control messages are for AF_INET sockets
+	}
+	return (&ipv4.ControlMessage{Src: ip, IfIndex: ifIndex}).Marshal()
+}

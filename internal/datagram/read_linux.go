@@ -1,0 +1,217 @@
+package datagram
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// readMessages is how many messages a recvmmsg takes, each of which GRO can
+// make 64 datagrams.
+const readMessages = 16
+
+// batchReader receives with recvmmsg. It makes the system call itself: x/net's
+// ReadBatch holds its buffers while it waits, and allocates an address a
+// message.
+type batchReader struct {
+	conn  *Conn
+	ready func(fd uintptr) bool // tryRead, made once
+	seen  uint32                // the kernel's count of dropped datagrams, when last told
+
+	// What tryRead leaves for read.
+	in  *inbox
+	n   int
+	err error
+}
+
+func (r *batchReader) init(c *Conn) {
+	r.conn = c
+	r.ready = r.tryRead
+}
+
+func (r *batchReader) read() (*batch, error) {
+	if err := r.conn.raw.Read(r.ready); err != nil {
+		return nil, err
+	}
+	in := r.in
+	r.in = nil
+	defer in.free(r.n)
+	if r.err != nil {
+		return nil, os.NewSyscallError("recvmmsg", r.err)
+	}
+	return r.unpack(in.msgs[:r.n], in), nil
+}
+
+// tryRead takes what is there and reports whether that was anything. Only then
+// does it keep the buffers.
+func (r *batchReader) tryRead(fd uintptr) bool {
+	in := inboxes.Get().(*inbox)
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs)), readMessages, unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			r.in, r.n, r.err = in, int(n), nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			in.free(0)
+			return false
+		default:
+			r.in, r.n, r.err = in, 0, errno
+		}
+		return true
+	}
+}
+
+// unpack copies the datagrams out of the messages.
+func (r *batchReader) unpack(msgs []message, in *inbox) *batch {
+	var carve carver
+	var notes [readMessages]note
+	for i := range msgs {
+		notes[i] = r.parse(&msgs[i], in.controls[i][:])
+		for part := range notes[i].parts(int(msgs[i].length)) {
+			carve.expect(part)
+		}
+	}
+	b := newBatch()
+	for i := range msgs {
+		nt := &notes[i]
+		p := Packet{Addr: r.address(&in.names[i]), Local: nt.local, IfIndex: nt.ifIndex}
+		data := in.data[i*maxDatagram:]
+		for part := range nt.parts(int(msgs[i].length)) {
+			p.Data = carve.copy(data[:part])
+			data = data[part:]
+			b.packets = append(b.packets, p)
+		}
+	}
+	return b
+}
+
+// address returns the address that the kernel wrote into sa.
+func (r *batchReader) address(sa *unix.RawSockaddrInet6) netip.AddrPort {
+	// The port is in the same place for both families, in network byte order.
+	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:])
+	if sa.Family == unix.AF_INET {
+		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), port)
+	}
+	addr := netip.AddrFrom16(sa.Addr).Unmap()
+	return netip.AddrPortFrom(r.conn.zoner.zoned(addr, int(sa.Scope_id)), port)
+}
+
+// A note is what the control messages say of a message.
+type note struct {
+	local   netip.AddrPort
+	ifIndex int
+	segment int // the size of the datagrams that GRO put together; 0 for one
+}
+
+// parts iterates over the sizes of the datagrams in a message of n bytes.
+func (nt *note) parts(n int) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		size := n
+		if nt.segment > 0 {
+			size = nt.segment
+		}
+		for n > size {
+			if !yield(size) {
+				return
+			}
+			n -= size
+		}
+		yield(n)
+	}
+}
+
+// parse reads the control messages of m, which the kernel wrote into controls.
+func (r *batchReader) parse(m *message, controls []byte) note {
+	nt := note{local: r.conn.local}
+	b := controls[:min(int(m.header.Controllen), len(controls))]
+	for len(b) >= unix.SizeofCmsghdr {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
+		if err != nil {
+			break
+		}
+		b = rest
+		switch [2]int32{h.Level, h.Type} {
+		case [2]int32{unix.SOL_IP, unix.IP_PKTINFO}:
+			if len(data) >= unix.SizeofInet4Pktinfo {
+				nt.ifIndex = int(binary.NativeEndian.Uint32(data))
+				nt.setLocal(netip.AddrFrom4([4]byte(data[8:])))
+			}
+		case [2]int32{unix.SOL_IPV6, unix.IPV6_PKTINFO}:
+			if len(data) >= unix.SizeofInet6Pktinfo {
+				nt.ifIndex = int(binary.NativeEndian.Uint32(data[16:]))
+				addr := netip.AddrFrom16([16]byte(data)).Unmap()
+				nt.setLocal(r.conn.zoner.zoned(addr, nt.ifIndex))
+			}
+		case [2]int32{unix.SOL_UDP, unix.UDP_GRO}:
+			if len(data) >= 4 {
+				nt.segment = int(binary.NativeEndian.Uint32(data))
+			}
+		case [2]int32{unix.SOL_SOCKET, unix.SO_RXQ_OVFL}:
+			if len(data) >= 4 {
+				r.noteDropped(binary.NativeEndian.Uint32(data))
+			}
+		}
+	}
+	return nt
+}
+
+func (nt *note) setLocal(addr netip.Addr) {
+	nt.local = netip.AddrPortFrom(addr, nt.local.Port())
+}
+
+// noteDropped takes the kernel's count of what it dropped, which wraps around.
+func (r *batchReader) noteDropped(count uint32) {
+	r.conn.dropped.Add(int64(count - r.seen))
+	r.seen = count
+}
+
+// message is C's struct mmsghdr.
+type message struct {
+	header unix.Msghdr
+	length uint32
+}
+
+// inbox is the memory of one recvmmsg. What points at it is set once.
+type inbox struct {
+	msgs     [readMessages]message
+	vectors  [readMessages]unix.Iovec
+	controls [readMessages][maxControl]byte // aligned as the fields before are
+	names    [readMessages]unix.RawSockaddrInet6
+	data     []byte // maxDatagram bytes a message
+}
+
+var inboxes = sync.Pool{New: func() any {
+	in := &inbox{data: make([]byte, readMessages*maxDatagram)}
+	for i := range in.msgs {
+		in.vectors[i].Base = &in.data[i*maxDatagram]
+		in.vectors[i].SetLen(maxDatagram)
+		h := &in.msgs[i].header
+		h.Name = (*byte)(unsafe.Pointer(&in.names[i]))
+		h.Iov = &in.vectors[i]
+		h.SetIovlen(1)
+		h.Control = &in.controls[i][0]
+	}
+	in.arm(readMessages)
+	return in
+}}
+
+// arm makes the first n messages ready to be received into.
+func (in *inbox) arm(n int) {
+	for i := range in.msgs[:n] {
+		in.msgs[i].header.Namelen = unix.SizeofSockaddrInet6
+		in.msgs[i].header.SetControllen(maxControl)
+	}
+}
+
+// free gives the memory back after n messages were received into it.
+func (in *inbox) free(n int) {
+	in.arm(n)
+	inboxes.Put(in)
+}

@@ -1,0 +1,123 @@
+package datagram
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+// safeSegment is a size of segments that pass wherever datagrams of an Ethernet
+// frame's size do, over IPv4 and IPv6.
+const safeSegment = 1500 - 40 - 8
+
+// batchWriter sends with sendmmsg.
+type batchWriter struct {
+	conn *Conn
+	out  *ipv4.PacketConn // whose WriteBatch is the same for both families
+
+	// largest is the largest segment that GSO is used for. It only ever falls:
+	// to 0 when there is no GSO, else below the size that a route refused.
+	largest atomic.Int32
+}
+
+func (w *batchWriter) init(c *Conn, udp *net.UDPConn) {
+	w.conn = c
+	w.out = ipv4.NewPacketConn(udp)
+	w.largest.Store(maxSegmented)
+}
+
+func (w *batchWriter) write(ps []Packet) (n int, err error) {
+	out := outboxes.Get().(*outbox)
+	defer out.free()
+	for n < len(ps) {
+		sent, err := w.send(out, ps[n:], int(w.largest.Load()))
+		n += sent
+		if err == nil {
+			continue
+		}
+		count := out.counts[0] // of the message that failed
+		if count == 1 || !refusesSegments(err) {
+			return n, err
+		}
+		segment := len(ps[n].Data)
+		sent, singly := w.send(out, ps[n:n+count], 0)
+		n += sent
+		if sent > 0 { // so it is the segments that were refused
+			w.refuse(segment, err)
+		}
+		if singly != nil {
+			return n, singly
+		}
+	}
+	return n, nil
+}
+
+// send sends ps with GSO for segments of at most largest bytes, until a message
+// fails: then that is the first one in out.
+func (w *batchWriter) send(out *outbox, ps []Packet, largest int) (n int, err error) {
+	for n < len(ps) {
+		out.pack(w.conn, ps[n:], largest)
+		sent, err := w.sendBatch(out.msgs[:out.used])
+		if err != nil {
+			return n, err
+		}
+		for _, count := range out.counts[:sent] {
+			n += count
+		}
+	}
+	return n, nil
+}
+
+// sendBatch sends the first of ms, or as many as can be. It asks for a deadline
+// only if it has to wait; one that is left from an earlier wait and has passed
+// fails the first try.
+func (w *batchWriter) sendBatch(ms []ipv4.Message) (int, error) {
+	n, err := w.out.WriteBatch(ms, unix.MSG_DONTWAIT)
+	if err == nil {
+		return n, nil
+	}
+	if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err
+	}
+	if d := w.conn.timeout; d > 0 {
+		if err := w.conn.sock.SetWriteDeadline(time.Now().Add(d)); err != nil {
+			return 0, err
+		}
+	}
+	return w.out.WriteBatch(ms, 0)
+}
+
+// refusesSegments reports that err can be a refusal of GSO: EIO where the
+// device computes no checksums, the others where the route's MTU is smaller than
+// a segment.
+func refusesSegments(err error) bool {
+	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EMSGSIZE)
+}
+
+// refuse notes that err was the answer to segments of that size.
+func (w *batchWriter) refuse(segment int, err error) {
+	limit := int32(segment - 1)
+	switch {
+	case errors.Is(err, syscall.EIO):
+		limit = 0
+	case segment > safeSegment:
+		limit = safeSegment
+	}
+	w.limit(limit)
+}
+
+// limit lets GSO be used for segments of at most size bytes from now on.
+func (w *batchWriter) limit(size int32) {
+	for {
+		old := w.largest.Load()
+		if old <= size || w.largest.CompareAndSwap(old, size) {
+			return
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// Send returns the channel of packets to be sent, in order, each to its Addr.
+// It buffers Options.SendQueue packets, and blocks when the kernel takes less
+// than is sent. The packet's Data belongs to the library from then on: do not
+// modify it; sending the same slice to many peers is fine.
+//
+// Accepted is not delivered: see Flush. A packet that can't be sent is an
+// [EventFailed], and the endpoint lives on. The endpoint's writer receives from
+// the channel. Once the endpoint has ended nobody does: a bare send blocks for
+// good, and one that the buffer still takes is lost, so select on Done too, or
+// use Put. Only the user may close it, and it then means Close.
+func (p *PacketConn) Send() chan<- Packet {
+	p.needWriter()
+	return p.send
+}
+
+// Put sends m as Send does, and its Data belongs to the library from then on.
+// It waits for room, which there is at least every Options.WriteTimeout. It
+// returns an error, with nothing accepted, that is ErrClosed once the endpoint
+// has ended, and ErrMessageTooLarge if no datagram can hold the data: more than
+// 65,507 bytes over IPv4, 65,527 over IPv6. It does not tell what becomes of a
+// packet that was accepted.
+func (p *PacketConn) Put(m Packet) error {
+	if !p.puts.enter() {
+		return p.errorAt("write", m.Addr, ErrClosed)
+	}
+	defer p.puts.leave()
+	if err := checkPacket(m.Addr, len(m.Data)); err != nil {
+		return p.errorAt("write", m.Addr, err)
+	}
+	p.needWriter()
+	return p.offer(m)
+}
+
+// checkPacket returns the error of a packet that can't be sent by any means.
+func checkPacket(to netip.AddrPort, size int) error {
+	if !to.IsValid() {
+		return errors.New("no address to send to")
+	}
+	if limit := datagram.MaxPayload(to.Addr()); size > limit {
+		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, size, limit)
+	}
+	return nil
+}
+
+// offer sends m on send. It uses the users' channel, which keeps the order of
+// Put and Send in one goroutine, and so it can meet a channel that a user has
+// closed: that is the end of sending like any other.
+func (p *PacketConn) offer(m Packet) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(runtime.Error); !ok {
+				panic(r)
+			}
+			err = p.errorAt("write", m.Addr, ErrClosed)
+		}
+	}()
+	select {
+	case p.send <- m:
+		return nil
+	default:
+	}
+	select {
+	case p.send <- m:
+		return nil
+	case <-p.refused:
+		return p.errorAt("write", m.Addr, ErrClosed)
+	}
+}
+
+// Flush waits until all that was accepted before it is in the kernel, or was an
+// [EventFailed], and returns nil. It returns ctx's error when ctx ends first,
+// and an error that is ErrClosed when the endpoint ended with something
+// undelivered.
+func (p *PacketConn) Flush(ctx context.Context) error {
+	if !p.writer.Load() {
+		return nil // nothing was ever accepted
+	}
+	flushed := make(chan struct{})
+	select {
+	case p.flushes <- flushed:
+	case <-p.done:
+		return p.flushResult()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-flushed:
+		return nil
+	case <-p.done:
+		return p.flushResult()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// flushResult is what Flush returns once the endpoint has ended.
+func (p *PacketConn) flushResult() error {
+	if p.stats.undelivered.Load() == 0 {
+		return nil
+	}
+	return p.errorAt("flush", netip.AddrPort{}, ErrClosed)
+}
+
+// needWriter starts the writer, if the endpoint still has use for one.
+func (p *PacketConn) needWriter() {
+	if p.writer.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.writer.Load() && !p.refusing {
+		p.writer.Store(true)
+		go p.writeLoop()
+	}
+}
+
+// writeLoop is the endpoint's writer. needWriter starts it; it ends when it has
+// sent what was accepted before a Close, or with the endpoint.
+func (p *PacketConn) writeLoop() {
+	defer close(p.writerDone)
+	for {
+		select {
+		case m, ok := <-p.send:
+			if !ok || !p.sendWith(m) {
+				p.beginClose() // the user has closed send
+				return
+			}
+		case flushed := <-p.flushes:
+			if !p.sendQueued() {
+				p.beginClose()
+				return
+			}
+			close(flushed)
+		case <-p.refused:
+			<-p.puts.empty
+			p.sendQueued()
+			return
+		}
+	}
+}
+
+// maxPackets is how many packets the writer hands to the kernel at once.
+const maxPackets = 256
+
+// A packetBatch is what the writer has taken from send, in pooled memory: a
+// writer that waits holds none.
+type packetBatch struct {
+	packets []datagram.Packet
+	bytes   int64
+}
+
+var packetBatches = sync.Pool{New: func() any { return new(packetBatch) }}
+
+func (b *packetBatch) add(m Packet) {
+	b.packets = append(b.packets, datagram.Packet(m))
+	b.bytes += int64(len(m.Data))
+}
+
+// free gives the memory back.
+func (b *packetBatch) free() {
+	clear(b.packets)
+	b.packets, b.bytes = b.packets[:0], 0
+	packetBatches.Put(b)
+}
+
+// sendWith sends m and what waits in send behind it. It reports whether send is
+// open and the socket too.
+func (p *PacketConn) sendWith(m Packet) bool {
+	b := packetBatches.Get().(*packetBatch)
+	defer b.free()
+	b.add(m)
+	open := p.take(b, maxPackets)
+	return p.transmit(b) && open
+}
+
+// sendQueued sends what waits in send now. It reports what sendWith does.
+func (p *PacketConn) sendQueued() bool {
+	for left := len(p.send); left > 0; {
+		b := packetBatches.Get().(*packetBatch)
+		open := p.take(b, min(left, maxPackets))
+		left -= len(b.packets)
+		ok := p.transmit(b)
+		b.free()
+		if !ok || !open {
+			return false
+		}
+	}
+	return true
+}
+
+// take adds to b what waits in send, until there are limit packets. It reports
+// whether send is open.
+func (p *PacketConn) take(b *packetBatch, limit int) bool {
+	for len(b.packets) < limit {
+		select {
+		case m, ok := <-p.send:
+			if !ok {
+				return false
+			}
+			b.add(m)
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+// transmit hands b to the kernel. It reports whether the socket is open; what
+// was not sent because it isn't is counted.
+func (p *PacketConn) transmit(b *packetBatch) bool {
+	p.stats.bytesPending.Store(b.bytes)
+	defer p.stats.bytesPending.Store(0)
+	for rest := b.packets; len(rest) > 0; {
+		n, err := p.conn.Write(rest)
+		p.stats.messagesSent.Add(int64(n))
+		p.stats.bytesSent.Add(size(rest[:n]))
+		rest = rest[n:]
+		switch {
+		case err == nil:
+		case errors.Is(err, net.ErrClosed):
+			p.stats.undelivered.Add(size(rest))
+			return false
+		default:
+			p.failed(rest[0], err)
+			rest = rest[1:]
+		}
+	}
+	return true
+}
+
+// size returns how many bytes packets carry.
+func size(packets []datagram.Packet) (bytes int64) {
+	for i := range packets {
+		bytes += int64(len(packets[i].Data))
+	}
+	return bytes
+}
+
+// failed reports a packet that could not be sent.
+func (p *PacketConn) failed(m datagram.Packet, err error) {
+	if e := checkPacket(m.Addr, len(m.Data)); e != nil {
+		err = e // which says it better
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &timeoutError{"WriteTimeout", p.set.WriteTimeout}
+	}
+	p.events.emit(Event{Kind: EventFailed, Err: p.errorAt("write", m.Addr, err)})
+}
