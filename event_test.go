@@ -1,0 +1,204 @@
+package chanio
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// drainCounts returns the counts of what is in c until it is closed.
+func drainCounts(c <-chan Event) (counts []int) {
+	for e := range c {
+		if e.Kind != EventStopped {
+			counts = append(counts, e.Count)
+		}
+	}
+	return counts
+}
+
+func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		limit          int
+		before, after  int // emitted before and after somebody asked for the channel
+		want           []int
+		wantDropped    int64
+		wantStopped    bool
+		wantStoppedErr error
+	}{
+		{"none", 3, 0, 0, nil, 0, true, nil},
+		{"room for all", 10, 3, 3, []int{0, 1, 2, 3, 4, 5}, 0, true, nil},
+		{"too many before", 3, 5, 0, []int{3, 4}, 3, true, errTest},
+		{"too many after", 3, 0, 5, []int{3, 4}, 3, true, nil},
+		{"too many of both", 3, 4, 4, []int{6, 7}, 6, true, nil},
+		{"a queue of 1", 1, 2, 2, nil, 4, true, nil},
+		{"no queue", 0, 2, 2, nil, 5, false, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q := newEventQueue(&settings{EventQueue: test.limit})
+			for i := range test.before {
+				q.emit(Event{Count: i})
+			}
+			c := q.channel()
+			for i := range test.after {
+				q.emit(Event{Count: test.before + i})
+			}
+			q.close(test.wantStoppedErr)
+			var counts []int
+			stopped := false
+			for e := range c {
+				require.False(t, stopped, "EventStopped is the last")
+				require.False(t, e.Time.IsZero())
+				if stopped = e.Kind == EventStopped; stopped {
+					require.Equal(t, test.wantStoppedErr, e.Err)
+				} else {
+					counts = append(counts, e.Count)
+				}
+			}
+			require.Equal(t, test.want, counts)
+			require.Equal(t, test.wantStopped, stopped)
+			require.Equal(t, test.wantDropped, q.lost())
+			q.emit(Event{}) // after the end: nothing
+			require.Equal(t, test.wantDropped, q.lost())
+		})
+	}
+}
+
+func TestEventsCanBeAskedForAfterTheEnd(t *testing.T) {
+	q := newEventQueue(&settings{EventQueue: 4})
+	q.emit(Event{Count: 7})
+	q.close(nil)
+	require.Equal(t, []int{7}, drainCounts(q.channel()))
+	require.Empty(t, drainCounts(q.channel()), "it is the same channel")
+}
+
+func TestEventsReachWhoWaitsForThemWithoutAQueue(t *testing.T) {
+	q := newEventQueue(&settings{EventQueue: 0})
+	c := q.channel()
+	got := make(chan []int)
+	go func() { got <- drainCounts(c) }()
+	emitted := 0
+	for {
+		q.emit(Event{Count: emitted}) // until the receiver waits
+		emitted++
+		if q.lost() < int64(emitted) {
+			break
+		}
+	}
+	q.close(nil)
+	counts, _ := await(t, got, "the events")
+	require.Equal(t, []int{emitted - 1}, counts)
+}
+
+func TestEventsOfManyGoroutinesAreBoundedAndCounted(t *testing.T) {
+	const senders, each = 8, 500
+	for _, limit := range []int{0, 1, 64} {
+		t.Run(fmt.Sprintf("a queue of %d", limit), func(t *testing.T) {
+			q := newEventQueue(&settings{EventQueue: limit})
+			c := q.channel()
+			received := make(chan int64, 1)
+			go func() {
+				n := int64(0)
+				for range c {
+					n++
+				}
+				received <- n
+			}()
+			var wg sync.WaitGroup
+			for range senders {
+				wg.Go(func() {
+					for range each {
+						q.emit(Event{})
+					}
+				})
+			}
+			wg.Wait()
+			q.close(nil)
+			n, _ := await(t, received, "the events")
+			require.EqualValues(t, senders*each+1, n+q.lost(), "each is received or counted")
+		})
+	}
+}
+
+func TestEventsOfNobodyTakeNoMemory(t *testing.T) {
+	q := newEventQueue(&settings{EventQueue: 1 << 20})
+	q.emit(Event{})
+	require.Nil(t, q.ch, "the channel is made when it is asked for")
+	require.LessOrEqual(t, cap(q.early), 8)
+}
+
+func TestEventKindsHaveNames(t *testing.T) {
+	for k, want := range map[EventKind]string{
+		EventStarted: "started", EventConnected: "connected", EventHandshaked: "handshaked",
+		EventDisconnected: "disconnected", EventLagged: "lagged", EventJoined: "joined",
+		EventLeft: "left", EventFailed: "failed", EventStopped: "stopped",
+		0: "EventKind(0)", -1: "EventKind(-1)", EventStopped + 1: fmt.Sprintf("EventKind(%d)", EventStopped+1),
+	} {
+		require.Equal(t, want, k.String())
+	}
+}
+
+func TestLoggerGetsEveryEventAsARecord(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	q := newEventQueue(&settings{Logger: log}) // even those that are lost
+	s := NewSession(t.Context(), nil, nil)
+	q.emit(Event{Kind: EventStarted})
+	q.emit(Event{Kind: EventConnected, Session: s})
+	q.emit(Event{Kind: EventFailed, Err: errTest})
+	q.emit(Event{Kind: EventLagged, Session: s, Count: 5})
+	q.close(nil)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 5)
+	require.Contains(t, lines[0], `level=DEBUG msg="chanio: started"`)
+	require.Contains(t, lines[1], "session="+s.ID().String())
+	require.Contains(t, lines[2], "level=WARN")
+	require.Contains(t, lines[2], errTest.Error())
+	require.Contains(t, lines[3], "level=WARN")
+	require.Contains(t, lines[3], "count=5")
+	require.Contains(t, lines[4], "chanio: stopped")
+}
+
+func TestLoggerBelowItsLevelIsSilent(t *testing.T) {
+	var out bytes.Buffer
+	q := newEventQueue(&settings{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	q.emit(Event{Kind: EventConnected})
+	require.Empty(t, out.String())
+}
+
+func TestErrorsAnswerErrorsIs(t *testing.T) {
+	at := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}
+	for _, test := range []struct {
+		name string
+		err  error
+		is   []error
+		text string
+	}{
+		{"closed", wrapOp("write", "tcp", nil, at, ErrClosed), []error{ErrClosed, net.ErrClosed}, "chanio: write tcp 192.0.2.1:80: closed"},
+		{"lagged", fmt.Errorf("x: %w", ErrLagged), []error{ErrLagged}, "x: chanio: too far behind its hub"},
+		{"timeout", wrapOp("close", "tcp", nil, at, &timeoutError{"CloseTimeout", 5e9}), []error{os.ErrDeadlineExceeded}, "chanio: close tcp 192.0.2.1:80: CloseTimeout of 5s exceeded"},
+		{"of the system", wrapOp("read", "tcp", nil, at, os.NewSyscallError("read", os.ErrPermission)), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: read: permission denied"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, is := range test.is {
+				require.ErrorIs(t, test.err, is)
+			}
+			require.Equal(t, test.text, test.err.Error())
+		})
+	}
+	require.NotErrorIs(t, net.ErrClosed, ErrClosed)
+	require.NoError(t, wrapOp("read", "tcp", nil, nil, nil))
+	wrapped := wrapOp("read", "tcp", nil, at, errTest)
+	require.Same(t, wrapped, wrapOp("write", "udp", nil, nil, wrapped), "once is enough")
+	var op *net.OpError
+	require.True(t, errors.As(wrapped, &op))
+	require.Equal(t, at, op.Addr)
+}
