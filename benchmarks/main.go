@@ -30,6 +30,8 @@ func commands() []command {
 		{"serve", "echo|multicast [flags]", "run one server until Ctrl-C", serve},
 		{"load", "echo|multicast [flags]", "run clients against a server and report", runLoad},
 		{"idle", "[flags]", "measure the memory of idle sessions", idle},
+		{"churn", "[flags]", "measure how fast connections come and go", churn},
+		{"fanout", "[flags]", "measure the time until the last member has a message", fanout},
 		{"compare", "[flags]", "run the whole matrix and judge it", runCompare},
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -14,6 +15,12 @@ type Percentiles struct {
 	P99  time.Duration `json:"p99_ns"`
 	P999 time.Duration `json:"p999_ns"`
 	Max  time.Duration `json:"max_ns"`
+}
+
+// String returns all of them.
+func (p *Percentiles) String() string {
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
+		Duration(p.P50), Duration(p.P90), Duration(p.P99), Duration(p.P999), Duration(p.Max))
 }
 
 const (

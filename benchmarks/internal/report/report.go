@@ -57,9 +57,8 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "Message latency: %s\n", Duration(r.Time/time.Duration(r.Messages)))
 		fmt.Fprintf(w, "Message throughput: %.0f msg/s\n", r.MessageRate())
 	}
-	if l := r.Latency; l != nil {
-		fmt.Fprintf(w, "\nRound trip: p50 %s, p90 %s, p99 %s, p99.9 %s, max %s\n",
-			Duration(l.P50), Duration(l.P90), Duration(l.P99), Duration(l.P999), Duration(l.Max))
+	if r.Latency != nil {
+		fmt.Fprintf(w, "\nRound trip: %s\n", r.Latency)
 	}
 	fmt.Fprintf(w, "Lost datagrams: %d\n", r.Lost)
 	printUsage(w, "Server", r.Server)

@@ -57,8 +57,9 @@ func Start(ctx context.Context, job string, c Config) (Server, error) {
 // jobs has the implementations by job and name.
 var jobs = map[string]map[string]starter{
 	"echo": {
-		"chanio": chanioEcho,
-		"std":    stdEcho,
+		"chanio":  chanioEcho,
+		"std":     stdEcho,
+		"netpoll": netpollEcho,
 	},
 	"multicast": {
 		"chanio":    chanioMulticast,

@@ -106,13 +106,7 @@ func (m *idle) probe(ctx context.Context) error {
 }
 
 func (m *idle) footprint(ctx context.Context) (Footprint, error) {
-	timer := time.NewTimer(idleSettle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return Footprint{}, context.Cause(ctx)
-	}
+	pause(ctx, idleSettle)
 	used, err := process.Usage(m.server.PID())
 	if err != nil {
 		return Footprint{}, err

@@ -1,0 +1,154 @@
+package trial
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/report"
+	"example.com/chanio/benchmarks/internal/stamp"
+)
+
+// Fanout is how long messages took from their publishing until the last member
+// had them.
+type Fanout struct {
+	Messages int                 `json:"messages"`
+	Latency  *report.Percentiles `json:"latency"`
+}
+
+// fanoutMessage is the size of a message in bytes, its stamp included.
+const fanoutMessage = 32
+
+// MeasureFanout starts s, a multicast server, with members that are idle but
+// for rate messages a second, which it stamps.
+func MeasureFanout(ctx context.Context, s Server, members, rate int, length time.Duration) (*Fanout, error) {
+	if err := process.AllowFiles(members + 100); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startup+length)
+	defer cancel()
+	s.Args = append([]string{
+		"-stamp",
+		"-m", strconv.Itoa(rate),
+		"-s", strconv.Itoa(fanoutMessage),
+		"-c", strconv.Itoa(members),
+	}, s.Args...)
+	server, err := s.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &fanout{
+		conns:    make([]net.Conn, members),
+		arrivals: make(map[uint64]*arrival),
+		latency:  report.NewLatencies(1),
+	}
+	result, err := f.measure(ctx, server, length)
+	if stopped := server.Stop(); err == nil {
+		err = stopped
+	}
+	return result, err
+}
+
+type fanout struct {
+	conns []net.Conn
+	over  atomic.Bool
+
+	mu       sync.Mutex
+	arrivals map[uint64]*arrival // of messages that not all members have, by their stamp
+	messages int                 // that all members had
+	latency  *report.Latencies
+}
+
+// An arrival is how far a message has come.
+type arrival struct {
+	members int           // that have it
+	last    time.Duration // its age when the last of them got it
+}
+
+func (f *fanout) measure(ctx context.Context, server *running, length time.Duration) (*Fanout, error) {
+	defer f.close()
+	g, dialing := errgroup.WithContext(ctx)
+	g.SetLimit(idleWorkers)
+	for i := range f.conns {
+		g.Go(func() (err error) {
+			f.conns[i], err = server.endpoint.Dial(dialing, i)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+
+	members := new(errgroup.Group)
+	for _, conn := range f.conns {
+		members.Go(func() error { return f.receive(conn) })
+	}
+	pause(ctx, length)
+	f.over.Store(true)
+	f.close()
+	if err := members.Wait(); err != nil {
+		return nil, err
+	}
+	if f.messages == 0 {
+		return nil, errors.New("no message has reached every member")
+	}
+	return &Fanout{f.messages, f.latency.Percentiles()}, nil
+}
+
+func (f *fanout) receive(conn net.Conn) error {
+	message := make([]byte, fanoutMessage)
+	for {
+		if _, err := io.ReadFull(conn, message); err != nil {
+			if f.over.Load() {
+				return nil
+			}
+			return err
+		}
+		f.arrived(binary.BigEndian.Uint64(message), stamp.Age(message))
+	}
+}
+
+// arrived counts a message in at one more member.
+func (f *fanout) arrived(key uint64, age time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.arrivals[key]
+	if a == nil {
+		a = new(arrival)
+		f.arrivals[key] = a
+	}
+	a.members++
+	a.last = max(a.last, age)
+	if a.members == len(f.conns) {
+		delete(f.arrivals, key)
+		f.messages++
+		f.latency.Shard(0).Record(a.last, 1)
+	}
+}
+
+func (f *fanout) close() {
+	for _, conn := range f.conns {
+		if conn != nil {
+			conn.Close()
+		}
+	}
+}
+
+// pause waits for d or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
