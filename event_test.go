@@ -14,6 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// queueOf returns the event queue that o asks for.
+func queueOf(t *testing.T, o *Options) *eventQueue {
+	t.Helper()
+	set, err := o.resolve(false)
+	require.NoError(t, err)
+	return newEventQueue(set)
+}
+
 // drainCounts returns the counts of what is in c until it is closed.
 func drainCounts(c <-chan Event) (counts []int) {
 	for e := range c {
@@ -40,10 +48,10 @@ func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
 		{"too many after", 3, 0, 5, []int{3, 4}, 3, true, nil},
 		{"too many of both", 3, 4, 4, []int{6, 7}, 6, true, nil},
 		{"a queue of 1", 1, 2, 2, nil, 4, true, nil},
-		{"no queue", 0, 2, 2, nil, 5, false, nil},
+		{"no queue", -1, 2, 2, nil, 5, false, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			q := newEventQueue(&settings{EventQueue: test.limit})
+			q := queueOf(t, &Options{EventQueue: test.limit})
 			for i := range test.before {
 				q.emit(Event{Count: i})
 			}
@@ -73,7 +81,7 @@ func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
 }
 
 func TestEventsCanBeAskedForAfterTheEnd(t *testing.T) {
-	q := newEventQueue(&settings{EventQueue: 4})
+	q := queueOf(t, &Options{EventQueue: 4})
 	q.emit(Event{Count: 7})
 	q.close(nil)
 	require.Equal(t, []int{7}, drainCounts(q.channel()))
@@ -81,7 +89,7 @@ func TestEventsCanBeAskedForAfterTheEnd(t *testing.T) {
 }
 
 func TestEventsReachWhoWaitsForThemWithoutAQueue(t *testing.T) {
-	q := newEventQueue(&settings{EventQueue: 0})
+	q := queueOf(t, &Options{EventQueue: -1})
 	c := q.channel()
 	got := make(chan []int)
 	go func() { got <- drainCounts(c) }()
@@ -100,9 +108,9 @@ func TestEventsReachWhoWaitsForThemWithoutAQueue(t *testing.T) {
 
 func TestEventsOfManyGoroutinesAreBoundedAndCounted(t *testing.T) {
 	const senders, each = 8, 500
-	for _, limit := range []int{0, 1, 64} {
+	for _, limit := range []int{-1, 1, 64} {
 		t.Run(fmt.Sprintf("a queue of %d", limit), func(t *testing.T) {
-			q := newEventQueue(&settings{EventQueue: limit})
+			q := queueOf(t, &Options{EventQueue: limit})
 			c := q.channel()
 			received := make(chan int64, 1)
 			go func() {
@@ -129,7 +137,7 @@ func TestEventsOfManyGoroutinesAreBoundedAndCounted(t *testing.T) {
 }
 
 func TestEventsOfNobodyTakeNoMemory(t *testing.T) {
-	q := newEventQueue(&settings{EventQueue: 1 << 20})
+	q := queueOf(t, &Options{EventQueue: 1 << 20})
 	q.emit(Event{})
 	require.Nil(t, q.ch, "the channel is made when it is asked for")
 	require.LessOrEqual(t, cap(q.early), 8)
@@ -149,7 +157,7 @@ func TestEventKindsHaveNames(t *testing.T) {
 func TestLoggerGetsEveryEventAsARecord(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	q := newEventQueue(&settings{Logger: log}) // even those that are lost
+	q := queueOf(t, &Options{EventQueue: -1, Logger: log}) // even those that are lost
 	s := NewSession(t.Context(), nil, nil)
 	q.emit(Event{Kind: EventStarted})
 	q.emit(Event{Kind: EventConnected, Session: s})
@@ -169,7 +177,7 @@ func TestLoggerGetsEveryEventAsARecord(t *testing.T) {
 
 func TestLoggerBelowItsLevelIsSilent(t *testing.T) {
 	var out bytes.Buffer
-	q := newEventQueue(&settings{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	q := queueOf(t, &Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	q.emit(Event{Kind: EventConnected})
 	require.Empty(t, out.String())
 }
