@@ -7,7 +7,10 @@
 // slowest reader has passed, and a log that all have read holds nothing.
 package sharedlog
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 const (
 	// minSegment is the first segment's size: small, because a program may have
@@ -16,6 +19,8 @@ const (
 	// maxSegment is what segments grow to. It is about one write: a reader that
 	// stalls in the middle of a write keeps that segment and no more.
 	maxSegment = 64 << 10
+	// maxMessages is how many messages a segment counts: empty ones take no room.
+	maxMessages = math.MaxInt32
 )
 
 // A Position counts what was appended before a point in the log.
@@ -49,6 +54,16 @@ func (g *segment) load() (bytes, messages uint32) {
 	return uint32(f >> 32), uint32(f)
 }
 
+func (g *segment) fill(bytes, messages uint32) {
+	g.filled.Store(uint64(bytes)<<32 | uint64(messages))
+}
+
+// hasRoom reports whether a message of n bytes fits.
+func (g *segment) hasRoom(n int) bool {
+	bytes, messages := g.load()
+	return len(g.buf)-int(bytes) >= n && messages < maxMessages
+}
+
 // New returns a log whose segments hold a quarter of window bytes at most.
 func New(window int) Log {
 	return Log{limit: min(max(window/4, minSegment), maxSegment), size: minSegment}
@@ -61,17 +76,18 @@ func (l *Log) Head() Position { return l.head }
 // before it.
 func (l *Log) Append(message []byte) Cursor {
 	g := l.tail
-	if g == nil || len(g.buf)-int(g.filled.Load()>>32) < len(message) {
+	if g == nil || !g.hasRoom(len(message)) {
 		g = l.grow(len(message))
 	}
 	bytes, messages := g.load()
 	copy(g.buf[bytes:], message)
+	end := bytes + uint32(len(message))
 	if l.indexed {
-		g.ends = append(g.ends, bytes+uint32(len(message)))
+		g.ends = append(g.ends, end)
 	}
 	l.head.Bytes += int64(len(message))
 	l.head.Messages++
-	g.filled.Store(uint64(bytes+uint32(len(message)))<<32 | uint64(messages+1))
+	g.fill(end, messages+1)
 	return Cursor{g, bytes, messages}
 }
 
@@ -140,6 +156,38 @@ func (c *Cursor) Next() (chunk []byte, messages int) {
 		*c = Cursor{seg: next}
 	}
 	return nil, 0
+}
+
+// Rest returns how many messages there are behind the cursor.
+func (c *Cursor) Rest() (messages int64) {
+	g, before := c.seg, c.messages
+	for g != nil {
+		_, count := g.load()
+		messages += int64(count - before)
+		g, before = g.next.Load(), 0
+	}
+	return messages
+}
+
+// Cut makes what there is behind the cursor, and no more, a log of the cursor's
+// own, which shares the messages' memory: what is appended later is neither
+// read nor kept by it. Cut is not safe beside Append.
+func (c *Cursor) Cut() {
+	if c.Rest() == 0 {
+		*c = Cursor{}
+		return
+	}
+	var last *segment
+	for g := c.seg; g != nil; g = g.next.Load() {
+		own := &segment{buf: g.buf, ends: g.ends}
+		own.fill(g.load())
+		if last == nil {
+			c.seg = own
+		} else {
+			last.next.Store(own)
+		}
+		last = own
+	}
 }
 
 // Ends appends to dst where each of the n messages before the cursor ends,
