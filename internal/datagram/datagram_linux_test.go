@@ -1,8 +1,229 @@
 package datagram
 
+import (
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
 // withoutGSO makes c send a message a datagram.
 func withoutGSO(c *Conn) {
 	if e, ok := c.engine.(*batched); ok {
 		e.limit(0)
 	}
+}
+
+func TestWhatTheKernelDroppedIsCounted(t *testing.T) {
+	a := listen(t, "udp4", "127.0.0.1:0", Config{})
+	b := listen(t, "udp4", "127.0.0.1:0", Config{ReadBuffer: 4096}) // less than a batch
+	withoutGSO(a)
+	const flood = 500
+	for range flood {
+		write(t, a, Packet{Addr: b.LocalAddr(), Data: make([]byte, 100)})
+	}
+	got := 0
+	count := func(ps []Packet) (end bool) {
+		for _, p := range ps {
+			if len(p.Data) == 0 {
+				return true
+			}
+			got++
+		}
+		return false
+	}
+	// The first batch makes room; what comes after it brings the count.
+	require.NoError(t, b.Receive(func(ps []Packet) bool { count(ps); return false }))
+	write(t, a, Packet{Addr: b.LocalAddr()})
+	require.NoError(t, b.Receive(func(ps []Packet) bool { return !count(ps) }))
+	require.Less(t, got, flood)
+	require.EqualValues(t, flood-got, b.KernelDropped())
+}
+
+func TestTheKernelsCountOfDropsMayWrapAround(t *testing.T) {
+	r := batchReader{conn: new(Conn)}
+	for _, count := range []uint32{1<<32 - 2, 1<<32 - 1, 3, 3} {
+		r.noteDropped(count)
+	}
+	require.EqualValues(t, 1<<32+3, r.conn.KernelDropped())
+}
+
+func TestSegmentsAreOnePathAndOneSizeButForTheLast(t *testing.T) {
+	const x, y = "127.0.0.1:1", "127.0.0.2:1"
+	type to struct {
+		addr string
+		size int
+	}
+	for _, c := range []struct {
+		name    string
+		packets []to
+		largest int
+		want    int
+	}{
+		{"one", []to{{x, 5}}, 100, 1},
+		{"equal ones", []to{{x, 5}, {x, 5}, {x, 5}}, 100, 3},
+		{"a shorter one is the last", []to{{x, 5}, {x, 4}, {x, 4}}, 100, 2},
+		{"a longer one is the next", []to{{x, 5}, {x, 6}}, 100, 1},
+		{"an empty one stays alone", []to{{x, 0}, {x, 0}}, 100, 1},
+		{"an empty one is no last", []to{{x, 5}, {x, 0}}, 100, 1},
+		{"another peer", []to{{x, 5}, {y, 5}}, 100, 1},
+		{"too large a segment", []to{{x, 101}, {x, 101}}, 100, 1},
+		{"as large as can be", []to{{x, 100}, {x, 100}}, 100, 2},
+		{"no GSO", []to{{x, 1}, {x, 1}}, 0, 1},
+		{"more bytes than a datagram holds", []to{{x, 30000}, {x, 30000}, {x, 30000}}, 65507, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var ps []Packet
+			for _, p := range c.packets {
+				ps = append(ps, Packet{Addr: netip.MustParseAddrPort(p.addr), Data: make([]byte, p.size)})
+			}
+			require.Equal(t, c.want, segments(ps, c.largest))
+		})
+	}
+	many := make([]Packet, 2*maxSegments)
+	for i := range many {
+		many[i] = Packet{Addr: netip.MustParseAddrPort(x), Data: []byte("x")}
+	}
+	require.Equal(t, maxSegments, segments(many, 100))
+}
+
+func TestARefusalOfSegmentsIsForGood(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		err     error
+		segment int
+		want    int
+	}{
+		{"no checksums on the device", unix.EIO, 100, 0},
+		{"larger than Ethernet's frames", unix.EMSGSIZE, 3000, safeSegment},
+		{"larger than a smaller MTU", unix.EMSGSIZE, 1400, 1399},
+		{"as older kernels say it", unix.EINVAL, 1400, 1399},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var w batchWriter
+			w.largest.Store(maxSegmented)
+			require.True(t, refusesSegments(fmt.Errorf("sendmmsg: %w", c.err)))
+			w.refuse(c.segment, c.err)
+			require.EqualValues(t, c.want, w.largest.Load())
+			w.refuse(9000, unix.EMSGSIZE)
+			require.EqualValues(t, c.want, w.largest.Load(), "it never rises")
+		})
+	}
+}
+
+func TestSegmentsGoOutAsOneAndComeInAsOne(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			a, b := listen(t, f.network, f.address, Config{}), listen(t, f.network, f.address, Config{})
+			if a.engine.(*batched).largest.Load() == 0 {
+				t.Skip("the kernel has no GSO")
+			}
+			var ps []Packet
+			for i := range 3 * maxSegments {
+				ps = append(ps, Packet{Addr: b.LocalAddr(), Data: pattern(i, 100)})
+			}
+			write(t, a, ps...)
+			batches := 0
+			got := 0
+			require.NoError(t, b.Receive(func(ps []Packet) bool {
+				batches++
+				got += len(ps)
+				return got < 3*maxSegments
+			}))
+			require.Equal(t, 1, batches, "without GRO a batch holds %d datagrams", readMessages)
+			require.EqualValues(t, maxSegmented, a.engine.(*batched).largest.Load(), "nothing was refused")
+		})
+	}
+}
+
+func TestSegmentsThatARouteRefusesGoOneByOneFromThenOn(t *testing.T) {
+	inNamespace(t, "ip link set lo up mtu 1500")
+	a, b := listen(t, "udp4", "127.0.0.1:0", Config{}), listen(t, "udp4", "127.0.0.1:0", Config{})
+	w := &a.engine.(*batched).batchWriter
+	if w.largest.Load() == 0 {
+		t.Skip("the kernel has no GSO")
+	}
+	for range 2 {
+		var ps []Packet
+		for i := range 5 {
+			ps = append(ps, Packet{Addr: b.LocalAddr(), Data: pattern(i, 3000)})
+		}
+		write(t, a, ps...)
+		for i, p := range receive(t, b, len(ps)) {
+			require.Equal(t, ps[i].Data, p.Data)
+		}
+		require.EqualValues(t, safeSegment, w.largest.Load())
+	}
+}
+
+// inNamespace moves the test to a network namespace of its own, for which it
+// runs setup: what it opens is there. Without the right to do so it skips.
+func inNamespace(t *testing.T, setup string) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocked: the thread dies with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		t.Skipf("no network namespaces here: %v", err)
+	}
+	if out, err := exec.Command("sh", "-c", setup).CombinedOutput(); err != nil {
+		t.Skipf("%s: %v: %s", setup, err, out)
+	}
+}
+
+func TestAnIdleConnHoldsNoBuffers(t *testing.T) {
+	const conns = 64
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // a pool gives its content up in the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	ended := make(chan error, conns)
+	from := listen(t, "udp4", "127.0.0.1:0", Config{})
+	all := make([]*Conn, conns)
+	for i := range all {
+		c := listen(t, "udp4", "127.0.0.1:0", Config{})
+		all[i] = c
+		got := make(chan struct{}, 1)
+		go func() { ended <- c.Receive(func([]Packet) bool { got <- struct{}{}; return true }) }()
+		write(t, from, Packet{Addr: c.LocalAddr(), Data: []byte("wake up")})
+		<-got
+	}
+	// A few buffers may be on their way through the pool, but not one each.
+	require.Less(t, heap()-before, int64(conns*readMessages*maxDatagram/4))
+	for _, c := range all {
+		c.StopReceiving()
+		require.NoError(t, <-ended)
+	}
+}
+
+func FuzzControlMessages(f *testing.F) {
+	o := new(outbox)
+	path, rest := o.controls[0][:], []byte(nil)
+	rest = putPath(path, true, netip.MustParseAddr("127.0.0.1"), 1)
+	f.Add(path[:len(path)-len(rest)])
+	rest = putPath(path, false, netip.MustParseAddr("fe80::1"), 1)
+	f.Add(path[:len(path)-len(rest)])
+	data, rest := putControl(path, unix.SOL_UDP, unix.UDP_GRO, 4)
+	data[0] = 64
+	f.Add(path[:len(path)-len(rest)])
+	f.Fuzz(func(t *testing.T, controls []byte) {
+		var aligned [maxControl]byte
+		n := copy(aligned[:], controls)
+		var m message
+		m.header.SetControllen(n)
+		r := batchReader{conn: new(Conn)}
+		nt := r.parse(&m, aligned[:])
+		total := 0
+		for part := range nt.parts(1000) {
+			total += part
+		}
+		require.Equal(t, 1000, total)
+	})
 }

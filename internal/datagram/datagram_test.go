@@ -1,8 +1,8 @@
 package datagram
 
 import (
-	"bytes"
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -26,6 +26,12 @@ func eachEngine(t *testing.T, test func(t *testing.T, cfg Config)) {
 	}
 }
 
+// families are the addresses that tests listen on.
+var families = []struct{ name, network, address string }{
+	{"IPv4", "udp4", "127.0.0.1:0"},
+	{"IPv6", "udp6", "[::1]:0"},
+}
+
 // listen returns a Conn that is closed with the test.
 func listen(t testing.TB, network, address string, cfg Config) *Conn {
 	t.Helper()
@@ -33,6 +39,17 @@ func listen(t testing.TB, network, address string, cfg Config) *Conn {
 	if err != nil && address[0] == '[' {
 		t.Skipf("no IPv6 here: %v", err)
 	}
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dial returns a connected Conn that is closed with the test.
+func dial(t testing.TB, network string, to netip.AddrPort, cfg Config) *Conn {
+	t.Helper()
+	udp, err := net.DialUDP(network, nil, net.UDPAddrFromAddrPort(to))
+	require.NoError(t, err)
+	c, err := New(udp, network, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -66,49 +83,224 @@ func pattern(seed, n int) []byte {
 	return b
 }
 
-var families = []struct{ name, network, address string }{
-	{"IPv4", "udp4", "127.0.0.1:0"},
-	{"IPv6", "udp6", "[::1]:0"},
-}
-
 func TestDatagramsOfAnySizeArriveWholeAndOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		for _, f := range families {
-			for _, size := range []int{0, 1, 1472, 9000, MaxPayload4} {
+			for _, size := range []int{0, 1, 1472, 9000, MaxPayload4, MaxPayload6} {
+				if f.name == "IPv4" && size > MaxPayload4 {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s, %d bytes", f.name, size), func(t *testing.T) {
 					a, b := listen(t, f.network, f.address, cfg), listen(t, f.network, f.address, cfg)
-					// Three, for GSO to put together; the fourth shows that
-					// there was no more of them.
-					last := []byte("last")
+					// As many at once as any receive buffer holds; the last one
+					// shows that nothing came twice.
+					count := max(1, min(8, 50_000/max(size, 1)))
 					var sent []Packet
-					for i := range 3 {
+					for i := range count {
 						sent = append(sent, Packet{Addr: b.LocalAddr(), Data: pattern(i, size)})
 					}
-					for _, p := range append(sent, Packet{Addr: b.LocalAddr(), Data: last}) {
-						if size > 9000 { // the kernel's buffer holds one or two
-							write(t, a, p)
-							got := receive(t, b, 1)[0]
-							require.True(t, bytes.Equal(p.Data, got.Data))
-							continue
-						}
-					}
-					if size > 9000 {
-						return
-					}
-					write(t, a, append(sent, Packet{Addr: b.LocalAddr(), Data: last})...)
-					got := receive(t, b, 4)
-					for i, p := range sent {
-						require.True(t, bytes.Equal(p.Data, got[i].Data), "datagram %d", i)
+					write(t, a, sent...)
+					got := receive(t, b, count)
+					write(t, a, Packet{Addr: b.LocalAddr(), Data: []byte("last")})
+					require.Equal(t, "last", string(receive(t, b, 1)[0].Data))
+
+					for i := range got {
+						require.Equal(t, string(sent[i].Data), string(got[i].Data), "datagram %d", i)
 						require.Equal(t, a.LocalAddr(), got[i].Addr)
 						require.Equal(t, b.LocalAddr(), got[i].Local)
-						require.Equal(t, len(got[i].Data), cap(got[i].Data), "cap == len")
 						require.NotNil(t, got[i].Data)
+						require.Equal(t, len(got[i].Data), cap(got[i].Data))
 					}
-					require.Equal(t, last, got[3].Data)
 				})
 			}
 		}
 	})
+}
+
+func TestOneByteMoreThanPossibleFailsAloneAndSaysWhich(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		for _, f := range families {
+			t.Run(f.name, func(t *testing.T) {
+				a, b := listen(t, f.network, f.address, cfg), listen(t, f.network, f.address, cfg)
+				limit := MaxPayload(b.LocalAddr().Addr())
+				ps := []Packet{
+					{Addr: b.LocalAddr(), Data: []byte("before")},
+					{Addr: b.LocalAddr(), Data: make([]byte, limit+1)},
+					{Addr: b.LocalAddr(), Data: []byte("after")},
+				}
+				n, err := a.Write(ps)
+				require.Error(t, err)
+				require.Equal(t, 1, n)
+				write(t, a, ps[2])
+				got := receive(t, b, 2)
+				require.Equal(t, "before", string(got[0].Data))
+				require.Equal(t, "after", string(got[1].Data))
+			})
+		}
+	})
+}
+
+func TestMixedSizesToMixedPeersArriveInEachPeersOrder(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		a := listen(t, "udp4", "127.0.0.1:0", cfg)
+		peers := []*Conn{listen(t, "udp4", "127.0.0.1:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)}
+		sizes := []int{10, 10, 10, 4, 10, 0, 0, 7, 7, 12, 1, 1400, 1400, 3}
+		var ps []Packet
+		want := make([][]string, len(peers))
+		for i := range 200 {
+			// Runs of several lengths to one peer, for GSO to find.
+			to := i / (1 + i%5) % len(peers)
+			data := pattern(i, sizes[i%len(sizes)])
+			ps = append(ps, Packet{Addr: peers[to].LocalAddr(), Data: data})
+			want[to] = append(want[to], string(data))
+		}
+		write(t, a, ps...)
+		for i, peer := range peers {
+			var got []string
+			for _, p := range receive(t, peer, len(want[i])) {
+				got = append(got, string(p.Data))
+			}
+			require.Equal(t, want[i], got)
+		}
+	})
+}
+
+func TestAWildcardSocketSaysWhereToAndAnswersFromThere(t *testing.T) {
+	lo := loopback(t)
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		for _, c := range []struct{ name, network, wildcard, client, to string }{
+			{"IPv4", "udp4", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.1"},
+			{"IPv4, another address", "udp4", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"},
+			{"IPv4 on both families", "udp", ":0", "127.0.0.1:0", "127.0.0.2"},
+			{"IPv6", "udp6", "[::]:0", "[::1]:0", "::1"},
+			{"IPv6 on both families", "udp", ":0", "[::1]:0", "::1"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				server, client := listen(t, c.network, c.wildcard, cfg), listen(t, "udp", c.client, cfg)
+				to := netip.AddrPortFrom(netip.MustParseAddr(c.to), server.LocalAddr().Port())
+				write(t, client, Packet{Addr: to, Data: []byte("question")})
+				got := receive(t, server, 1)[0]
+				require.Equal(t, client.LocalAddr(), got.Addr, "unmapped")
+				require.Equal(t, to, got.Local)
+				require.Equal(t, lo.Index, got.IfIndex)
+
+				write(t, server, got, got)
+				for _, answer := range receive(t, client, 2) {
+					require.Equal(t, to, answer.Addr)
+				}
+			})
+		}
+	})
+}
+
+func TestALocalAddressThatIsNoneToSendFromIsIgnored(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		for _, local := range []string{"0.0.0.0", "239.1.2.3", "255.255.255.255", "::1"} {
+			t.Run(local, func(t *testing.T) {
+				a, b := listen(t, "udp4", "0.0.0.0:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)
+				write(t, a, Packet{Addr: b.LocalAddr(), Local: netip.AddrPortFrom(netip.MustParseAddr(local), 1), Data: []byte("x")})
+				require.Equal(t, a.LocalAddr().Port(), receive(t, b, 1)[0].Addr.Port())
+			})
+		}
+	})
+}
+
+func TestAMappedDestinationIsTheIPv4AddressThatItIs(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		a, b := listen(t, "udp4", "127.0.0.1:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)
+		mapped := netip.AddrPortFrom(netip.AddrFrom16(b.LocalAddr().Addr().As16()), b.LocalAddr().Port())
+		write(t, a, Packet{Addr: mapped, Data: []byte("x")})
+		require.Equal(t, a.LocalAddr(), receive(t, b, 1)[0].Addr)
+	})
+}
+
+func TestARefusalIsCountedAndEndsNothing(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		server, err := Listen(t.Context(), "udp4", "127.0.0.1:0", cfg)
+		require.NoError(t, err)
+		client := dial(t, "udp4", server.LocalAddr(), cfg)
+		require.NoError(t, server.Close())
+
+		for range 10 { // each but the first meets the refusal of the one before
+			write(t, client, Packet{Data: []byte("anybody there?")})
+		}
+		again := listen(t, "udp4", server.LocalAddr().String(), cfg)
+		write(t, client, Packet{Data: []byte("now?")})
+		got := receive(t, again, 1)[0]
+		write(t, again, Packet{Addr: got.Addr, Data: []byte("yes")})
+		require.Equal(t, "yes", string(receive(t, client, 1)[0].Data))
+		require.Positive(t, client.Refused())
+	})
+}
+
+func TestAWriteToAnotherAddressFamilyIsAnError(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		for _, to := range []string{"[::1]:9", "[fe80::1%nowhere]:9"} {
+			c := listen(t, "udp4", "127.0.0.1:0", cfg)
+			_, err := c.Write([]Packet{{Addr: netip.MustParseAddrPort(to), Data: []byte("x")}})
+			require.Error(t, err)
+		}
+	})
+}
+
+func TestStopReceivingEndsAReceiveAndLeavesTheSending(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		a, b := listen(t, "udp4", "127.0.0.1:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)
+		ended := make(chan error)
+		go func() { ended <- a.Receive(func([]Packet) bool { return true }) }()
+		a.StopReceiving()
+		require.NoError(t, <-ended)
+		require.NoError(t, a.Receive(func([]Packet) bool { return true }), "later ones too")
+		write(t, a, Packet{Addr: b.LocalAddr(), Data: []byte("x")})
+		receive(t, b, 1)
+	})
+}
+
+func TestCloseEndsAReceiveWithErrClosed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		a := listen(t, "udp4", "127.0.0.1:0", cfg)
+		ended := make(chan error)
+		go func() { ended <- a.Receive(func([]Packet) bool { return true }) }()
+		require.NoError(t, a.Close())
+		require.ErrorIs(t, <-ended, net.ErrClosed)
+		_, err := a.Write([]Packet{{Addr: a.LocalAddr()}})
+		require.ErrorIs(t, err, net.ErrClosed)
+	})
+}
+
+func TestASharedPortIsAnOption(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		cfg    Config
+		shares bool
+	}{
+		{"plain", Config{}, false},
+		{"ReuseAddr", Config{ReuseAddr: true}, true},
+		{"ReusePort", Config{ReusePort: true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := listen(t, "udp4", "127.0.0.1:0", c.cfg)
+			b, err := Listen(t.Context(), "udp4", a.LocalAddr().String(), c.cfg)
+			require.Equal(t, c.shares, err == nil, "%v", err)
+			if err == nil {
+				require.NoError(t, b.Close())
+			}
+		})
+	}
+}
+
+// loopback returns the loopback interface.
+func loopback(t testing.TB) *net.Interface {
+	t.Helper()
+	all, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, ifi := range all {
+		if ifi.Flags&net.FlagLoopback != 0 {
+			return &ifi
+		}
+	}
+	t.Skip("no loopback interface")
+	return nil
 }
 
 func BenchmarkPair(b *testing.B) {
@@ -133,22 +325,13 @@ func BenchmarkPair(b *testing.B) {
 					ps[i] = Packet{Addr: to.LocalAddr(), Data: pattern(i, size)}
 				}
 				b.ReportAllocs()
-				n := 0
-				for b.Loop() {
-					if n++; n < batch {
-						continue
+				for n := 1; b.Loop(); n++ {
+					if n%batch == 0 {
+						write(b, from, ps...)
+						receive(b, to, batch)
 					}
-					n = 0
-					write(b, from, ps...)
-					got := 0
-					to.Receive(func(ps []Packet) bool {
-						got += len(ps)
-						return got < batch
-					})
 				}
 			})
 		}
 	}
 }
-
-func unmapped(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
