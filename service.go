@@ -1,0 +1,414 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Service is a serial executor: it runs the functions posted to it one at a
+// time, in the order in which they were accepted, on a goroutine of its own.
+// What only such functions touch needs no lock.
+//
+// Its methods are safe for concurrent use, also from inside the functions it
+// runs. Listeners, clients and timers that are given its [Service.Context]
+// live as long as the service does.
+type Service struct {
+	lifetime context.Context // NewService's: every run is under it
+	limit    int64           // Options.PostQueue
+	held     atomic.Int64    // functions accepted and not begun; added to with mu held
+	wake     chan struct{}   // has room for one: there may be something for the loop to do
+
+	mu    sync.Mutex
+	queue []func(context.Context) // accepted, not yet taken by the loop
+	run   *serviceRun             // the one that goes on or was the last
+}
+
+// serviceRun is the life of a service from its start, or a restart, to its end.
+type serviceRun struct {
+	ctx    context.Context // its end is the run's, and its cause is why
+	cancel context.CancelCauseFunc
+	group  *errgroup.Group // the functions of Go; the first error cancels ctx
+	woken  chan struct{}   // closed when ctx has ended and the loop been told
+	done   chan struct{}   // closed by the loop, as its last act
+
+	// With the service's mu held:
+	loopID   uint64 // the goroutine of the loop
+	draining bool   // Shutdown: the run ends when the queue is empty
+	closed   bool   // ended by Close, Shutdown or Restart
+	err      error  // written before done is closed
+}
+
+// What a service refuses. Who posts may do so often, so these are made once.
+var (
+	errNilFunction   = errors.New("nil function")
+	errPostClosed    = wrapOp("post", "service", nil, nil, ErrClosed)
+	errPostFull      = wrapOp("post", "service", nil, nil, ErrFull)
+	errPostNil       = wrapOp("post", "service", nil, nil, errNilFunction)
+	errGoNil         = wrapOp("go", "service", nil, nil, errNilFunction)
+	errRestartInside = wrapOp("restart", "service", nil, nil, errors.New("called by a function that the service runs"))
+)
+
+// spareQueue is how many functions a queue has room for that an idle service
+// keeps; a larger one is given back.
+const spareQueue = 64
+
+// NewService starts a service that runs until ctx ends or a call ends it. Of
+// the options it uses PostQueue. With options that cannot be right it returns
+// a service that has ended, whose Err names the field.
+func NewService(ctx context.Context, o *Options) *Service {
+	s := &Service{lifetime: ctx, wake: make(chan struct{}, 1)}
+	set, err := o.resolve(false)
+	if err != nil {
+		var cancel context.CancelCauseFunc
+		s.lifetime, cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+		cancel(err)
+		s.start()
+		<-s.run.done
+		return s
+	}
+	s.limit = int64(set.PostQueue)
+	s.start()
+	return s
+}
+
+// Post queues fn, to be run after all that was accepted before, and returns
+// without waiting for it. It never blocks. fn is handed a context under
+// [Service.Context] that is also what [Service.Dispatch] knows fn by.
+//
+// A panic in fn is not recovered, so it ends the program as in any goroutine.
+// fn must return: it must not call [runtime.Goexit], as a test's FailNow does.
+//
+// Post returns [ErrFull] while [Options].PostQueue functions are waiting to be
+// run, and [ErrClosed] once the service has ended or been told to by
+// [Service.Close]. A function that was accepted may still be dropped when the
+// service ends before its turn. While [Service.Shutdown] runs what was
+// accepted, Post accepts more.
+func (s *Service) Post(fn func(ctx context.Context)) error {
+	if fn == nil {
+		return errPostNil
+	}
+	s.mu.Lock()
+	if s.run.ctx.Err() != nil {
+		s.mu.Unlock()
+		return errPostClosed
+	}
+	if s.held.Load() >= s.limit {
+		s.mu.Unlock()
+		return errPostFull
+	}
+	s.held.Add(1)
+	s.queue = append(s.queue, fn)
+	first := len(s.queue) == 1
+	s.mu.Unlock()
+	if first { // else the loop has been woken already
+		s.notify()
+	}
+	return nil
+}
+
+// Dispatch runs fn before it returns if the caller is itself a function that
+// this service runs right now; else it is [Service.Post], with its errors.
+//
+// The context tells: a goroutine has no identity in Go, so what a function
+// passes here is the context it was handed, or one derived from it. fn is
+// handed the same one. The context counts until the function it was handed to
+// returns, and on that function's goroutine only: other goroutines, and what a
+// function starts, use Post or another context.
+func (s *Service) Dispatch(ctx context.Context, fn func(ctx context.Context)) error {
+	if c, ok := ctx.Value(callKey{}).(*callContext); ok && c.service == s && !c.returned.Load() && fn != nil {
+		fn(ctx)
+		return nil
+	}
+	return s.Post(fn)
+}
+
+// Go runs fn on a goroutine of its own, beside the posted functions. The first
+// fn that returns an error ends the service with it: what is queued is dropped
+// and [Service.Context], which every fn is handed, is canceled. The service is
+// not done before all of them have returned.
+//
+// Once the service has ended or been closed, Go does nothing. fn must not wait
+// for the service's end: fn's own return is a part of it.
+func (s *Service) Go(fn func(ctx context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.run; r.ctx.Err() == nil {
+		r.group.Go(func() error {
+			if fn == nil {
+				return errGoNil
+			}
+			return fn(r.ctx)
+		})
+	}
+}
+
+// Context returns the context of what belongs to the service: it ends when the
+// service does, with [ErrClosed] as its cause after Close or Shutdown, else
+// with what Err is. Each [Service.Restart] makes a new one.
+func (s *Service) Context() context.Context { return s.current().ctx }
+
+// Done returns a channel that is closed when the service has ended and its
+// goroutines are gone, those of [Service.Go] included. Each [Service.Restart]
+// makes a new one.
+func (s *Service) Done() <-chan struct{} { return s.current().done }
+
+// Err returns nil until Done is closed, and after Close and Shutdown; else why
+// the service ended: the first error of a function of [Service.Go], the cause
+// of its context's end, or the option that cannot be right.
+func (s *Service) Err() error {
+	r := s.current()
+	select {
+	case <-r.done:
+		return r.err
+	default:
+		return nil
+	}
+}
+
+// Close starts the service's end and returns at once: what is queued is
+// dropped and [Service.Context] is canceled. A function that is running is not
+// interrupted, other than by its context. [Service.Done] tells when all is
+// gone. Close is idempotent and its error is always nil.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run.close()
+	return nil
+}
+
+// Shutdown ends the service when it has run all that was accepted, what those
+// functions post included, and returns nil when its goroutines are gone, those
+// of [Service.Go] included: their context is canceled behind the last posted
+// function. If ctx ends before that, the rest is dropped as by [Service.Close]
+// and Shutdown returns ctx's error at once.
+//
+// Called by a function that the service runs, with whatever ctx, Shutdown
+// starts the end and returns nil: it would wait for its own caller. The end of
+// ctx drops the rest nevertheless.
+func (s *Service) Shutdown(ctx context.Context) error {
+	caller := goroutineID()
+	s.mu.Lock()
+	r := s.run
+	r.draining = true
+	inside := r.isLoop(caller)
+	s.mu.Unlock()
+	s.notify()
+
+	if inside {
+		stop := context.AfterFunc(ctx, func() { s.abandon(r) })
+		context.AfterFunc(r.ctx, func() { stop() })
+		return nil
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-r.done: // before ctx's end, or with it
+		return nil
+	default:
+		s.abandon(r)
+		return ctx.Err()
+	}
+}
+
+// Restart ends the service as [Service.Close] does, unless it has ended
+// already, waits until Done is closed, and starts it again, with a new Context
+// and a new Done. To run what is queued first, call [Service.Shutdown] before.
+//
+// ctx bounds the waiting: when it ends, Restart returns its error and the
+// service stays closed. (A context under the service's own ends with it.) A
+// service whose options or whose lifetime, the context given to [NewService],
+// ended it cannot be restarted; the error is what Err was. Called by a
+// function that the service runs, Restart returns an error and does nothing.
+func (s *Service) Restart(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	caller := goroutineID()
+	s.mu.Lock()
+	r := s.run
+	if r.isLoop(caller) {
+		s.mu.Unlock()
+		return errRestartInside
+	}
+	r.close()
+	s.mu.Unlock()
+
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run != r {
+		return nil // another Restart was faster
+	}
+	if s.lifetime.Err() != nil {
+		return wrapOp("restart", "service", nil, nil, context.Cause(s.lifetime))
+	}
+	s.start()
+	return nil
+}
+
+// start begins a run, with mu held or s not shared yet.
+func (s *Service) start() {
+	ctx, cancel := context.WithCancelCause(s.lifetime)
+	group, ctx := errgroup.WithContext(ctx)
+	r := &serviceRun{ctx: ctx, cancel: cancel, group: group, woken: make(chan struct{}), done: make(chan struct{})}
+	context.AfterFunc(ctx, func() {
+		s.notify()
+		close(r.woken)
+	})
+	s.run = r
+	go s.loop(r)
+}
+
+func (s *Service) current() *serviceRun {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
+}
+
+// notify wakes the loop, or keeps it from going to sleep.
+func (s *Service) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // the loop has yet to look
+	}
+}
+
+// abandon ends r without running what is queued.
+func (s *Service) abandon(r *serviceRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.close()
+}
+
+// close ends r as its owner wished, with the service's mu held. What ended it
+// first stays the cause.
+func (r *serviceRun) close() {
+	r.closed = true
+	r.cancel(ErrClosed)
+}
+
+// isLoop tells whether the loop runs on the goroutine with that number, with
+// the service's mu held.
+func (r *serviceRun) isLoop(goroutine uint64) bool { return goroutine != 0 && goroutine == r.loopID }
+
+// loop is the service's own goroutine, from start to the end of r. There is no
+// deferred call in it: one would run, and tell others of an orderly end, while
+// the panic of a posted function is about to end the program.
+func (s *Service) loop(r *serviceRun) {
+	s.mu.Lock()
+	r.loopID = goroutineID()
+	s.mu.Unlock()
+
+	var batch []func(context.Context)
+	for {
+		if batch = s.take(r, batch); batch == nil {
+			break
+		}
+		for i, fn := range batch {
+			if r.ctx.Err() != nil {
+				break
+			}
+			batch[i] = nil // what fn refers to is garbage when it has run
+			s.held.Add(-1)
+			r.call(s, fn)
+		}
+	}
+	s.finish(r)
+}
+
+// take returns all that is queued, waiting for it if there is nothing, or nil
+// at the end of r. The batch that was run before becomes the next queue.
+func (s *Service) take(r *serviceRun, spare []func(context.Context)) []func(context.Context) {
+	if cap(spare) > spareQueue {
+		spare = nil
+	}
+	for {
+		s.mu.Lock()
+		if r.draining && len(s.queue) == 0 {
+			r.close()
+		}
+		if r.ctx.Err() != nil {
+			s.mu.Unlock()
+			return nil
+		}
+		if batch := s.queue; len(batch) > 0 {
+			s.queue = spare[:0]
+			s.mu.Unlock()
+			return batch
+		}
+		s.mu.Unlock()
+		<-s.wake
+	}
+}
+
+// finish drops what is queued, waits for the functions of Go and closes done.
+func (s *Service) finish(r *serviceRun) {
+	s.mu.Lock()
+	s.queue = nil
+	s.held.Store(0)
+	s.mu.Unlock()
+	// Whoever locks mu from here on finds that ctx has ended, so Post adds
+	// nothing to the queue and Go nothing to the group that is waited for.
+	r.group.Wait()      // its error is the cause of ctx's end, or came after it
+	r.cancel(ErrClosed) // for lifetime to forget the run: an error of Go ended the group's ctx only
+	<-r.woken
+
+	s.mu.Lock()
+	if cause := context.Cause(r.ctx); !r.closed || cause != ErrClosed {
+		r.err = cause
+	}
+	s.mu.Unlock()
+	close(r.done)
+}
+
+// call runs fn under a context by which Dispatch knows it.
+func (r *serviceRun) call(s *Service, fn func(context.Context)) {
+	c := &callContext{Context: r.ctx, service: s}
+	fn(c)
+	c.returned.Store(true)
+}
+
+// callContext is what one posted function is handed. Each call has its own, so
+// that one which was kept is never taken for that of a later call.
+type callContext struct {
+	context.Context
+	service  *Service
+	returned atomic.Bool
+}
+
+// callKey is the key of the innermost callContext.
+type callKey struct{}
+
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// goroutineID returns the number that the runtime gives the calling goroutine
+// in stack traces, which is never used again, or 0 if it can't be read. It is
+// how Shutdown and Restart know that they would wait for their own caller, who
+// may pass any context; it takes a microsecond, so Dispatch goes by the
+// context alone.
+func goroutineID() uint64 {
+	var buf [64]byte
+	trace := buf[:runtime.Stack(buf[:], false)]
+	number, _, _ := bytes.Cut(bytes.TrimPrefix(trace, []byte("goroutine ")), []byte(" "))
+	id, _ := strconv.ParseUint(string(number), 10, 64)
+	return id
+}

@@ -1,0 +1,408 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var errCause = errors.New("the cause")
+
+func TestTheEndOfAService(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		end   func(t *testing.T, s *Service, cancel context.CancelCauseFunc)
+		want  error // Err
+		cause error // of Context
+	}{
+		{"by Close", func(t *testing.T, s *Service, _ context.CancelCauseFunc) {
+			require.NoError(t, s.Close())
+			require.NoError(t, s.Close())
+		}, nil, ErrClosed},
+		{"by Shutdown", func(t *testing.T, s *Service, _ context.CancelCauseFunc) {
+			require.NoError(t, s.Shutdown(t.Context()))
+			require.NoError(t, s.Shutdown(t.Context()))
+		}, nil, ErrClosed},
+		{"by its context", func(_ *testing.T, _ *Service, cancel context.CancelCauseFunc) {
+			cancel(errCause)
+		}, errCause, errCause},
+		{"by its context, then Close", func(_ *testing.T, s *Service, cancel context.CancelCauseFunc) {
+			cancel(errCause)
+			s.Close()
+		}, errCause, errCause},
+		{"by Close, then its context", func(_ *testing.T, s *Service, cancel context.CancelCauseFunc) {
+			s.Close()
+			cancel(errCause)
+		}, nil, ErrClosed},
+		{"by its context, closed", func(_ *testing.T, _ *Service, cancel context.CancelCauseFunc) {
+			cancel(ErrClosed)
+		}, ErrClosed, ErrClosed},
+		{"by an error of Go", func(_ *testing.T, s *Service, _ context.CancelCauseFunc) {
+			s.Go(func(context.Context) error { return errCause })
+		}, errCause, errCause},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				s := NewService(ctx, nil)
+				inner := s.Context()
+				require.NoError(t, inner.Err())
+				require.NoError(t, s.Err())
+				synctest.Wait()
+				tc.end(t, s, cancel)
+				<-s.Done()
+				synctest.Wait()
+				require.Equal(t, tc.want, s.Err())
+				require.Equal(t, tc.cause, context.Cause(inner))
+
+				unwanted := func(context.Context) { panic("it runs") }
+				err := s.Post(unwanted)
+				require.ErrorIs(t, err, ErrClosed)
+				require.EqualError(t, err, "chanio: post service: closed")
+				require.ErrorIs(t, s.Dispatch(t.Context(), unwanted), ErrClosed)
+				s.Go(func(context.Context) error { panic("it runs") })
+				ended, stop := context.WithCancel(t.Context())
+				stop()
+				require.NoError(t, s.Close())
+				require.NoError(t, s.Shutdown(ended))
+				require.Equal(t, tc.want, s.Err())
+			})
+		})
+	}
+}
+
+func TestOptionsThatCannotBeRightEndAServiceBeforeItBegins(t *testing.T) {
+	s := NewService(t.Context(), &Options{PostQueue: -1})
+	select {
+	case <-s.Done():
+	default:
+		t.Fatal("not done")
+	}
+	require.ErrorContains(t, s.Err(), "chanio: option PostQueue = -1 ")
+	require.Equal(t, s.Err(), context.Cause(s.Context()))
+	require.ErrorIs(t, s.Post(func(context.Context) {}), ErrClosed)
+	require.NoError(t, s.Shutdown(t.Context()))
+	require.ErrorContains(t, s.Restart(t.Context()), "option PostQueue")
+}
+
+func TestCloseDropsWhatIsQueuedAndCancels(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		canceled, release := make(chan struct{}), make(chan struct{})
+		mustPost(t, s, func(ctx context.Context) {
+			<-ctx.Done()
+			close(canceled)
+			<-release
+		})
+		synctest.Wait()
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		require.NoError(t, s.Close())
+		<-canceled
+		synctest.Wait()
+		select {
+		case <-s.Done():
+			t.Fatal("done while a function runs")
+		default:
+		}
+		require.NoError(t, s.Err(), "it has not ended yet")
+		require.ErrorIs(t, s.Post(func(context.Context) { panic("it runs") }), ErrClosed)
+		close(release)
+		<-s.Done()
+	})
+}
+
+func TestShutdownRunsAllThatWasAccepted(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		release := occupy(t, s)
+		ran := 0
+		var chain func(ctx context.Context)
+		chain = func(ctx context.Context) {
+			if ran++; ran%10 != 0 {
+				_ = s.Post(chain)
+			}
+			if ctx.Err() != nil {
+				panic("the context ends behind the last function")
+			}
+		}
+		mustPost(t, s, chain)
+		mustPost(t, s, func(context.Context) { ran += 1000 })
+		ended := make(chan error)
+		for range 3 {
+			go func() { ended <- s.Shutdown(t.Context()) }()
+		}
+		synctest.Wait()
+		mustPost(t, s, func(context.Context) { ran += 1000 }) // before the last one has run
+		release()
+		for range 3 {
+			require.NoError(t, <-ended)
+		}
+		require.Equal(t, 2010, ran)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestShutdownWaitsForTheFunctionsOfGo(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		left := false
+		s.Go(func(ctx context.Context) error {
+			<-ctx.Done()
+			<-time.After(time.Minute)
+			left = true
+			return ctx.Err() // not why the service ended
+		})
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.True(t, left)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestShutdownWhoseContextEndsDropsTheRest(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		start := time.Now()
+		mustPost(t, s, func(ctx context.Context) {
+			<-ctx.Done()
+			<-time.After(time.Hour) // and Shutdown does not wait for it
+		})
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, s.Shutdown(ctx), context.DeadlineExceeded)
+		require.Equal(t, time.Minute, time.Since(start))
+		<-s.Done()
+		require.Equal(t, time.Minute+time.Hour, time.Since(start))
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestCloseCutsAShutdownShort(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		release := occupy(t, s)
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		ended := make(chan error)
+		go func() { ended <- s.Shutdown(t.Context()) }()
+		synctest.Wait()
+		s.Close()
+		release()
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestCloseAndShutdownFromInsideStartTheEndAndReturn(t *testing.T) {
+	contexts := []struct {
+		name string
+		pick func(inside, outside context.Context) context.Context
+	}{
+		{"its own context", func(inside, _ context.Context) context.Context { return inside }},
+		{"one derived from its own", func(inside, _ context.Context) context.Context {
+			return context.WithoutCancel(inside)
+		}},
+		{"the background", func(_, _ context.Context) context.Context { return context.Background() }},
+		{"another context", func(_, outside context.Context) context.Context { return outside }},
+	}
+	calls := []struct {
+		name string
+		call func(s *Service, ctx context.Context) error
+		want int // functions run
+	}{
+		{"Close", func(s *Service, _ context.Context) error { return s.Close() }, 1},
+		{"Shutdown", func(s *Service, ctx context.Context) error { return s.Shutdown(ctx) }, 3},
+	}
+	for _, call := range calls {
+		for _, in := range contexts {
+			t.Run(call.name+" with "+in.name, func(t *testing.T) {
+				withService(t, nil, func(t *testing.T, s *Service) {
+					release := occupy(t, s)
+					ran := 0
+					var err error
+					mustPost(t, s, func(ctx context.Context) {
+						ran++
+						// A dispatched function is on the same goroutine.
+						_ = s.Dispatch(ctx, func(ctx context.Context) {
+							err = call.call(s, in.pick(ctx, t.Context()))
+						})
+						_ = s.Post(func(context.Context) { ran++ })
+					})
+					mustPost(t, s, func(context.Context) { ran++ })
+					release()
+					<-s.Done()
+					require.NoError(t, err)
+					require.NoError(t, s.Err())
+					require.Equal(t, call.want, ran)
+				})
+			})
+		}
+	}
+}
+
+func TestShutdownFromInsideIsBoundedByItsContext(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		bound, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		mustPost(t, s, func(context.Context) {
+			_ = s.Shutdown(bound)
+			_ = s.Post(func(ctx context.Context) { <-ctx.Done() })
+			_ = s.Post(func(context.Context) { panic("it runs") })
+		})
+		<-s.Done()
+		require.Equal(t, time.Minute, time.Since(start))
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestShutdownOfAnotherServiceFromInsideWaitsForIt(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		other := NewService(t.Context(), nil)
+		release := occupy(t, other)
+		ended := make(chan error, 1)
+		mustPost(t, s, func(ctx context.Context) { ended <- other.Shutdown(ctx) })
+		synctest.Wait()
+		require.Empty(t, ended)
+		release()
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestTheFirstErrorOfGoEndsTheService(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		start := time.Now()
+		s.Go(func(context.Context) error { return nil }) // ends nothing
+		s.Go(func(context.Context) error {
+			<-time.After(time.Minute)
+			return errCause
+		})
+		s.Go(func(ctx context.Context) error {
+			<-ctx.Done()
+			<-time.After(time.Minute)
+			return errors.New("the second")
+		})
+		mustPost(t, s, func(ctx context.Context) {
+			s.Go(func(ctx context.Context) error { <-ctx.Done(); return nil }) // from inside
+			<-ctx.Done()
+		})
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		<-s.Done()
+		require.Equal(t, errCause, s.Err())
+		require.Equal(t, 2*time.Minute, time.Since(start), "done waits for all of them")
+	})
+}
+
+func TestAnErrorOfGoCutsAShutdownShort(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		mustPost(t, s, func(ctx context.Context) { <-ctx.Done() })
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		s.Go(func(context.Context) error {
+			<-time.After(time.Minute)
+			return errCause
+		})
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.Equal(t, errCause, s.Err())
+	})
+}
+
+func TestRestartBeginsAnew(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(t *testing.T, s *Service)
+	}{
+		{"while running", func(*testing.T, *Service) {}},
+		{"after Close", func(_ *testing.T, s *Service) { s.Close() }},
+		{"after Shutdown", func(t *testing.T, s *Service) { require.NoError(t, s.Shutdown(t.Context())) }},
+		{"after an error of Go", func(_ *testing.T, s *Service) {
+			s.Go(func(context.Context) error { return errCause })
+			<-s.Done()
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			withService(t, &Options{PostQueue: 1}, func(t *testing.T, s *Service) {
+				for range 3 {
+					ctx, done := s.Context(), s.Done()
+					tc.end(t, s)
+					require.NoError(t, s.Restart(t.Context()))
+					<-done
+					require.Error(t, ctx.Err())
+					require.NotEqual(t, ctx, s.Context())
+					require.NoError(t, s.Context().Err())
+					require.NoError(t, s.Err())
+					ran := make(chan context.Context)
+					mustPost(t, s, func(ctx context.Context) { ran <- ctx })
+					require.NoError(t, (<-ran).Err())
+					synctest.Wait()
+					select {
+					case <-s.Done():
+						t.Fatal("done")
+					default:
+					}
+				}
+				require.NoError(t, s.Shutdown(t.Context()))
+			})
+		})
+	}
+}
+
+func TestRestartWaitsForWhatRunsAndDropsWhatIsQueued(t *testing.T) {
+	withService(t, &Options{PostQueue: 2}, func(t *testing.T, s *Service) {
+		start := time.Now()
+		mustPost(t, s, func(ctx context.Context) {
+			<-ctx.Done()
+			<-time.After(time.Minute)
+		})
+		s.Go(func(ctx context.Context) error {
+			<-ctx.Done()
+			<-time.After(time.Hour)
+			return nil
+		})
+		synctest.Wait()
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		mustPost(t, s, func(context.Context) { panic("it runs") })
+		require.NoError(t, s.Restart(t.Context()))
+		require.Equal(t, time.Hour, time.Since(start))
+		mustPost(t, s, func(context.Context) {})
+		mustPost(t, s, func(context.Context) {})
+		require.NoError(t, s.Shutdown(t.Context()))
+	})
+}
+
+func TestRestartWhoseContextEndsLeavesTheServiceClosed(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, s.Restart(ended), context.Canceled)
+		require.NoError(t, s.Context().Err(), "with an ended context it does nothing")
+
+		release := occupy(t, s)
+		bound, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, s.Restart(bound), context.DeadlineExceeded)
+		require.ErrorIs(t, s.Post(func(context.Context) {}), ErrClosed)
+		release()
+		<-s.Done()
+		require.NoError(t, s.Err())
+		require.NoError(t, s.Restart(t.Context()))
+	})
+}
+
+func TestRestartFromInsideIsAnErrorAndDoesNothing(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *Service) {
+		refused := make(chan error, 1)
+		mustPost(t, s, func(context.Context) { refused <- s.Restart(context.Background()) })
+		require.EqualError(t, <-refused, "chanio: restart service: called by a function that the service runs")
+		require.NoError(t, s.Shutdown(t.Context()))
+	})
+}
+
+func TestRestartAfterTheEndOfTheLifetimeIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := NewService(ctx, nil)
+		cancel(errCause)
+		err := s.Restart(t.Context())
+		require.ErrorIs(t, err, errCause)
+		require.EqualError(t, err, "chanio: restart service: the cause")
+		require.Equal(t, errCause, s.Err())
+	})
+}
