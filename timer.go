@@ -57,13 +57,16 @@ func (t *Timer) Reset(d time.Duration) { t.arm(time.Now(), d, 0) }
 // passed expires at once. A wait that was armed before ends as canceled.
 //
 // What is left until then is computed in the call, as [time.Until] does, and
-// from then on the timer counts the time that elapses: a system clock that is
-// set while the timer waits makes it expire neither sooner nor later, and so
-// at another reading of the clock than at. A clock that was set before the
-// call counts for a time that is a reading of the clock (parsed, built by
-// [time.Date] or stripped by Round(0)), and does not for one computed from
-// [time.Now], which has a monotonic reading too. To follow a clock that is
-// set, arm the timer anew.
+// counted as elapsed time from there on. So when the system clock is set
+//
+//   - during the wait, nothing changes: the timer expires after as long, and
+//     the clock reads something else than at;
+//   - before the call, an at that was computed from [time.Now] expires as if
+//     the clock had not been set, and one that is only a reading of the clock
+//     (parsed, made by [time.Date], or stripped by Round(0)) expires when the
+//     clock as it is now set will read at.
+//
+// To follow a clock that is set, arm the timer anew.
 func (t *Timer) ResetAt(at time.Time) {
 	now := time.Now()
 	t.arm(now, at.Sub(now), 0)
