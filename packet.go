@@ -325,26 +325,26 @@ func (p *PacketConn) readLoop() {
 	p.finish()
 }
 
-// deliver puts a batch into Recv. It reports whether there may be more.
+// deliver puts a batch into Recv. It reports whether there may be more. The
+// batch is counted first, so that whoever received a packet finds it in Stats.
 func (p *PacketConn) deliver(batch []datagram.Packet) bool {
-	var bytes int64
+	p.received(int64(len(batch)), size(batch))
 	for i := range batch {
 		select {
 		case p.recv <- Packet(batch[i]):
-			bytes += int64(len(batch[i].Data))
 			continue
 		case <-p.refused:
 		}
-		p.received(i, bytes)
-		p.stats.messagesDropped.Add(int64(len(batch) - i))
+		dropped := batch[i:]
+		p.received(-int64(len(dropped)), -size(dropped))
+		p.stats.messagesDropped.Add(int64(len(dropped)))
 		return false
 	}
-	p.received(len(batch), bytes)
 	return true
 }
 
-func (p *PacketConn) received(packets int, bytes int64) {
-	p.stats.messagesReceived.Add(int64(packets))
+func (p *PacketConn) received(packets, bytes int64) {
+	p.stats.messagesReceived.Add(packets)
 	p.stats.bytesReceived.Add(bytes)
 }
 
