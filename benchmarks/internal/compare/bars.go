@@ -13,6 +13,21 @@ func Bars() []Bar {
 		against(limit, atLeast(3, "tcp-multicast-100", Data, 0.9)),
 		across("tcp-multicast-100", atLeast(3, "tcp-multicast-5000", Data, 0.8)),
 		absolute(atLeast(3, "tcp-multicast-1", Messages, 8_000_000)),
+
+		harder(atLeast(4, "tls-echo-100x1000", Messages, 1), 1.2),
+		atLeast(4, "tls-echo-100x1", Messages, 0.9),
+		against(coalesced, atLeast(4, "tls-multicast-100", Messages, 4)),
+		atMost(4, "tls-idle-10000", Connected, 30_000),
+		atMost(4, "tls-idle-10000", Echoed, 30_000),
+
+		across("tcp-echo-100x1", atLeast(5, "tcp-echo-10000x1", Messages, 0.7)),
+
+		harder(atLeast(7, "udp-echo-100x1", Messages, 1), 1.3),
+		byBoth(atLeast(7, "udp-echo-1x1000", Messages, 5)),
+		byBoth(atLeast(7, "udp-multicast-100", Messages, 5)),
+
+		atLeast(9, "tcp-framed-1x1000", Messages, 0.8),
+		atLeast(9, "tcp-framed-100x1000", Messages, 0.8),
 	}
 }
 
@@ -35,6 +50,12 @@ func against(entrant string, b Bar) Bar {
 // across compares with our own figure in another scenario.
 func across(scenario string, b Bar) Bar {
 	b.To.Scenario, b.To.Entrant = scenario, ours
+	return b
+}
+
+// byBoth judges our server with our client.
+func byBoth(b Bar) Bar {
+	b.Figure.Entrant = bothOurs
 	return b
 }
 

@@ -2,11 +2,15 @@ package compare
 
 import "example.com/chanio/benchmarks/internal/endpoint"
 
-// The names of entrants: who does a job, and how.
+// The names of entrants: who does a job, and how. Each but bothOurs is also the
+// name of the server's implementation.
 const (
 	ours      = "chanio"
-	base      = "std"       // what ratios are to
+	bothOurs  = "chanio, both ends" // the client is chanio's too
+	base      = "std"               // what ratios are to
+	peer      = "netpoll"
 	coalesced = "coalesced" // a channel a member, what it holds in one write
+	loop      = "loop"      // multicast by a plain loop over the connections
 	limit     = "limit"     // what the machine can do at most
 )
 
@@ -15,8 +19,12 @@ const messageSize = 32
 // Catalogue returns all scenarios.
 func Catalogue() []Scenario {
 	var all []Scenario
-	all = append(all, streamEchoes(endpoint.TCP, ours, base)...)
-	all = append(all, idleSessions(endpoint.TCP))
-	all = append(all, streamMulticasts(endpoint.TCP)...)
-	return all
+	for _, network := range []string{endpoint.TCP, endpoint.TLS} {
+		all = append(all, streamEchoes(network)...)
+		all = append(all, framedEchoes(network)...)
+		all = append(all, streamMulticasts(network)...)
+		all = append(all, idleSessions(network), fanout(network))
+		all = append(all, churns(network)...)
+	}
+	return append(all, datagrams()...)
 }

@@ -16,7 +16,7 @@ var columns = []Metric{Messages, P50, P99, P999, ServerCPU, Peak, Lost}
 func (o *Outcome) WriteMarkdown(w io.Writer) error {
 	p := &printer{w: w}
 	m := o.Machine
-	p.line("%s, %s, %d x %s, kernel %s, %s; %d repetitions of %v: median (least to most), ratios to std in the same repetition.",
+	p.line("%s, %s, %d x %s, kernel %s, %s; %d repetitions of %v: median (least to most), ratios to the base, std unless said, in the same repetition.",
 		o.Began.UTC().Format("2006-01-02"), m.System, m.CPUs, m.CPU, m.Kernel, m.Go, o.Repeat, o.Settings.Length)
 	o.loads(p)
 	o.others(p)
@@ -27,7 +27,7 @@ func (o *Outcome) WriteMarkdown(w io.Writer) error {
 
 // loads writes a row for each that moved messages.
 func (o *Outcome) loads(p *printer) {
-	header := []string{"scenario", "server", "to std"}
+	header := []string{"scenario", "server", "ratio"}
 	for _, m := range columns {
 		header = append(header, string(m))
 	}
@@ -35,7 +35,7 @@ func (o *Outcome) loads(p *printer) {
 		if r.Figures[Messages].Runs == 0 {
 			continue
 		}
-		cells := []string{r.Scenario, r.Entrant, ratio(r.Ratios[Messages]), span(r.Figures[Messages])}
+		cells := []string{r.Scenario, r.Entrant, r.ratio(Messages), span(r.Figures[Messages])}
 		for _, m := range columns[1:] {
 			cells = append(cells, middle(r.Figures[m]))
 		}
@@ -46,16 +46,27 @@ func (o *Outcome) loads(p *printer) {
 
 // others writes the figures of what is no load, one a row.
 func (o *Outcome) others(p *printer) {
-	header := []string{"scenario", "server", "figure", "value", "to std"}
+	header := []string{"scenario", "server", "figure", "value", "ratio"}
 	for _, r := range o.Results {
 		if r.Figures[Messages].Runs > 0 {
 			continue
 		}
 		for _, m := range slices.Sorted(maps.Keys(r.Figures)) {
-			p.row(header, []string{r.Scenario, r.Entrant, string(m), span(r.Figures[m]), ratio(r.Ratios[m])})
+			p.row(header, []string{r.Scenario, r.Entrant, string(m), span(r.Figures[m]), r.ratio(m)})
 		}
 	}
 	p.end()
+}
+
+// ratio returns a figure's ratio to the base.
+func (r Result) ratio(m Metric) string {
+	switch q, measured := r.Ratios[m]; {
+	case r.Entrant == r.Base:
+		return "base"
+	case measured:
+		return ratio(q)
+	}
+	return ""
 }
 
 func (o *Outcome) failures(p *printer) {

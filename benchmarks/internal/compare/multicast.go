@@ -7,47 +7,54 @@ import (
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// streamMulticasts returns the fan-outs, as fast as one publisher can, over a
-// stream transport.
-func streamMulticasts(network string) []Scenario {
-	return []Scenario{
-		multicast{network: network, members: 1}.scenario(ours, base, coalesced, limit),
-		multicast{network: network, members: 100}.scenario(ours, base, coalesced, limit),
-		multicast{network: network, members: 5000}.scenario(ours, limit),
-	}
-}
-
-// multicast is a scenario of one publisher and members that count.
+// multicast is a scenario of one publisher, as fast as it can, and members that
+// count.
 type multicast struct {
 	network string
 	members int
+	flags   []string // further ones of server and load
 }
 
 func (m multicast) name() string {
 	return m.network + "-multicast-" + strconv.Itoa(m.members)
 }
 
-func (m multicast) scenario(impls ...string) Scenario {
-	s := Scenario{Name: m.name()}
-	for _, impl := range impls {
-		s.Entrants = append(s.Entrants, Entrant{impl, func(ctx context.Context, set Settings) (Sample, error) {
-			return m.run(ctx, set, impl)
+// scenario returns m with an entrant for each name, all with the plain client
+// but bothOurs.
+func (m multicast) scenario(entrants ...string) Scenario {
+	s := Scenario{Name: m.name(), Base: base}
+	for _, name := range entrants {
+		impl, client := name, "plain"
+		if name == bothOurs {
+			impl, client = ours, ours
+		}
+		s.Entrants = append(s.Entrants, Entrant{name, func(ctx context.Context, set Settings) (Sample, error) {
+			return m.run(ctx, set, impl, client)
 		}})
 	}
 	return s
 }
 
-func (m multicast) run(ctx context.Context, set Settings, impl string) (Sample, error) {
+func (m multicast) run(ctx context.Context, set Settings, impl, client string) (Sample, error) {
 	server := trial.Server{
 		Job: "multicast", Impl: impl, Net: m.network, CPU: -1,
-		Args: []string{"-s", strconv.Itoa(messageSize), "-c", strconv.Itoa(m.members)},
+		Args: append([]string{"-s", strconv.Itoa(messageSize), "-c", strconv.Itoa(m.members)}, m.flags...),
 	}
 	r, err := trial.Measure(ctx, server, trial.Load{
-		Client: "plain", Clients: m.members, Messages: 1, Size: messageSize,
+		Client: client, Clients: m.members, Messages: 1, Size: messageSize, Args: m.flags,
 		Warmup: set.Warmup, Length: set.Length,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return sample(r), nil
+}
+
+// streamMulticasts returns the fan-outs over a stream transport.
+func streamMulticasts(network string) []Scenario {
+	return []Scenario{
+		multicast{network: network, members: 1}.scenario(ours, base, coalesced, limit),
+		multicast{network: network, members: 100}.scenario(ours, base, coalesced, limit),
+		multicast{network: network, members: 5000}.scenario(ours, limit),
+	}
 }

@@ -20,8 +20,9 @@ type Outcome struct {
 type Result struct {
 	Scenario string            `json:"scenario"`
 	Entrant  string            `json:"entrant"`
+	Base     string            `json:"base"` // the entrant that Ratios are to
 	Figures  map[Metric]Spread `json:"figures"`
-	Ratios   map[Metric]Spread `json:"ratios,omitempty"`   // to std in the same repetition
+	Ratios   map[Metric]Spread `json:"ratios,omitempty"`   // to the base in the same repetition
 	Failures map[string]int    `json:"failures,omitempty"` // how often a trial failed for what
 }
 
@@ -30,7 +31,7 @@ func (r *Run) Outcome(began time.Time, bars []Bar) *Outcome {
 	o := &Outcome{Began: began, Machine: thisMachine(), Settings: r.Settings, Repeat: r.Repeat}
 	for _, s := range r.Scenarios {
 		for _, e := range s.Entrants {
-			o.Results = append(o.Results, r.result(s.Name, e.Name))
+			o.Results = append(o.Results, r.result(s.Name, e.Name, s.Base))
 		}
 	}
 	for _, b := range bars {
@@ -41,8 +42,8 @@ func (r *Run) Outcome(began time.Time, bars []Bar) *Outcome {
 	return o
 }
 
-func (r *Run) result(scenario, entrant string) Result {
-	res := Result{Scenario: scenario, Entrant: entrant, Figures: make(map[Metric]Spread)}
+func (r *Run) result(scenario, entrant, base string) Result {
+	res := Result{Scenario: scenario, Entrant: entrant, Base: base, Figures: make(map[Metric]Spread)}
 	for _, t := range r.trials[key(scenario, entrant)] {
 		if t.err != nil {
 			if res.Failures == nil {

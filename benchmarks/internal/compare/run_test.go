@@ -33,8 +33,8 @@ func newRun(repeat int, scenarios ...Scenario) *Run {
 
 func TestRunSurvivesAServersFailure(t *testing.T) {
 	r := newRun(3,
-		Scenario{"a", []Entrant{scripted(ours, 10, -1, 30), scripted(base, 10, 20, 20)}},
-		Scenario{"b", []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
+		Scenario{"a", base, []Entrant{scripted(ours, 10, -1, 30), scripted(base, 10, 20, 20)}},
+		Scenario{"b", base, []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
 	)
 	r.Do(t.Context())
 	o := r.Outcome(time.Now(), nil)
@@ -57,7 +57,7 @@ func TestRunTakesTurnsInWhoIsFirst(t *testing.T) {
 			return Sample{}, nil
 		}}
 	}
-	newRun(2, Scenario{"a", []Entrant{entrant("x"), entrant("y")}}).Do(t.Context())
+	newRun(2, Scenario{"a", base, []Entrant{entrant("x"), entrant("y")}}).Do(t.Context())
 	require.Equal(t, []string{"x", "y", "y", "x"}, order)
 }
 
@@ -69,7 +69,7 @@ func TestRunStopsWithItsContext(t *testing.T) {
 		cancel()
 		return Sample{Messages: 1}, nil
 	}}
-	r := newRun(5, Scenario{"a", []Entrant{stop}})
+	r := newRun(5, Scenario{"a", base, []Entrant{stop}})
 	r.Do(ctx)
 	require.Equal(t, 1, ran)
 	require.Equal(t, 1, r.Outcome(time.Now(), nil).Results[0].Figures[Messages].Runs, "what was measured counts")
@@ -77,9 +77,9 @@ func TestRunStopsWithItsContext(t *testing.T) {
 
 func TestBarsAreJudgedByTheMedianOfRatios(t *testing.T) {
 	r := newRun(3,
-		Scenario{"a", []Entrant{scripted(ours, 8, 10, 30), scripted(base, 10, 10, 10)}},
-		Scenario{"b", []Entrant{scripted(ours, 4, 4, 4)}},
-		Scenario{"failed", []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
+		Scenario{"a", base, []Entrant{scripted(ours, 8, 10, 30), scripted(base, 10, 10, 10)}},
+		Scenario{"b", base, []Entrant{scripted(ours, 4, 4, 4)}},
+		Scenario{"failed", base, []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
 	)
 	r.Do(t.Context())
 	for _, c := range []struct {
@@ -141,8 +141,9 @@ func TestSelectMatchesNames(t *testing.T) {
 
 func TestOutcomeIsWrittenWholeHoweverMuchFailed(t *testing.T) {
 	r := newRun(2,
-		Scenario{"a", []Entrant{scripted(ours, 2e6, 4e6), scripted(base, 1e6, 1e6)}},
-		Scenario{"b", []Entrant{scripted(ours, -1, -1)}},
+		Scenario{"a", base, []Entrant{scripted(ours, 2e6, 4e6), scripted(base, 1e6, 1e6)}},
+		Scenario{"b", base, []Entrant{scripted(ours, -1, -1)}},
+		Scenario{"c", loop, []Entrant{scripted(base, 6, 6), scripted(loop, 2, 2)}},
 	)
 	r.Do(t.Context())
 	o := r.Outcome(time.Now(), []Bar{atLeast(7, "a", Messages, 2.5), absolute(atLeast(8, "b", Messages, 1))})
@@ -150,6 +151,8 @@ func TestOutcomeIsWrittenWholeHoweverMuchFailed(t *testing.T) {
 	var text strings.Builder
 	require.NoError(t, o.WriteMarkdown(&text))
 	require.Contains(t, text.String(), "| a | chanio | 3.00 (2.00 to 4.00) | 3.00 M (2.00 M to 4.00 M) |")
+	require.Contains(t, text.String(), "| a | std | base | 1.00 M (1.00 M to 1.00 M) |")
+	require.Contains(t, text.String(), "| c | std | 3.00 (3.00 to 3.00) | 6 (6 to 6) |", "a scenario has a base of its own")
 	require.Contains(t, text.String(), "| b | chanio | the server broke / down | 2 |")
 	require.Contains(t, text.String(), "| 7 | a, chanio: messages/s to std | >= 2.5 | 3.00 (2.00 to 4.00) | yes |")
 	require.Contains(t, text.String(), "| 8 | b, chanio: messages/s | >= 1 |  | not measured |")

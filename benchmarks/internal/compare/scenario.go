@@ -12,6 +12,7 @@ import (
 // A Scenario is one job that several entrants do.
 type Scenario struct {
 	Name     string
+	Base     string // the entrant that the others are compared with
 	Entrants []Entrant
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 )
@@ -40,11 +41,19 @@ func (s *stdStreamServer) accept() {
 			conn.Close()
 			return
 		}
-		s.wg.Go(func() {
-			defer s.remove(conn)
-			s.handle(conn)
-		})
+		s.wg.Go(func() { s.run(conn) })
 	}
+}
+
+// run ends when handle returns.
+func (s *stdStreamServer) run(conn net.Conn) {
+	defer s.remove(conn)
+	// A member of a multicast may have nothing to read or write for long, and
+	// its peer waits for the handshake.
+	if t, ok := conn.(*tls.Conn); ok && t.Handshake() != nil {
+		return
+	}
+	s.handle(conn)
 }
 
 func (s *stdStreamServer) add(conn net.Conn) bool {
