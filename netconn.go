@@ -49,7 +49,7 @@ var (
 
 // Read reads what has arrived, at most len(p) bytes.
 func (c *netConn) Read(p []byte) (int, error) {
-	if c.s.set.Framing != nil {
+	if c.s.set.codec != nil {
 		return 0, c.s.errorAt("read", errors.ErrUnsupported)
 	}
 	expired := c.readDeadline.expired()
@@ -95,7 +95,7 @@ func (c *netConn) endOfInput() error {
 
 // Write sends p, in pieces if it is long.
 func (c *netConn) Write(p []byte) (n int, err error) {
-	if c.s.set.Framing != nil {
+	if c.s.set.codec != nil {
 		return 0, c.s.errorAt("write", errors.ErrUnsupported)
 	}
 	expired := c.writeDeadline.expired()

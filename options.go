@@ -211,7 +211,10 @@ const maxQueue = 1 << 24
 
 // settings are Options with every default resolved: here a zero duration,
 // bound or queue means none.
-type settings Options
+type settings struct {
+	Options
+	codec codec // of Framing; nil for raw streams
+}
 
 // resolve returns o with its defaults filled in. peers says that they are for
 // a udp listener, whose sessions are peers' addresses and have bounds where
@@ -223,7 +226,7 @@ func (o *Options) resolve(peers bool) (*settings, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := settings(*o)
+	s := settings{Options: *o, codec: codecOf(o.Framing)}
 	if o.TLS != nil {
 		s.TLS = o.TLS.Clone()
 		s.TLS.MinVersion = max(s.TLS.MinVersion, tls.VersionTLS12)

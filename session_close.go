@@ -15,12 +15,15 @@ const lingerTimeout = 500 * time.Millisecond
 var errNoHalfClose = errors.New("chanio: no half-close")
 
 // sessionTimers are the session's timers, each nil until it is first needed.
-// All but halfOpenSince and active are guarded by the session's mu.
+// The session's mu guards setting them.
 type sessionTimers struct {
 	close    *time.Timer // Close is to be over
 	closeBy  time.Time   // when that is, whatever it still waits for
 	halfOpen *time.Timer // no write progress since the peer's end of stream
 	idle     *time.Timer
+	message  *time.Timer // a message that began is to be whole
+
+	messageOn bool // message is armed; the reader's
 
 	halfOpenOn atomic.Bool  // halfOpen is armed
 	active     atomic.Int64 // last activity, in nanoseconds since began
@@ -28,7 +31,7 @@ type sessionTimers struct {
 }
 
 func (t *sessionTimers) stop() {
-	for _, timer := range []*time.Timer{t.close, t.halfOpen, t.idle} {
+	for _, timer := range []*time.Timer{t.close, t.halfOpen, t.idle, t.message} {
 		if timer != nil {
 			timer.Stop()
 		}

@@ -33,7 +33,7 @@ func (s *Session) readLoop() {
 // receive reads and delivers until the input ends, and returns why: io.EOF,
 // errHalted or an error.
 func (s *Session) receive() error {
-	if s.set.Framing != nil {
+	if s.set.codec != nil {
 		return s.receiveFrames()
 	}
 	for {

@@ -2,7 +2,6 @@ package chanio
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 )
 
@@ -31,8 +30,8 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 		return s.errorAt("write", ErrClosed)
 	}
 	defer s.leave()
-	if f := s.set.Framing; f != nil {
-		if err := canFrame(f, p); err != nil {
+	if c := s.set.codec; c != nil {
+		if err := c.accepts(p); err != nil {
 			return s.errorAt("write", err)
 		}
 	}
@@ -204,7 +203,7 @@ func (s *Session) accept(o *outbox, m []byte, ok bool) error {
 	}
 	o.taken++
 	s.stats.bytesPending.Add(int64(len(m)))
-	if err := o.batch.add(m, s.set.Framing); err != nil {
+	if err := o.batch.add(m, s.set.codec); err != nil {
 		s.stats.undelivered.Add(int64(len(m)))
 		return err
 	}
@@ -263,15 +262,4 @@ func (s *Session) abandon(o *outbox) {
 	s.stats.undelivered.Add(int64(max(0, o.batch.size-o.batch.sent)))
 	o.batch.reset()
 	s.stats.bytesPending.Store(0)
-}
-
-// canFrame returns the error that f has for message, as cheaply as f can tell.
-func canFrame(f Framing, message []byte) error {
-	if a, ok := f.(interface{ accepts(message []byte) error }); ok {
-		return a.accepts(message)
-	}
-	if _, err := f.AppendFrame(nil, message); err != nil {
-		return fmt.Errorf("chanio: framing a message of %d bytes: %w", len(message), err)
-	}
-	return nil
 }
