@@ -14,7 +14,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 	for _, o := range []*Options{nil, {}} {
 		s, err := o.resolve(false)
 		require.NoError(t, err)
-		require.Equal(t, &settings{
+		require.Equal(t, Options{
 			HandshakeTimeout: 10 * time.Second,
 			MaxHandshakes:    1024,
 			MaxMessage:       1 << 20,
@@ -28,7 +28,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 			DialTimeout:      10 * time.Second,
 			MaxLag:           16 << 20,
 			Backoff:          Backoff{100 * time.Millisecond, 30 * time.Second, 2, 0.2},
-		}, s)
+		}, s.Options)
 		s, err = o.resolve(true)
 		require.NoError(t, err)
 		require.Equal(t, 2*time.Minute, s.IdleTimeout, "udp")
@@ -44,10 +44,10 @@ func TestNegativeOptionsAreNone(t *testing.T) {
 			MaxSessions: -1, Backoff: Backoff{Min: -1, Jitter: -1},
 		}).resolve(peers)
 		require.NoError(t, err)
-		require.Equal(t, &settings{
+		require.Equal(t, Options{
 			MaxMessage: 1 << 20, PostQueue: 65536, MaxLag: 16 << 20,
 			Backoff: Backoff{Max: 30 * time.Second, Factor: 2},
-		}, s)
+		}, s.Options)
 	}
 }
 
