@@ -63,6 +63,9 @@ func (e echo) run(ctx context.Context, set Settings, impl, client string) (Sampl
 	if err != nil {
 		return nil, err
 	}
+	if e.network == endpoint.UDP {
+		return sample(r).withLoss(r), nil
+	}
 	return sample(r), nil
 }
 

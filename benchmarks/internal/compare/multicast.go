@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
@@ -46,6 +47,9 @@ func (m multicast) run(ctx context.Context, set Settings, impl, client string) (
 	})
 	if err != nil {
 		return nil, err
+	}
+	if m.network == endpoint.UDP {
+		return sample(r).withLoss(r), nil
 	}
 	return sample(r), nil
 }

@@ -66,14 +66,19 @@ func sample(r *report.Report) Sample {
 	if l := r.Latency; l != nil {
 		s[P50], s[P99], s[P999] = microseconds(l.P50), microseconds(l.P99), microseconds(l.P999)
 	}
-	if r.Lost > 0 {
-		s[Lost] = 100 * float64(r.Lost) / float64(r.Lost+r.Messages)
-	}
 	if u := r.Server; u != nil {
 		s[ServerCPU], s[Peak] = u.CPUSeconds, float64(u.PeakBytes)
 	}
 	if u := r.Load; u != nil {
 		s[LoadCPU] = u.CPUSeconds
+	}
+	return s
+}
+
+// withLoss adds to s which part of the datagrams was lost.
+func (s Sample) withLoss(r *report.Report) Sample {
+	if sent := r.Lost + r.Messages; sent > 0 {
+		s[Lost] = 100 * float64(r.Lost) / float64(sent)
 	}
 	return s
 }
