@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -22,6 +23,7 @@ func serve(ctx context.Context, args []string) error {
 		c         server.Config
 		control   bool
 		cert, key string
+		timed     bool
 	)
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	where.register(fs)
@@ -33,6 +35,7 @@ func serve(ctx context.Context, args []string) error {
 	fs.IntVar(&c.Members, "c", 1, "`clients` that must have come before the multicast begins")
 	fs.StringVar(&c.Lag, "lag", "block", "`policy` of a chanio hub: block, drop or disconnect")
 	fs.BoolVar(&c.Stamp, "stamp", false, "start each multicast message with its number and time")
+	fs.BoolVar(&timed, "time", false, "measure how long publishing each multicast message takes")
 	fs.StringVar(&cert, "cert", "", "PEM `file` of the TLS certificate; without one it is self-signed")
 	fs.StringVar(&key, "key", "", "PEM `file` of the certificate's key")
 	fs.BoolVar(&control, "control", false, "take commands from standard input and end with it")
@@ -48,28 +51,52 @@ func serve(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	if timed {
+		c.Published = report.NewLatencies(1)
+	}
 	s, err := server.Start(ctx, job, c)
 	if err != nil {
 		return err
 	}
 	if control {
 		fmt.Println(s.Addr())
-		obey(ctx)
+		obey(ctx, commandsOf(c))
 		return s.Close()
 	}
 	fmt.Printf("Server: %s %s by %s\nAddress: %s\nThreads: %d\nPID: %d\n", c.Endpoint.Net, job, c.Impl, s.Addr(), where.threads, os.Getpid())
 	<-ctx.Done()
 	err = s.Close()
+	if timed {
+		printPercentiles("\nPublishing", c.Published.Percentiles())
+	}
 	if u, uerr := process.Usage(os.Getpid()); uerr == nil {
 		fmt.Printf("\nServer: %.2f CPU s, peak memory %s\n", u.CPU.Seconds(), report.Bytes(float64(u.Peak)))
 	}
 	return err
 }
 
+// commandsOf returns what a server does at the word of whoever has started it.
+// Each command answers with one line.
+func commandsOf(c server.Config) map[string]func() (string, error) {
+	return map[string]func() (string, error){
+		// gc collects the heap and gives what is free back to the system.
+		"gc": func() (string, error) {
+			debug.FreeOSMemory()
+			return "done", nil
+		},
+		// published is how long publishing a message took.
+		"published": func() (string, error) {
+			if c.Published == nil {
+				return "null", nil
+			}
+			b, err := json.Marshal(c.Published.Percentiles())
+			return string(b), err
+		},
+	}
+}
+
 // obey carries out the commands of the standard input until it or ctx ends.
-// The one command is gc, which collects the heap, gives what is free back to
-// the system and answers when that is done.
-func obey(ctx context.Context) {
+func obey(ctx context.Context, commands map[string]func() (string, error)) {
 	lines := make(chan string)
 	go func() { // ends with the input, or with the process
 		defer close(lines)
@@ -83,10 +110,14 @@ func obey(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if line == "gc" {
-				debug.FreeOSMemory()
+			answer := "unknown command"
+			if do := commands[line]; do != nil {
+				var err error
+				if answer, err = do(); err != nil {
+					answer = err.Error()
+				}
 			}
-			fmt.Println(line)
+			fmt.Println(answer)
 		case <-ctx.Done():
 			return
 		}

@@ -14,10 +14,17 @@ type multicast struct {
 	network string
 	members int
 	flags   []string // further ones of server and load
+	// publish makes the latencies those of publishing a message, and lets our
+	// members that fall behind skip messages, so that it never waits.
+	publish bool
 }
 
 func (m multicast) name() string {
-	return m.network + "-multicast-" + strconv.Itoa(m.members)
+	job := "-multicast-"
+	if m.publish {
+		job = "-publish-"
+	}
+	return m.network + job + strconv.Itoa(m.members)
 }
 
 // scenario returns m with an entrant for each name, all with the plain client
@@ -41,6 +48,10 @@ func (m multicast) run(ctx context.Context, set Settings, impl, client string) (
 		Job: "multicast", Impl: impl, Net: m.network, CPU: -1,
 		Args: append([]string{"-s", strconv.Itoa(messageSize), "-c", strconv.Itoa(m.members)}, m.flags...),
 	}
+	if m.publish {
+		server.Published = true
+		server.Args = append(server.Args, "-lag", "drop")
+	}
 	r, err := trial.Measure(ctx, server, trial.Load{
 		Client: client, Clients: m.members, Messages: 1, Size: messageSize, Args: m.flags,
 		Warmup: set.Warmup, Length: set.Length,
@@ -60,5 +71,6 @@ func streamMulticasts(network string) []Scenario {
 		multicast{network: network, members: 1}.scenario(ours, base, coalesced, limit),
 		multicast{network: network, members: 100}.scenario(ours, base, coalesced, limit),
 		multicast{network: network, members: 5000}.scenario(ours, limit),
+		multicast{network: network, members: 100, publish: true}.scenario(ours, base, coalesced),
 	}
 }

@@ -100,7 +100,13 @@ func (p *publisher) publish(message []byte) error {
 		binary.BigEndian.PutUint64(message, p.published)
 	}
 	p.published++
-	return p.multicast(message)
+	if p.config.Published == nil {
+		return p.multicast(message)
+	}
+	began := time.Now()
+	err := p.multicast(message)
+	p.config.Published.Shard(0).Record(time.Since(began), 1)
+	return err
 }
 
 func (p *publisher) stopped() bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/report"
 )
 
 // Config says what a server does.
@@ -27,6 +28,9 @@ type Config struct {
 	// Lag is chanio's policy for members that fall behind: block, drop or
 	// disconnect (multicast).
 	Lag string
+	// Published, if not nil, records how long publishing each message took
+	// (multicast).
+	Published *report.Latencies
 	// Stamp starts each message with its time, for the fan-out latency
 	// (multicast; see package stamp).
 	Stamp bool

@@ -36,6 +36,9 @@ func Measure(ctx context.Context, s Server, l Load) (*report.Report, error) {
 		return nil, err
 	}
 	r, err := l.run(ctx, s, server)
+	if err == nil && s.Published {
+		r.Latency, err = server.published()
+	}
 	if stopped := server.Stop(); err == nil {
 		err = stopped
 	}

@@ -5,10 +5,13 @@ package trial
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strconv"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/report"
 )
 
 // A Server says which server to start.
@@ -18,6 +21,10 @@ type Server struct {
 	Net  string
 	CPU  int      // that it is pinned to, with one thread; -1 for none
 	Args []string // further flags of the serve command
+
+	// Published makes the latency of a multicast's report that of publishing a
+	// message.
+	Published bool
 }
 
 // running is a server that runs as a child process.
@@ -36,6 +43,9 @@ func (s Server) start(ctx context.Context) (*running, error) {
 		}
 	}
 	args := append([]string{"serve", s.Job, "-control", "-p", strconv.Itoa(port), "-net", s.Net, "-impl", s.Impl}, s.Args...)
+	if s.Published {
+		args = append(args, "-time")
+	}
 	child, err := process.Start(ctx, append(args, pinned(s.CPU)...)...)
 	if err != nil {
 		return nil, err
@@ -51,6 +61,19 @@ func (s Server) start(ctx context.Context) (*running, error) {
 		}
 	}
 	return r, nil
+}
+
+// published returns how long publishing a message has taken.
+func (r *running) published() (*report.Percentiles, error) {
+	line, err := r.Command("published")
+	if err != nil {
+		return nil, err
+	}
+	var p *report.Percentiles
+	if err := json.Unmarshal([]byte(line), &p); err != nil {
+		return nil, fmt.Errorf("the server answers %q", line)
+	}
+	return p, nil
 }
 
 // pinned returns the flags that pin a process to a CPU.
