@@ -46,8 +46,8 @@ func (c *course) receive(n uint64, now time.Time) int {
 	}
 	if open {
 		c.tally.lost.Add(int64(n - c.oldest))
-		c.tally.messages.Add(1)
 		c.tally.bytes.Add(int64(c.window.config.Size))
+		c.tally.messages.Add(1)
 		c.latency.Record(now.Sub(c.sent[n%uint64(len(c.sent))]), 1)
 	}
 	gone := int(n + 1 - c.oldest)

@@ -61,8 +61,8 @@ func (s *sequence) receive(datagram []byte) {
 	}
 	n := binary.BigEndian.Uint64(datagram)
 	if s.window.open.Load() {
-		s.tally.messages.Add(1)
 		s.tally.bytes.Add(int64(len(datagram)))
+		s.tally.messages.Add(1)
 		switch {
 		case s.began && n > s.next:
 			s.tally.lost.Add(int64(n - s.next))

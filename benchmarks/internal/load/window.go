@@ -27,7 +27,7 @@ type window struct {
 }
 
 // A tally is what one client has received while the window was open. Only its
-// client adds to it.
+// client adds to it, a message's bytes before the message.
 type tally struct {
 	bytes    atomic.Int64
 	messages atomic.Int64
@@ -79,8 +79,8 @@ func (w *window) measure(ctx context.Context) *report.Report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range w.tallies {
+		r.Messages += t.messages.Load() // before the bytes: what a client counts right now may be in either
 		r.Bytes += t.bytes.Load()
-		r.Messages += t.messages.Load()
 		r.Lost += t.lost.Load()
 	}
 	r.Errors = w.errors
