@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,12 +24,29 @@ func (r *registry) all() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) { slices.Values(r.snapshot())(yield) }
 }
 
+// streams is the source of a listener over a net.Listener.
+type streams struct {
+	ln    net.Listener
+	close sync.Once // closes ln; who comes second waits, as the address is free only then
+}
+
+func (a *streams) addr() net.Addr { return a.ln.Addr() }
+func (a *streams) interrupt()     { a.close.Do(func() { a.ln.Close() }) }
+func (a *streams) release()       { a.interrupt() }
+func (a *streams) stats() Stats   { return Stats{} }
+
+func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) error {
+	err := l.accept(ctx, a.ln, quit)
+	if err != nil {
+		l.endServing() // or sessions nobody receives would be waited for
+	}
+	l.handshakes.abort()
+	return err
+}
+
 // accept admits connections until the accepting is interrupted, which is nil,
 // or fails for good.
-func (l *Listener) accept(ctx context.Context) error {
-	l.mu.Lock()
-	ln, quit := l.ln, l.quit
-	l.mu.Unlock()
+func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan struct{}) error {
 	pause := time.Duration(0)
 	for l.awaitPlace(quit) {
 		conn, err := ln.Accept()
@@ -151,7 +169,7 @@ func passes(err error) bool {
 }
 
 // bindStream binds a stream address.
-func bindStream(ctx context.Context, network, address string, set *settings) (net.Listener, error) {
+func bindStream(ctx context.Context, network, address string, set *settings) (source, error) {
 	config := net.ListenConfig{Control: set.control}
 	if set.KeepAlive != nil {
 		config.KeepAliveConfig = *set.KeepAlive
@@ -163,7 +181,7 @@ func bindStream(ctx context.Context, network, address string, set *settings) (ne
 	if err != nil {
 		return nil, wrapOp("listen", network, nil, nil, err)
 	}
-	return ln, nil
+	return &streams{ln: ln}, nil
 }
 
 // removeStale removes a unix socket file that nobody listens on.

@@ -19,6 +19,8 @@ type batch struct {
 	size     int      // bytes in parts
 	sent     int      // bytes of them that the kernel has taken
 	messages int
+
+	datagrams bool // each message is a part, and goes out by itself
 }
 
 // outbox is the writer's own state: nobody else touches it while the writer
@@ -36,11 +38,20 @@ type outbox struct {
 func (b *batch) empty() bool { return b.messages == 0 }
 
 // full reports that nothing more shall be added: what is there is worth a write.
-func (b *batch) full() bool { return b.size >= blockSize || len(b.parts) >= maxParts }
+func (b *batch) full() bool {
+	if b.datagrams {
+		return len(b.parts) >= maxPackets
+	}
+	return b.size >= blockSize || len(b.parts) >= maxParts
+}
 
 // add takes a message, framed by f unless f is nil. A batch keeps the messages
 // in the order in which they were added.
 func (b *batch) add(m []byte, f Framing) error {
+	if b.datagrams {
+		b.addDatagrams(m, []int{len(m)})
+		return nil
+	}
 	if f != nil {
 		return b.addFramed(m, f)
 	}
@@ -56,6 +67,18 @@ func (b *batch) addChunk(chunk []byte, messages int) {
 	b.messages += messages
 	if len(chunk) > 0 {
 		b.addBytes(chunk)
+	}
+}
+
+// addDatagrams takes messages that are one behind the other in chunk, each up to
+// one of ends.
+func (b *batch) addDatagrams(chunk []byte, ends []int) {
+	start := 0
+	for _, end := range ends {
+		b.messages++
+		b.size += end - start
+		b.parts = append(b.parts, chunk[start:end])
+		start = end
 	}
 }
 

@@ -18,10 +18,7 @@ import (
 // Networks are those of [Listen]. With o.TLS it returns after the handshake.
 // Names with several addresses are tried as net.Dialer does.
 func Dial(ctx context.Context, network, address string, o *Options) (*Session, error) {
-	if err := checkDialNetwork(network); err != nil {
-		return nil, err
-	}
-	set, err := o.resolve(false)
+	set, err := dialSettings(ctx, network, o)
 	if err != nil {
 		return nil, err
 	}
@@ -35,12 +32,27 @@ func Dial(ctx context.Context, network, address string, o *Options) (*Session, e
 	return s, nil
 }
 
-func checkDialNetwork(network string) error {
+// dialSettings resolves the options of something that dials.
+func dialSettings(ctx context.Context, network string, o *Options) (*settings, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
-		return nil
+		return o.resolve(false)
+	case "udp", "udp4", "udp6":
+		set, err := datagramSettings(ctx, "dial", network, o)
+		if err == nil {
+			set.IdleTimeout = max(0, o.idleTimeout()) // the default is for peers that nobody chose
+		}
+		return set, err
 	}
-	return wrapOp("dial", network, nil, nil, net.UnknownNetworkError(network))
+	return nil, wrapOp("dial", network, nil, nil, net.UnknownNetworkError(network))
+}
+
+// idleTimeout returns what the user asked for.
+func (o *Options) idleTimeout() time.Duration {
+	if o == nil {
+		return 0
+	}
+	return o.IdleTimeout
 }
 
 // dial connects, until ctx ends or DialTimeout is up.
@@ -64,6 +76,9 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 	if err := tune(conn, set); err != nil {
 		conn.Close()
 		return nil, err
+	}
+	if udp, ok := conn.(*net.UDPConn); ok {
+		return newDialed(udp, network, set)
 	}
 	if set.TLS == nil {
 		return newStream(conn), nil
@@ -120,10 +135,7 @@ type Client struct {
 // A network or options that cannot be right yield a client that has ended, with
 // that Err.
 func Connect(ctx context.Context, network, address string, o *Options) *Client {
-	set, err := o.resolve(false)
-	if err == nil {
-		err = checkDialNetwork(network)
-	}
+	set, err := dialSettings(ctx, network, o)
 	if set == nil {
 		set = new(settings)
 	}

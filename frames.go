@@ -28,12 +28,12 @@ type deframer struct {
 }
 
 // receiveFrames is receive under a framing.
-func (s *Session) receiveFrames() error {
+func (s *Session) receiveFrames(t *stream) error {
 	d := deframer{codec: s.set.codec, limit: s.set.MaxMessage}
 	defer s.messageWhole() // disarms, however it ends
 	for {
 		s.watchMessage(len(d.rest) > 0)
-		b, n, err := s.tr.read()
+		b, n, err := t.read()
 		if n > 0 {
 			s.received(n)
 			if err := s.deliverFrames(&d, b.b[:n]); err != nil {

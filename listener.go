@@ -12,7 +12,7 @@ import (
 // each as a [Session]. All methods are safe for concurrent use.
 type Listener struct {
 	set    *settings
-	bind   func() (net.Listener, error) // binds the same address again; nil after Serve
+	bind   func() (source, error) // binds the same address again; nil after Serve
 	addr   net.Addr
 	reg    *registry
 	hub    *Hub
@@ -25,7 +25,8 @@ type Listener struct {
 	stopCtx  func() bool   // ends the watch over the context
 
 	mu      sync.Mutex // never held across anything that blocks
-	ln      net.Listener
+	src     source
+	past    Stats         // of the sources before src
 	quit    chan struct{} // closed to end the accepting: for good, or for a restart
 	quitted bool          // quit is closed
 	stopped bool          // for good
@@ -41,28 +42,40 @@ type Listener struct {
 // udp4 and udp6. A unix socket file that nobody listens on is replaced; one in
 // use is an error. Nil options mean the defaults.
 func Listen(ctx context.Context, network, address string, o *Options) (*Listener, error) {
+	var bind func(ctx context.Context, address string) (source, error)
+	var set *settings
+	var err error
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
+		if set, err = o.resolve(false); err == nil {
+			err = set.checkServerTLS()
+		}
+		bind = func(ctx context.Context, address string) (source, error) {
+			return bindStream(ctx, network, address, set)
+		}
+	case "udp", "udp4", "udp6":
+		if set, err = datagramSettings(ctx, "listen", network, o); err == nil {
+			set.RecvQueue = max(1, set.RecvQueue) // the first message comes with the session
+			set.ManualJoin = true
+		}
+		bind = func(ctx context.Context, address string) (source, error) {
+			return listenPeers(ctx, network, address, set)
+		}
 	default:
-		return nil, wrapOp("listen", network, nil, nil, net.UnknownNetworkError(network))
-	}
-	set, err := o.resolve(false)
-	if err == nil {
-		err = set.checkServerTLS()
+		err = wrapOp("listen", network, nil, nil, net.UnknownNetworkError(network))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return nil, wrapOp("listen", network, nil, nil, contextError(ctx))
 	}
-	ln, err := bindStream(ctx, network, address, set)
+	src, err := bind(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	l := newListener(set, ln)
-	bound := ln.Addr().String()
-	l.bind = func() (net.Listener, error) { return bindStream(context.WithoutCancel(ctx), network, bound, set) }
+	l := newListener(set, src)
+	l.bind = func() (source, error) { return bind(context.WithoutCancel(ctx), src.addr().String()) }
 	l.start(ctx)
 	return l, nil
 }
@@ -86,7 +99,7 @@ func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
 			ln = noListener{}
 		}
 	}
-	l := newListener(set, ln)
+	l := newListener(set, &streams{ln: ln})
 	if err != nil {
 		l.stop(err)
 	}
@@ -94,18 +107,18 @@ func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
 	return l
 }
 
-func newListener(set *settings, ln net.Listener) *Listener {
+func newListener(set *settings, src source) *Listener {
 	events := newEventQueue(set)
 	l := &Listener{
 		set:        set,
-		addr:       unmapAddr(ln.Addr()),
+		addr:       unmapAddr(src.addr()),
 		reg:        newRegistry(events),
 		hub:        newHub(set),
 		events:     events,
 		handshakes: handshakes{limit: set.MaxHandshakes},
 		sessions:   make(chan *Session),
 		done:       make(chan struct{}),
-		ln:         ln,
+		src:        src,
 		quit:       make(chan struct{}),
 	}
 	return l
@@ -161,7 +174,14 @@ func (l *Listener) Len() int { return l.reg.count() }
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Stats returns the totals of all sessions, those that have ended included.
-func (l *Listener) Stats() Stats { return l.reg.stats() }
+func (l *Listener) Stats() Stats {
+	st := l.reg.stats()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st.add(l.past)
+	st.add(l.src.stats())
+	return st
+}
 
 // DisconnectAll aborts every session that lives now and returns when they are
 // gone. The listener goes on.
@@ -198,9 +218,9 @@ func (l *Listener) Restart(ctx context.Context) error {
 		return wrapOp("restart", l.addr.Network(), nil, l.addr, errors.New("another restart is under way"))
 	}
 	l.restart = reply
-	ln := l.interrupt()
+	src := l.interrupt()
 	l.mu.Unlock()
-	ln.Close()
+	src.interrupt()
 	select {
 	case err := <-reply:
 		return err
@@ -248,38 +268,48 @@ func (l *Listener) stop(err error) {
 	}
 	l.stopped = true
 	l.err = err
-	ln := l.interrupt()
+	src := l.interrupt()
 	l.mu.Unlock()
 	l.reg.close()
-	ln.Close()
+	src.interrupt()
 }
 
-// interrupt makes run leave its accepting. The caller holds mu, and closes the
-// net.Listener that is returned without it.
-func (l *Listener) interrupt() net.Listener {
+// interrupt makes run leave its serving. The caller holds mu, and interrupts
+// the source that is returned without it.
+func (l *Listener) interrupt() source {
 	if !l.quitted {
 		l.quitted = true
 		close(l.quit)
 	}
-	return l.ln
+	return l.src
+}
+
+// endServing interrupts a source that has failed.
+func (l *Listener) endServing() {
+	l.mu.Lock()
+	l.interrupt()
+	l.mu.Unlock()
 }
 
 func (l *Listener) closedError(op string) error {
 	return wrapOp(op, l.addr.Network(), nil, l.addr, ErrClosed)
 }
 
-// run is the listener's goroutine: it accepts, restarts, and ends the listener
+// run is the listener's goroutine: it serves, restarts, and ends the listener
 // when that was stopped and the last session has gone. start starts it.
 func (l *Listener) run(ctx context.Context) {
 	for {
-		err := l.accept(ctx)
-		l.handshakes.abort()
+		l.mu.Lock()
+		src, quit := l.src, l.quit
+		l.mu.Unlock()
+		err := src.serve(ctx, l, quit)
 		if !l.rebind(err) {
 			break
 		}
 	}
 	close(l.sessions)
 	l.reg.awaitEmpty()
+	l.src.release()
 	l.hub.stop(l.Err())
 	<-l.hub.done
 	l.stopCtx()
@@ -329,22 +359,37 @@ func (l *Listener) rebind(err error) bool {
 
 // replace binds the address again.
 func (l *Listener) replace() error {
-	ln, err := l.bind()
+	l.src.release()
+	src, err := l.bind()
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
+	l.past.add(l.src.stats())
+	l.src = src
 	stopped := l.stopped
-	if !stopped {
-		l.ln = ln
-	}
 	l.mu.Unlock()
 	if stopped {
-		ln.Close()
+		src.interrupt() // stop knew only the one before
 		return nil
 	}
 	l.events.emit(Event{Kind: EventStarted})
 	return nil
+}
+
+// A source is where a listener's sessions come from: a net.Listener, or the
+// peers of a udp socket.
+type source interface {
+	addr() net.Addr
+	// serve admits sessions until interrupt, which is nil, or an error that
+	// does not pass. It has left nothing running when it returns.
+	serve(ctx context.Context, l *Listener, quit <-chan struct{}) error
+	// interrupt ends serve, now or later.
+	interrupt()
+	// release is called when no session is left.
+	release()
+	// stats has what the source counts beside the sessions' own.
+	stats() Stats
 }
 
 // noListener stands in for a net.Listener that is nil.

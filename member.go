@@ -53,11 +53,7 @@ func (m *member) take(b *batch) bool {
 		m.before = nil
 	}
 	for {
-		chunk, messages := m.next()
-		if messages > 0 {
-			m.messages += messages
-			m.bytes += int64(len(chunk))
-			b.addChunk(chunk, messages)
+		if m.takeNext(b) {
 			return true
 		}
 		// What is in flight is not written, so it can't be parked yet.
@@ -70,15 +66,53 @@ func (m *member) take(b *batch) bool {
 	}
 }
 
-// next moves the cursor over the next chunk, and not past the end.
-func (m *member) next() (chunk []byte, messages int) {
+// takeNext adds the next chunk to b, if there is one.
+func (m *member) takeNext(b *batch) bool {
+	if b.datagrams {
+		return m.takeDatagrams(b)
+	}
+	chunk, messages, _, passed := m.next()
+	if messages > 0 {
+		m.messages += messages
+		m.bytes += int64(len(chunk))
+		b.addChunk(chunk, messages)
+	}
+	if passed {
+		m.hub.pass(m)
+	}
+	return messages > 0
+}
+
+// takeDatagrams is takeNext message by message: only under the hub's mu does
+// the log tell where they end.
+func (m *member) takeDatagrams(b *batch) bool {
+	h := m.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	chunk, messages, all, passed := m.next()
+	if messages > 0 {
+		m.messages += messages
+		m.bytes += int64(len(chunk))
+		b.addDatagrams(chunk, m.cursor.Ends(nil, all)[:messages])
+	}
+	if passed && m.taken.Load() >= h.need.Load() {
+		h.ungate(m)
+	}
+	return messages > 0
+}
+
+// next moves the cursor over the next chunk, all of whose messages are m's but
+// for those past the end. It reports whether that passed what publishers may
+// wait for.
+func (m *member) next() (chunk []byte, messages, all int, passed bool) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	taken := m.taken.Load()
 	if m.seq >= m.end.Messages {
-		m.mu.Unlock()
-		return nil, 0
+		return nil, 0, 0, false
 	}
-	chunk, messages = m.cursor.Next()
+	chunk, all = m.cursor.Next()
+	messages = all
 	if m.seq+int64(messages) > m.end.Messages {
 		messages = int(m.end.Messages - m.seq)
 		chunk = chunk[:m.end.Bytes-taken]
@@ -86,11 +120,8 @@ func (m *member) next() (chunk []byte, messages int) {
 	m.seq += int64(messages)
 	now := taken + int64(len(chunk))
 	m.taken.Store(now)
-	m.mu.Unlock()
-	if need := m.hub.need.Load(); taken < need && need <= now {
-		m.hub.pass(m)
-	}
-	return chunk, messages
+	need := m.hub.need.Load()
+	return chunk, messages, all, taken < need && need <= now
 }
 
 // wrote notes that what was taken is written.

@@ -114,6 +114,9 @@ func (h *Hub) Join(s *Session) error {
 		h.mu.Unlock()
 		return err
 	}
+	if s.output.batch.datagrams {
+		h.log.Index()
+	}
 	m.index = len(h.members)
 	m.credit = h.log.Head().Bytes // no Flush that waits now waits for m
 	h.members = append(h.members, m)

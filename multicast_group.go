@@ -34,7 +34,7 @@ func ListenMulticast(ctx context.Context, network, group string, o *Options) (*P
 
 // listenMulticast is ListenMulticast; for oneByOne see listenPacket.
 func listenMulticast(ctx context.Context, network, group string, o *Options, oneByOne bool) (*PacketConn, error) {
-	set, err := datagramSettings(ctx, network, o)
+	set, err := datagramSettings(ctx, "listen", network, o)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,8 @@ type Options struct {
 	// under Framing. If zero, 30 seconds.
 	MessageTimeout time.Duration
 
-	// RecvQueue is how many messages Recv buffers. If zero, 8.
+	// RecvQueue is how many messages Recv buffers. If zero, 8, and 128 on udp;
+	// the sessions of a udp listener buffer one at least.
 	RecvQueue int
 	// SendQueue is how many messages Send buffers. If zero, 8.
 	SendQueue int
@@ -199,6 +200,7 @@ const (
 	defaultCloseTimeout     = 5 * time.Second
 	defaultDialTimeout      = 10 * time.Second
 	defaultUDPMaxSessions   = 65536
+	defaultUDPRecvQueue     = 128
 	defaultMaxLag           = 16 << 20
 	defaultBackoffMin       = 100 * time.Millisecond
 	defaultBackoffMax       = 30 * time.Second
@@ -216,10 +218,10 @@ type settings struct {
 	codec codec // of Framing; nil for raw streams
 }
 
-// resolve returns o with its defaults filled in. peers says that they are for
-// a udp listener, whose sessions are peers' addresses and have bounds where
-// streams have none.
-func (o *Options) resolve(peers bool) (*settings, error) {
+// resolve returns o with its defaults filled in. udp says that they are for
+// datagrams: the sessions of a udp listener are peers' addresses and have bounds
+// where streams have none, and what arrives in a burst has to be held somewhere.
+func (o *Options) resolve(udp bool) (*settings, error) {
 	if o == nil {
 		o = new(Options)
 	}
@@ -235,15 +237,15 @@ func (o *Options) resolve(peers bool) (*settings, error) {
 		s.TLS.DynamicRecordSizingDisabled = true
 	}
 
-	idle, sessions := time.Duration(0), 0
-	if peers {
-		idle, sessions = defaultUDPIdleTimeout, defaultUDPMaxSessions
+	idle, sessions, recv := time.Duration(0), 0, defaultQueue
+	if udp {
+		idle, sessions, recv = defaultUDPIdleTimeout, defaultUDPMaxSessions, defaultUDPRecvQueue
 	}
 	s.HandshakeTimeout = orDefault(o.HandshakeTimeout, defaultHandshakeTimeout)
 	s.MaxHandshakes = orDefault(o.MaxHandshakes, defaultMaxHandshakes)
 	s.MaxMessage = orDefault(o.MaxMessage, defaultMaxMessage)
 	s.MessageTimeout = orDefault(o.MessageTimeout, defaultMessageTimeout)
-	s.RecvQueue = orDefault(o.RecvQueue, defaultQueue)
+	s.RecvQueue = orDefault(o.RecvQueue, recv)
 	s.SendQueue = orDefault(o.SendQueue, defaultQueue)
 	s.EventQueue = orDefault(o.EventQueue, defaultEventQueue)
 	s.PostQueue = orDefault(o.PostQueue, defaultPostQueue)

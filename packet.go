@@ -89,7 +89,7 @@ func ListenPacket(ctx context.Context, network, address string, o *Options) (*Pa
 // listenPacket is ListenPacket; with oneByOne it makes a system call a datagram
 // even where there are batches.
 func listenPacket(ctx context.Context, network, address string, o *Options, oneByOne bool) (*PacketConn, error) {
-	set, err := datagramSettings(ctx, network, o)
+	set, err := datagramSettings(ctx, "listen", network, o)
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +104,13 @@ func listenPacket(ctx context.Context, network, address string, o *Options, oneB
 }
 
 // datagramSettings resolves the options of something on a udp network.
-func datagramSettings(ctx context.Context, network string, o *Options) (*settings, error) {
+func datagramSettings(ctx context.Context, op, network string, o *Options) (*settings, error) {
 	switch network {
 	case "udp", "udp4", "udp6":
 	default:
-		return nil, wrapOp("listen", network, nil, nil, net.UnknownNetworkError(network))
+		return nil, wrapOp(op, network, nil, nil, net.UnknownNetworkError(network))
 	}
-	set, err := o.resolve(false)
+	set, err := o.resolve(true)
 	switch {
 	case err != nil:
 		return nil, err
@@ -119,7 +119,7 @@ func datagramSettings(ctx context.Context, network string, o *Options) (*setting
 	case set.Framing != nil:
 		return nil, fmt.Errorf("chanio: option Framing is not for %s: a datagram is a message", network)
 	case ctx.Err() != nil:
-		return nil, wrapOp("listen", network, nil, nil, contextError(ctx))
+		return nil, wrapOp(op, network, nil, nil, contextError(ctx))
 	}
 	return set, nil
 }

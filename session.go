@@ -120,6 +120,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	// The open state, released by terminate; the gate, by gateEmpty; the reader,
 	// by itself: a session that is ended before start does not finish before it.
 	s.refs.Store(3)
+	s.output.batch.datagrams = tr.limit() > 0
 	s.timers.began = time.Now()
 	return s
 }
@@ -128,7 +129,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 // whoever knows its registry.
 func (s *Session) start() {
 	s.startIdleTimer()
-	go s.readLoop()
+	go s.tr.run(s)
 }
 
 // connected emits the events of a session that is about to start.
@@ -234,6 +235,9 @@ func (s *Session) Stats() Stats {
 	case <-s.done:
 	default:
 		st.Sessions = 1
+	}
+	if t, ok := s.tr.(*dialed); ok {
+		st.KernelDropped, st.Refused = t.conn.KernelDropped(), t.conn.Refused()
 	}
 	return st
 }

@@ -9,15 +9,15 @@ import (
 // errHalted tells the reader that nothing shall be delivered any more.
 var errHalted = errors.New("chanio: delivering has stopped")
 
-// readLoop is the session's reader. start starts it; it ends with the input,
+// readLoop is the reader of a session over a stream. start starts it; it ends with the input,
 // at the latest when terminate closes the connection.
-func (s *Session) readLoop() {
+func (s *Session) readLoop(t *stream) {
 	defer s.release()
-	err := s.receive()
+	err := s.receive(t)
 	switch {
 	case errors.Is(err, errHalted):
 		close(s.recv)
-		s.discard()
+		s.discard(t)
 	case err == io.EOF:
 		s.mu.Lock()
 		s.eof = true
@@ -32,12 +32,12 @@ func (s *Session) readLoop() {
 
 // receive reads and delivers until the input ends, and returns why: io.EOF,
 // errHalted or an error.
-func (s *Session) receive() error {
+func (s *Session) receive(t *stream) error {
 	if s.set.codec != nil {
-		return s.receiveFrames()
+		return s.receiveFrames(t)
 	}
 	for {
-		b, n, err := s.tr.read()
+		b, n, err := t.read()
 		if n > 0 {
 			s.received(n)
 			s.stats.messagesReceived.Add(1)
@@ -92,10 +92,10 @@ func (s *Session) readError(err error) error {
 
 // discard throws input away until it ends: a kernel that closes a connection
 // with unread input resets it, and the peer would lose what was flushed.
-func (s *Session) discard() {
-	s.tr.resume()
+func (s *Session) discard(t *stream) {
+	t.resume()
 	for {
-		b, _, err := s.tr.read()
+		b, _, err := t.read()
 		if b != nil {
 			b.free()
 		}

@@ -35,6 +35,9 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 			return s.errorAt("write", err)
 		}
 	}
+	if err := s.checkSize(len(p)); err != nil {
+		return s.errorAt("write", err)
+	}
 	s.needWriter()
 	return s.offer(p, giveUp)
 }
@@ -202,6 +205,10 @@ func (s *Session) accept(o *outbox, m []byte, ok bool) error {
 		return nil
 	}
 	o.taken++
+	if err := s.checkSize(len(m)); err != nil {
+		s.datagramFailed(len(m), err)
+		return nil
+	}
 	s.stats.bytesPending.Add(int64(len(m)))
 	if err := o.batch.add(m, s.set.codec); err != nil {
 		s.stats.undelivered.Add(int64(len(m)))
@@ -253,7 +260,9 @@ func (s *Session) wrote(o *outbox, n int) {
 // progressed notes that the kernel has taken something, of a write that may
 // still go on.
 func (s *Session) progressed() {
-	s.touch()
+	if !s.output.batch.datagrams {
+		s.touch() // of udp sessions, only what is received counts
+	}
 	s.extendHalfOpen()
 }
 

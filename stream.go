@@ -33,6 +33,12 @@ func newStream(conn net.Conn) *stream {
 	return t
 }
 
+func (t *stream) run(s *Session) { s.readLoop(t) }
+
+func (t *stream) limit() int { return 0 }
+
+// read waits for data and returns it in the first n bytes of b, which is the
+// caller's then. b may come with an error, and nil without data.
 func (t *stream) read() (*block, int, error) {
 	if t.raw != nil {
 		return t.raw.read()
@@ -49,6 +55,8 @@ func (t *stream) read() (*block, int, error) {
 	return b, n, err
 }
 
+// interrupt makes reads that wait, now or later, fail with
+// os.ErrDeadlineExceeded until resume.
 func (t *stream) interrupt() { t.conn.SetReadDeadline(aLongTimeAgo) }
 func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
 

@@ -1,0 +1,121 @@
+package chanio
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// dialed is the transport of a dialed udp session, which has a connected socket
+// of its own.
+type dialed struct {
+	conn          *datagram.Conn
+	local, remote netip.AddrPort
+}
+
+func newDialed(udp *net.UDPConn, network string, set *settings) (*dialed, error) {
+	remote := datagram.Unmap(udp.RemoteAddr().(*net.UDPAddr).AddrPort())
+	conn, err := datagram.New(udp, network, datagramConfig(set, false))
+	if err != nil {
+		return nil, wrapOp("dial", network, nil, udpAddr(remote), err)
+	}
+	if err := setMulticast(conn, network, set); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &dialed{conn, conn.LocalAddr(), remote}, nil
+}
+
+// setMulticast sets how what is sent to groups leaves.
+func setMulticast(conn *datagram.Conn, network string, set *settings) error {
+	return wrapOp("set", network, udpAddr(conn.LocalAddr()), nil, conn.SetMulticast(datagram.Multicast{
+		Interface:  set.Multicast.Interface,
+		TTL:        set.Multicast.TTL,
+		NoLoopback: set.Multicast.NoLoopback,
+	}))
+}
+
+// run is the session's reader. start starts it; it ends when the session is
+// halted or ends.
+func (t *dialed) run(s *Session) {
+	defer s.release()
+	err := t.conn.Receive(func(batch []datagram.Packet) bool {
+		for i := range batch {
+			s.received(len(batch[i].Data))
+			s.stats.messagesReceived.Add(1)
+			if s.deliver(batch[i].Data) != nil {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		s.terminate(s.errorAt("read", err), false)
+	}
+	close(s.recv)
+}
+
+func (t *dialed) interrupt() { t.conn.StopReceiving() }
+
+func (t *dialed) write(b *batch, s *Session) (int, error) {
+	return writeDatagrams(t.conn, datagram.Packet{Addr: t.remote}, b, s)
+}
+
+func (t *dialed) closeWrite() error                         { return errNoHalfClose }
+func (t *dialed) canHalfClose() bool                        { return false }
+func (t *dialed) limit() int                                { return datagram.MaxPayload(t.remote.Addr()) }
+func (t *dialed) shut(bool)                                 { t.conn.Close() }
+func (t *dialed) localAddr() net.Addr                       { return udpAddr(t.local) }
+func (t *dialed) remoteAddr() net.Addr                      { return udpAddr(t.remote) }
+func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, false }
+
+// writeDatagrams sends each part of b as a datagram to where to says. One that
+// cannot be sent is an event and ends nothing.
+func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Session) (sent int, err error) {
+	packets := packetBatches.Get().(*packetBatch)
+	defer packets.free()
+	for _, p := range b.parts {
+		to.Data = p
+		packets.add(Packet(to))
+	}
+	for rest := packets.packets; len(rest) > 0; {
+		n, err := conn.Write(rest)
+		sent += int(size(rest[:n]))
+		rest = rest[n:]
+		switch {
+		case err == nil:
+		case errors.Is(err, net.ErrClosed):
+			return sent, err
+		default:
+			s.datagramFailed(len(rest[0].Data), err)
+			b.messages--
+			rest = rest[1:]
+		}
+	}
+	return sent, nil
+}
+
+// datagramFailed reports a datagram that could not be sent.
+func (s *Session) datagramFailed(size int, err error) {
+	s.stats.messagesDropped.Add(1)
+	s.stats.undelivered.Add(int64(size))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
+	}
+	if s.reg != nil {
+		s.reg.events.emit(Event{Kind: EventFailed, Session: s, Err: s.errorAt("write", err)})
+	}
+}
+
+// checkSize returns the error of a message that no datagram can hold.
+func (s *Session) checkSize(n int) error {
+	if limit := s.tr.limit(); limit > 0 && n > limit {
+		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, n, limit)
+	}
+	return nil
+}
