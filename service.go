@@ -21,19 +21,19 @@ import (
 // live as long as the service does.
 type Service struct {
 	lifetime context.Context // NewService's: every run is under it
-	limit    int64           // Options.PostQueue
-	held     atomic.Int64    // functions accepted and not begun; added to with mu held
+	limit    int             // Options.PostQueue
 	wake     chan struct{}   // has room for one: there may be something for the loop to do
 
 	mu    sync.Mutex
-	queue []func(context.Context) // accepted, not yet taken by the loop
-	run   *serviceRun             // the one that goes on or was the last
+	queue postQueue   // what was accepted and has not begun
+	run   *serviceRun // the one that goes on or was the last
 }
 
 // serviceRun is the life of a service from its start, or a restart, to its end.
 type serviceRun struct {
 	ctx    context.Context // its end is the run's, and its cause is why
 	cancel context.CancelCauseFunc
+	calls  *runContext     // ctx, for the posted functions
 	group  *errgroup.Group // the functions of Go; the first error cancels ctx
 	woken  chan struct{}   // closed when ctx has ended and the loop been told
 	done   chan struct{}   // closed by the loop, as its last act
@@ -55,10 +55,6 @@ var (
 	errRestartInside = wrapOp("restart", "service", nil, nil, errors.New("called by a function that the service runs"))
 )
 
-// spareQueue is how many functions a queue has room for that an idle service
-// keeps; a larger one is given back.
-const spareQueue = 64
-
 // NewService starts a service that runs until ctx ends or a call ends it. Of
 // the options it uses PostQueue. With options that cannot be right it returns
 // a service that has ended, whose Err names the field.
@@ -73,7 +69,7 @@ func NewService(ctx context.Context, o *Options) *Service {
 		<-s.run.done
 		return s
 	}
-	s.limit = int64(set.PostQueue)
+	s.limit = set.PostQueue
 	s.start()
 	return s
 }
@@ -99,13 +95,12 @@ func (s *Service) Post(fn func(ctx context.Context)) error {
 		s.mu.Unlock()
 		return errPostClosed
 	}
-	if s.held.Load() >= s.limit {
+	if s.queue.len >= s.limit {
 		s.mu.Unlock()
 		return errPostFull
 	}
-	s.held.Add(1)
-	s.queue = append(s.queue, fn)
-	first := len(s.queue) == 1
+	s.queue.push(fn)
+	first := s.queue.len == 1
 	s.mu.Unlock()
 	if first { // else the loop has been woken already
 		s.notify()
@@ -264,7 +259,14 @@ func (s *Service) Restart(ctx context.Context) error {
 func (s *Service) start() {
 	ctx, cancel := context.WithCancelCause(s.lifetime)
 	group, ctx := errgroup.WithContext(ctx)
-	r := &serviceRun{ctx: ctx, cancel: cancel, group: group, woken: make(chan struct{}), done: make(chan struct{})}
+	r := &serviceRun{
+		ctx:    ctx,
+		cancel: cancel,
+		calls:  &runContext{ctx, s},
+		group:  group,
+		woken:  make(chan struct{}),
+		done:   make(chan struct{}),
+	}
 	context.AfterFunc(ctx, func() {
 		s.notify()
 		close(r.woken)
@@ -313,42 +315,35 @@ func (s *Service) loop(r *serviceRun) {
 	r.loopID = goroutineID()
 	s.mu.Unlock()
 
-	var batch []func(context.Context)
-	for {
-		if batch = s.take(r, batch); batch == nil {
-			break
+	var calls []callContext // unused ones: it is cheaper to make some at once
+	for fn := s.take(r); fn != nil; fn = s.take(r) {
+		if len(calls) == 0 {
+			calls = make([]callContext, 8)
 		}
-		for i, fn := range batch {
-			if r.ctx.Err() != nil {
-				break
-			}
-			batch[i] = nil // what fn refers to is garbage when it has run
-			s.held.Add(-1)
-			r.call(s, fn)
-		}
+		call := &calls[0]
+		calls = calls[1:]
+		call.runContext = r.calls
+		fn(call)
+		call.returned.Store(true)
 	}
 	s.finish(r)
 }
 
-// take returns all that is queued, waiting for it if there is nothing, or nil
-// at the end of r. The batch that was run before becomes the next queue.
-func (s *Service) take(r *serviceRun, spare []func(context.Context)) []func(context.Context) {
-	if cap(spare) > spareQueue {
-		spare = nil
-	}
+// take waits for the next function and returns it, or nil when r ends.
+func (s *Service) take(r *serviceRun) func(context.Context) {
 	for {
 		s.mu.Lock()
-		if r.draining && len(s.queue) == 0 {
+		if r.draining && s.queue.len == 0 {
 			r.close()
 		}
 		if r.ctx.Err() != nil {
 			s.mu.Unlock()
 			return nil
 		}
-		if batch := s.queue; len(batch) > 0 {
-			s.queue = spare[:0]
+		if s.queue.len > 0 {
+			fn := s.queue.pop()
 			s.mu.Unlock()
-			return batch
+			return fn
 		}
 		s.mu.Unlock()
 		<-s.wake
@@ -358,8 +353,7 @@ func (s *Service) take(r *serviceRun, spare []func(context.Context)) []func(cont
 // finish drops what is queued, waits for the functions of Go and closes done.
 func (s *Service) finish(r *serviceRun) {
 	s.mu.Lock()
-	s.queue = nil
-	s.held.Store(0)
+	s.queue = postQueue{}
 	s.mu.Unlock()
 	// Whoever locks mu from here on finds that ctx has ended, so Post adds
 	// nothing to the queue and Go nothing to the group that is waited for.
@@ -375,19 +369,18 @@ func (s *Service) finish(r *serviceRun) {
 	close(r.done)
 }
 
-// call runs fn under a context by which Dispatch knows it.
-func (r *serviceRun) call(s *Service, fn func(context.Context)) {
-	c := &callContext{Context: r.ctx, service: s}
-	fn(c)
-	c.returned.Store(true)
+// callContext is what one posted function is handed, for Dispatch to know it
+// by. Each call has its own, so that one which was kept is never taken for that
+// of a later call.
+type callContext struct {
+	*runContext
+	returned atomic.Bool
 }
 
-// callContext is what one posted function is handed. Each call has its own, so
-// that one which was kept is never taken for that of a later call.
-type callContext struct {
+// runContext is what the callContexts of a run have in common.
+type runContext struct {
 	context.Context
-	service  *Service
-	returned atomic.Bool
+	service *Service
 }
 
 // callKey is the key of the innermost callContext.
