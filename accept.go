@@ -111,10 +111,8 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		conn.Close()
 		return
 	}
-	if l.set.TLS != nil {
-		l.handshakes.begin(conn)
-		l.handshakes.goroutines.Add(1)
-		go l.shake(ctx, conn, quit)
+	if t := l.handshaker(conn); t != nil {
+		l.startHandshake(ctx, t, quit)
 		return
 	}
 	if s := l.begin(ctx, newStream(conn)); s != nil {

@@ -64,7 +64,8 @@ var _ net.Error = (*opError)(nil)
 
 // wrapOp says that op failed with err between local and remote, either of
 // which may be nil. It returns nil for nil, and an error that says so already
-// as it is.
+// as it is; a *net.OpError of crypto/tls ("remote error") has no network and
+// does not.
 func wrapOp(op, network string, local, remote net.Addr, err error) error {
 	switch e := err.(type) {
 	case nil:
@@ -72,7 +73,9 @@ func wrapOp(op, network string, local, remote net.Addr, err error) error {
 	case *opError:
 		return err
 	case *net.OpError:
-		return &opError{e}
+		if e.Net != "" {
+			return &opError{e}
+		}
 	}
 	return &opError{&net.OpError{Op: op, Net: network, Source: local, Addr: remote, Err: err}}
 }

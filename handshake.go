@@ -6,23 +6,32 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"sync"
-	"time"
 )
+
+// A handshaker is a transport that shakes hands before it is a session's:
+// tlsStream or givenTLS.
+type handshaker interface {
+	transport
+	handshake(ctx context.Context) error
+	handshakeError(err error) error
+}
 
 // handshakes are the connections of a listener that are in their TLS handshake,
 // or done with it and not yet received from Sessions. Each has a goroutine,
-// which run waits for.
+// which abort waits for.
 type handshakes struct {
 	limit      int // of both together; 0: none
 	goroutines sync.WaitGroup
 
 	mu          sync.Mutex
-	running     []net.Conn // oldest first
+	running     []*handshake // oldest first
 	undelivered int
 }
+
+// A handshake is ended early by its context, which a config's callbacks see too.
+type handshake struct{ cancel context.CancelCauseFunc }
 
 // full reports that there is no place for another connection, and no handshake
 // that could be dropped for it.
@@ -32,28 +41,27 @@ func (h *handshakes) full() bool {
 	return h.limit > 0 && len(h.running) == 0 && h.undelivered >= h.limit
 }
 
-// begin takes conn in. If that is one too many it drops the oldest: it had the
-// most time, and a peer that never finishes must not keep others out.
-func (h *handshakes) begin(conn net.Conn) {
-	h.mu.Lock()
-	var oldest net.Conn
-	if h.limit > 0 && len(h.running) > 0 && len(h.running)+h.undelivered >= h.limit {
-		oldest = h.running[0]
-		h.running = slices.Delete(h.running, 0, 1)
-	}
-	h.running = append(h.running, conn)
-	h.mu.Unlock()
-	if oldest != nil {
-		oldest.Close()
-	}
-}
-
-// end notes that conn's handshake is over. It reports false if conn was dropped.
-// A session that came of it is to be delivered.
-func (h *handshakes) end(conn net.Conn, delivering bool) bool {
+// begin takes another one in. If that is one too many it drops the oldest: it
+// had the most time, and a peer that never finishes must not keep others out.
+func (h *handshakes) begin(ctx context.Context) (context.Context, *handshake) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	one := &handshake{cancel}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i := slices.Index(h.running, conn)
+	if h.limit > 0 && len(h.running) > 0 && len(h.running)+h.undelivered >= h.limit {
+		h.running[0].cancel(fmt.Errorf("dropped as the oldest of MaxHandshakes = %d", h.limit))
+		h.running = slices.Delete(h.running, 0, 1)
+	}
+	h.running = append(h.running, one)
+	return ctx, one
+}
+
+// end notes that a handshake is over. It reports false if it was dropped before
+// that. A session that came of it is to be delivered.
+func (h *handshakes) end(one *handshake, delivering bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.running, one)
 	if i < 0 {
 		return false
 	}
@@ -75,28 +83,65 @@ func (h *handshakes) delivered() {
 // see the listener's quit themselves.
 func (h *handshakes) abort() {
 	h.mu.Lock()
-	for _, conn := range h.running {
-		conn.Close()
+	for _, one := range h.running {
+		one.cancel(ErrClosed)
 	}
 	h.running = nil
 	h.mu.Unlock()
 	h.goroutines.Wait()
 }
 
-// shake is the goroutine of a connection that is to speak TLS: it shakes hands
-// and delivers the session. admit starts it; it ends with HandshakeTimeout, or
-// when the session is received, or with the accepting.
-func (l *Listener) shake(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
-	defer l.handshakes.goroutines.Done()
-	t := newTLSStream(conn, tls.Server, l.set.TLS)
-	err := l.shakeHands(t)
-	known := l.handshakes.end(conn, err == nil)
-	if err != nil || !known {
-		conn.Close()
-		l.reg.left()
-		l.shakeFailed(t, err, known, quit)
-		return
+// handshaker returns what has to shake hands over conn: with Options.TLS, and
+// where what is served is a listener of crypto/tls. Else it is nil.
+func (l *Listener) handshaker(conn net.Conn) handshaker {
+	if l.set.TLS != nil {
+		return newTLSStream(conn, tls.Server, l.set.TLS)
 	}
+	if tc, ok := conn.(*tls.Conn); ok {
+		return newGivenTLS(tc)
+	}
+	return nil
+}
+
+// startHandshake starts t's goroutine. ctx is the listener's.
+func (l *Listener) startHandshake(ctx context.Context, t handshaker, quit <-chan struct{}) {
+	// The end of ctx is quit's to tell, or it would look like a failure.
+	shakeCtx, one := l.handshakes.begin(withEvents(context.WithoutCancel(ctx), l.events))
+	l.handshakes.goroutines.Go(func() {
+		defer one.cancel(nil)
+		if l.shake(shakeCtx, one, t, quit) {
+			l.deliverShaken(ctx, t, quit)
+		}
+	})
+}
+
+// shake runs the handshake, within HandshakeTimeout. It reports whether t is to
+// be a session; else t is shut.
+func (l *Listener) shake(ctx context.Context, one *handshake, t handshaker, quit <-chan struct{}) bool {
+	if d := l.set.HandshakeTimeout; d > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, d, &timeoutError{"HandshakeTimeout", d})
+		defer stop()
+	}
+	err := t.handshake(ctx)
+	if !l.handshakes.end(one, err == nil) || err != nil && ctx.Err() != nil {
+		err = t.handshakeError(context.Cause(ctx))
+	}
+	if err == nil {
+		return true
+	}
+	t.shut(false)
+	l.reg.left()
+	select {
+	case <-quit: // it ended with the listener
+	default:
+		l.events.emit(Event{Kind: EventFailed, Err: err})
+	}
+	return false
+}
+
+// deliverShaken makes t a session and delivers it.
+func (l *Listener) deliverShaken(ctx context.Context, t transport, quit <-chan struct{}) {
 	defer func() {
 		l.handshakes.delivered()
 		l.reg.wake()
@@ -104,36 +149,6 @@ func (l *Listener) shake(ctx context.Context, conn net.Conn, quit <-chan struct{
 	if s := l.begin(ctx, t); s != nil {
 		l.deliver(s, quit)
 	}
-}
-
-// shakeHands runs the handshake, within HandshakeTimeout. The deadline is the
-// connection's, since a context would cost another goroutine.
-func (l *Listener) shakeHands(t *tlsStream) error {
-	d := l.set.HandshakeTimeout
-	if d > 0 {
-		t.records.SetDeadline(time.Now().Add(d))
-	}
-	err := t.handshake(withEvents(context.Background(), l.events))
-	if d > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		return wrapOp("handshake", t.local.Network(), t.local, t.remote, &timeoutError{"HandshakeTimeout", d})
-	}
-	t.records.SetDeadline(time.Time{})
-	return err
-}
-
-// shakeFailed tells of a handshake that failed by itself or was dropped, but
-// not of one that ended with the listener.
-func (l *Listener) shakeFailed(t *tlsStream, err error, known bool, quit <-chan struct{}) {
-	select {
-	case <-quit:
-		return
-	default:
-	}
-	if !known {
-		err = fmt.Errorf("dropped as the oldest of MaxHandshakes = %d", l.set.MaxHandshakes)
-		err = wrapOp("handshake", t.local.Network(), t.local, t.remote, err)
-	}
-	l.events.emit(Event{Kind: EventFailed, Err: err})
 }
 
 // eventsKey is the context key of the events of whoever shakes hands.
@@ -144,6 +159,12 @@ func withEvents(ctx context.Context, q *eventQueue) context.Context {
 	return context.WithValue(ctx, eventsKey{}, q)
 }
 
+// eventsFrom returns what withEvents put into ctx, or nil.
+func eventsFrom(ctx context.Context) *eventQueue {
+	q, _ := ctx.Value(eventsKey{}).(*eventQueue)
+	return q
+}
+
 // checkServerTLS reports a config without a certificate, with which every
 // handshake would fail.
 func (set *settings) checkServerTLS() error {
@@ -152,4 +173,24 @@ func (set *settings) checkServerTLS() error {
 		return errors.New("chanio: option TLS has no certificate, which a server needs")
 	}
 	return nil
+}
+
+// ownTLS returns the library's copy of a user's config: TLS 1.2 is the floor,
+// whatever Go's default, and records have their full size at once, because
+// recordConn gathers them into one write. crypto/tls starts with small ones,
+// for browsers.
+func ownTLS(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+	c.DynamicRecordSizingDisabled = true
+	if choose := c.GetConfigForClient; choose != nil {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			chosen, err := choose(hello)
+			if chosen == nil || err != nil {
+				return nil, err
+			}
+			return ownTLS(chosen), nil
+		}
+	}
+	return c
 }

@@ -230,11 +230,7 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	}
 	s := settings{Options: *o, codec: codecOf(o.Framing)}
 	if o.TLS != nil {
-		s.TLS = o.TLS.Clone()
-		s.TLS.MinVersion = max(s.TLS.MinVersion, tls.VersionTLS12)
-		// Records of full size: recordConn gathers them into one write, and
-		// small ones, which crypto/tls starts with, are for browsers.
-		s.TLS.DynamicRecordSizingDisabled = true
+		s.TLS = ownTLS(o.TLS)
 	}
 
 	idle, sessions, recv := time.Duration(0), 0, defaultQueue

@@ -63,7 +63,8 @@ type Session struct {
 	haltDone   bool
 	eof        bool // recv was closed for the peer's end of stream
 	inEnded    bool // the peer's end of stream was seen
-	outEnded   bool // our end of stream is sent
+	written    bool // all that was accepted is written
+	outEnded   bool // and our end of stream is sent
 	writerGone bool
 	members    []*member // its places in hubs
 	ready      []*member // those of them that the writer does not know to have something
@@ -95,7 +96,7 @@ func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 		}
 		return deadSession(ctx, err)
 	}
-	s := newSession(ctx, newStream(conn), set, nil)
+	s := newSession(ctx, transportOf(conn), set, nil)
 	s.watch(ctx)
 	s.start()
 	return s
@@ -122,6 +123,9 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	s.refs.Store(3)
 	s.output.batch.datagrams = tr.limit() > 0
 	s.timers.began = time.Now()
+	if t, ok := tr.(*tlsStream); ok {
+		t.attach(s)
+	}
 	return s
 }
 
@@ -135,7 +139,7 @@ func (s *Session) start() {
 // connected emits the events of a session that is about to start.
 func (s *Session) connected(events *eventQueue) {
 	events.emit(Event{Kind: EventConnected, Session: s})
-	if _, ok := s.tr.(*tlsStream); ok {
+	if _, ok := s.TLS(); ok {
 		events.emit(Event{Kind: EventHandshaked, Session: s})
 	}
 }

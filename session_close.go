@@ -150,7 +150,7 @@ func (s *Session) terminate(cause error, reset bool) {
 	}
 	s.over.Store(true)
 	s.err = cause
-	if s.closing && !s.outEnded {
+	if s.closing && !s.written {
 		s.closeErr = cause // something may not have been sent
 	}
 	after := s.refuse()
@@ -196,9 +196,9 @@ func (s *Session) inputEnded() {
 // inputFailed notes that the input failed while it was being discarded.
 func (s *Session) inputFailed(err error) {
 	s.mu.Lock()
-	sent := s.outEnded
+	written := s.written
 	s.mu.Unlock()
-	if sent {
+	if written {
 		err = nil // all that we promised is done, and nobody reads what comes
 	} else {
 		err = s.errorAt("read", err)
@@ -208,6 +208,9 @@ func (s *Session) inputFailed(err error) {
 
 // endOutput sends the end of stream, behind all that was written.
 func (s *Session) endOutput() {
+	s.mu.Lock()
+	s.written = true // before the peer can see the end, and act on it
+	s.mu.Unlock()
 	err := s.tr.closeWrite()
 	s.mu.Lock()
 	closing := s.closing

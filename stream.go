@@ -24,6 +24,15 @@ type stream struct {
 	remote net.Addr
 }
 
+// transportOf returns the transport of a session over a connection that the
+// library has not made.
+func transportOf(conn net.Conn) transport {
+	if tc, ok := conn.(*tls.Conn); ok {
+		return newGivenTLS(tc)
+	}
+	return newStream(conn)
+}
+
 func newStream(conn net.Conn) *stream {
 	t := &stream{conn: conn, local: unmapAddr(conn.LocalAddr()), remote: unmapAddr(conn.RemoteAddr())}
 	t.half, _ = conn.(halfCloser)

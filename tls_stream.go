@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 // tlsStream is the transport of a session whose TLS the library has set up:
@@ -22,7 +23,9 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 	records := &recordConn{Conn: conn, fd: -1}
 	tc := side(records, config)
 	t := &tlsStream{stream: *newStream(tc), tc: tc, records: records}
-	if rc := streamSocket(conn); rc != nil {
+	// In a renegotiation crypto/tls waits for the peer inside Read, which it
+	// can't with reads that do not wait.
+	if rc := streamSocket(conn); rc != nil && config.Renegotiation == tls.RenegotiateNever {
 		t.raw = newRawConn(conn, rc)
 		t.raw.readTLS(tc, records)
 		records.raw = t.raw
@@ -30,14 +33,18 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 	return t
 }
 
+// attach makes s the session whose records are written from now on. Nothing of
+// s runs yet.
+func (t *tlsStream) attach(s *Session) { t.records.session = s }
+
 // handshake runs the handshake until ctx ends.
 func (t *tlsStream) handshake(ctx context.Context) error {
-	return wrapOp("handshake", t.local.Network(), t.local, t.remote, t.tc.HandshakeContext(ctx))
+	return t.handshakeError(t.tc.HandshakeContext(ctx))
 }
 
 // write encrypts the batch, and sends the records in as few writes as it can.
-func (t *tlsStream) write(b *batch, s *Session) (int, error) {
-	t.records.cork(s)
+func (t *tlsStream) write(b *batch, _ *Session) (int, error) {
+	t.records.cork()
 	var err error
 	for _, p := range b.parts {
 		if _, err = t.tc.Write(p); err != nil {
@@ -53,18 +60,34 @@ func (t *tlsStream) write(b *batch, s *Session) (int, error) {
 	return b.size, nil
 }
 
+// handshakeError says where a handshake failed. crypto/tls's own errors do not,
+// and the connection's do not say that it was in the handshake.
+func (t *stream) handshakeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := err.(*net.OpError); ok && e.Net != "" {
+		err = e.Err
+	}
+	network := ""
+	if t.remote != nil {
+		network = t.remote.Network()
+	}
+	return &opError{&net.OpError{Op: "handshake", Net: network, Source: t.local, Addr: t.remote, Err: err}}
+}
+
 // recordConn is the connection under a tls.Conn. While it is corked it gathers
 // the records that crypto/tls would write one by one; inside rawConn's tryRead
 // its reads do not wait.
 type recordConn struct {
 	net.Conn
-	raw *rawConn // nil on the portable path
-	fd  int      // the reader's: the socket, while reads shall not wait; else -1
+	raw     *rawConn // nil on the portable path
+	fd      int      // the reader's: the socket, while reads shall not wait; else -1
+	session *Session // whose records are written; nil during the handshake
 
-	mu      sync.Mutex // the TLS writer's: alone held across a write, as in crypto/tls
-	session *Session   // whose writer has corked; nil while it is not corked
-	buf     *block     // while it is corked
-	used    int
+	mu   sync.Mutex // the TLS writer's: alone held across a write, as in crypto/tls
+	buf  *block     // what records are gathered in; nil while it is not corked
+	used int
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
@@ -83,8 +106,11 @@ func (c *recordConn) Read(p []byte) (int, error) {
 func (c *recordConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.session == nil {
+	switch {
+	case c.session == nil:
 		return c.Conn.Write(p)
+	case c.buf == nil:
+		return c.send(p)
 	}
 	if c.used+len(p) > len(c.buf.b) {
 		if err := c.flush(); err != nil {
@@ -98,21 +124,26 @@ func (c *recordConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// cork starts gathering for s.
-func (c *recordConn) cork(s *Session) {
+// SetWriteDeadline does nothing. crypto/tls calls it around its close_notify:
+// before it for 5 seconds, where the session has timeouts of its own, and
+// behind it for a time in the past, with which it could not answer a key update
+// of the peer any more, and so not follow it either.
+func (c *recordConn) SetWriteDeadline(time.Time) error { return nil }
+
+// cork starts gathering.
+func (c *recordConn) cork() {
 	c.mu.Lock()
-	c.session, c.buf = s, largeBlocks.get()
+	c.buf = largeBlocks.get()
 	c.mu.Unlock()
 }
 
-// uncork sends what was gathered, and ends gathering: crypto/tls sets a write
-// deadline in the past behind its close_notify, which must be out by then.
+// uncork sends what was gathered, and ends gathering.
 func (c *recordConn) uncork() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := c.flush()
 	c.buf.free()
-	c.session, c.buf = nil, nil
+	c.buf = nil
 	return err
 }
 
@@ -127,6 +158,7 @@ func (c *recordConn) flush() error {
 	return err
 }
 
+// send writes p as the session's, under its WriteTimeout. The caller holds mu.
 func (c *recordConn) send(p []byte) (int, error) {
 	parts := [][]byte{p}
 	if c.raw != nil {

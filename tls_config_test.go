@@ -1,0 +1,381 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// tlsEvent returns the next event of a kind.
+func tlsEvent(t testing.TB, events <-chan Event, kind EventKind) Event {
+	t.Helper()
+	for {
+		e, ok := await(t, events, kind.String())
+		require.True(t, ok, "events have ended before one of %v", kind)
+		if e.Kind == kind {
+			return e
+		}
+	}
+}
+
+// kindsUntil returns the kinds of the events up to one of a kind.
+func kindsUntil(t testing.TB, events <-chan Event, last EventKind) (kinds []EventKind) {
+	t.Helper()
+	for {
+		e, ok := await(t, events, last.String())
+		require.True(t, ok, "events have ended before one of %v", last)
+		kinds = append(kinds, e.Kind)
+		if e.Kind == last {
+			return kinds
+		}
+	}
+}
+
+// serveEcho echoes on whatever l accepts.
+func serveEcho(t testing.TB, l *Listener) {
+	var handlers sync.WaitGroup
+	handlers.Go(func() {
+		for s := range l.Sessions() {
+			handlers.Go(func() { echo(s) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		handlers.Wait()
+	})
+}
+
+// dialTLS dials a session that is gone when the test is over.
+func dialTLS(t testing.TB, l *Listener, config *tls.Config) *Session {
+	t.Helper()
+	s, err := Dial(context.Background(), l.Addr().Network(), l.Addr().String(), &Options{TLS: config})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Abort(nil); awaitDone(t, s) })
+	return s
+}
+
+// requireEcho checks that what is sent comes back.
+func requireEcho(t testing.TB, s *Session, text string) {
+	t.Helper()
+	require.NoError(t, s.Put([]byte(text)))
+	for got := ""; got != text; {
+		m, ok := await(t, s.Recv(), "an echo")
+		require.True(t, ok, "%v", s.Err())
+		got += string(m)
+	}
+}
+
+// serialOf returns the serial number of the certificate that s's peer showed.
+func serialOf(t testing.TB, s *Session) int64 {
+	t.Helper()
+	state, ok := s.TLS()
+	require.True(t, ok)
+	require.NotEmpty(t, state.PeerCertificates)
+	return state.PeerCertificates[0].SerialNumber.Int64()
+}
+
+func TestConfigsFromFilesSpeakWithEachOther(t *testing.T) {
+	const ca, clientCert, clientKey = "testdata/ca.crt", "testdata/client.crt", "testdata/client.key"
+	server := func() (*tls.Config, error) { return ServerTLS("testdata/server.crt", "testdata/server.key") }
+	mutual := func() (*tls.Config, error) {
+		return MutualServerTLS("testdata/server.crt", "testdata/server.key", ca)
+	}
+	for _, test := range []struct {
+		name           string
+		server, client func() (*tls.Config, error)
+		clientName     string
+	}{
+		{"one-sided", server, func() (*tls.Config, error) { return ClientTLS(ca) }, ""},
+		{"mutual", mutual, func() (*tls.Config, error) { return MutualClientTLS(ca, clientCert, clientKey) }, "client.example.com"},
+		{"a certificate that nobody asked for", server, func() (*tls.Config, error) { return MutualClientTLS(ca, clientCert, clientKey) }, ""},
+		{"certificate and key in one file", func() (*tls.Config, error) {
+			return ServerTLS("testdata/server.pem", "testdata/server.pem")
+		}, func() (*tls.Config, error) { return ClientTLS("testdata/ca.pem") }, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			serverConfig, err := test.server()
+			require.NoError(t, err)
+			clientConfig, err := test.client()
+			require.NoError(t, err)
+			s, c := tlsPair(t, Options{}, serverConfig, clientConfig)
+			go echo(s)
+			requireEcho(t, c, "hello")
+
+			state, ok := c.TLS()
+			require.True(t, ok)
+			require.True(t, state.HandshakeComplete)
+			require.Equal(t, "server.example.com", state.PeerCertificates[0].Subject.CommonName)
+			state, ok = s.TLS()
+			require.True(t, ok)
+			if test.clientName == "" {
+				require.Empty(t, state.PeerCertificates)
+			} else {
+				require.Equal(t, test.clientName, state.PeerCertificates[0].Subject.CommonName)
+				require.NotEmpty(t, state.VerifiedChains)
+			}
+		})
+	}
+}
+
+func TestConfigsFromFilesWeakenNoDefault(t *testing.T) {
+	server, err := ServerTLS("testdata/server.crt", "testdata/server.key")
+	require.NoError(t, err)
+	require.NotNil(t, server.GetCertificate)
+	server.GetCertificate = nil
+	require.Equal(t, &tls.Config{MinVersion: tls.VersionTLS12}, server)
+
+	client, err := ClientTLS("testdata/ca.crt")
+	require.NoError(t, err)
+	require.NotNil(t, client.RootCAs)
+	client.RootCAs = nil
+	require.Equal(t, &tls.Config{MinVersion: tls.VersionTLS12}, client)
+}
+
+func TestConfigErrorsNameTheFile(t *testing.T) {
+	const crt, key, ca = "testdata/server.crt", "testdata/server.key", "testdata/ca.crt"
+	dir := t.TempDir()
+	missing, empty := filepath.Join(dir, "missing"), filepath.Join(dir, "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, test := range []struct {
+		name string
+		make func() (*tls.Config, error)
+		file string
+		says string
+	}{
+		{"server without certificate", func() (*tls.Config, error) { return ServerTLS(missing, key) }, missing, "no such file"},
+		{"server without key", func() (*tls.Config, error) { return ServerTLS(crt, missing) }, missing, "no such file"},
+		{"server with an empty certificate", func() (*tls.Config, error) { return ServerTLS(empty, key) }, empty, "certificate"},
+		{"server with an empty key", func() (*tls.Config, error) { return ServerTLS(crt, empty) }, empty, "key"},
+		{"server with another's key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/client.key") }, "testdata/client.key", "does not match"},
+		{"server with an encrypted key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/server.enc.key") }, "testdata/server.enc.key", "key"},
+		{"server with files swapped", func() (*tls.Config, error) { return ServerTLS(key, crt) }, key, "certificate"},
+		{"client without CA", func() (*tls.Config, error) { return ClientTLS(missing) }, missing, "no such file"},
+		{"client with an empty CA", func() (*tls.Config, error) { return ClientTLS(empty) }, empty, "none"},
+		{"client with no name for its CA", func() (*tls.Config, error) { return ClientTLS("") }, "", "no such file"},
+		{"mutual server without certificate", func() (*tls.Config, error) { return MutualServerTLS(missing, key, ca) }, missing, "no such file"},
+		{"mutual server without CA", func() (*tls.Config, error) { return MutualServerTLS(crt, key, missing) }, missing, "no such file"},
+		{"mutual client without CA", func() (*tls.Config, error) { return MutualClientTLS(missing, crt, key) }, missing, "no such file"},
+		{"mutual client without key", func() (*tls.Config, error) { return MutualClientTLS(ca, crt, missing) }, missing, "no such file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config, err := test.make()
+			require.Nil(t, config)
+			require.ErrorContains(t, err, "chanio: ")
+			require.ErrorContains(t, err, test.file)
+			require.ErrorContains(t, err, test.says)
+		})
+	}
+}
+
+func TestAChangedCertificateIsServedWithoutARestart(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+	config, err := ServerTLS(certFile, keyFile)
+	require.NoError(t, err)
+	l := listenTCP(t, &Options{TLS: config})
+	serveEcho(t, l)
+	client := &tls.Config{RootCAs: ca.pool}
+
+	old := dialTLS(t, l, client)
+	require.EqualValues(t, 1, serialOf(t, old))
+	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+	require.EqualValues(t, 2, serialOf(t, dialTLS(t, l, client)))
+	require.EqualValues(t, 1, serialOf(t, old), "running sessions keep theirs")
+	requireEcho(t, old, "and go on")
+}
+
+func TestABrokenNewCertificateKeepsTheOldOneAndIsOneEvent(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	for _, test := range []struct {
+		name  string
+		spoil func(t *testing.T, certFile, keyFile string)
+		says  string
+	}{
+		{"a certificate that is none", func(t *testing.T, certFile, _ string) { replaceFile(t, certFile, []byte("nonsense")) }, "PEM"},
+		{"no certificate", func(t *testing.T, certFile, _ string) { require.NoError(t, os.Remove(certFile)) }, "no such file"},
+		{"no key", func(t *testing.T, _, keyFile string) { require.NoError(t, os.Remove(keyFile)) }, "no such file"},
+		{"a certificate whose key is not there yet", func(t *testing.T, certFile, _ string) {
+			saveCert(t, ca.issue(t, 2, nil), certFile)
+		}, "does not match"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			certFile, keyFile := pairFilesIn(t.TempDir())
+			savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+			config, err := ServerTLS(certFile, keyFile)
+			require.NoError(t, err)
+			l := listenTCP(t, &Options{TLS: config})
+			serveEcho(t, l)
+			client := &tls.Config{RootCAs: ca.pool}
+			dialTLS(t, l, client)
+
+			test.spoil(t, certFile, keyFile)
+			for range 3 {
+				require.EqualValues(t, 1, serialOf(t, dialTLS(t, l, client)), "the old one stays")
+			}
+			savePair(t, ca.issue(t, 3, nil), certFile, keyFile)
+			require.EqualValues(t, 3, serialOf(t, dialTLS(t, l, client)), "and the next change mends it")
+
+			l.Close()
+			var failures []error
+			for e := range l.Events() {
+				if e.Kind == EventFailed {
+					failures = append(failures, e.Err)
+				}
+			}
+			require.Len(t, failures, 1, "one event a change, not one a handshake")
+			require.ErrorContains(t, failures[0], "chanio: ")
+			require.ErrorContains(t, failures[0], certFile)
+			require.ErrorContains(t, failures[0], keyFile)
+			require.ErrorContains(t, failures[0], test.says)
+		})
+	}
+}
+
+func TestAClientsChangedCertificateIsShownToTheServerFromTheNextHandshakeOn(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	caFile := filepath.Join(t.TempDir(), "ca.crt")
+	saveCert(t, tls.Certificate{Certificate: [][]byte{ca.cert.Raw}}, caFile)
+	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+	config, err := MutualClientTLS(caFile, certFile, keyFile)
+	require.NoError(t, err)
+
+	l := listenTCP(t, &Options{TLS: &tls.Config{
+		Certificates: []tls.Certificate{ca.issue(t, 9, nil)},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    ca.pool,
+	}})
+	c := Connect(context.Background(), "tcp", l.Addr().String(), &Options{TLS: config, Backoff: Backoff{Min: -1}})
+	defer c.Close()
+	reconnect := func() int64 {
+		c.Reconnect()
+		await(t, c.Sessions(), "the client's session")
+		s, ok := await(t, l.Sessions(), "the server's session")
+		require.True(t, ok)
+		return serialOf(t, s)
+	}
+
+	require.EqualValues(t, 1, reconnect())
+	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+	require.EqualValues(t, 2, reconnect())
+	require.NoError(t, os.WriteFile(keyFile, nil, 0o600))
+	require.EqualValues(t, 2, reconnect())
+	e := tlsEvent(t, c.Events(), EventFailed)
+	require.ErrorContains(t, e.Err, keyFile)
+	require.EqualValues(t, 2, reconnect())
+	savePair(t, ca.issue(t, 3, nil), certFile, keyFile)
+	require.EqualValues(t, 3, reconnect())
+	c.Close()
+	for e := range c.Events() {
+		require.NotEqual(t, EventFailed, e.Kind, "%v", e.Err)
+	}
+}
+
+func TestAFailedReloadIsToldByTheFirstHandshakeThatHasEvents(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+	pair, err := loadKeyPair(certFile, keyFile)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(keyFile))
+
+	require.NotNil(t, pair.current(t.Context()), "a handshake of Dial")
+	q := queueOf(t, nil)
+	ctx := withEvents(t.Context(), q)
+	require.NotNil(t, pair.current(ctx))
+	require.NotNil(t, pair.current(ctx))
+	e := <-q.channel()
+	require.Equal(t, EventFailed, e.Kind)
+	require.ErrorContains(t, e.Err, keyFile)
+	require.Empty(t, q.channel())
+}
+
+func TestAReloadIsReadOnceHoweverManyShakeHands(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+	pair, err := loadKeyPair(certFile, keyFile)
+	require.NoError(t, err)
+	for serial := int64(2); serial < 10; serial++ {
+		savePair(t, ca.issue(t, serial, nil), certFile, keyFile)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				got := pair.current(context.Background()).Leaf.SerialNumber.Int64()
+				assert.Contains(t, []int64{serial - 1, serial}, got, "the one from before, while another handshake reads")
+			})
+		}
+		wg.Wait()
+		require.Equal(t, serial, pair.current(t.Context()).Leaf.SerialNumber.Int64())
+		require.Same(t, pair.current(t.Context()), pair.current(t.Context()))
+	}
+}
+
+func TestAClientShowsNoCertificateThatTheServerWouldNotTake(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	other := newAuthority(t, "other")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	savePair(t, other.issue(t, 1, nil), certFile, keyFile)
+	pair, err := loadKeyPair(certFile, keyFile)
+	require.NoError(t, err)
+	server := &tls.Config{
+		Certificates: []tls.Certificate{ca.issue(t, 9, nil)},
+		ClientAuth:   tls.VerifyClientCertIfGiven,
+		ClientCAs:    ca.pool,
+	}
+	s, _ := tlsPair(t, Options{}, server, &tls.Config{RootCAs: ca.pool, GetClientCertificate: pair.forClient})
+	state, _ := s.TLS()
+	require.Empty(t, state.PeerCertificates)
+}
+
+func TestTLS12IsTheFloorWhateverAConfigSays(t *testing.T) {
+	serverConfig, clientConfig := testTLS(t)
+	low := serverConfig.Clone()
+	low.MinVersion = tls.VersionTLS10
+	for _, test := range []struct {
+		name   string
+		server *tls.Config
+	}{
+		{"MinVersion", low},
+		{"GetConfigForClient", &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return low, nil
+		}}},
+	} {
+		for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(fmt.Sprintf("%s/%s", test.name, tls.VersionName(version)), func(t *testing.T) {
+				l := listenTCP(t, &Options{TLS: test.server})
+				serveEcho(t, l)
+				client := clientConfig.Clone()
+				client.ServerName = "localhost"
+				client.MinVersion, client.MaxVersion = version, version
+				conn, err := tls.Dial("tcp", l.Addr().String(), client)
+				if version >= tls.VersionTLS12 {
+					require.NoError(t, err)
+					conn.Close()
+					return
+				}
+				require.Error(t, err)
+				require.ErrorContains(t, tlsEvent(t, l.Events(), EventFailed).Err, "version")
+			})
+		}
+	}
+	require.EqualValues(t, tls.VersionTLS10, low.MinVersion, "the user's config is not modified")
+}
+
+func TestAServerNeedsACertificate(t *testing.T) {
+	_, err := Listen(t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: &tls.Config{}})
+	require.ErrorContains(t, err, "chanio: option TLS")
+	ln := newMemListener()
+	l := Serve(t.Context(), ln, &Options{TLS: &tls.Config{RootCAs: x509.NewCertPool()}})
+	awaitDone(t, l)
+	require.ErrorContains(t, l.Err(), "chanio: option TLS")
+}

@@ -1,0 +1,87 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"sync"
+)
+
+// givenTLS is the transport of a session over a *tls.Conn that a user made. Its
+// handshake may still be to come: the first read or write runs it. There is no
+// recordConn under it, so each record is a write of its own, and a session that
+// waits holds its buffers.
+type givenTLS struct {
+	stream
+	tc *tls.Conn
+
+	mu          sync.Mutex
+	handshaken  bool
+	interrupted bool // by interrupt; set behind the handshake
+}
+
+func newGivenTLS(tc *tls.Conn) *givenTLS { return &givenTLS{stream: *newStream(tc), tc: tc} }
+
+// handshake runs the handshake, or waits until who runs it is done, or until
+// ctx ends, and with it the connection.
+func (t *givenTLS) handshake(ctx context.Context) error {
+	if err := t.tc.HandshakeContext(ctx); err != nil {
+		return t.handshakeError(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.handshaken {
+		t.handshaken = true
+		if t.interrupted {
+			t.stream.interrupt()
+		}
+	}
+	return nil
+}
+
+func (t *givenTLS) read() (*block, int, error) {
+	if err := t.handshake(context.Background()); err != nil {
+		return nil, 0, err
+	}
+	return t.stream.read()
+}
+
+// interrupt spares the handshake: a deadline would fail it for good, and Close
+// would not flush what was accepted before it.
+func (t *givenTLS) interrupt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.interrupted = true
+	if t.handshaken {
+		t.stream.interrupt()
+	}
+}
+
+func (t *givenTLS) resume() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.interrupted = false
+	t.stream.resume()
+}
+
+func (t *givenTLS) write(b *batch, s *Session) (int, error) {
+	s.output.stall.begin(s) // the handshake is a part of the write
+	if err := t.handshake(context.Background()); err != nil {
+		s.output.stall.end()
+		return 0, err
+	}
+	return t.stream.write(b, s)
+}
+
+// closeWrite sends a close_notify behind the handshake; but a session that is
+// being closed, and has not even written anything, does not wait for that.
+func (t *givenTLS) closeWrite() error {
+	t.mu.Lock()
+	closing := t.interrupted
+	t.mu.Unlock()
+	if !closing {
+		if err := t.handshake(context.Background()); err != nil {
+			return err
+		}
+	}
+	return t.stream.closeWrite()
+}
