@@ -34,8 +34,8 @@ func MaxPayload(addr netip.Addr) int {
 
 // A Packet is one datagram, received or to be sent.
 type Packet struct {
-	// Addr is the peer: who sent it, or who is to get it. On a connected
-	// socket it is ignored for sending.
+	// Addr is the peer: who sent it, or who is to get it, which on a connected
+	// socket is for the socket to say.
 	Addr netip.AddrPort
 	// Local is the address that the peer wrote to, a group's if it wrote to a
 	// group; or, if it is a unicast address, the one to send from. Its port is
@@ -84,10 +84,11 @@ type Conn struct {
 	ip4       *ipv4.PacketConn // for its options; nil if IPv4 doesn't go over it
 	ip6       *ipv6.PacketConn // likewise
 
-	engine  engine
-	zoner   zoner
-	refused atomic.Int64
-	dropped atomic.Int64
+	engine   engine
+	zoner    zoner
+	hostOnly *hostOnly // nil unless it is needed; set by SetMulticast
+	refused  atomic.Int64
+	dropped  atomic.Int64
 }
 
 // An engine is a way to make the system calls.
@@ -180,7 +181,13 @@ func (c *Conn) StopReceiving() { c.sock.SetReadDeadline(time.Unix(1, 0)) }
 
 // Close closes the socket. Calls that wait return an error that is
 // net.ErrClosed.
-func (c *Conn) Close() error { return c.sock.Close() }
+func (c *Conn) Close() error {
+	err := c.sock.Close()
+	if c.hostOnly != nil {
+		c.hostOnly.close()
+	}
+	return err
+}
 
 // Unmap returns a with an IPv4-mapped address as the IPv4 address that it is.
 func Unmap(a netip.AddrPort) netip.AddrPort {

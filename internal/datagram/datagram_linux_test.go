@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
 	"runtime"
@@ -157,6 +158,29 @@ func TestSegmentsThatARouteRefusesGoOneByOneFromThenOn(t *testing.T) {
 			require.Equal(t, ps[i].Data, p.Data)
 		}
 		require.EqualValues(t, safeSegment, w.largest.Load())
+	}
+}
+
+func TestATTLOf0JoinsAnyNumberOfGroupsWhereTheSystemSendsThem(t *testing.T) {
+	for _, f := range []struct{ name, network, wildcard, group, route string }{
+		{"IPv4", "udp4", "0.0.0.0:0", "239.1.2.%d", "ip route add 224.0.0.0/4 dev lo src 127.0.0.1"},
+		{"IPv6", "udp6", "[::]:0", "ff02::%d", "ip -6 route add local ff00::/8 dev lo table local"},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			inNamespace(t, "ip link set lo up; "+f.route)
+			a, b := listen(t, f.network, f.wildcard, Config{}), listen(t, f.network, f.wildcard, Config{})
+			require.NoError(t, a.SetMulticast(Multicast{TTL: -1}))
+			for i := range 3 * maxMemberships {
+				group := netip.MustParseAddr(fmt.Sprintf(f.group, i+1))
+				require.NoError(t, b.Join(group, netip.Addr{}, loopback(t)))
+				write(t, a, Packet{Addr: netip.AddrPortFrom(group, b.LocalAddr().Port()), Data: []byte{byte(i)}})
+				require.Equal(t, []byte{byte(i)}, receive(t, b, 1)[0].Data)
+				require.NoError(t, b.Leave(group, loopback(t)))
+			}
+			require.NoError(t, a.Close())
+			_, err := a.Write([]Packet{{Addr: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(f.group, 99)), 9)}})
+			require.ErrorIs(t, err, net.ErrClosed)
+		})
 	}
 }
 

@@ -61,8 +61,14 @@ func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
 }
 
 // SetMulticast sets how what is sent to groups leaves. Zero fields leave the
-// system's defaults, which are what Multicast says they are.
-func (c *Conn) SetMulticast(m Multicast) error {
+// system's defaults, which are what Multicast says they are. It is to be called
+// before anything is sent, and once.
+func (c *Conn) SetMulticast(m Multicast) (err error) {
+	if m.TTL < 0 {
+		if c.hostOnly, err = newHostOnly(c, m); err != nil {
+			return err
+		}
+	}
 	if c.ip4 != nil {
 		if err := m.set(c.ip4, c.ip4.SetMulticastTTL); err != nil {
 			return err

@@ -12,14 +12,11 @@ import (
 // socket that is bound to one address.
 func (c *Conn) path(p *Packet) (source netip.Addr, ifIndex int) {
 	to, from := p.Addr.Addr().Unmap(), p.Local.Addr().Unmap()
-	if c.connected {
-		return source, 0
-	}
 	scoped := to.IsMulticast() || to.IsLinkLocalUnicast() && to.Is6()
 	if scoped {
 		ifIndex = p.IfIndex
 	}
-	if !c.wildcard || !from.IsValid() || from.IsUnspecified() || from.IsMulticast() || from == broadcast {
+	if c.connected || !c.wildcard || !from.IsValid() || from.IsUnspecified() || from.IsMulticast() || from == broadcast {
 		return source, ifIndex
 	}
 	if from.Is4() != to.Is4() {

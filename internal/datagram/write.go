@@ -8,6 +8,26 @@ package datagram
 // Consecutive datagrams of equal size to one peer go out as one where the
 // system can do that. Any number of goroutines may write.
 func (c *Conn) Write(ps []Packet) (n int, err error) {
+	if c.hostOnly == nil {
+		return c.write(ps)
+	}
+	for i, p := range ps {
+		if p.Addr.Addr().Unmap().IsMulticast() {
+			if c.hostOnly.none {
+				continue
+			}
+			if err := c.hostOnly.pin(&p); err != nil {
+				return i, err
+			}
+		}
+		if _, err := c.write([]Packet{p}); err != nil {
+			return i, err
+		}
+	}
+	return len(ps), nil
+}
+
+func (c *Conn) write(ps []Packet) (n int, err error) {
 	for tries := 0; n < len(ps); {
 		var sent int
 		sent, err = c.engine.write(ps[n:])

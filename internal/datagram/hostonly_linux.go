@@ -1,0 +1,176 @@
+package datagram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// hostOnly keeps on the host what is sent to groups with a TTL of 0. To Linux
+// that TTL means so only on an interface on which the host is a member of the
+// group; elsewhere the datagram leaves nevertheless. So hostOnly makes the host
+// a member of each group that is sent to, and says on which interface.
+type hostOnly struct {
+	none bool // not to the host's own members either: to nobody
+
+	local netip.Addr     // what the sending socket is bound to
+	ifi   *net.Interface // where groups are sent to; nil is the system's choice
+
+	// The sockets that join have no use but that: they are bound to a port that
+	// nobody knows.
+	joins4, joins6 *Conn
+
+	mu      sync.Mutex
+	members map[membership]bool
+	chosen  map[netip.Addr]int // the interface that is the system's choice for a group
+}
+
+// A membership is a group on an interface.
+type membership struct {
+	group   netip.Addr
+	ifIndex int
+}
+
+// maxMemberships bounds how many groups are joined at a time: the kernel lets a
+// socket join 20.
+const maxMemberships = 16
+
+func newHostOnly(c *Conn, m Multicast) (*hostOnly, error) {
+	h := &hostOnly{
+		none:    m.NoLoopback,
+		local:   c.local.Addr(),
+		ifi:     m.Interface,
+		members: make(map[membership]bool),
+		chosen:  make(map[netip.Addr]int),
+	}
+	var err4, err6 error
+	if c.ip4 != nil {
+		h.joins4, err4 = Listen(context.Background(), "udp4", "0.0.0.0:0", Config{OneByOne: true})
+	}
+	if c.ip6 != nil {
+		h.joins6, err6 = Listen(context.Background(), "udp6", "[::]:0", Config{OneByOne: true})
+	}
+	if err := errors.Join(err4, err6); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// pin makes p, which goes to a group, stay on the host.
+func (h *hostOnly) pin(p *Packet) (err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	group := p.Addr.Addr().Unmap()
+	if p.IfIndex, err = h.interfaceFor(p.IfIndex, group); err == nil {
+		err = h.join(membership{group.WithZone(""), p.IfIndex})
+	}
+	if err != nil {
+		return fmt.Errorf("keeping what is sent to %v on the host: %w", group, err)
+	}
+	return nil
+}
+
+// interfaceFor returns the index of the interface for a packet to group that
+// asks for ifIndex, or, if that is 0, for none.
+func (h *hostOnly) interfaceFor(ifIndex int, group netip.Addr) (int, error) {
+	switch {
+	case ifIndex != 0:
+		return ifIndex, nil
+	case group.Zone() != "":
+		ifi, err := net.InterfaceByName(group.Zone())
+		if err != nil {
+			return 0, err
+		}
+		return ifi.Index, nil
+	case h.ifi != nil:
+		return h.ifi.Index, nil
+	}
+	if i, ok := h.chosen[group]; ok {
+		return i, nil
+	}
+	i, err := h.systemsChoice(group)
+	if err == nil {
+		h.chosen[group] = i
+	}
+	return i, err
+}
+
+// systemsChoice returns the interface that the sending socket's datagrams to
+// group leave by: that of the address which they are sent from.
+func (h *hostOnly) systemsChoice(group netip.Addr) (int, error) {
+	if !h.local.IsUnspecified() {
+		return interfaceOf(h.local)
+	}
+	if group.Is6() { // a group of a link can't be connected to without a choice
+		b := group.As16()
+		b[1] = b[1]&0xf0 | 5 // of the site: the routes are the same
+		group = netip.AddrFrom16(b)
+	}
+	const anyPort = 9
+	probe, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(group, anyPort)))
+	if err != nil {
+		return 0, err
+	}
+	defer probe.Close()
+	return interfaceOf(probe.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap())
+}
+
+// interfaceOf returns the index of the interface that has addr.
+func interfaceOf(addr netip.Addr) (int, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return 0, err
+	}
+	for _, ifi := range all {
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			return 0, err
+		}
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok && n.IP.Equal(addr.AsSlice()) {
+				return ifi.Index, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("no interface has the address %v", addr)
+}
+
+// join makes the host a member.
+func (h *hostOnly) join(m membership) error {
+	if h.members[m] {
+		return nil
+	}
+	if len(h.members) >= maxMemberships {
+		for old := range h.members {
+			h.joins(old.group).Leave(old.group, &net.Interface{Index: old.ifIndex})
+		}
+		clear(h.members)
+		clear(h.chosen)
+	}
+	if err := h.joins(m.group).Join(m.group, netip.Addr{}, &net.Interface{Index: m.ifIndex}); err != nil {
+		return err
+	}
+	h.members[m] = true
+	return nil
+}
+
+// joins returns the socket that joins group. Where group's family has none, it
+// is one that says so.
+func (h *hostOnly) joins(group netip.Addr) *Conn {
+	if h.joins4 == nil || h.joins6 != nil && group.Is6() {
+		return h.joins6
+	}
+	return h.joins4
+}
+
+func (h *hostOnly) close() {
+	for _, c := range []*Conn{h.joins4, h.joins6} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package datagram
+
+// hostOnly is what Linux needs for a TTL of 0. Elsewhere the TTL does.
+type hostOnly struct{ none bool }
+
+func newHostOnly(*Conn, Multicast) (*hostOnly, error) { return nil, nil }
+func (*hostOnly) pin(*Packet) error                   { return nil }
+func (*hostOnly) close()                              {}

@@ -1,0 +1,85 @@
+package chanio
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// linkFamilies are what tests on a link between two hosts use.
+var linkFamilies = []struct{ name, network, wildcard, group string }{
+	{"IPv4", "udp4", "0.0.0.0:0", "239.255.7.1:7007"},
+	{"IPv6", "udp6", "[::]:0", "[ff05::7:1]:7007"},
+	{"IPv6, of the link", "udp6", "[::]:0", "[ff02::7:1]:7007"},
+}
+
+// TestWhatLeavesTheHost sends to a group from one host of two that share a
+// link. Each case ends with a message that all members receive: nothing
+// overtakes it, so what they did not receive before never comes.
+func TestWhatLeavesTheHost(t *testing.T) {
+	for _, f := range linkFamilies {
+		for _, c := range []struct {
+			name        string
+			multicast   Multicast
+			here, there bool // who receives it
+		}{
+			{"by default", Multicast{}, true, true},
+			{"with a TTL", Multicast{TTL: 3}, true, true},
+			{"a TTL of 0 stays on the host", Multicast{TTL: -1}, true, false},
+			{"NoLoopback is silent to the own host", Multicast{NoLoopback: true}, false, true},
+			{"both are silent to all", Multicast{TTL: -1, NoLoopback: true}, false, false},
+		} {
+			for _, member := range []bool{true, false} {
+				name := f.name + ", " + c.name
+				if !member {
+					name += ", without a member here"
+				}
+				t.Run(name, func(t *testing.T) {
+					elsewhere := veth(t)
+					join := func() (*PacketConn, error) {
+						v0, err := net.InterfaceByName("v0")
+						if err != nil {
+							return nil, err
+						}
+						return ListenMulticast(t.Context(), f.network, f.group, &Options{Multicast: Multicast{Interface: v0}})
+					}
+					var here, there *PacketConn
+					var err error
+					elsewhere(func() { there, err = join() })
+					require.NoError(t, err)
+					t.Cleanup(func() { there.Close() })
+					if member {
+						here, err = join()
+						require.NoError(t, err)
+						t.Cleanup(func() { here.Close() })
+					}
+
+					send := func(m Multicast, message string) {
+						m.Interface, err = net.InterfaceByName("v0")
+						require.NoError(t, err)
+						s := packetConn(t, f.network, f.wildcard, &Options{Multicast: m}, false)
+						require.NoError(t, s.Put(Packet{Addr: netip.MustParseAddrPort(f.group), Data: []byte(message)}))
+						require.NoError(t, s.Close())
+						for e := range s.Events() {
+							require.NotEqual(t, EventFailed, e.Kind, "%v", e.Err)
+						}
+					}
+					send(c.multicast, "message")
+					send(Multicast{}, "end")
+					if c.here && member {
+						requireNext(t, here, "message")
+					}
+					if c.there {
+						requireNext(t, there, "message")
+					}
+					if member {
+						requireNext(t, here, "end")
+					}
+					requireNext(t, there, "end")
+				})
+			}
+		}
+	}
+}
