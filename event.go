@@ -64,18 +64,47 @@ func (k EventKind) String() string {
 // and for good where nobody asks for it (ten thousand rooms), events wait in a
 // slice that holds no more than there were.
 type eventQueue struct {
-	limit int
-	log   *slog.Logger
+	log *slog.Logger
 
 	mu      sync.Mutex
-	ch      chan Event // nil until somebody asked for it
-	early   []Event    // what was emitted before
-	closed  bool
+	ch      chan Event   // nil until somebody asked for it
+	early   []earlyEvent // what was emitted before
 	dropped int64
+	limit   int32 // it is maxQueue at most
+	closed  bool
+}
+
+// An earlyEvent is half as large as its Event: most have neither Err nor Count.
+type earlyEvent struct {
+	kind    EventKind
+	nano    int64 // its time, in Unix nanoseconds
+	session *Session
+	rest    *eventRest // nil if it has none
+}
+
+type eventRest struct {
+	err   error
+	count int
+}
+
+func (e Event) early() earlyEvent {
+	early := earlyEvent{kind: e.Kind, nano: e.Time.UnixNano(), session: e.Session}
+	if e.Err != nil || e.Count != 0 {
+		early.rest = &eventRest{e.Err, e.Count}
+	}
+	return early
+}
+
+func (e earlyEvent) event() Event {
+	event := Event{Kind: e.kind, Time: time.Unix(0, e.nano), Session: e.session}
+	if e.rest != nil {
+		event.Err, event.Count = e.rest.err, e.rest.count
+	}
+	return event
 }
 
 func newEventQueue(set *settings) *eventQueue {
-	return &eventQueue{limit: set.EventQueue, log: set.Logger}
+	return &eventQueue{limit: int32(set.EventQueue), log: set.Logger}
 }
 
 // channel returns the channel that events are received from.
@@ -85,7 +114,7 @@ func (q *eventQueue) channel() <-chan Event {
 	if q.ch == nil {
 		q.ch = make(chan Event, q.limit)
 		for _, e := range q.early {
-			q.ch <- e // never blocks: early is no longer than the buffer
+			q.ch <- e.event() // never blocks: early is no longer than the buffer
 		}
 		q.early = nil
 		if q.closed {
@@ -95,12 +124,21 @@ func (q *eventQueue) channel() <-chan Event {
 	return q.ch
 }
 
-// emit stamps e and queues it.
-func (q *eventQueue) emit(e Event) {
-	e.Time = time.Now()
-	q.report(e)
+// emit stamps e, queues it and reports it.
+func (q *eventQueue) emit(e Event) { q.report(q.queue(e)) }
+
+// queue stamps e, queues it, and returns it for report. It is for callers that
+// hold a lock, to keep events in the order of what they tell.
+func (q *eventQueue) queue(e Event) Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	e.Time = time.Now()
+	q.add(e)
+	return e
+}
+
+// add is queue for those who hold mu.
+func (q *eventQueue) add(e Event) {
 	switch {
 	case q.closed:
 	case q.ch != nil:
@@ -108,11 +146,11 @@ func (q *eventQueue) emit(e Event) {
 	case q.limit == 0:
 		q.dropped++
 	default:
-		if len(q.early) == q.limit {
+		if len(q.early) == int(q.limit) {
 			q.early = append(q.early[:0], q.early[1:]...)
 			q.dropped++
 		}
-		q.early = append(q.early, e)
+		q.early = append(q.early, e.early())
 	}
 }
 
@@ -140,15 +178,19 @@ func (q *eventQueue) push(e Event) {
 
 // close emits the last event and closes the channel. It is idempotent.
 func (q *eventQueue) close(err error) {
-	q.emit(Event{Kind: EventStopped, Err: err})
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.closed {
-		q.closed = true
-		if q.ch != nil {
-			close(q.ch)
-		}
+	if q.closed {
+		q.mu.Unlock()
+		return
 	}
+	e := Event{Kind: EventStopped, Time: time.Now(), Err: err}
+	q.add(e)
+	q.closed = true
+	if q.ch != nil {
+		close(q.ch)
+	}
+	q.mu.Unlock()
+	q.report(e)
 }
 
 // lost returns how many events nobody will receive.
@@ -158,11 +200,17 @@ func (q *eventQueue) lost() int64 {
 	return q.dropped
 }
 
-// report writes e to the logger.
-func (q *eventQueue) report(e Event) {
+// report writes events to the logger, which may block: no lock must be held.
+func (q *eventQueue) report(events ...Event) {
 	if q.log == nil {
 		return
 	}
+	for _, e := range events {
+		q.record(e)
+	}
+}
+
+func (q *eventQueue) record(e Event) {
 	level := slog.LevelDebug
 	if e.Kind == EventFailed || e.Kind == EventLagged {
 		level = slog.LevelWarn

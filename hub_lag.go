@@ -2,13 +2,18 @@ package chanio
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"example.com/chanio/internal/sharedlog"
 )
 
 // A lagger is a member that was more than MaxLag behind, and what became of it.
 type lagger struct {
 	m       *member
-	skipped int64 // LagDrop: messages that it will not get; else its session ends
+	events  []Event // queued; to be reported
+	skipped int64   // LagDrop: messages that it will not get
+	err     error   // else: what its session ends with
 }
 
 // makeRoom sees to it that no member is more than MaxLag behind when n more
@@ -37,14 +42,14 @@ func (h *Hub) makeRoom(n int64) (treated []lagger) {
 func (h *Hub) late(n int64) (late []*member) {
 	head := h.log.Head().Bytes
 	least := head
-	lists := [][]*member{h.members, h.leaving}
+	lists := [][]*member{h.members[h.parked:], h.leaving}
 	if h.lag == LagBlock {
 		lists = lists[:1] // who has left holds nobody up
 	}
 	for _, list := range lists {
 		for _, m := range list {
 			taken := m.taken.Load()
-			if m.left && taken >= m.end.Bytes {
+			if taken >= m.end {
 				continue // only its last write is under way
 			}
 			if head+n-taken > h.maxLag {
@@ -63,39 +68,39 @@ func (h *Hub) late(n int64) (late []*member) {
 // treat does to m, which is late, what LagDisconnect and LagDrop say. The caller
 // holds mu.
 func (h *Hub) treat(m *member) lagger {
-	if h.lag == LagDrop {
-		skipped := m.skip(h.log.End(), h.log.Head())
-		h.skipped += skipped
-		return lagger{m, skipped}
+	if h.lag != LagDrop {
+		return h.dismiss(m, ErrLagged)
 	}
-	h.expel(m)
-	return lagger{m: m}
+	l := lagger{m: m}
+	if m.left {
+		l.skipped = m.skip(sharedlog.Cursor{}, m.end)
+	} else {
+		l.skipped = m.skip(h.log.End(), h.log.Head().Bytes)
+	}
+	h.skipped += l.skipped
+	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
+	return l
+}
+
+// dismiss takes m, whose session is to end with err for being behind, out of the
+// hub. The caller holds mu.
+func (h *Hub) dismiss(m *member, err error) lagger {
+	err = m.s.errorAt("multicast", err)
+	events := []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Err: err})}
+	return lagger{m: m, err: err, events: append(events, h.expel(m, err)...)}
 }
 
 // report tells the world of those that were treated. The caller must not hold
 // mu.
 func (h *Hub) report(treated []lagger) {
 	for _, l := range treated {
-		if h.lag == LagDrop {
-			l.m.s.stats.messagesDropped.Add(l.skipped)
-			h.events.emit(Event{Kind: EventLagged, Session: l.m.s, Count: int(l.skipped)})
-			continue
+		h.events.report(l.events...)
+		l.m.s.stats.messagesDropped.Add(l.skipped)
+		if l.err != nil {
+			l.m.s.dropMember(l.m)
+			l.m.s.terminate(l.err, true)
 		}
-		h.end(l.m, nil)
 	}
-}
-
-// end ends the session of m, which was expelled for being behind.
-func (h *Hub) end(m *member, why error) {
-	err := ErrLagged
-	if why != nil {
-		err = fmt.Errorf("%w: %w", ErrLagged, why)
-	}
-	err = m.s.errorAt("multicast", err)
-	h.events.emit(Event{Kind: EventLagged, Session: m.s, Err: err})
-	h.events.emit(Event{Kind: EventLeft, Session: m.s, Err: err})
-	m.s.dropMember(m)
-	m.s.terminate(err, true)
 }
 
 // A gate holds publishers until the members that are late have taken more:
@@ -104,6 +109,7 @@ func (h *Hub) end(m *member, why error) {
 type gate struct {
 	count int           // gated members
 	room  chan struct{} // closed when count falls to 0; nil if nobody waits
+	since time.Time     // when room was made
 	timer *time.Timer   // WriteTimeout of the members that make no progress
 }
 
@@ -111,6 +117,9 @@ type gate struct {
 // progress for WriteTimeout, or the hub is stopped. The caller holds mu, which
 // it gives up meanwhile.
 func (h *Hub) await(n int64) {
+	if h.gate == nil {
+		h.gate = new(gate)
+	}
 	head := h.log.Head().Bytes
 	// A little more than is needed, or publishers would wake for each message.
 	need := min(head, head+n-h.maxLag+h.maxLag/8)
@@ -127,7 +136,8 @@ func (h *Hub) await(n int64) {
 	}
 	if h.gate.room == nil {
 		h.gate.room = make(chan struct{})
-		h.watchGate()
+		h.gate.since = time.Now()
+		h.watchGate(h.writeTimeout)
 	}
 	room := h.gate.room
 	h.mu.Unlock()
@@ -159,7 +169,7 @@ func (h *Hub) ungate(m *member) {
 // openGate lets all publishers look again. The caller holds mu.
 func (h *Hub) openGate() {
 	h.need.Store(0)
-	if h.gate.room != nil {
+	if h.gate != nil && h.gate.room != nil {
 		close(h.gate.room)
 		h.gate.room = nil
 		if h.gate.timer != nil {
@@ -168,45 +178,45 @@ func (h *Hub) openGate() {
 	}
 }
 
-// watchGate starts the watch over those that publishers wait for. Their writers
-// watch over them too, by their sessions' WriteTimeout, and see progress within
-// a write; this is for sessions whose WriteTimeout is longer, or none. The
-// caller holds mu.
-func (h *Hub) watchGate() {
-	if h.writeTimeout <= 0 {
-		return
-	}
-	for _, m := range h.members {
-		m.mark = m.progress()
-	}
-	if h.gate.timer == nil {
-		h.gate.timer = time.AfterFunc(h.writeTimeout, h.gateExpired)
-	} else {
-		h.gate.timer.Reset(h.writeTimeout)
+// watchGate sets the watch over those that publishers wait for. Their writers
+// watch over them too, by their sessions' WriteTimeout; this is for sessions
+// whose WriteTimeout is longer, or none. The caller holds mu.
+func (h *Hub) watchGate(d time.Duration) {
+	switch {
+	case h.writeTimeout <= 0:
+	case h.gate.timer == nil:
+		h.gate.timer = time.AfterFunc(d, h.gateExpired)
+	default:
+		h.gate.timer.Reset(d)
 	}
 }
 
-// gateExpired ends the gated members that made no progress.
+// gateExpired ends the gated members that made no progress for WriteTimeout
+// since the gate was shut, and watches over the others. It may come late, when
+// the gate has been opened or shut again.
 func (h *Hub) gateExpired() {
+	var stuck []lagger
 	h.mu.Lock()
 	if h.gate.room == nil {
 		h.mu.Unlock()
 		return
 	}
-	var stuck []*member
-	for _, m := range h.members {
-		if m.gated && m.progress() == m.mark {
-			stuck = append(stuck, m)
+	next := h.writeTimeout
+	shut := time.Since(h.gate.since)
+	for _, m := range slices.Clone(h.members) { // dismiss changes them
+		if !m.gated {
+			continue
 		}
-	}
-	for _, m := range stuck {
-		h.expel(m)
+		left := h.writeTimeout - min(shut, m.s.output.stall.lasts(m.s))
+		if left <= 0 {
+			stuck = append(stuck, h.dismiss(m, fmt.Errorf("%w: %w", ErrLagged, &timeoutError{"WriteTimeout", h.writeTimeout})))
+			continue
+		}
+		next = min(next, left)
 	}
 	if h.gate.room != nil {
-		h.watchGate()
+		h.watchGate(next)
 	}
 	h.mu.Unlock()
-	for _, m := range stuck {
-		h.end(m, &timeoutError{"WriteTimeout", h.writeTimeout})
-	}
+	h.report(stuck)
 }

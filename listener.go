@@ -311,7 +311,7 @@ func (l *Listener) run(ctx context.Context) {
 	l.reg.awaitEmpty()
 	l.src.release()
 	l.hub.stop(l.Err())
-	<-l.hub.done
+	<-l.hub.Done()
 	l.stopCtx()
 	l.events.close(l.Err())
 	close(l.done)

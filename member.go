@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,29 +20,28 @@ type member struct {
 	// written how much of that is done; both count from the log's beginning.
 	taken, written atomic.Int64
 
-	mu     sync.Mutex // guards what follows between the writer and publishers that skip
+	// mu lets the writer of an active member go on without the hub's mu. Who
+	// changes the cursor from outside, or knows the member to be parked, has that.
+	mu     sync.Mutex
 	cursor sharedlog.Cursor
-	seq    int64              // messages before cursor
-	end    sharedlog.Position // where its part of the log ends; changed with the hub's mu too
 
 	// Guarded by the hub's mu.
-	index  int   // its place in hub.members or hub.leaving
-	slot   int   // its place in hub.parked, or -1
+	end    int64 // where its part of the log ends; farAway until it leaves
+	credit int64 // how much of written the hub's flushes know of
+	index  int32 // its place in hub.members or hub.leaving
 	left   bool  // it is no member any more, whether or not it has taken all that it is to get
 	gone   bool  // the hub has forgotten it
 	gated  bool  // publishers wait for it
-	mark   int64 // progress when they began to
-	credit int64 // how much of written the hub's flushes know of
 
 	// The writer's.
+	finished bool    // there is nothing to come
 	before   *member // the place of the same session in the same hub that it left before; may be nil
-	messages int     // taken and not yet written
-	bytes    int64
-	finished bool // there is nothing to come
+	messages uint32  // taken and not yet written
+	bytes    uint32
 }
 
 // farAway is the end of a member that has not left.
-var farAway = sharedlog.Position{Bytes: math.MaxInt64, Messages: math.MaxInt64}
+const farAway = math.MaxInt64
 
 // take adds what is next in the log to b. It reports whether m goes on: else it
 // is parked or gone, and the writer forgets it.
@@ -71,10 +71,8 @@ func (m *member) takeNext(b *batch) bool {
 	if b.datagrams {
 		return m.takeDatagrams(b)
 	}
-	chunk, messages, _, passed := m.next()
+	chunk, messages, passed := m.next()
 	if messages > 0 {
-		m.messages += messages
-		m.bytes += int64(len(chunk))
 		b.addChunk(chunk, messages)
 	}
 	if passed {
@@ -89,11 +87,9 @@ func (m *member) takeDatagrams(b *batch) bool {
 	h := m.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	chunk, messages, all, passed := m.next()
+	chunk, messages, passed := m.next()
 	if messages > 0 {
-		m.messages += messages
-		m.bytes += int64(len(chunk))
-		b.addDatagrams(chunk, m.cursor.Ends(nil, all)[:messages])
+		b.addDatagrams(chunk, m.cursor.Ends(nil, messages))
 	}
 	if passed && m.taken.Load() >= h.need.Load() {
 		h.ungate(m)
@@ -101,34 +97,26 @@ func (m *member) takeDatagrams(b *batch) bool {
 	return messages > 0
 }
 
-// next moves the cursor over the next chunk, all of whose messages are m's but
-// for those past the end. It reports whether that passed what publishers may
-// wait for.
-func (m *member) next() (chunk []byte, messages, all int, passed bool) {
+// next moves the cursor over the next chunk, which is in flight then. It reports
+// whether that passed what publishers may wait for.
+func (m *member) next() (chunk []byte, messages int, passed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	taken := m.taken.Load()
-	if m.seq >= m.end.Messages {
-		return nil, 0, 0, false
-	}
-	chunk, all = m.cursor.Next()
-	messages = all
-	if m.seq+int64(messages) > m.end.Messages {
-		messages = int(m.end.Messages - m.seq)
-		chunk = chunk[:m.end.Bytes-taken]
-	}
-	m.seq += int64(messages)
+	chunk, messages = m.cursor.Next()
+	m.messages += uint32(messages)
+	m.bytes += uint32(len(chunk))
 	now := taken + int64(len(chunk))
 	m.taken.Store(now)
 	need := m.hub.need.Load()
-	return chunk, messages, all, taken < need && need <= now
+	return chunk, messages, taken < need && need <= now
 }
 
 // wrote notes that what was taken is written.
 func (m *member) wrote() {
 	h := m.hub
 	m.written.Store(m.taken.Load())
-	h.sentBytes.Add(m.bytes)
+	h.sentBytes.Add(int64(m.bytes))
 	h.sentMessages.Add(int64(m.messages))
 	m.bytes, m.messages = 0, 0
 	if h.flushing.Load() > 0 {
@@ -138,23 +126,32 @@ func (m *member) wrote() {
 	}
 }
 
-// skip moves m, which lags, to the end of the log, or of its part of it, and
-// returns how many messages it will not get. The caller holds the hub's mu.
-func (m *member) skip(end sharedlog.Cursor, head sharedlog.Position) (messages int64) {
+// lost notes that what was taken will never be written.
+func (m *member) lost() {
+	m.hub.mu.Lock()
+	m.hub.lost += int64(m.bytes)
+	m.hub.mu.Unlock()
+	m.bytes, m.messages = 0, 0
+}
+
+// skip moves m from where it is to cursor, at or behind the end of the log's
+// bytes, and returns how many messages it will not get. The caller holds the
+// hub's mu.
+func (m *member) skip(cursor sharedlog.Cursor, bytes int64) (messages int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.left {
-		end, head = sharedlog.Cursor{}, m.end
-	}
-	messages = head.Messages - m.seq
-	m.cursor, m.seq = end, head.Messages
-	m.taken.Store(head.Bytes)
+	messages = m.cursor.Rest()
+	m.cursor = cursor
+	m.taken.Store(bytes)
 	return messages
 }
 
-// progress returns a number that changes when m's session gets on.
-func (m *member) progress() int64 {
-	return m.taken.Load() + m.s.output.stall.waits.Load() + m.s.stats.bytesSent.Load()
+// idle reports whether there is nothing for m to take. The caller holds the
+// hub's mu.
+func (m *member) idle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cursor.Rest() == 0
 }
 
 // owed returns how many bytes before end m has not written.
@@ -178,7 +175,9 @@ func (s *Session) gatherHubs(o *outbox) {
 		s.ready = nil
 		s.mu.Unlock()
 	}
-	for turns := len(r.active); turns > 0 && !o.batch.full(); turns-- {
+	// One chunk there is room for always, or a session's own messages could keep
+	// its hubs waiting for good.
+	for turns := len(r.active); turns > 0 && !(r.taken && o.batch.full()); turns-- {
 		if r.first >= len(r.active) {
 			r.first = 0
 		}
@@ -186,7 +185,7 @@ func (s *Session) gatherHubs(o *outbox) {
 		if m := r.active[r.first]; m.take(&o.batch) {
 			r.first++
 		} else {
-			r.active = append(r.active[:r.first], r.active[r.first+1:]...)
+			r.active = slices.Delete(r.active, r.first, r.first+1)
 		}
 		r.taken = r.taken || o.batch.messages > before
 	}
@@ -201,6 +200,16 @@ func (s *Session) wroteHubs(o *outbox) {
 	for _, m := range o.hubs.active {
 		if m.messages > 0 {
 			m.wrote()
+		}
+	}
+}
+
+// lostHubs notes that the batch will never be written.
+func (s *Session) lostHubs(o *outbox) {
+	o.hubs.taken = false
+	for _, m := range o.hubs.active {
+		if m.messages > 0 {
+			m.lost()
 		}
 	}
 }
@@ -232,11 +241,8 @@ func (s *Session) addMember(m *member) (known bool, err error) {
 func (s *Session) dropMember(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, other := range s.members {
-		if other == m {
-			s.members = append(s.members[:i], s.members[i+1:]...)
-			return
-		}
+	if i := slices.Index(s.members, m); i >= 0 {
+		s.members = slices.Delete(s.members, i, i+1)
 	}
 }
 
@@ -244,7 +250,7 @@ func (s *Session) dropMember(m *member) {
 func (s *Session) membersNow() []*member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*member(nil), s.members...)
+	return slices.Clone(s.members)
 }
 
 // memberReady tells the writer of m, which is not parked any more.
@@ -303,10 +309,7 @@ func (s *Session) markHubs() []hubMark {
 	var marks []hubMark
 	for _, m := range s.membersNow() {
 		m.hub.mu.Lock()
-		end := m.hub.log.Head().Bytes
-		if m.left {
-			end = m.end.Bytes
-		}
+		end := min(m.hub.log.Head().Bytes, m.end)
 		m.hub.mu.Unlock()
 		marks = append(marks, hubMark{m, end})
 	}

@@ -29,33 +29,41 @@ type Hub struct {
 	lag          LagPolicy
 	maxLag       int64
 	writeTimeout time.Duration
-	sendQueue    int
-	events       *eventQueue
+	events       eventQueue
+	pump         atomic.Pointer[hubPump] // made by the first call of Send, under mu
+	sendQueue    int32                   // it is maxQueue at most
 
-	group   errgroup.Group // owns pump
-	pumping sync.Once
-	stopCtx func() bool
-	closing chan struct{} // closed by stop
-	done    chan struct{} // closed by finish, when group is empty
-
-	sentBytes, sentMessages atomic.Int64 // members add to them
-	need                    atomic.Int64 // publishers wait until all have taken this much; 0 if none waits
 	flushing                atomic.Int32 // how many Flushes wait
+	need                    atomic.Int64 // publishers wait until all have taken this much; 0 if none waits
+	sentBytes, sentMessages atomic.Int64 // members add to them
 
 	mu      sync.Mutex // never held across anything that blocks
 	log     sharedlog.Log
-	members []*member // in no order; member.index is its place
-	leaving []*member // have left, and not yet written what was published before
-	parked  []*member // those of members that have written everything; they hold nothing of the log
 	clear   int64     // up to here in the log no member lags
-	gate    gate
-	flushes []*hubFlush
-	send    chan []byte // made by the first call of Send
+	members []*member // member.index is its place
+	leaving []*member // have left, and not yet written what was published before
+	parked  int32     // that many of members, the first, have written everything; they hold nothing of the log
 	stopped bool
-	err     error
-	joined  int64 // members there have ever been
-	skipped int64 // messages that lagging members did not get
-	lost    int64 // bytes that members had not written when they ended
+	gate    *gate       // made when a publisher first waits
+	flushes *hubFlush   // a list of those that wait
+	joined  int64       // members there have ever been
+	skipped int64       // messages that lagging members did not get
+	lost    int64       // bytes that members had not written when they ended
+	end     *hubEnd     // made when it comes, or is asked for
+	stopCtx func() bool // ends the watch over the context; may be nil
+}
+
+// A hubEnd is how a hub ends.
+type hubEnd struct {
+	err  error
+	done chan struct{} // closed by finish
+}
+
+// A hubPump multicasts what comes by Send.
+type hubPump struct {
+	send    chan []byte
+	closing chan struct{}  // closed by stop
+	group   errgroup.Group // owns the goroutine
 }
 
 // NewHub returns a hub that lives until ctx ends or Close; it does not own its
@@ -73,7 +81,12 @@ func NewHub(ctx context.Context, o *Options) *Hub {
 		h.stop(err)
 		return h
 	}
-	h.stopCtx = context.AfterFunc(ctx, func() { h.stop(contextError(ctx)) })
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { h.stop(contextError(ctx)) })
+		h.mu.Lock()
+		h.stopCtx = stop
+		h.mu.Unlock()
+	}
 	return h
 }
 
@@ -84,10 +97,8 @@ func newHub(set *settings) *Hub {
 		lag:          set.Lag,
 		maxLag:       int64(set.MaxLag),
 		writeTimeout: set.WriteTimeout,
-		sendQueue:    set.SendQueue,
-		events:       newEventQueue(set),
-		closing:      make(chan struct{}),
-		done:         make(chan struct{}),
+		sendQueue:    int32(set.SendQueue),
+		events:       eventQueue{limit: int32(set.EventQueue), log: set.Logger},
 		log:          sharedlog.New(set.MaxLag),
 		clear:        int64(set.MaxLag),
 	}
@@ -103,7 +114,7 @@ func (h *Hub) Join(s *Session) error {
 	if !reflect.DeepEqual(h.framing, s.set.Framing) {
 		return s.errorAt("join", fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing))
 	}
-	m := &member{hub: h, s: s, end: farAway, slot: -1}
+	m := &member{hub: h, s: s, end: farAway}
 	h.mu.Lock()
 	if h.stopped {
 		h.mu.Unlock()
@@ -117,13 +128,14 @@ func (h *Hub) Join(s *Session) error {
 	if s.output.batch.datagrams {
 		h.log.Index()
 	}
-	m.index = len(h.members)
+	m.index = int32(len(h.members))
 	m.credit = h.log.Head().Bytes // no Flush that waits now waits for m
 	h.members = append(h.members, m)
 	h.joined++
 	h.park(m)
+	event := h.events.queue(Event{Kind: EventJoined, Session: s})
 	h.mu.Unlock()
-	h.events.emit(Event{Kind: EventJoined, Session: s})
+	h.events.report(event)
 	return nil
 }
 
@@ -152,79 +164,78 @@ func (h *Hub) Multicast(p []byte) error {
 	defer b.free()
 	framed, err := h.framing.AppendFrame(b.b[:0], p)
 	if err != nil {
-		return fmt.Errorf("chanio: multicast of %d bytes: %w", len(p), err)
+		return h.refuse(len(p), err)
 	}
 	return h.publish(framed)
+}
+
+// refuse returns the error of a message of n bytes that cannot be multicast.
+func (h *Hub) refuse(n int, err error) error {
+	if h.ended() {
+		err = ErrClosed
+	}
+	return fmt.Errorf("chanio: multicast of %d bytes: %w", n, err)
 }
 
 // publish appends what is to go over the wire to the log.
 func (h *Hub) publish(p []byte) error {
 	n := int64(len(p))
 	if n > min(h.maxLag, math.MaxUint32/2) {
-		return fmt.Errorf("chanio: multicast of %d bytes with a MaxLag of %d: %w", n, h.maxLag, ErrMessageTooLarge)
+		return h.refuse(len(p), fmt.Errorf("MaxLag is %d: %w", h.maxLag, ErrMessageTooLarge))
 	}
+	var few [8]*member // spares most rooms an allocation
+	var woken []*member
 	h.mu.Lock()
 	lagged := h.makeRoom(n)
 	stopped := h.stopped
-	var parked []*member
 	if !stopped && len(h.members) > 0 {
-		parked = h.append(p)
+		woken = h.unpark(few[:0], h.log.Append(p))
 	}
 	h.mu.Unlock()
 
-	for _, m := range parked {
+	for _, m := range woken {
 		m.s.memberReady(m)
 	}
 	h.report(lagged)
 	if stopped {
-		return fmt.Errorf("chanio: multicast: %w", ErrClosed)
+		return h.refuse(len(p), ErrClosed)
 	}
 	return nil
 }
 
-// append puts p into the log. It returns the members that were parked and have
-// to be told, without mu. The caller holds mu.
-func (h *Hub) append(p []byte) (parked []*member) {
-	before := h.log.Head()
-	start := h.log.Append(p)
-	parked, h.parked = h.parked, nil
-	for _, m := range parked {
-		m.slot = -1
-		m.mu.Lock()
-		m.cursor, m.seq = start, before.Messages
-		m.mu.Unlock()
-	}
-	return parked
-}
-
 // Send returns the channel of what is to be multicast, for select. The slice
-// may be used again once it was received. It buffers Options.SendQueue
-// messages; a goroutine of the hub, which the first call starts, receives from
-// it until the hub ends. What cannot be multicast is an EventFailed. Users must
-// not close it.
+// belongs to the hub from then on: do not modify it. It buffers
+// Options.SendQueue messages; a goroutine of the hub, which the first call
+// starts, receives from it. What cannot be multicast is an EventFailed. Once the
+// hub has ended nobody receives: select on Done too. Users must not close it.
 func (h *Hub) Send() chan<- []byte {
-	h.pumping.Do(func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.send = make(chan []byte, h.sendQueue)
+	if p := h.pump.Load(); p != nil {
+		return p.send
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pump.Load()
+	if p == nil {
+		p = &hubPump{send: make(chan []byte, h.sendQueue), closing: make(chan struct{})}
+		h.pump.Store(p)
 		if !h.stopped {
-			h.group.Go(h.pump)
+			p.group.Go(func() error { h.runPump(p); return nil })
 		}
-	})
-	return h.send
+	}
+	return p.send
 }
 
-// pump multicasts what comes by Send. The hub's group owns it; it ends when the
-// hub is stopped.
-func (h *Hub) pump() error {
+// runPump multicasts what comes by Send. The pump's group owns it; it ends when
+// the hub is stopped.
+func (h *Hub) runPump(p *hubPump) {
 	for {
 		select {
-		case p := <-h.send:
-			if err := h.Multicast(p); err != nil {
+		case m := <-p.send:
+			if err := h.Multicast(m); err != nil {
 				h.events.emit(Event{Kind: EventFailed, Err: err})
 			}
-		case <-h.closing:
-			return nil
+		case <-p.closing:
+			return
 		}
 	}
 }
@@ -255,7 +266,7 @@ func (h *Hub) All() iter.Seq[*Session] {
 }
 
 // Stats returns what the hub did: BytesReceived and MessagesReceived were
-// published to it, BytesSent and MessagesSent went from it to members, each
+// published to it while it had members, BytesSent and MessagesSent went from it to members, each
 // member counted; BytesPending is what members have yet to write, and
 // Undelivered what members that ended never wrote.
 func (h *Hub) Stats() Stats {
@@ -273,7 +284,7 @@ func (h *Hub) Stats() Stats {
 		st.BytesPending += m.owed(head.Bytes)
 	}
 	for _, m := range h.leaving {
-		st.BytesPending += m.owed(m.end.Bytes)
+		st.BytesPending += m.owed(m.end)
 	}
 	h.mu.Unlock()
 	st.BytesSent = h.sentBytes.Load()
@@ -283,9 +294,9 @@ func (h *Hub) Stats() Stats {
 }
 
 // Shutdown waits, as [Hub.Flush], until the members have written what was
-// published, and closes the hub. It returns Flush's error.
+// published, and closes the hub. It returns ctx's error when ctx ends first.
 func (h *Hub) Shutdown(ctx context.Context) error {
-	err := h.Flush(ctx)
+	err := h.flush(ctx)
 	h.Close()
 	return err
 }
@@ -294,19 +305,41 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 // sessions stay open. It returns nil when the hub's goroutine is gone.
 func (h *Hub) Close() error {
 	h.stop(nil)
-	<-h.done
+	<-h.Done()
 	return nil
 }
 
 // Done returns a channel that is closed when the hub has ended.
-func (h *Hub) Done() <-chan struct{} { return h.done }
+func (h *Hub) Done() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.theEnd().done
+}
+
+// theEnd returns end; an idle hub does without. The caller holds mu.
+func (h *Hub) theEnd() *hubEnd {
+	if h.end == nil {
+		h.end = &hubEnd{done: make(chan struct{})}
+	}
+	return h.end
+}
 
 // Err returns nil while the hub lives and after Close and Shutdown, else what
 // ended it: the context's cause, or options that cannot be right.
 func (h *Hub) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.err
+	if !h.stopped {
+		return nil
+	}
+	return h.end.err
+}
+
+// ended reports whether the hub has ended or is about to.
+func (h *Hub) ended() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopped
 }
 
 // stop ends the hub; the first err counts. It finishes in a goroutine of its
@@ -318,32 +351,36 @@ func (h *Hub) stop(err error) {
 		return
 	}
 	h.stopped = true
-	h.err = err
-	close(h.closing)
+	end := h.theEnd()
+	end.err = err
 	for _, m := range h.members {
-		m.gated = false
+		h.ungate(m)
 	}
-	h.gate.count = 0
-	h.openGate()
 	members := slices.Clone(h.members)
-	pumping := h.send != nil
+	pump := h.pump.Load()
 	h.mu.Unlock()
 	for _, m := range members {
 		h.leave(m)
 	}
-	if pumping {
-		go h.finish()
+	if pump != nil {
+		close(pump.closing)
+		go h.finish(end, pump)
 	} else {
-		h.finish()
+		h.finish(end, nil)
 	}
 }
 
 // finish ends what stop began.
-func (h *Hub) finish() {
-	h.group.Wait() // pump returns nil
-	if h.stopCtx != nil {
-		h.stopCtx()
+func (h *Hub) finish(end *hubEnd, pump *hubPump) {
+	if pump != nil {
+		pump.group.Wait() // it returns nil
 	}
-	h.events.close(h.Err())
-	close(h.done)
+	h.mu.Lock()
+	stopCtx := h.stopCtx
+	h.mu.Unlock()
+	if stopCtx != nil {
+		stopCtx()
+	}
+	h.events.close(end.err)
+	close(end.done)
 }

@@ -324,12 +324,12 @@ func (s *Session) writeExpired() {
 // when WriteTimeout passes without progress. Only the writer uses it.
 type stall struct {
 	timer *time.Timer
-	waits atomic.Int64 // how often a write had to wait; it grows with progress
+	since atomic.Int64 // when the wait began, in nanoseconds since the session did, plus 1; 0 if there is none
 }
 
 // begin starts the watch anew, before a wait.
 func (w *stall) begin(s *Session) {
-	w.waits.Add(1)
+	w.since.Store(int64(time.Since(s.timers.began)) + 1)
 	d := s.set.WriteTimeout
 	switch {
 	case d <= 0:
@@ -342,7 +342,21 @@ func (w *stall) begin(s *Session) {
 
 // end ends the watch.
 func (w *stall) end() {
+	if w.since.Load() == 0 {
+		return
+	}
+	w.since.Store(0)
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+}
+
+// lasts returns for how long a write has waited without progress; anybody may
+// ask.
+func (w *stall) lasts(s *Session) time.Duration {
+	since := w.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(s.timers.began) - time.Duration(since-1)
 }

@@ -269,6 +269,7 @@ func (s *Session) progressed() {
 // abandon counts what was gathered and not written.
 func (s *Session) abandon(o *outbox) {
 	s.stats.undelivered.Add(int64(max(0, o.batch.size-o.batch.sent)))
+	s.lostHubs(o)
 	o.batch.reset()
 	s.stats.bytesPending.Store(0)
 }

@@ -29,8 +29,8 @@ type Position struct{ Bytes, Messages int64 }
 // A Log is append-only. Appending and all else but Cursor.Next is for one
 // goroutine at a time; cursors may read meanwhile.
 type Log struct {
-	limit   int // the largest segment, unless a message is larger
-	size    int // the next segment
+	limit   int32 // the largest segment, unless a message is larger
+	size    int32 // the next segment
 	tail    *segment
 	head    Position
 	indexed bool // segments record where messages end
@@ -66,7 +66,7 @@ func (g *segment) hasRoom(n int) bool {
 
 // New returns a log whose segments hold a quarter of window bytes at most.
 func New(window int) Log {
-	return Log{limit: min(max(window/4, minSegment), maxSegment), size: minSegment}
+	return Log{limit: int32(min(max(window/4, minSegment), maxSegment)), size: minSegment}
 }
 
 // Head returns the position behind the last message.
@@ -94,7 +94,7 @@ func (l *Log) Append(message []byte) Cursor {
 // grow links a new segment with room for n bytes. Each is twice as large as the
 // one before, so that segments follow the traffic.
 func (l *Log) grow(n int) *segment {
-	g := &segment{buf: make([]byte, max(l.size, n))}
+	g := &segment{buf: make([]byte, max(int(l.size), n))}
 	if l.tail != nil {
 		l.size = min(2*l.size, l.limit)
 		l.tail.next.Store(g)

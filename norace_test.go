@@ -1,0 +1,5 @@
+//go:build !race
+
+package chanio
+
+const raceEnabled = false
