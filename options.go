@@ -47,10 +47,11 @@ type Options struct {
 	// under Framing. If zero, 30 seconds.
 	MessageTimeout time.Duration
 
-	// RecvQueue is how many messages Recv buffers. If zero, 8, and 128 on udp;
-	// the sessions of a udp listener buffer one at least.
+	// RecvQueue is how many messages Recv buffers. If zero, 8 on raw streams,
+	// where one is as much as a read returned, and 128 under Framing and on udp.
+	// The sessions of a udp listener buffer one at least.
 	RecvQueue int
-	// SendQueue is how many messages Send buffers. If zero, 8.
+	// SendQueue is how many messages Send buffers. If zero, as for RecvQueue.
 	SendQueue int
 	// EventQueue is how many events Events buffers before the oldest go. If
 	// zero, 64. With none, an event is lost unless somebody is receiving.
@@ -200,7 +201,7 @@ const (
 	defaultCloseTimeout     = 5 * time.Second
 	defaultDialTimeout      = 10 * time.Second
 	defaultUDPMaxSessions   = 65536
-	defaultUDPRecvQueue     = 128
+	defaultMessageQueue     = 128
 	defaultMaxLag           = 16 << 20
 	defaultBackoffMin       = 100 * time.Millisecond
 	defaultBackoffMax       = 30 * time.Second
@@ -233,16 +234,19 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 		s.TLS = ownTLS(o.TLS)
 	}
 
-	idle, sessions, recv := time.Duration(0), 0, defaultQueue
+	idle, sessions, queue := time.Duration(0), 0, defaultQueue
 	if udp {
-		idle, sessions, recv = defaultUDPIdleTimeout, defaultUDPMaxSessions, defaultUDPRecvQueue
+		idle, sessions = defaultUDPIdleTimeout, defaultUDPMaxSessions
+	}
+	if udp || o.Framing != nil {
+		queue = defaultMessageQueue
 	}
 	s.HandshakeTimeout = orDefault(o.HandshakeTimeout, defaultHandshakeTimeout)
 	s.MaxHandshakes = orDefault(o.MaxHandshakes, defaultMaxHandshakes)
 	s.MaxMessage = orDefault(o.MaxMessage, defaultMaxMessage)
 	s.MessageTimeout = orDefault(o.MessageTimeout, defaultMessageTimeout)
-	s.RecvQueue = orDefault(o.RecvQueue, recv)
-	s.SendQueue = orDefault(o.SendQueue, defaultQueue)
+	s.RecvQueue = orDefault(o.RecvQueue, queue)
+	s.SendQueue = orDefault(o.SendQueue, queue)
 	s.EventQueue = orDefault(o.EventQueue, defaultEventQueue)
 	s.PostQueue = orDefault(o.PostQueue, defaultPostQueue)
 	s.IdleTimeout = orDefault(o.IdleTimeout, idle)
