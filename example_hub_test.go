@@ -104,7 +104,8 @@ func ExampleLagPolicy() {
 	}
 	defer l.Close()
 
-	_, slow := meet(ctx, l) // its client receives nothing
+	client, slow := meet(ctx, l)
+	defer client.Abort(nil) // until then it receives nothing
 	news := make([]byte, 64<<10)
 	for slow.Err() == nil {
 		l.Multicast(news)
