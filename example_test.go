@@ -137,6 +137,30 @@ func ExampleListener_Shutdown() {
 	// goodbye
 }
 
+// The loop and the handler of a TCP server serve UDP peers, too.
+func ExampleListen_udp() {
+	ctx := context.Background()
+	l, err := chanio.Listen(ctx, "udp", "127.0.0.1:0", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for s := range l.Sessions() { // each with its first datagram
+			go echo(s)
+		}
+	}()
+
+	s, err := chanio.Dial(ctx, "udp", l.Addr().String(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	s.Put([]byte("one datagram"))
+	fmt.Printf("%s\n", <-s.Recv())
+	// Output: one datagram
+}
+
 // Anything that accepts connections can be served.
 func ExampleServe() {
 	ctx := context.Background()
