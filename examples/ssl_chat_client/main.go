@@ -6,10 +6,7 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"net"
-	"os"
 
 	"example.com/chanio"
 	"example.com/chanio/examples/internal/chat"
@@ -18,14 +15,12 @@ import (
 
 func main() {
 	args := console.Args(console.Host("Server address", "127.0.0.1"), console.Port("Server port", "2222"))
-	ca, err := os.ReadFile("testdata/ca.crt")
+	config, err := chanio.ClientTLS("testdata/ca.crt")
 	if err != nil {
 		console.Exit(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
 	console.Exit(chat.Connect(console.Lines(), "tcp", net.JoinHostPort(args[0], args[1]), chanio.Options{
 		Framing: chanio.Lines{},
-		TLS:     &tls.Config{RootCAs: roots},
+		TLS:     config,
 	}))
 }

@@ -5,8 +5,6 @@
 package main
 
 import (
-	"crypto/tls"
-
 	"example.com/chanio"
 	"example.com/chanio/examples/internal/chat"
 	"example.com/chanio/examples/internal/console"
@@ -14,12 +12,12 @@ import (
 
 func main() {
 	args := console.Args(console.ListenPort("Server port", "2222"))
-	certificate, err := tls.LoadX509KeyPair("testdata/server.crt", "testdata/server.key")
+	config, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")
 	if err != nil {
 		console.Exit(err)
 	}
 	console.Exit(chat.Serve(console.Lines(), "tcp", ":"+args[0], chanio.Options{
 		Framing: chanio.Lines{},
-		TLS:     &tls.Config{Certificates: []tls.Certificate{certificate}},
+		TLS:     config,
 	}))
 }
