@@ -102,7 +102,7 @@ func TestPacketsComeBackFromAnEchoWholeOnceAndInOrder(t *testing.T) {
 					const n = 100 // few enough for any receive buffer
 					go func() {
 						for i := range n {
-							client.Send() <- Packet{Addr: server.LocalAddr(), Data: []byte(fmt.Sprint(i))}
+							client.Send() <- Packet{Addr: server.LocalAddr(), Data: fmt.Append(nil, i)}
 						}
 					}()
 					for i := range n {

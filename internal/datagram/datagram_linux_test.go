@@ -50,7 +50,7 @@ func TestTheKernelsCountOfDropsMayWrapAround(t *testing.T) {
 	for _, count := range []uint32{1<<32 - 2, 1<<32 - 1, 3, 3} {
 		r.noteDropped(count)
 	}
-	require.EqualValues(t, 1<<32+3, r.conn.KernelDropped())
+	require.Equal(t, int64(1<<32+3), r.conn.KernelDropped())
 }
 
 func TestSegmentsAreOnePathAndOneSizeButForTheLast(t *testing.T) {
