@@ -73,9 +73,9 @@ func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan stru
 	return nil
 }
 
-// awaitPlace waits until MaxSessions and MaxHandshakes allow another session.
+// awaitPlace waits until MaxSessions allows another session.
 func (l *Listener) awaitPlace(quit <-chan struct{}) bool {
-	for l.set.MaxSessions > 0 && l.reg.size() >= l.set.MaxSessions || l.handshakes.full() {
+	for l.set.MaxSessions > 0 && l.reg.size() >= l.set.MaxSessions {
 		select {
 		case <-l.reg.change:
 		case <-quit:

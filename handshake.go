@@ -33,27 +33,22 @@ type handshakes struct {
 // A handshake is ended early by its context, which a config's callbacks see too.
 type handshake struct{ cancel context.CancelCauseFunc }
 
-// full reports that there is no place for another connection, and no handshake
-// that could be dropped for it.
-func (h *handshakes) full() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.limit > 0 && len(h.running) == 0 && h.undelivered >= h.limit
-}
-
 // begin takes another one in. If that is one too many it drops the oldest: it
 // had the most time, and a peer that never finishes must not keep others out.
-func (h *handshakes) begin(ctx context.Context) (context.Context, *handshake) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	one := &handshake{cancel}
+// Where there is none to drop, it reports false: there is no place before a
+// session is received.
+func (h *handshakes) begin(one *handshake) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.limit > 0 && len(h.running) > 0 && len(h.running)+h.undelivered >= h.limit {
+	if h.limit > 0 && len(h.running)+h.undelivered >= h.limit {
+		if len(h.running) == 0 {
+			return false
+		}
 		h.running[0].cancel(fmt.Errorf("dropped as the oldest of MaxHandshakes = %d", h.limit))
 		h.running = slices.Delete(h.running, 0, 1)
 	}
 	h.running = append(h.running, one)
-	return ctx, one
+	return true
 }
 
 // end notes that a handshake is over. It reports false if it was dropped before
@@ -103,12 +98,24 @@ func (l *Listener) handshaker(conn net.Conn) handshaker {
 	return nil
 }
 
-// startHandshake starts t's goroutine. ctx is the listener's.
+// startHandshake starts t's goroutine, as soon as there is a place for it. ctx
+// is the listener's.
 func (l *Listener) startHandshake(ctx context.Context, t handshaker, quit <-chan struct{}) {
 	// The end of ctx is quit's to tell, or it would look like a failure.
-	shakeCtx, one := l.handshakes.begin(withEvents(context.WithoutCancel(ctx), l.events))
+	shakeCtx, cancel := context.WithCancelCause(withEvents(context.WithoutCancel(ctx), l.events))
+	one := &handshake{cancel}
+	for !l.handshakes.begin(one) {
+		select {
+		case <-l.reg.change:
+		case <-quit:
+			cancel(nil)
+			t.shut(false)
+			l.reg.left()
+			return
+		}
+	}
 	l.handshakes.goroutines.Go(func() {
-		defer one.cancel(nil)
+		defer cancel(nil)
 		if l.shake(shakeCtx, one, t, quit) {
 			l.deliverShaken(ctx, t, quit)
 		}
