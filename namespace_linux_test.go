@@ -63,7 +63,8 @@ func veth(t testing.TB) (there func(func())) {
 		ip addr add 10.7.7.%[1]d/24 dev v0
 		ip -6 addr add fd07::%[1]d/64 dev v0 nodad
 		ip link set lo up
-		ip link set v0 up`
+		ip link set v0 up
+		ip -6 route add multicast ff00::/8 dev v0 table local` // which the kernel adds too, in its own time
 	run := func(setup string) error {
 		out, err := exec.Command("sh", "-ec", setup).CombinedOutput()
 		if err != nil {
