@@ -58,6 +58,7 @@ type PacketConn struct {
 	flushes    chan chan struct{} // calls of Flush; the writer closes what it receives
 	refused    chan struct{}      // closed when nothing is accepted or received any more
 	writerDone chan struct{}      // closed when the writer has ended
+	putsGone   chan struct{}      // closed when nothing is accepted any more and no Put is under way
 	done       chan struct{}      // closed by the reader, last of all
 
 	stats  counters
@@ -159,7 +160,7 @@ func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set
 		refused:    make(chan struct{}),
 		writerDone: make(chan struct{}),
 		done:       make(chan struct{}),
-		puts:       newPutGate(),
+		putsGone:   make(chan struct{}),
 	}
 	p.watch(ctx)
 	p.events.emit(Event{Kind: EventStarted})
@@ -312,7 +313,9 @@ func (p *PacketConn) refuse() {
 	if !p.refusing {
 		p.refusing = true
 		close(p.refused)
-		p.puts.shut()
+		if p.puts.shut() {
+			close(p.putsGone)
+		}
 	}
 }
 
@@ -352,31 +355,16 @@ func (p *PacketConn) received(packets, bytes int64) {
 // Puts that are under way and for the writer: then nobody touches the
 // endpoint's channels but bare senders.
 func (p *PacketConn) finish() {
-	<-p.puts.empty
+	<-p.putsGone
 	if p.writer.Load() {
 		<-p.writerDone
 	}
 	p.terminate(nil)
-	p.stats.undelivered.Add(drainPackets(p.send))
+	p.stats.undelivered.Add(drain(p.send, func(m Packet) int { return len(m.Data) }))
 	p.unwatch()
 	close(p.recv)
 	p.events.close(p.Err())
 	close(p.done)
-}
-
-// drainPackets empties c without waiting and returns the bytes that were in it.
-func drainPackets(c <-chan Packet) (bytes int64) {
-	for {
-		select {
-		case m, ok := <-c:
-			if !ok {
-				return bytes
-			}
-			bytes += int64(len(m.Data))
-		default:
-			return bytes
-		}
-	}
 }
 
 // errorAt wraps err with the endpoint's address and the peer's, if it is about

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 
 	"example.com/chanio/internal/datagram"
@@ -38,12 +37,19 @@ func (p *PacketConn) Put(m Packet) error {
 	if !p.puts.enter() {
 		return p.errorAt("write", m.Addr, ErrClosed)
 	}
-	defer p.puts.leave()
+	defer func() {
+		if p.puts.leave() {
+			close(p.putsGone)
+		}
+	}()
 	if err := checkPacket(m.Addr, len(m.Data)); err != nil {
 		return p.errorAt("write", m.Addr, err)
 	}
 	p.needWriter()
-	return p.offer(m)
+	if err := offer(p.send, m, p.refused, nil); err != nil {
+		return p.errorAt("write", m.Addr, err)
+	}
+	return nil
 }
 
 // checkPacket returns the error of a packet that can't be sent by any means.
@@ -55,31 +61,6 @@ func checkPacket(to netip.AddrPort, size int) error {
 		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, size, limit)
 	}
 	return nil
-}
-
-// offer sends m on send. It uses the users' channel, which keeps the order of
-// Put and Send in one goroutine, and so it can meet a channel that a user has
-// closed: that is the end of sending like any other.
-func (p *PacketConn) offer(m Packet) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(runtime.Error); !ok {
-				panic(r)
-			}
-			err = p.errorAt("write", m.Addr, ErrClosed)
-		}
-	}()
-	select {
-	case p.send <- m:
-		return nil
-	default:
-	}
-	select {
-	case p.send <- m:
-		return nil
-	case <-p.refused:
-		return p.errorAt("write", m.Addr, ErrClosed)
-	}
 }
 
 // Flush waits until all that was accepted before it is in the kernel, or was an
@@ -147,7 +128,7 @@ func (p *PacketConn) writeLoop() {
 			}
 			close(flushed)
 		case <-p.refused:
-			<-p.puts.empty
+			<-p.putsGone
 			p.sendQueued()
 			return
 		}

@@ -43,7 +43,7 @@ type Session struct {
 	done    chan struct{} // closed by finish, last of all
 
 	stats   counters
-	gate    atomic.Int64 // Puts under way; gateShut once messages are refused
+	puts    putGate      // the Puts under way
 	refs    atomic.Int32 // what must go before finish: goroutines, the gate, the open state
 	over    atomic.Bool  // it has ended; set under mu
 	writer  atomic.Bool  // the writer was started; set under mu
@@ -118,7 +118,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		refused: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	// The open state, released by terminate; the gate, by gateEmpty; the reader,
+	// The open state, released by terminate; the gate, by putsGone; the reader,
 	// by itself: a session that is ended before start does not finish before it.
 	s.refs.Store(3)
 	s.output.batch.datagrams = tr.limit() > 0
@@ -265,7 +265,7 @@ func (s *Session) release() {
 // finish runs once, when the session has ended and neither goroutine nor Put
 // is left: nobody else touches the session's channels now but bare senders.
 func (s *Session) finish() {
-	s.stats.undelivered.Add(drain(s.send))
+	s.stats.undelivered.Add(drain(s.send, func(m []byte) int { return len(m) }))
 	s.stats.bytesPending.Store(0)
 	s.mu.Lock()
 	stop := s.stopParent
@@ -281,19 +281,6 @@ func (s *Session) finish() {
 	if s.reg != nil {
 		s.reg.left()
 	}
-}
-
-// drain takes what is in c now and returns the bytes that were in it.
-func drain(c <-chan []byte) (bytes int64) {
-	for range len(c) { // and no more: a bare sender may be filling it all the time
-		select {
-		case m := <-c:
-			bytes += int64(len(m))
-		default:
-			return bytes
-		}
-	}
-	return bytes
 }
 
 // contextError is the error of something that ctx ended.

@@ -1,13 +1,5 @@
 package chanio
 
-import (
-	"errors"
-	"runtime"
-)
-
-// gateShut is the bit of Session.gate that refuses further Puts.
-const gateShut = 1 << 62
-
 // Put sends p as Send does, and the slice belongs to the library from then on.
 // It waits for room as long as the session makes progress, and returns an error
 // that is ErrClosed, with nothing accepted, once the session has ended or was
@@ -26,10 +18,16 @@ func (s *Session) Write(p []byte) (int, error) {
 // put is Put with a channel that gives up when it is closed; the error is
 // errGivenUp then.
 func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
-	if !s.enter() {
+	// While a Put is inside, the writer does not end the output and the session
+	// does not finish, so that what it accepts is sent or counted.
+	if !s.puts.enter() {
 		return s.errorAt("write", ErrClosed)
 	}
-	defer s.leave()
+	defer func() {
+		if s.puts.leave() {
+			s.putsGone()
+		}
+	}()
 	if c := s.set.codec; c != nil {
 		if err := c.accepts(p); err != nil {
 			return s.errorAt("write", err)
@@ -39,57 +37,11 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 		return s.errorAt("write", err)
 	}
 	s.needWriter()
-	return s.offer(p, giveUp)
-}
-
-var errGivenUp = errors.New("chanio: given up")
-
-// offer sends p on send. It uses the users' channel, which keeps the order of
-// Put and Send in one goroutine, and so it can meet a channel that a user has
-// closed: that is the end of writing like any other.
-func (s *Session) offer(p []byte, giveUp <-chan struct{}) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(runtime.Error); !ok {
-				panic(r)
-			}
-			err = s.errorAt("write", ErrClosed)
-		}
-	}()
-	select {
-	case s.send <- p:
-		return nil
-	default:
+	err := offer(s.send, p, s.refused, giveUp)
+	if err != nil && err != errGivenUp {
+		return s.errorAt("write", err)
 	}
-	select {
-	case s.send <- p:
-		return nil
-	case <-s.refused:
-		return s.errorAt("write", ErrClosed)
-	case <-giveUp:
-		return errGivenUp
-	}
-}
-
-// enter lets a Put through the gate, unless it is shut. While a Put is inside,
-// the writer does not end the output and the session does not finish, so that
-// what Put accepts is sent or counted.
-func (s *Session) enter() bool {
-	for {
-		n := s.gate.Load()
-		if n&gateShut != 0 {
-			return false
-		}
-		if s.gate.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-func (s *Session) leave() {
-	if s.gate.Add(-1) == gateShut {
-		s.gateEmpty()
-	}
+	return err
 }
 
 // refuse shuts the gate. The caller holds mu; the result is to be called
@@ -100,14 +52,14 @@ func (s *Session) refuse() (after func()) {
 	}
 	s.refusing = true
 	close(s.refused)
-	if s.gate.Or(gateShut) == 0 {
-		return s.gateEmpty
+	if s.puts.shut() {
+		return s.putsGone
 	}
 	return func() {}
 }
 
-// gateEmpty runs once, when the gate is shut and no Put is inside.
-func (s *Session) gateEmpty() {
+// putsGone runs once, when the gate is shut and no Put is inside.
+func (s *Session) putsGone() {
 	s.wakeWriter()
 	s.release()
 }
@@ -159,7 +111,7 @@ func (s *Session) writeOnce(o *outbox) bool {
 		return false
 	}
 	// Read before the sources: what a Put accepts after this is not missed.
-	last := s.ending.Load() && s.gate.Load() == gateShut
+	last := s.ending.Load() && s.puts.empty()
 	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
 	}
