@@ -325,19 +325,20 @@ func TestAWithTimeoutContextIsTheSessionsLife(t *testing.T) {
 func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 	for _, test := range []struct {
 		name  string
+		o     Options
 		end   func(s *Session, cancel func())
 		reset bool
 	}{
-		{"Abort", func(s *Session, _ func()) { s.Abort(nil) }, true},
-		{"a Close that ran out", func(s *Session, _ func()) {
+		{"Abort", Options{}, func(s *Session, _ func()) { s.Abort(nil) }, true},
+		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond}, func(s *Session, _ func()) {
 			for i := 0; i < 64; i++ {
 				s.put(make([]byte, 1<<20), closedChan())
 			}
 			s.Close()
 		}, true},
-		{"the context", func(_ *Session, cancel func()) { cancel() }, false},
-		{"Close", func(s *Session, _ func()) { s.Close() }, false},
-		{"IdleTimeout", func(s *Session, _ func()) { s.idleExpired() }, false},
+		{"the context", Options{}, func(_ *Session, cancel func()) { cancel() }, false},
+		{"Close", Options{}, func(s *Session, _ func()) { s.Close() }, false},
+		{"IdleTimeout", Options{IdleTimeout: 1}, func(*Session, func()) {}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, peer := socketPair(t, "tcp")
@@ -345,9 +346,9 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			s := NewSession(ctx, a, &Options{CloseTimeout: 50 * time.Millisecond})
-			require.NoError(t, s.Put([]byte("x")))
-			require.NoError(t, s.Flush(t.Context()))
+			s := NewSession(ctx, a, &test.o)
+			s.Put([]byte("x"))
+			s.Flush(t.Context())
 			test.end(s, cancel)
 			awaitDone(t, s)
 			_, err := io.Copy(io.Discard, peer)

@@ -1,0 +1,371 @@
+//go:build unix
+
+package chanio
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// childEnv names the part that this process plays as the child of a test.
+const childEnv = "CHANIO_TEST_CHILD"
+
+// children are the parts. A child reads commands from stdin, a line each, and
+// answers with lines on stdout.
+var children = map[string]func(t *testing.T, commands *bufio.Scanner){
+	"echo":           childEcho,
+	"no descriptors": childWithoutDescriptors,
+	"many sessions":  childWithManySessions,
+}
+
+// TestChild is not a test of its own: it is what a child process runs.
+func TestChild(t *testing.T) {
+	run := children[os.Getenv(childEnv)]
+	if run == nil {
+		t.Skip("it runs as the child of other tests")
+	}
+	run(t, bufio.NewScanner(os.Stdin))
+}
+
+// child is a process of this test binary.
+type child struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	lines  *bufio.Scanner
+	output strings.Builder // what was no answer
+}
+
+func startChild(t *testing.T, part string, env ...string) *child {
+	t.Helper()
+	c := &child{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.v")}
+	c.cmd.Env = append(append(os.Environ(), childEnv+"="+part), env...)
+	var err error
+	c.stdin, err = c.cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	c.cmd.Stderr = os.Stderr
+	c.lines = bufio.NewScanner(stdout)
+	require.NoError(t, c.cmd.Start())
+	return c
+}
+
+const answerPrefix = "answer: "
+
+// answer sends a line to the parent.
+func answer(values ...any) { fmt.Println(answerPrefix + fmt.Sprint(values...)) }
+
+// ask sends a command, unless it is empty, and scans the next answer into into.
+func (c *child) ask(command string, into ...any) {
+	c.t.Helper()
+	if command != "" {
+		_, err := fmt.Fprintln(c.stdin, command)
+		require.NoError(c.t, err)
+	}
+	for c.lines.Scan() {
+		if text, ok := strings.CutPrefix(c.lines.Text(), answerPrefix); ok {
+			_, err := fmt.Sscan(text, into...)
+			require.NoError(c.t, err, text)
+			return
+		}
+		fmt.Fprintln(&c.output, c.lines.Text())
+	}
+	c.cmd.Wait()
+	require.FailNow(c.t, "the child gave no answer", c.output.String())
+}
+
+// wait ends the child and requires that it passed.
+func (c *child) wait() {
+	c.t.Helper()
+	c.stdin.Close()
+	for c.lines.Scan() {
+		fmt.Fprintln(&c.output, c.lines.Text())
+	}
+	require.NoError(c.t, c.cmd.Wait(), c.output.String())
+}
+
+// listenAs listens in the way of listeners that has that name.
+func listenAs(t *testing.T, name string, o *Options) *Listener {
+	for _, way := range listeners {
+		if way.name == name {
+			return way.listen(t, t.Context(), o)
+		}
+	}
+	require.FailNow(t, "no such way to listen", name)
+	return nil
+}
+
+// heap returns how much memory the heap ever took from the system.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapSys)
+}
+
+// childEcho echoes as the first handler that users write does, and answers
+// "heap" with the growth of its heap.
+func childEcho(t *testing.T, commands *bufio.Scanner) {
+	l := listenAs(t, os.Getenv("CHANIO_TEST_LISTENER"), nil)
+	before := heap()
+	handled := serveEach(l, echo)
+	answer(l.Addr().Network(), " ", l.Addr())
+	for commands.Scan() {
+		answer(heap() - before)
+	}
+	require.NoError(t, l.Close())
+	await(t, handled, "the handlers")
+}
+
+func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testing.T) {
+	const size = 64 << 20
+	for _, way := range listeners {
+		t.Run(way.name, func(t *testing.T) {
+			server := startChild(t, "echo", "CHANIO_TEST_LISTENER="+way.name)
+			var network, address string
+			server.ask("", &network, &address)
+			conn, err := net.Dial(network, address)
+			require.NoError(t, err)
+			defer conn.Close()
+			conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(1 << 16)
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(2*patience)))
+
+			// Nothing is read before the writing stalls: then every buffer on
+			// the way is full.
+			stalled := make(chan struct{})
+			sent := make(chan []byte, 1)
+			go func() { sent <- sendNoise(conn, size, stalled) }()
+			await(t, stalled, "the writing to stall")
+			var grown int64
+			server.ask("heap", &grown)
+			require.Less(t, grown, int64(32<<20), "while nobody reads")
+
+			sum := sha256.New()
+			n, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{conn}, make([]byte, 8<<10))
+			require.NoError(t, err)
+			require.EqualValues(t, size, n)
+			want, _ := await(t, sent, "the writing")
+			require.Equal(t, want, sum.Sum(nil))
+			server.ask("heap", &grown)
+			require.Less(t, grown, int64(32<<20))
+			server.wait()
+		})
+	}
+}
+
+// sendNoise writes size bytes and the end of stream, and returns their
+// checksum, nil if that fails. It closes stalled when the writing stalls for the
+// first time.
+func sendNoise(conn net.Conn, size int, stalled chan<- struct{}) []byte {
+	sum := sha256.New()
+	block := noise(1 << 20)
+	conn.SetWriteDeadline(time.Now().Add(time.Second))
+	for n := 0; n < size; n += len(block) {
+		block[0]++
+		sum.Write(block)
+		for rest := block; len(rest) > 0; {
+			n, err := conn.Write(rest)
+			rest = rest[n:]
+			if stalled != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+				conn.SetWriteDeadline(time.Time{})
+				close(stalled)
+				stalled = nil
+			} else if err != nil {
+				return nil
+			}
+		}
+	}
+	conn.(halfCloser).CloseWrite()
+	return sum.Sum(nil)
+}
+
+// childWithoutDescriptors accepts until it has no more descriptors, checks how
+// that goes, frees them, and goes on.
+func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{EventQueue: 1 << 12})
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	limit.Cur = 40
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	freed := make(chan struct{})
+	handled := serveEach(l, func(s *Session) {
+		select {
+		case <-freed:
+		case <-s.Done():
+		}
+		s.Close()
+	})
+	answer(l.Addr())
+
+	const tries = 6
+	var failed []time.Time
+	disconnected := 0
+	for e := range l.Events() {
+		switch e.Kind {
+		case EventFailed:
+			require.ErrorIs(t, e.Err, syscall.EMFILE)
+			if failed = append(failed, e.Time); len(failed) == tries {
+				close(freed)
+			}
+		case EventDisconnected:
+			disconnected++
+		}
+		if disconnected == manyPeers {
+			break
+		}
+	}
+	for i := 1; i < tries; i++ {
+		pause := acceptPauseMin << (i - 1)
+		require.GreaterOrEqual(t, failed[i].Sub(failed[i-1]), pause, "it does not spin")
+	}
+	require.NoError(t, l.Err())
+	require.NoError(t, l.Close())
+	await(t, handled, "the handlers")
+}
+
+const manyPeers = 100
+
+func TestAcceptingGoesOnWhenDescriptorsAreFreeAgain(t *testing.T) {
+	server := startChild(t, "no descriptors")
+	var address string
+	server.ask("", &address)
+	var wg sync.WaitGroup
+	for range manyPeers {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer conn.Close()
+		wg.Go(func() {
+			conn.SetDeadline(time.Now().Add(patience))
+			_, err := io.ReadAll(conn)
+			assert.NoError(t, err)
+			conn.Close()
+		})
+	}
+	wg.Wait()
+	server.wait()
+}
+
+// childWithManySessions serves echoes and answers "count" with its open
+// descriptors, goroutines and sessions, and "end" with the same after it has
+// ended all sessions.
+func childWithManySessions(t *testing.T, commands *bufio.Scanner) {
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	var handlers sync.WaitGroup
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
+		for s := range l.Sessions() {
+			handlers.Go(func() { echo(s) })
+		}
+	}()
+	answer(l.Addr().Network(), " ", l.Addr())
+	for commands.Scan() {
+		if commands.Text() == "end" {
+			l.DisconnectAll()
+			handlers.Wait()
+		}
+		descriptors, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		answer(len(descriptors), " ", runtime.NumGoroutine(), " ", l.Len())
+	}
+	require.NoError(t, l.Close())
+	await(t, handled, "the accepting")
+}
+
+func TestTenThousandSessionsLeaveNothing(t *testing.T) {
+	const many = 10_000
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("there is no way to count descriptors")
+	}
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	if limit.Cur < many+500 { // Go has raised it as far as it goes
+		t.Skipf("only %d descriptors", limit.Cur)
+	}
+	server := startChild(t, "many sessions")
+	var network, address string
+	server.ask("", &network, &address)
+	var descriptors, goroutines, sessions int
+	server.ask("count", &descriptors, &goroutines, &sessions)
+
+	conns := make([]net.Conn, many)
+	defer func() {
+		for _, conn := range conns {
+			if conn != nil {
+				conn.Close()
+			}
+		}
+	}()
+	for i := range conns {
+		var err error
+		conns[i], err = net.Dial(network, address)
+		require.NoError(t, err)
+		conns[i].SetDeadline(time.Now().Add(2 * patience))
+		_, err = conns[i].Write([]byte("x"))
+		require.NoError(t, err)
+	}
+	for _, conn := range conns {
+		_, err := io.ReadFull(conn, make([]byte, 1))
+		require.NoError(t, err)
+	}
+	var d, g, s int
+	server.ask("count", &d, &g, &s)
+	require.Equal(t, many, s)
+	require.Equal(t, descriptors+many, d)
+	require.LessOrEqual(t, g, goroutines+3*many, "reader, writer and handler")
+
+	server.ask("end", &d, &g, &s)
+	require.Zero(t, s)
+	require.Equal(t, descriptors, d)
+	require.InDelta(t, goroutines, g, 20, "some may be about to end")
+	server.wait()
+}
+
+func TestARestartedServerCanServeItsPeersAgain(t *testing.T) {
+	// A restart in the middle of traffic, on a real port, many times.
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = filepath.Join(t.TempDir(), "s")
+			}
+			l := listenOn(t, t.Context(), network, address, nil)
+			handled := serveEach(l, echo)
+			c := Connect(t.Context(), network, l.Addr().String(), &Options{Backoff: Backoff{Min: time.Microsecond, Max: time.Millisecond}})
+			for range 30 {
+				s, ok := await(t, c.Sessions(), "a session")
+				require.True(t, ok)
+				if s.Put([]byte("x")) != nil {
+					continue // of the server before the restart
+				}
+				if _, ok := await(t, s.Recv(), "the echo"); ok {
+					require.NoError(t, l.Restart(context.Background()))
+				}
+				s.Close()
+			}
+			require.NoError(t, c.Close())
+			require.NoError(t, l.Close())
+			await(t, handled, "the handlers")
+		})
+	}
+}
