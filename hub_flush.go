@@ -31,12 +31,10 @@ func (h *Hub) flush(ctx context.Context) error {
 	defer h.flushing.Add(-1)
 	h.mu.Lock()
 	f.target = h.log.Head().Bytes
-	for _, list := range [][]*member{h.members, h.leaving} {
-		for _, m := range list {
-			h.account(m)
-			if m.credit < h.aim(m, f.target) {
-				f.left++
-			}
+	for _, m := range h.places {
+		h.account(m)
+		if m.credit < h.aim(m, f.target) {
+			f.left++
 		}
 	}
 	if f.left == 0 {

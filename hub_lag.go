@@ -42,21 +42,19 @@ func (h *Hub) makeRoom(n int64) (treated []lagger) {
 func (h *Hub) late(n int64) (late []*member) {
 	head := h.log.Head().Bytes
 	least := head
-	lists := [][]*member{h.members[h.parked:], h.leaving}
+	places := h.places[h.parked:]
 	if h.lag == LagBlock {
-		lists = lists[:1] // who has left holds nobody up
+		places = h.members()[h.parked:] // who has left holds nobody up
 	}
-	for _, list := range lists {
-		for _, m := range list {
-			taken := m.taken.Load()
-			if taken >= m.end {
-				continue // only its last write is under way
-			}
-			if head+n-taken > h.maxLag {
-				late = append(late, m)
-			} else {
-				least = min(least, taken)
-			}
+	for _, m := range places {
+		taken := m.taken.Load()
+		if taken >= m.end {
+			continue // only its last write is under way
+		}
+		if head+n-taken > h.maxLag {
+			late = append(late, m)
+		} else {
+			least = min(least, taken)
 		}
 	}
 	if len(late) == 0 {
@@ -124,7 +122,7 @@ func (h *Hub) await(n int64) {
 	// A little more than is needed, or publishers would wake for each message.
 	need := min(head, head+n-h.maxLag+h.maxLag/8)
 	h.need.Store(max(need, h.need.Load())) // before taken is read: see member.next
-	for _, m := range h.members {
+	for _, m := range h.members() {
 		if !m.gated && m.taken.Load() < need {
 			m.gated = true
 			h.gate.count++
@@ -203,7 +201,7 @@ func (h *Hub) gateExpired() {
 	}
 	next := h.writeTimeout
 	shut := time.Since(h.gate.since)
-	for _, m := range slices.Clone(h.members) { // dismiss changes them
+	for _, m := range slices.Clone(h.members()) { // dismiss changes them
 		if !m.gated {
 			continue
 		}

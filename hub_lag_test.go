@@ -368,6 +368,7 @@ func TestAHandlerThatPublishesWithLagBlockWhileItsPeerDoesNotReadIsReleased(t *t
 		rude := ln.dial() // writes and never reads
 		polite := ln.dial()
 		all := readInto(polite)
+		synctest.Wait() // both have joined
 		for range 10 {
 			_, err := rude.Write(message(0, 400))
 			if err != nil {

@@ -6,10 +6,29 @@ import (
 	"example.com/chanio/internal/sharedlog"
 )
 
+// members returns the members. The caller holds mu.
+func (h *Hub) members() []*member { return h.places[:h.staying] }
+
+// move swaps m with places[i]. The caller holds mu.
+func (h *Hub) move(m *member, i int32) {
+	other := h.places[i]
+	h.places[i], h.places[m.index] = m, other
+	other.index, m.index = m.index, i
+}
+
+// add makes m a member, which has everything. The caller holds mu.
+func (h *Hub) add(m *member) {
+	m.index = int32(len(h.places))
+	h.places = append(h.places, m)
+	h.move(m, h.staying)
+	h.staying++
+	h.park(m)
+}
+
 // park notes that m, a member, has written everything: the next message finds
-// it. The parked are in front of the others. The caller holds mu.
+// it. The caller holds mu.
 func (h *Hub) park(m *member) {
-	h.swap(m, h.parked)
+	h.move(m, h.parked)
 	h.parked++
 	m.cursor = sharedlog.Cursor{}
 	m.taken.Store(h.log.Head().Bytes)
@@ -20,7 +39,7 @@ func (h *Hub) park(m *member) {
 // unpark appends the parked members to dst, with their cursors at start: they
 // are active from then on. The caller holds mu, and tells them without it.
 func (h *Hub) unpark(dst []*member, start sharedlog.Cursor) []*member {
-	dst = append(dst, h.members[:h.parked]...)
+	dst = append(dst, h.places[:h.parked]...)
 	h.parked = 0
 	for _, m := range dst {
 		m.cursor = start
@@ -28,17 +47,34 @@ func (h *Hub) unpark(dst []*member, start sharedlog.Cursor) []*member {
 	return dst
 }
 
-// swap moves m to members[i]. The caller holds mu.
-func (h *Hub) swap(m *member, i int32) {
-	other := h.members[i]
-	h.members[i], h.members[m.index] = m, other
-	other.index, m.index = m.index, i
+// remove moves m from the members to those that have left, and reports whether
+// it was parked. The caller holds mu.
+func (h *Hub) remove(m *member) (parked bool) {
+	if parked = m.index < h.parked; parked {
+		h.parked--
+		h.move(m, h.parked)
+	}
+	h.staying--
+	h.move(m, h.staying)
+	m.left = true
+	h.ungate(m)
+	return parked
+}
+
+// discard forgets m, which has left. The caller holds mu.
+func (h *Hub) discard(m *member) {
+	last := len(h.places) - 1
+	h.move(m, int32(last))
+	h.places[last] = nil
+	h.places = h.places[:last]
+	m.gone = true
+	h.trim()
 }
 
 // trim lets the log go when nobody has anything to read in it. The caller holds
 // mu.
 func (h *Hub) trim() {
-	if int(h.parked) == len(h.members) && len(h.leaving) == 0 {
+	if int(h.parked) == len(h.places) {
 		h.log.Drop()
 	}
 }
@@ -89,8 +125,6 @@ func (h *Hub) leave(m *member) {
 		m.mu.Lock()
 		m.cursor.Cut() // it must not keep what is published from now on
 		m.mu.Unlock()
-		m.index = int32(len(h.leaving))
-		h.leaving = append(h.leaving, m)
 	}
 	event := h.events.queue(Event{Kind: EventLeft, Session: m.s})
 	gone := m.gone
@@ -127,50 +161,21 @@ func (h *Hub) expel(m *member, err error) (events []Event) {
 	missed := max(0, end-m.taken.Load()) // what is in flight the writer counts
 	h.lost += missed
 	m.s.stats.undelivered.Add(missed)
-	if m.left {
-		h.leaving = removeMember(h.leaving, m)
-	} else {
+	if !m.left {
 		h.remove(m)
 		m.end = end
 		events = append(events, h.events.queue(Event{Kind: EventLeft, Session: m.s, Err: err}))
 	}
 	m.skip(sharedlog.Cursor{}, end) // its session may be kept for long
-	m.gone = true
 	h.uncredit(m)
-	h.trim()
+	h.discard(m)
 	return events
-}
-
-// remove takes m out of members, and reports whether it was parked. The caller
-// holds mu.
-func (h *Hub) remove(m *member) (parked bool) {
-	if parked = m.index < h.parked; parked {
-		h.parked--
-		h.swap(m, h.parked)
-	}
-	h.members = removeMember(h.members, m)
-	m.left = true
-	h.ungate(m)
-	return parked
 }
 
 // forget takes m, which has left and written all that it was to get, out of the
 // hub for good. The caller holds mu.
 func (h *Hub) forget(m *member) {
-	if i := int(m.index); i < len(h.leaving) && h.leaving[i] == m {
-		h.leaving = removeMember(h.leaving, m)
-	}
 	h.settled(m)
 	m.cursor = sharedlog.Cursor{}
-	m.gone = true
-	h.trim()
-}
-
-// removeMember takes m out of list, which it is in at m.index.
-func removeMember(list []*member, m *member) []*member {
-	last := len(list) - 1
-	list[m.index] = list[last]
-	list[m.index].index = m.index
-	list[last] = nil
-	return list[:last]
+	h.discard(m)
 }

@@ -28,7 +28,7 @@ type member struct {
 	// Guarded by the hub's mu.
 	end    int64 // where its part of the log ends; farAway until it leaves
 	credit int64 // how much of written the hub's flushes know of
-	index  int32 // its place in hub.members or hub.leaving
+	index  int32 // its place in hub.places
 	left   bool  // it is no member any more, whether or not it has taken all that it is to get
 	gone   bool  // the hub has forgotten it
 	gated  bool  // publishers wait for it

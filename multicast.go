@@ -26,7 +26,6 @@ import (
 // no goroutine unless Send is used, and nothing but itself while it is idle.
 type Hub struct {
 	framing      Framing
-	lag          LagPolicy
 	maxLag       int64
 	writeTimeout time.Duration
 	events       eventQueue
@@ -40,9 +39,10 @@ type Hub struct {
 	mu      sync.Mutex // never held across anything that blocks
 	log     sharedlog.Log
 	clear   int64     // up to here in the log no member lags
-	members []*member // member.index is its place
-	leaving []*member // have left, and not yet written what was published before
-	parked  int32     // that many of members, the first, have written everything; they hold nothing of the log
+	places  []*member // who is a member, and who has left and not yet written what was published before
+	staying int32     // places[:staying] are members
+	parked  int32     // places[:parked] have written everything and hold nothing of the log
+	lag     LagPolicy
 	stopped bool
 	gate    *gate       // made when a publisher first waits
 	flushes *hubFlush   // a list of those that wait
@@ -128,11 +128,9 @@ func (h *Hub) Join(s *Session) error {
 	if s.output.batch.datagrams {
 		h.log.Index()
 	}
-	m.index = int32(len(h.members))
 	m.credit = h.log.Head().Bytes // no Flush that waits now waits for m
-	h.members = append(h.members, m)
 	h.joined++
-	h.park(m)
+	h.add(m)
 	event := h.events.queue(Event{Kind: EventJoined, Session: s})
 	h.mu.Unlock()
 	h.events.report(event)
@@ -188,7 +186,7 @@ func (h *Hub) publish(p []byte) error {
 	h.mu.Lock()
 	lagged := h.makeRoom(n)
 	stopped := h.stopped
-	if !stopped && len(h.members) > 0 {
+	if !stopped && h.staying > 0 {
 		woken = h.unpark(few[:0], h.log.Append(p))
 	}
 	h.mu.Unlock()
@@ -248,14 +246,14 @@ func (h *Hub) Events() <-chan Event { return h.events.channel() }
 func (h *Hub) Len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.members)
+	return int(h.staying)
 }
 
 // All iterates over those that are members when it is called, in no order.
 func (h *Hub) All() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		h.mu.Lock()
-		members := slices.Clone(h.members)
+		members := slices.Clone(h.members())
 		h.mu.Unlock()
 		for _, m := range members {
 			if !yield(m.s) {
@@ -273,18 +271,15 @@ func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	head := h.log.Head()
 	st := Stats{
-		Sessions:         int64(len(h.members)),
+		Sessions:         int64(h.staying),
 		Accepted:         h.joined,
 		BytesReceived:    head.Bytes,
 		MessagesReceived: head.Messages,
 		MessagesDropped:  h.skipped,
 		Undelivered:      h.lost,
 	}
-	for _, m := range h.members {
-		st.BytesPending += m.owed(head.Bytes)
-	}
-	for _, m := range h.leaving {
-		st.BytesPending += m.owed(m.end)
+	for _, m := range h.places {
+		st.BytesPending += m.owed(min(head.Bytes, m.end))
 	}
 	h.mu.Unlock()
 	st.BytesSent = h.sentBytes.Load()
@@ -353,10 +348,10 @@ func (h *Hub) stop(err error) {
 	h.stopped = true
 	end := h.theEnd()
 	end.err = err
-	for _, m := range h.members {
+	for _, m := range h.members() {
 		h.ungate(m)
 	}
-	members := slices.Clone(h.members)
+	members := slices.Clone(h.members())
 	pump := h.pump.Load()
 	h.mu.Unlock()
 	for _, m := range members {

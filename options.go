@@ -161,7 +161,7 @@ type Multicast struct {
 
 // LagPolicy says what a [Hub] does to a member that is more than
 // [Options].MaxLag bytes behind.
-type LagPolicy int
+type LagPolicy int8
 
 const (
 	// LagDisconnect ends the member's session with [ErrLagged].
