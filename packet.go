@@ -139,14 +139,9 @@ func datagramConfig(set *settings, oneByOne bool) datagram.Config {
 // newPacketConn starts an endpoint over conn, which belongs to it from then on,
 // also if there is an error.
 func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set *settings) (*PacketConn, error) {
-	err := conn.SetMulticast(datagram.Multicast{
-		Interface:  set.Multicast.Interface,
-		TTL:        set.Multicast.TTL,
-		NoLoopback: set.Multicast.NoLoopback,
-	})
-	if err != nil {
+	if err := setMulticast(conn, network, set); err != nil {
 		conn.Close()
-		return nil, wrapOp("set", network, udpAddr(conn.LocalAddr()), nil, err)
+		return nil, err
 	}
 	p := &PacketConn{
 		set:        set,

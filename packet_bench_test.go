@@ -3,9 +3,11 @@ package chanio
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/ipv4"
 )
 
 // BenchmarkPacketEcho measures one client with datagrams in flight and an echo
@@ -72,5 +74,82 @@ func BenchmarkStdEcho(b *testing.B) {
 				client.Write(buf[:32])
 			}
 		})
+	}
+}
+
+// groupBurst is how many datagrams the group benchmarks send before they wait
+// until all members have them: few enough for any receive buffer.
+const groupBurst = 64
+
+// BenchmarkGroup measures a sender and 100 members of a multicast group, on the
+// loopback interface. An operation is one datagram for all members.
+func BenchmarkGroup(b *testing.B) {
+	for _, mode := range []struct {
+		name     string
+		oneByOne bool
+	}{{"batches", false}, {"one by one", true}} {
+		b.Run(mode.name, func(b *testing.B) {
+			port := freePort(b)
+			got := make(chan struct{})
+			for range 100 {
+				p := groupConn(b, "udp4", "239.255.7.9", port, Options{}, mode.oneByOne)
+				go func() {
+					n := 0
+					for range p.Recv() {
+						if n++; n%groupBurst == 0 {
+							got <- struct{}{}
+						}
+					}
+				}()
+			}
+			s := packetConn(b, "udp4", "127.0.0.1:0", onLoopback(b, Options{}), mode.oneByOne)
+			m := Packet{Addr: netip.AddrPortFrom(netip.MustParseAddr("239.255.7.9"), port), Data: make([]byte, 32)}
+			for n := 1; b.Loop(); n++ {
+				s.Send() <- m
+				if n%groupBurst == 0 {
+					for range 100 {
+						<-got
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkStdGroup is BenchmarkGroup with net.UDPConns.
+func BenchmarkStdGroup(b *testing.B) {
+	lo := loopbackInterface(b)
+	group := &net.UDPAddr{IP: net.IPv4(239, 255, 7, 9), Port: int(freePort(b))}
+	got := make(chan struct{})
+	for range 100 {
+		c, err := net.ListenMulticastUDP("udp4", lo, group)
+		require.NoError(b, err)
+		defer c.Close()
+		go func() {
+			buf := make([]byte, 65536)
+			for n := 1; ; n++ {
+				if _, _, err := c.ReadFromUDPAddrPort(buf); err != nil {
+					return
+				}
+				if n%groupBurst == 0 {
+					got <- struct{}{}
+				}
+			}
+		}()
+	}
+	s, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(b, err)
+	defer s.Close()
+	require.NoError(b, ipv4.NewPacketConn(s).SetMulticastInterface(lo))
+	to, data := group.AddrPort(), make([]byte, 32)
+	for n := 1; b.Loop(); n++ {
+		if _, err := s.WriteToUDPAddrPort(data, to); err != nil {
+			b.Fatal(err)
+		}
+		if n%groupBurst == 0 {
+			for range 100 {
+				<-got
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -615,6 +616,33 @@ func TestFailedPacketsAreNothingThatFlushWaitsFor(t *testing.T) {
 	require.NoError(t, p.Put(Packet{Addr: netip.MustParseAddrPort("[::1]:9"), Data: []byte("x")}))
 	require.NoError(t, p.Flush(t.Context()))
 	nextEvent(t, p, EventFailed)
+}
+
+func TestAnEndpointHasOneGoroutineAndASecondOnceItSends(t *testing.T) {
+	var all []*PacketConn
+	for range 5 {
+		all = append(all, packetConn(t, "udp4", "127.0.0.1:0", nil, false))
+	}
+	loops := func() (n int) {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		for _, p := range all {
+			for _, loop := range []string{"readLoop", "writeLoop"} {
+				n += strings.Count(string(stacks), fmt.Sprintf("(*PacketConn).%s(%p", loop, p))
+			}
+		}
+		return n
+	}
+	for _, p := range all { // so that all are running: a new goroutine has no frame yet
+		require.NoError(t, all[0].Put(Packet{Addr: p.LocalAddr()}))
+		nextPacket(t, p)
+	}
+	require.Equal(t, 6, loops())
+	for _, p := range all {
+		require.NoError(t, p.Put(Packet{Addr: p.LocalAddr()}))
+		nextPacket(t, p)
+	}
+	require.Equal(t, 10, loops())
 }
 
 func TestOptionsOfTheSocketAreSet(t *testing.T) {
