@@ -1,12 +1,21 @@
 package chanio
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
+	"math"
 	"math/rand/v2"
 	"net"
+	"os"
+	"runtime"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -65,4 +74,256 @@ func TestFramedMessagesArriveWholeHoweverTheStreamIsCut(t *testing.T) {
 			}
 		}
 	}
+}
+
+// framedPair returns a session under o, which is in a bubble, and the other end.
+func framedPair(t *testing.T, o *Options) (*Session, net.Conn) {
+	t.Helper()
+	a, b := net.Pipe()
+	s := NewSession(t.Context(), b, o)
+	t.Cleanup(func() { s.Abort(nil); <-s.Done(); a.Close() })
+	return s, a
+}
+
+func TestAMessageMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		begun string // what arrives at once
+		pace  time.Duration
+		rest  string // and then byte by byte
+		whole int    // how many messages come of it
+		ends  time.Duration
+	}{
+		{"never ended", "abc", 0, "", 0, 30 * time.Second},
+		{"dribbled", "a", 10 * time.Second, "bcdefgh\n", 0, 30 * time.Second},
+		{"behind a whole one", "first\nsec", 0, "", 1, 30 * time.Second},
+		{"each in time", "a", 20 * time.Second, "\nb\nc\n", 3, 0},
+		{"nothing begun", "a\n", 0, "", 1, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, conn := framedPair(t, &Options{Framing: Lines{}})
+				began := time.Now()
+				var peer sync.WaitGroup
+				defer peer.Wait()
+				peer.Go(func() {
+					conn.Write([]byte(tt.begun))
+					for _, c := range tt.rest {
+						time.Sleep(tt.pace)
+						conn.Write([]byte(string(c)))
+					}
+					if tt.ends == 0 {
+						time.Sleep(time.Hour)
+						conn.Close()
+					}
+				})
+				whole := 0
+				for range s.Recv() {
+					whole++
+				}
+				require.Equal(t, tt.whole, whole)
+				if tt.ends == 0 {
+					require.NoError(t, s.Err())
+					return
+				}
+				require.Equal(t, tt.ends, time.Since(began))
+				require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+				require.ErrorContains(t, s.Err(), "MessageTimeout")
+			})
+		})
+	}
+}
+
+func TestTimeInWhichNobodyReceivesIsNotThePeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, conn := framedPair(t, &Options{Framing: Lines{}, RecvQueue: -1})
+		go func() {
+			conn.Write([]byte("one\ntwo\nthr"))
+			conn.Write([]byte("ee\n"))
+		}()
+		for _, want := range []string{"one", "two", "three"} {
+			time.Sleep(time.Hour)
+			require.Equal(t, want, string(<-s.Recv()))
+		}
+	})
+}
+
+func TestAMessagePastMaxMessageEndsTheSessionAndIsNotHeld(t *testing.T) {
+	header := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+	for _, tt := range []struct {
+		name string
+		f    Framing
+		wire []byte
+		ok   bool
+	}{
+		{"a header of 4 GiB", LengthPrefix{Size: 8}, header(4 << 30), false},
+		{"a header that no int holds", LengthPrefix{Size: 8}, header(math.MaxUint64), false},
+		{"one byte too many", LengthPrefix{Size: 8}, header(1001), false},
+		{"exactly the limit", LengthPrefix{Size: 8}, append(header(1000), make([]byte, 1000)...), true},
+		{"a line too long", Lines{}, bytes.Repeat([]byte("x"), 1010), false},
+		{"a line of the limit", Lines{}, append(bytes.Repeat([]byte("x"), 1000), '\r', '\n'), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, conn := framedPair(t, &Options{Framing: tt.f, MaxMessage: 1000})
+				began := time.Now()
+				go conn.Write(tt.wire)
+				m, ok := <-s.Recv()
+				require.Equal(t, tt.ok, ok)
+				if ok {
+					require.Len(t, m, 1000)
+					return
+				}
+				require.ErrorIs(t, s.Err(), ErrMessageTooLarge)
+				require.Equal(t, began, time.Now(), "at once")
+			})
+		})
+	}
+}
+
+func TestWhatIsLeftAtTheEndOfTheStreamIsNeverSilence(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    Framing
+		wire string
+		want []string
+		err  error
+	}{
+		{"nothing", Lines{}, "a\n", []string{"a"}, nil},
+		{"an unterminated line", Lines{}, "a\nb", []string{"a", "b"}, nil},
+		{"half a header", LengthPrefix{Size: 2}, "\x00\x01a\x00", []string{"a"}, io.ErrUnexpectedEOF},
+		{"half a message", LengthPrefix{Size: 2}, "\x00\x01a\x00\x03bc", []string{"a"}, io.ErrUnexpectedEOF},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, conn := framedPair(t, &Options{Framing: tt.f})
+				go func() {
+					conn.Write([]byte(tt.wire))
+					conn.Close()
+				}()
+				var got []string
+				for m := range s.Recv() {
+					got = append(got, string(m))
+				}
+				require.Equal(t, tt.want, got)
+				if tt.err == nil {
+					require.NoError(t, s.Err())
+				} else {
+					require.ErrorIs(t, s.Err(), tt.err)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatCannotBeFramedIsTheSendersErrorAndNeverOnTheWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, conn := framedPair(t, &Options{Framing: Lines{}})
+		lines := bufio.NewScanner(conn)
+		require.Error(t, s.Put([]byte("a\nb")))
+		_, err := s.Write([]byte("c\nd"))
+		require.Error(t, err)
+		require.NoError(t, s.Put([]byte("good")))
+		require.True(t, lines.Scan())
+		require.Equal(t, "good", lines.Text())
+
+		s.Send() <- []byte("e\nf")
+		require.False(t, lines.Scan())
+		<-s.Done()
+		require.Error(t, s.Err())
+		require.ErrorContains(t, s.Err(), "write")
+		require.EqualValues(t, 3, s.Stats().Undelivered)
+	})
+}
+
+func TestFramedSessionsSendEachMessageInItsFrame(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			o := q.o
+			o.Framing = LengthPrefix{Size: 4}
+			l := listenTCP(t, &o)
+			conn, s := joinTCP(t, l)
+			var want [][]byte
+			go func() {
+				for _, n := range []int{0, 1, 32, 5000, 70_000, 1 << 20, 3, 0} {
+					m := bytes.Repeat([]byte{byte(n)}, n)
+					if n%2 == 0 {
+						l.Multicast(m)
+						s.Flush(t.Context())
+					} else {
+						s.Put(m)
+						s.Flush(t.Context())
+					}
+				}
+				s.CloseWrite()
+			}()
+			for _, n := range []int{0, 1, 32, 5000, 70_000, 1 << 20, 3, 0} {
+				want = append(want, bytes.Repeat([]byte{byte(n)}, n))
+			}
+			for i, m := range want {
+				var n uint32
+				require.NoError(t, binary.Read(conn, binary.BigEndian, &n))
+				got := make([]byte, n)
+				_, err := io.ReadFull(conn, got)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(m, got), "message %d has %d bytes, want %d", i, len(got), len(m))
+			}
+			_, err := conn.Read(make([]byte, 1))
+			require.Equal(t, io.EOF, err)
+		})
+	}
+}
+
+func TestFramingWorksOverTLSAndForDialAndConnect(t *testing.T) {
+	server, client := testTLS(t)
+	l := listenTCP(t, &Options{TLS: server, Framing: Lines{}})
+	o := &Options{TLS: client, Framing: Lines{}}
+	c := Connect(t.Context(), "tcp", l.Addr().String(), o)
+	defer c.Close()
+	d, err := Dial(t.Context(), "tcp", l.Addr().String(), o)
+	require.NoError(t, err)
+	defer d.Abort(nil)
+	for _, s := range []*Session{<-c.Sessions(), d} {
+		require.NoError(t, s.Put([]byte("hello")))
+		require.NoError(t, s.Put(nil))
+	}
+	for range 2 {
+		s := <-l.Sessions()
+		require.Equal(t, "hello", string(<-s.Recv()))
+		require.Empty(t, <-s.Recv())
+	}
+	require.NoError(t, l.Multicast([]byte("all")))
+	require.Equal(t, "all", string(<-d.Recv()))
+}
+
+func TestASessionJoinsHubsOfItsOwnFramingOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := framedPair(t, &Options{Framing: Lines{}})
+		h := NewHub(t.Context(), &Options{Framing: LengthPrefix{Size: 4}})
+		defer h.Close()
+		require.ErrorContains(t, h.Join(s), "framing")
+		require.Error(t, h.Multicast(make([]byte, 32<<20)), "past MaxLag")
+	})
+}
+
+// A framed peer that is slow is held in what has arrived: many sessions that
+// each got the head of a large message must not cost as much as its header
+// claims.
+func TestALargeHeaderCostsNothingUntilItsBytesArrive(t *testing.T) {
+	const sessions, claimed = 50, 1 << 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range sessions {
+		a, b := net.Pipe()
+		s := NewSession(t.Context(), b, &Options{Framing: LengthPrefix{Size: 4}})
+		defer func() { s.Abort(nil); <-s.Done(); a.Close() }()
+		_, err := a.Write(binary.BigEndian.AppendUint32(nil, claimed))
+		require.NoError(t, err)
+		_, err = a.Write(make([]byte, 100)) // read only when the header has been
+		require.NoError(t, err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(sessions*claimed/10))
 }
