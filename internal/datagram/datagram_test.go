@@ -195,11 +195,23 @@ func TestAWildcardSocketSaysWhereToAndAnswersFromThere(t *testing.T) {
 
 func TestALocalAddressThatIsNoneToSendFromIsIgnored(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
-		for _, local := range []string{"0.0.0.0", "239.1.2.3", "255.255.255.255", "::1"} {
-			t.Run(local, func(t *testing.T) {
-				a, b := listen(t, "udp4", "0.0.0.0:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)
-				write(t, a, Packet{Addr: b.LocalAddr(), Local: netip.AddrPortFrom(netip.MustParseAddr(local), 1), Data: []byte("x")})
-				require.Equal(t, a.LocalAddr().Port(), receive(t, b, 1)[0].Addr.Port())
+		for _, c := range []struct{ name, wildcard, peer, local string }{
+			{"any address", "0.0.0.0:0", "127.0.0.1:0", "0.0.0.0"},
+			{"a group", "0.0.0.0:0", "127.0.0.1:0", "239.1.2.3"},
+			{"the broadcast address", "0.0.0.0:0", "127.0.0.1:0", "255.255.255.255"},
+			{"a network's broadcast address", "0.0.0.0:0", "127.0.0.1:0", "127.255.255.255"},
+			{"another host", "0.0.0.0:0", "127.0.0.1:0", "192.0.2.99"},
+			{"another family", "0.0.0.0:0", "127.0.0.1:0", "::1"},
+			{"another host, IPv6", "[::]:0", "[::1]:0", "2001:db8::99"},
+			{"no interface's address", "[::]:0", "[::1]:0", "fe80::99"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				a, b := listen(t, "udp", c.wildcard, cfg), listen(t, "udp", c.peer, cfg)
+				p := Packet{Addr: b.LocalAddr(), Local: netip.AddrPortFrom(netip.MustParseAddr(c.local), 1), Data: []byte("x")}
+				write(t, a, p, p, p)
+				for _, got := range receive(t, b, 3) {
+					require.Equal(t, a.LocalAddr().Port(), got.Addr.Port())
+				}
 			})
 		}
 	})

@@ -3,7 +3,6 @@
 package datagram
 
 import (
-	"errors"
 	"os"
 	"syscall"
 
@@ -38,23 +37,4 @@ func (w *waiter) look(fd uintptr) bool {
 			return n != 0
 		}
 	}
-}
-
-// refusal reports that err, of a write, is not about that write: an ICMP message
-// said that nobody takes what was sent before.
-func refusal(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
-
-// undelivered reports that err, of a read, is what an ICMP message said of a
-// datagram that was sent before.
-func undelivered(err error) bool {
-	errno, ok := errors.AsType[syscall.Errno](err)
-	if !ok {
-		return false
-	}
-	switch errno {
-	case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN,
-		syscall.ENOPROTOOPT, syscall.EMSGSIZE, syscall.EPROTO:
-		return true
-	}
-	return false
 }

@@ -1,5 +1,7 @@
 package datagram
 
+import "net/netip"
+
 // Write sends datagrams, in order, and returns how many the kernel has taken.
 // If that is less than all, the error says why the next one was not: the rest
 // may still be sent by another call. It waits for room in the kernel for at
@@ -27,23 +29,31 @@ func (c *Conn) Write(ps []Packet) (n int, err error) {
 	return len(ps), nil
 }
 
+// write is Write without care for hostOnly.
 func (c *Conn) write(ps []Packet) (n int, err error) {
 	for tries := 0; n < len(ps); {
-		var sent int
-		sent, err = c.engine.write(ps[n:])
+		sent, err := c.engine.write(ps[n:])
 		n += sent
-		switch {
-		case err == nil:
-			continue
-		case sent > 0:
+		if sent > 0 {
 			tries = 0
 		}
-		// A refusal of what was sent before takes the place of the call's own
-		// result, and is gone with that.
-		if tries++; !refusal(err) || tries > maxRefusals {
+		switch {
+		case err == nil:
+		case refusal(err) && tries < maxRefusals:
+			// It was about what was sent before, and is gone now.
+			c.refused.Add(1)
+			tries++
+		case refusesSource(err) && ps[n].Local.IsValid():
+			// A broadcast address, for one, looks like any other.
+			p := ps[n]
+			p.Local = netip.AddrPort{}
+			if _, err := c.write([]Packet{p}); err != nil {
+				return n, err
+			}
+			n++
+		default:
 			return n, bare(err)
 		}
-		c.refused.Add(1)
 	}
 	return n, nil
 }

@@ -1,0 +1,8 @@
+//go:build !unix && !windows
+
+package datagram
+
+// What an error is about there is no way to know.
+func refusal(error) bool       { return false }
+func undelivered(error) bool   { return false }
+func refusesSource(error) bool { return false }
