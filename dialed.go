@@ -84,6 +84,9 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 		packets.add(Packet(to))
 	}
 	for rest := packets.packets; len(rest) > 0; {
+		if s.over.Load() {
+			return sent, ErrClosed // the socket may be open, for other sessions
+		}
 		n, err := conn.Write(rest)
 		sent += int(size(rest[:n]))
 		rest = rest[n:]
@@ -94,6 +97,7 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 		default:
 			s.datagramFailed(len(rest[0].Data), err)
 			b.messages--
+			b.size -= len(rest[0].Data)
 			rest = rest[1:]
 		}
 	}
@@ -104,7 +108,9 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 func (s *Session) datagramFailed(size int, err error) {
 	s.stats.messagesDropped.Add(1)
 	s.stats.undelivered.Add(int64(size))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if e := s.checkSize(size); e != nil {
+		err = e // which says it better
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
 	}
 	if s.reg != nil {

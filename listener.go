@@ -54,10 +54,7 @@ func Listen(ctx context.Context, network, address string, o *Options) (*Listener
 			return bindStream(ctx, network, address, set)
 		}
 	case "udp", "udp4", "udp6":
-		if set, err = datagramSettings(ctx, "listen", network, o); err == nil {
-			set.RecvQueue = max(1, set.RecvQueue) // the first message comes with the session
-			set.ManualJoin = true
-		}
+		set, err = peerSettings(ctx, network, o)
 		bind = func(ctx context.Context, address string) (source, error) {
 			return listenPeers(ctx, network, address, set)
 		}

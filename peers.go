@@ -4,10 +4,8 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,19 +17,30 @@ import (
 // that datagrams come from. The listener's run receives; a session's writer
 // sends by itself.
 type peers struct {
-	l      *Listener
-	parent context.Context // of the sessions
-	conn   *datagram.Conn
-	queue  chan *Session // sent and closed by serve, received by offer
-	turned atomic.Int64  // datagrams of peers that could not become sessions
+	l       *Listener
+	parent  context.Context // whose values the sessions' contexts have
+	conn    *datagram.Conn
+	turned  atomic.Int64  // datagrams of peers that could not become sessions
+	arrival chan struct{} // one slot: offer shall look at undelivered; sent and closed by serve
 
-	mu       sync.Mutex // never held across anything that blocks, nor while a session ends
-	byAddr   map[netip.AddrPort]*peer
-	quiet    list.List // of peers that were never answered, the one idle for longest first
-	answered list.List // of the others, in the same order
-	ignored  ignored
-	timer    *time.Timer // the next IdleTimeout; nil before the first peer
-	released bool
+	mu          sync.Mutex // never held across anything that blocks, nor while a session ends
+	byAddr      map[netip.AddrPort]*peer
+	heard       list.List  // of all in byAddr, the one idle for longest first
+	quiet       list.List  // of those that were never answered, in the same order
+	undelivered []*Session // that nobody has received from Sessions
+	ignored     ignored
+	timer       *time.Timer // the next IdleTimeout; nil while there are no peers
+	stopped     bool        // there will be no more sessions
+}
+
+// peerSettings resolves the options of a udp listener.
+func peerSettings(ctx context.Context, network string, o *Options) (*settings, error) {
+	set, err := datagramSettings(ctx, "listen", network, o)
+	if err == nil {
+		set.RecvQueue = max(1, set.RecvQueue) // the first message comes with the session
+		set.ManualJoin = true
+	}
+	return set, err
 }
 
 func listenPeers(ctx context.Context, network, address string, set *settings) (*peers, error) {
@@ -44,12 +53,18 @@ func listenPeers(ctx context.Context, network, address string, set *settings) (*
 		conn.Close()
 		return nil, err
 	}
+	return newPeers(ctx, conn, set), nil
+}
+
+// newPeers returns a source of sessions over conn.
+func newPeers(ctx context.Context, conn *datagram.Conn, set *settings) *peers {
 	return &peers{
 		parent:  ctx,
 		conn:    conn,
+		arrival: make(chan struct{}, 1),
 		byAddr:  make(map[netip.AddrPort]*peer),
 		ignored: ignored{limit: orDefault(set.MaxSessions, defaultUDPMaxSessions)},
-	}, nil
+	}
 }
 
 func (t *peers) addr() net.Addr { return udpAddr(t.conn.LocalAddr()) }
@@ -57,38 +72,59 @@ func (t *peers) addr() net.Addr { return udpAddr(t.conn.LocalAddr()) }
 // serve receives until interrupt, which is nil, or an error of the socket.
 func (t *peers) serve(_ context.Context, l *Listener, quit <-chan struct{}) error {
 	t.l = l
-	t.queue = make(chan *Session, orDefault(l.set.MaxHandshakes, defaultMaxHandshakes))
 	var offering sync.WaitGroup
 	offering.Go(func() { t.offer(quit) })
 	err := t.conn.Receive(t.deliver)
-	close(t.queue)
+	close(t.arrival)
 	if err != nil {
 		l.endServing() // or sessions nobody receives would be waited for
 	}
 	offering.Wait()
+	t.mu.Lock()
+	t.stopped = true
+	t.mu.Unlock()
+	t.letGo()
 	return wrapOp("read", "udp", t.addr(), nil, err)
 }
 
-// offer delivers new sessions. serve starts it; it ends with the queue.
+// offer delivers new sessions. serve starts it; it ends when serve does.
 func (t *peers) offer(quit <-chan struct{}) {
-	for s := range t.queue {
-		t.l.deliver(s, quit)
+	for open := true; open; _, open = <-t.arrival {
+		for s := t.firstUndelivered(); s != nil; s = t.firstUndelivered() {
+			t.l.deliver(s, quit)
+			t.mu.Lock()
+			t.undelivered[0] = nil
+			t.undelivered = t.undelivered[1:]
+			t.mu.Unlock()
+		}
 	}
+}
+
+func (t *peers) firstUndelivered() *Session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.undelivered) == 0 {
+		return nil
+	}
+	return t.undelivered[0]
 }
 
 // interrupt ends serve; sessions can still send.
 func (t *peers) interrupt() { t.conn.StopReceiving() }
 
-// release closes the socket, when no session is left.
-func (t *peers) release() {
+// letGo closes the socket once nobody has anything to send: a writer of a session
+// that was aborted may still wait for room in the kernel.
+func (t *peers) letGo() {
 	t.mu.Lock()
-	t.released = true
-	if t.timer != nil {
-		t.timer.Stop()
-	}
+	idle := t.stopped && len(t.byAddr) == 0
 	t.mu.Unlock()
-	t.conn.Close()
+	if idle {
+		t.conn.Close()
+	}
 }
+
+// release closes the socket, if letGo has not.
+func (t *peers) release() { t.conn.Close() }
 
 func (t *peers) stats() Stats {
 	return Stats{
@@ -98,19 +134,25 @@ func (t *peers) stats() Stats {
 	}
 }
 
-// deliver gives each datagram to its peer's session.
+// deliver gives the datagrams to their peers' sessions. Those of one peer that
+// come one behind the other, as GRO makes them, cost one look into the table.
 func (t *peers) deliver(batch []datagram.Packet) bool {
 	now := time.Now()
-	for i := range batch {
-		p := t.known(batch[i].Addr, now)
-		if p == nil {
-			p = t.admit(batch[i], now)
+	for len(batch) > 0 {
+		n := 1
+		for n < len(batch) && batch[n].Addr == batch[0].Addr {
+			n++
 		}
+		p := t.known(batch[0].Addr, now)
 		if p == nil {
-			t.turned.Add(1)
-			continue
+			p = t.admit(&batch[0], now)
 		}
-		p.receive(&batch[i])
+		if p != nil {
+			p.receive(batch[:n])
+		} else {
+			t.turned.Add(int64(n))
+		}
+		batch = batch[n:]
 	}
 	return true
 }
@@ -120,126 +162,150 @@ func (t *peers) known(addr netip.AddrPort, now time.Time) *peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.byAddr[addr]
-	if p != nil {
-		p.heard = now
-		p.list.MoveToBack(p.element)
+	if p == nil {
+		return nil
+	}
+	p.lastHeard = now
+	t.heard.MoveToBack(p.inHeard)
+	if p.inQuiet != nil {
+		t.quiet.MoveToBack(p.inQuiet)
 	}
 	return p
 }
 
 // admit makes a session of a new address, unless it is ignored or there is no
 // place for another undelivered one. Past MaxSessions another has to go.
-func (t *peers) admit(first datagram.Packet, now time.Time) *peer {
-	if len(t.queue) == cap(t.queue) || !t.makeRoom(first.Addr, now) || !t.l.reg.reserve() {
-		return nil
-	}
-	p := &peer{table: t, addr: first.Addr, heard: now, list: &t.quiet, local: first.Local, ifIndex: first.IfIndex}
-	s := newSession(t.parent, p, t.l.set, t.l.reg)
-	p.session = s
-	if !t.l.reg.add(s) {
-		t.l.reg.left()
-		return nil
-	}
-	t.mu.Lock()
-	p.element = t.quiet.PushBack(p)
-	t.byAddr[p.addr] = p
-	if d := t.l.set.IdleTimeout; d > 0 && t.timer == nil && !t.released {
-		t.timer = time.AfterFunc(d, t.expire)
-	}
-	t.mu.Unlock()
-	s.connected(t.l.events)
-	if s.over.Load() {
-		t.remove(p, false) // it was ended before it could be found
-	}
-	t.queue <- s // has room: only serve sends
-	return p
-}
-
-// makeRoom reports whether addr may become a session. At MaxSessions it ends
-// one for it: first those that were never answered, then the one that was idle
-// for longest.
-func (t *peers) makeRoom(addr netip.AddrPort, now time.Time) bool {
-	t.mu.Lock()
-	if t.ignored.has(addr, now) {
-		t.mu.Unlock()
-		return false
-	}
-	var victim *peer
-	if limit := t.l.set.MaxSessions; limit > 0 && len(t.byAddr) >= limit {
-		first := t.quiet.Front()
-		if first == nil {
-			first = t.answered.Front()
-		}
-		victim = first.Value.(*peer)
-	}
-	t.mu.Unlock()
+func (t *peers) admit(first *datagram.Packet, now time.Time) *peer {
+	victim, ok := t.reserve(first.Addr, now)
 	if victim != nil {
 		victim.session.terminate(victim.session.errorAt("session", ErrTooManySessions), false)
 	}
+	if !ok {
+		return nil
+	}
+	p := &peer{table: t, addr: first.Addr, lastHeard: now, local: first.Local, ifIndex: first.IfIndex}
+	s := newSession(t.parent, p, t.l.set, t.l.reg)
+	p.session = s
+	s.refs.Add(1) // admit's own: s does not finish before it has begun
+	t.insert(p)   // before it is known to anybody who could end it or send by it
+	if !t.l.reg.add(s) {
+		t.remove(p)
+		t.l.reg.left()
+		return nil
+	}
+	s.connected(t.l.events)
+	t.mu.Lock()
+	t.undelivered = append(t.undelivered, s)
+	t.mu.Unlock()
+	s.release()
+	select {
+	case t.arrival <- struct{}{}:
+	default:
+	}
+	return p
+}
+
+// reserve reports whether addr may become a session, for which there is a place
+// then. At MaxSessions one has to go for it, which is out of the table already:
+// first those that were never answered, then the one that is idle for longest.
+func (t *peers) reserve(addr netip.AddrPort, now time.Time) (victim *peer, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set := t.l.set
+	if set.MaxHandshakes > 0 && len(t.undelivered) >= set.MaxHandshakes ||
+		t.ignored.has(addr, now) || !t.l.reg.reserve() {
+		return nil, false
+	}
+	if set.MaxSessions > 0 && len(t.byAddr) >= set.MaxSessions {
+		first := t.quiet.Front()
+		if first == nil {
+			first = t.heard.Front()
+		}
+		victim = first.Value.(*peer)
+		t.forget(victim)
+	}
+	return victim, true
+}
+
+// insert takes p in.
+func (t *peers) insert(p *peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byAddr[p.addr] = p
+	p.inHeard = t.heard.PushBack(p)
+	p.inQuiet = t.quiet.PushBack(p)
+	if d := t.l.set.IdleTimeout; d > 0 && t.timer == nil {
+		t.timer = time.AfterFunc(d, t.expire)
+	}
+}
+
+// remove is forget for those who do not hold mu.
+func (t *peers) remove(p *peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(p)
+}
+
+// forget takes p out, and reports whether it was in. The caller holds mu.
+func (t *peers) forget(p *peer) bool {
+	if t.byAddr[p.addr] != p {
+		return false
+	}
+	delete(t.byAddr, p.addr)
+	t.heard.Remove(p.inHeard)
+	if p.inQuiet != nil {
+		t.quiet.Remove(p.inQuiet)
+	}
 	return true
+}
+
+// ended takes p out, unless that is done: then it made room or was idle. Else it
+// was closed, and what is still under way from its address must not make a new
+// session of it.
+func (t *peers) ended(p *peer) {
+	t.mu.Lock()
+	if d := t.l.set.CloseTimeout; t.forget(p) && d > 0 {
+		t.ignored.add(p.addr, time.Now().Add(d))
+	}
+	t.mu.Unlock()
+	t.letGo()
+}
+
+// answered notes that p was sent something: a forged address seldom is.
+func (t *peers) answered(p *peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byAddr[p.addr] == p {
+		t.quiet.Remove(p.inQuiet)
+		p.inQuiet = nil
+	}
 }
 
 // expire ends the sessions that were idle for IdleTimeout, and waits for the
 // next one to be: one timer for all.
 func (t *peers) expire() {
 	limit := t.l.set.IdleTimeout
-	now := time.Now()
-	next := limit
 	var idle []*peer
 	t.mu.Lock()
-	for _, l := range []*list.List{&t.quiet, &t.answered} {
-		for e := l.Front(); e != nil; e = e.Next() {
-			p := e.Value.(*peer)
-			if left := limit - now.Sub(p.heard); left > 0 {
-				next = min(next, left)
-				break
-			}
-			idle = append(idle, p)
+	now := time.Now()
+	for {
+		first := t.heard.Front()
+		if first == nil {
+			t.timer = nil
+			break
 		}
-	}
-	if !t.released {
-		t.timer.Reset(next)
+		p := first.Value.(*peer)
+		if left := limit - now.Sub(p.lastHeard); left > 0 {
+			t.timer.Reset(left)
+			break
+		}
+		t.forget(p)
+		idle = append(idle, p)
 	}
 	t.mu.Unlock()
 	for _, p := range idle {
 		p.session.terminate(p.session.errorAt("session", &timeoutError{"IdleTimeout", limit}), false)
 	}
-}
-
-// remove forgets p. If it is to be ignored, what is still under way from its
-// address must not make a new session of it.
-func (t *peers) remove(p *peer, ignore bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byAddr[p.addr] != p {
-		return
-	}
-	delete(t.byAddr, p.addr)
-	p.list.Remove(p.element)
-	if d := t.l.set.CloseTimeout; ignore && d > 0 {
-		t.ignored.add(p.addr, time.Now().Add(d))
-	}
-}
-
-// answer notes that p was sent something: a forged address seldom is.
-func (t *peers) answer(p *peer) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byAddr[p.addr] == p && p.list == &t.quiet {
-		t.quiet.Remove(p.element)
-		p.list = &t.answered
-		p.element = insertByAge(&t.answered, p)
-	}
-}
-
-// insertByAge puts p into l, which is in the order of heard.
-func insertByAge(l *list.List, p *peer) *list.Element {
-	for e := l.Back(); e != nil; e = e.Prev() {
-		if !e.Value.(*peer).heard.After(p.heard) {
-			return l.InsertAfter(p, e)
-		}
-	}
-	return l.PushFront(p)
 }
 
 // ignored are the addresses of sessions that were closed, each for a while.
@@ -284,7 +350,7 @@ type peer struct {
 	table   *peers
 	addr    netip.AddrPort
 	session *Session
-	replied atomic.Bool // answer was called
+	replied atomic.Bool // answered was called
 
 	mu      sync.Mutex // guards what follows, and sending on and closing the session's recv
 	halted  bool       // recv is closed
@@ -292,26 +358,32 @@ type peer struct {
 	ifIndex int
 
 	// Guarded by the table's mu.
-	list    *list.List
-	element *list.Element
-	heard   time.Time
+	lastHeard time.Time
+	inHeard   *list.Element
+	inQuiet   *list.Element // nil once it was answered
 }
 
-// receive puts a datagram into the session's Recv, or drops it.
-func (p *peer) receive(m *datagram.Packet) {
+// receive puts datagrams into the session's Recv, or drops them. They are
+// counted first, so that whoever received one finds it in Stats.
+func (p *peer) receive(run []datagram.Packet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.halted {
 		return
 	}
-	p.local, p.ifIndex = m.Local, m.IfIndex
+	last := &run[len(run)-1]
+	p.local, p.ifIndex = last.Local, last.IfIndex
 	st := &p.session.stats
-	select {
-	case p.session.recv <- m.Data:
-		st.messagesReceived.Add(1)
-		st.bytesReceived.Add(int64(len(m.Data)))
-	default:
-		st.messagesDropped.Add(1)
+	st.messagesReceived.Add(int64(len(run)))
+	st.bytesReceived.Add(size(run))
+	for i := range run {
+		select {
+		case p.session.recv <- run[i].Data:
+		default:
+			st.messagesReceived.Add(-1)
+			st.bytesReceived.Add(-int64(len(run[i].Data)))
+			st.messagesDropped.Add(1)
+		}
 	}
 }
 
@@ -337,7 +409,7 @@ func (p *peer) write(b *batch, s *Session) (int, error) {
 	p.mu.Unlock()
 	n, err := writeDatagrams(p.table.conn, datagram.Packet{Addr: p.addr, Local: local, IfIndex: ifIndex}, b, s)
 	if !p.replied.Swap(true) {
-		p.table.answer(p)
+		p.table.answered(p)
 	}
 	return n, err
 }
@@ -347,9 +419,7 @@ func (p *peer) canHalfClose() bool { return false }
 func (p *peer) limit() int         { return datagram.MaxPayload(p.addr.Addr()) }
 
 func (p *peer) shut(bool) {
-	err := p.session.Err()
-	closed := !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrTooManySessions)
-	p.table.remove(p, closed)
+	p.table.ended(p)
 	p.interrupt()
 }
 

@@ -1,0 +1,276 @@
+package chanio
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.MaxSessions = 4
+		m, l := memPeers(t, t.Context(), &o)
+		sessions := make(map[int]*Session)
+		begin := func(i int) {
+			time.Sleep(time.Second)
+			sessions[i] = m.session(i, l)
+		}
+		requireGone := func(i int) {
+			t.Helper()
+			for k, s := range sessions {
+				if k == i {
+					<-s.Done()
+					require.ErrorIs(t, s.Err(), ErrTooManySessions)
+					require.ErrorContains(t, s.Err(), peerAddress(i).String())
+					delete(sessions, k)
+					continue
+				}
+				require.NoError(t, s.Err(), "session %d", k)
+			}
+			require.Equal(t, 4, l.Len())
+		}
+		for i := 1; i <= 4; i++ {
+			begin(i)
+		}
+		m.answer(t, sessions[1])
+		m.from(2, "again") // so 3 is idle for longer
+
+		begin(5)
+		requireGone(3)
+		begin(6)
+		requireGone(4)
+		begin(7)
+		requireGone(2)
+		m.answer(t, sessions[7])
+		m.answer(t, sessions[6])
+		m.answer(t, sessions[5])
+		m.from(1, "again") // all were answered, and 5 is idle for longest
+		begin(8)
+		requireGone(5)
+		begin(9)
+		requireGone(8)
+		m.answer(t, sessions[9])
+		begin(10)
+		requireGone(6)
+		begin(6) // it may come back at once, for what was never answered
+		requireGone(10)
+	})
+}
+
+func TestASessionThatEndsMakesRoomByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), &Options{MaxSessions: 2})
+		first, second := m.session(1, l), m.session(2, l)
+		require.NoError(t, second.Close())
+		third := m.session(3, l)
+		require.NoError(t, first.Err())
+		require.NoError(t, third.Err())
+		require.Equal(t, 2, l.Len())
+	})
+}
+
+func TestNoMaxSessionsIsNoBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), &Options{MaxSessions: -1})
+		for i := range 1000 {
+			m.session(i, l)
+		}
+		require.Equal(t, 1000, l.Len())
+	})
+}
+
+func TestPastMaxHandshakesUndeliveredNewPeersAreDroppedAndCounted(t *testing.T) {
+	for _, limit := range []int{1, 2, 10} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				o.MaxHandshakes = limit
+				m, l := memPeers(t, t.Context(), &o)
+				for i := range limit + 3 {
+					m.from(i, "hello")
+				}
+				require.Equal(t, limit, l.Len())
+				require.EqualValues(t, 3, l.Stats().MessagesDropped)
+				m.from(limit, "again")
+				require.EqualValues(t, 4, l.Stats().MessagesDropped)
+
+				for i := range limit { // each makes room for one
+					s := <-l.Sessions()
+					require.Equal(t, peerAddress(i).String(), s.RemoteAddr().String())
+					synctest.Wait()
+					m.from(100+i, "hello")
+					m.from(200+i, "hello")
+				}
+				require.Equal(t, 2*limit, l.Len())
+				require.EqualValues(t, 4+limit, l.Stats().MessagesDropped)
+				m.answer(t, <-l.Sessions())
+			})
+		})
+	}
+}
+
+func TestNoMaxHandshakesIsNoBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), &Options{MaxHandshakes: -1})
+		for i := range 2 * defaultMaxHandshakes {
+			m.from(i, "hello")
+		}
+		require.Zero(t, l.Stats().MessagesDropped)
+		for i := range 2 * defaultMaxHandshakes {
+			require.Equal(t, peerAddress(i).String(), (<-l.Sessions()).RemoteAddr().String())
+		}
+	})
+}
+
+func TestAnUndeliveredPeerReceives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), nil)
+		for i := range 10 {
+			m.from(1, fmt.Sprint(i))
+		}
+		s := <-l.Sessions()
+		for i := range 10 {
+			require.Equal(t, fmt.Sprint(i), string(<-s.Recv()))
+		}
+		require.EqualValues(t, 10, s.Stats().MessagesReceived)
+	})
+}
+
+// A flood sends datagrams from many addresses of the loopback interface.
+type flood struct {
+	t     *testing.T
+	ports []*PacketConn
+	to    netip.AddrPort
+}
+
+func newFlood(t *testing.T, l *Listener) *flood {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets one send from all of 127.0.0.0/8")
+	}
+	f := &flood{t: t, to: l.Addr().(*net.UDPAddr).AddrPort()}
+	for range 10 {
+		f.ports = append(f.ports, packetConn(t, "udp4", "0.0.0.0:0", nil, false))
+	}
+	return f
+}
+
+// send sends one datagram from each of n addresses. Between any two calls no
+// address is the same.
+func (f *flood) send(first, n int) {
+	for i := first; i < first+n; i++ {
+		k := i / len(f.ports)
+		from := netip.AddrFrom4([4]byte{127, byte(1 + k>>16), byte(k >> 8), byte(k)})
+		m := Packet{Addr: f.to, Local: netip.AddrPortFrom(from, 0), Data: []byte("forged")}
+		if err := f.ports[i%len(f.ports)].Put(m); err != nil {
+			f.t.Error(err)
+		}
+	}
+	for _, p := range f.ports {
+		if err := p.Flush(f.t.Context()); err != nil {
+			f.t.Error(err)
+		}
+	}
+}
+
+func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T) {
+	const burst = 200 // as many at once as the kernel's buffer holds
+	for _, c := range []struct {
+		name        string
+		addresses   int
+		read        bool
+		maxSessions int
+	}{
+		{"Sessions read", 100_000, true, 2000},
+		{"Sessions unread", 100_000, false, 2000},
+		{"Sessions unread, of few", 10_000, false, 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := listenUDP(t, &Options{MaxSessions: c.maxSessions})
+			f := newFlood(t, l)
+			good := connectTo(t, l)
+			questions := insist(t, good, "good", func() { go echo(nextSession(t, l)) })
+			served := slices.Collect(l.All())[0]
+			var receiving sync.WaitGroup
+			if c.read {
+				receiving.Go(func() {
+					for range l.Sessions() { // and answers nobody
+					}
+				})
+			}
+			before := liveHeap()
+			for sent := 0; sent < c.addresses; sent += burst {
+				f.send(sent, burst)
+				questions += insist(t, good, fmt.Sprint(sent), nil)
+				require.LessOrEqual(t, tableSize(l), c.maxSessions)
+			}
+			grown := liveHeap() - before
+			live := l.Len()
+			require.LessOrEqual(t, live, c.maxSessions)
+			require.NoError(t, served.Err())
+			st := l.Stats()
+			t.Logf("%d sessions live of %d, with %d KB of heap; %d datagrams were dropped, and %d by the kernel",
+				live, st.Accepted, grown>>10, st.MessagesDropped, st.KernelDropped)
+			require.Less(t, grown, int64(c.maxSessions+defaultMaxHandshakes)*16<<10)
+			require.EqualValues(t, c.addresses+questions, st.MessagesReceived+st.MessagesDropped+st.KernelDropped)
+			require.NoError(t, l.Close())
+			receiving.Wait()
+		})
+	}
+}
+
+// tableSize returns how many peers l knows.
+func tableSize(l *Listener) int {
+	table := l.src.(*peers)
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	return len(table.byAddr)
+}
+
+// insist sends a question until it is answered, after which it was asked for
+// the first time, and returns how often that was.
+func insist(t *testing.T, conn net.Conn, question string, asked func()) (questions int) {
+	t.Helper()
+	buf := make([]byte, 100)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		_, err := conn.Write([]byte(question))
+		require.NoError(t, err)
+		questions++
+		if asked != nil {
+			asked()
+			asked = nil
+		}
+		conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		for err == nil {
+			var n int
+			n, err = conn.Read(buf)
+			if err == nil && string(buf[:n]) == question {
+				conn.SetDeadline(time.Now().Add(patience))
+				return questions
+			}
+		}
+	}
+	require.FailNow(t, "no answer")
+	return 0
+}
+
+func TestAForgedDatagramSubscribesNobody(t *testing.T) {
+	for _, manual := range []bool{false, true} {
+		l := listenUDP(t, &Options{ManualJoin: manual})
+		conn := connectTo(t, l)
+		_, err := io.WriteString(conn, "subscribe me")
+		require.NoError(t, err)
+		nextSession(t, l)
+		require.NoError(t, l.Multicast([]byte("news")))
+		require.Zero(t, l.Hub().Len())
+		require.Zero(t, l.Hub().Stats().BytesSent)
+	}
+}

@@ -1,0 +1,420 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCloseOfAUDPListenerEndsAllPeersAtOnce(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		m, l := memPeers(t, t.Context(), &o)
+		delivered := m.session(1, l)
+		m.from(2, "hello") // nobody receives it
+		all := slices.Collect(l.All())
+		require.Len(t, all, 2)
+		start := time.Now()
+		require.NoError(t, l.Close())
+		require.Zero(t, since(start))
+		for _, s := range all {
+			require.True(t, isClosed(s.Done()))
+			require.ErrorIs(t, s.Err(), ErrClosed)
+		}
+		require.Equal(t, "hello", string(<-delivered.Recv()))
+		require.True(t, isClosed(delivered.Recv()))
+		require.NoError(t, l.Err())
+		require.True(t, isClosed(l.Sessions()))
+		require.True(t, isClosed(m.closed))
+		require.NoError(t, l.Close(), "again")
+	})
+}
+
+func TestTheEndOfTheContextEndsAUDPListener(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		why := errors.New("the show is over")
+		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), &why, "a value"))
+		m, l := memPeers(t, ctx, &o)
+		s := m.session(1, l)
+		sctx := s.Context()
+		require.Equal(t, "a value", sctx.Value(&why))
+		m.from(2, "hello")
+		all := slices.Collect(l.All())
+		cancel(why)
+		<-l.Done()
+		require.ErrorIs(t, l.Err(), why)
+		for _, s := range all {
+			require.ErrorIs(t, s.Err(), why)
+		}
+		require.ErrorIs(t, context.Cause(sctx), why)
+		require.True(t, isClosed(m.closed))
+	})
+}
+
+func TestWritersThatWaitDoNotKeepAUDPListenerFromEnding(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(l *Listener, cancel context.CancelFunc)
+	}{
+		{"Close", func(l *Listener, _ context.CancelFunc) { l.Close() }},
+		{"context", func(l *Listener, cancel context.CancelFunc) { cancel(); <-l.Done() }},
+		{"Shutdown that is given up", func(l *Listener, _ context.CancelFunc) {
+			ended, cancel := context.WithCancel(context.Background())
+			cancel()
+			l.Shutdown(ended)
+		}},
+		{"sessions that ended before", func(l *Listener, _ context.CancelFunc) {
+			for s := range l.All() {
+				s.Abort(nil)
+			}
+			l.Close()
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				m, l := memPeers(t, ctx, &Options{WriteTimeout: time.Hour})
+				var all []*Session
+				for i := range 3 {
+					s := m.session(i, l)
+					for range 5 {
+						require.NoError(t, s.Put([]byte("nobody takes this")))
+					}
+					all = append(all, s)
+				}
+				synctest.Wait()
+				start := time.Now()
+				c.end(l, cancel)
+				require.Zero(t, since(start))
+				for _, s := range all {
+					require.EqualValues(t, 5*len("nobody takes this"), s.Stats().Undelivered)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAbortedPeerWaitsForOneWriteAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), nil)
+		s, other := m.session(1, l), m.session(2, l)
+		for range 5 {
+			require.NoError(t, s.Put([]byte("nobody takes this")))
+		}
+		synctest.Wait()
+		start := time.Now()
+		s.Abort(nil)
+		<-s.Done()
+		require.LessOrEqual(t, since(start), 10*time.Second)
+		require.EqualValues(t, 5*len("nobody takes this"), s.Stats().Undelivered)
+		m.answer(t, other)
+	})
+}
+
+func TestADatagramThatTheKernelDoesNotTakeFailsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), nil)
+		s := m.session(1, l)
+		events := l.Events()
+		start := time.Now()
+		require.NoError(t, s.Put([]byte("nobody takes this")))
+		e := tlsEvent(t, events, EventFailed)
+		require.Equal(t, 10*time.Second, since(start), "WriteTimeout")
+		requireTimeout(t, e.Err)
+		require.Same(t, s, e.Session)
+		m.answer(t, s)
+		require.NoError(t, s.Close())
+		st := s.Stats()
+		require.EqualValues(t, 1, st.MessagesSent)
+		require.EqualValues(t, 1, st.MessagesDropped)
+		require.EqualValues(t, len("answer"), st.BytesSent)
+		require.EqualValues(t, len("nobody takes this"), st.Undelivered)
+	})
+}
+
+func TestShutdownOfAUDPListenerLetsHandlersAnswer(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		m, l := memPeers(t, t.Context(), &o)
+		s := m.session(1, l)
+		m.from(2, "hello") // nobody receives it
+		var lost *Session
+		for other := range l.All() {
+			if other != s {
+				lost = other
+			}
+		}
+		ended := make(chan error, 1)
+		start := time.Now()
+		go func() { ended <- l.Shutdown(t.Context()) }()
+		synctest.Wait()
+		require.ErrorIs(t, lost.Err(), ErrClosed)
+		require.Equal(t, "hello", string(<-s.Recv()))
+		require.True(t, isClosed(s.Recv()))
+		require.NoError(t, s.Err())
+		time.Sleep(4 * time.Second)
+		for range 3 {
+			m.answer(t, s)
+		}
+		require.True(t, isClosed(l.Sessions()))
+		require.NoError(t, s.Close())
+		require.NoError(t, <-ended)
+		require.Equal(t, 4*time.Second, since(start))
+		require.NoError(t, l.Err())
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestShutdownOfAUDPListenerClosesWhomTheirHandlersForgot(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		m, l := memPeers(t, t.Context(), &o)
+		s := m.session(1, l)
+		start := time.Now()
+		require.NoError(t, l.Shutdown(t.Context()))
+		require.Equal(t, 5*time.Second, since(start), "CloseTimeout")
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestShutdownOfAUDPListenerWhoseContextEndsAbortsTheRest(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		m, l := memPeers(t, t.Context(), &o)
+		s := m.session(1, l)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, l.Shutdown(ctx), context.DeadlineExceeded)
+		require.Equal(t, time.Second, since(start))
+		require.ErrorIs(t, s.Err(), ErrClosed)
+	})
+}
+
+func TestDisconnectAllEndsThePeersAndNotTheListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), nil)
+		for i := range 10 {
+			m.from(i, "hello")
+		}
+		all := slices.Collect(l.All())
+		require.Len(t, all, 10)
+		l.DisconnectAll()
+		for _, s := range all {
+			require.True(t, isClosed(s.Done()))
+			require.ErrorIs(t, s.Err(), ErrClosed)
+		}
+		require.Zero(t, l.Len())
+		for range all { // they are delivered, with what they received
+			require.Equal(t, "hello", string(<-(<-l.Sessions()).Recv()))
+		}
+		m.answer(t, m.session(100, l))
+	})
+}
+
+func TestRestartOfAUDPListenerForgetsItsPeers(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			l := listenUDP(t, &q.o)
+			addr := l.Addr().String()
+			conn := connectTo(t, l)
+			handled := serveEach(l, echo)
+			for i := range 3 {
+				require.Equal(t, fmt.Sprint(i), ask(t, conn, fmt.Sprint(i)))
+				all := slices.Collect(l.All())
+				require.Len(t, all, 1)
+				require.NoError(t, l.Restart(t.Context()))
+				require.True(t, isClosed(all[0].Done()))
+				require.ErrorIs(t, all[0].Err(), ErrClosed)
+				require.Zero(t, l.Len())
+				require.Equal(t, addr, l.Addr().String())
+			}
+			require.Equal(t, "the same peer", ask(t, conn, "the same peer"))
+			require.NoError(t, l.Close())
+			await(t, handled, "the handlers")
+			st := l.Stats()
+			require.EqualValues(t, 4, st.Accepted)
+			require.EqualValues(t, 4, st.MessagesReceived)
+			require.EqualValues(t, 4, st.MessagesSent)
+			require.ErrorIs(t, l.Restart(t.Context()), ErrClosed)
+		})
+	}
+}
+
+func TestRestartWhileAFloodArrives(t *testing.T) {
+	l := listenUDP(t, &Options{MaxSessions: 50, MaxHandshakes: 20, IdleTimeout: 5 * time.Millisecond})
+	handled := serveEach(l, echo)
+	stop := make(chan struct{})
+	var sending sync.WaitGroup
+	for range 4 {
+		sending.Go(func() {
+			for !isClosed(stop) {
+				conn, err := net.Dial("udp", l.Addr().String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 10 {
+					conn.Write([]byte("hello")) // it is refused while nothing is bound
+				}
+				conn.Close()
+			}
+		})
+	}
+	for range 20 {
+		require.NoError(t, l.Restart(t.Context()))
+		require.NotNil(t, tlsEvent(t, l.Events(), EventConnected).Session)
+		l.DisconnectAll()
+	}
+	close(stop)
+	sending.Wait()
+	require.NoError(t, l.Close())
+	await(t, handled, "the handlers")
+	require.Zero(t, l.Len())
+	require.Zero(t, l.Stats().Sessions)
+	require.Zero(t, l.reg.size())
+}
+
+func TestAFailedRestartEndsAUDPListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), nil)
+		why := errors.New("the address has gone")
+		l.bind = func() (source, error) { return nil, why }
+		s := m.session(1, l)
+		require.ErrorIs(t, l.Restart(t.Context()), why)
+		<-l.Done()
+		require.ErrorIs(t, l.Err(), why)
+		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.True(t, isClosed(l.Sessions()))
+	})
+}
+
+func TestARestartKeepsTheCounters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), &Options{MaxHandshakes: 1})
+		var next *memSocket
+		l.bind = func() (source, error) {
+			var table *peers
+			next, table = memSource(t, t.Context(), l.set)
+			return table, nil
+		}
+		m.from(1, "hello")
+		m.from(2, "hello")
+		require.EqualValues(t, 1, l.Stats().MessagesDropped)
+		require.NoError(t, l.Restart(t.Context()))
+		require.True(t, isClosed(m.closed))
+		require.EqualValues(t, 1, l.Stats().MessagesDropped)
+		next.from(1, "hello")
+		next.from(2, "hello")
+		require.EqualValues(t, 2, l.Stats().MessagesDropped)
+		require.EqualValues(t, 2, l.Stats().MessagesReceived)
+		require.EqualValues(t, 2, l.Stats().Accepted)
+		require.EqualValues(t, 1, l.Stats().Sessions)
+		require.Equal(t, peerAddress(1).String(), (<-l.Sessions()).RemoteAddr().String())
+	})
+}
+
+func TestASocketThatFailsEndsTheListenerWithThatErr(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		m, l := memPeers(t, t.Context(), &o)
+		s := m.session(1, l)
+		m.from(2, "hello") // nobody receives it
+		why := errors.New("the socket broke")
+		m.fail <- why
+		<-l.Done()
+		require.ErrorIs(t, l.Err(), why)
+		require.ErrorContains(t, l.Err(), "chanio: read udp")
+		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.True(t, isClosed(l.Sessions()))
+	})
+}
+
+func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
+	l := listenUDP(t, &Options{EventQueue: 100_000, IdleTimeout: time.Millisecond, MaxSessions: 3, CloseTimeout: -1})
+	events := l.Events()
+	handled := serveEach(l, func(s *Session) { s.Close() })
+	var others sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		conn := connectTo(t, l)
+		others.Go(func() {
+			for !isClosed(stop) {
+				if _, err := conn.Write([]byte("hello")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	others.Go(func() {
+		for !isClosed(stop) {
+			l.DisconnectAll()
+			for s := range l.All() {
+				s.Put([]byte("before anybody received it"))
+				s.Abort(nil)
+			}
+		}
+	})
+	time.AfterFunc(time.Second, func() { close(stop) })
+	others.Wait()
+	require.NoError(t, l.Close())
+	await(t, handled, "the handlers")
+	connected, gone := 0, make(map[ID]bool)
+	for e := range events {
+		switch e.Kind {
+		case EventConnected:
+			connected++
+			require.False(t, gone[e.Session.ID()], "Disconnected came before Connected")
+		case EventDisconnected:
+			require.False(t, gone[e.Session.ID()])
+			gone[e.Session.ID()] = true
+			require.True(t, isClosed(e.Session.Recv()) || len(e.Session.recv) > 0)
+		}
+	}
+	require.Len(t, gone, connected)
+	require.EqualValues(t, connected, l.Stats().Accepted-l.Stats().EventsDropped)
+	require.Zero(t, l.reg.size())
+	t.Logf("%d sessions", connected)
+}
+
+func TestCountersOfPeersAreExact(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			l := listenUDP(t, &q.o)
+			handled := serveEach(l, echo)
+			var asked int64
+			for i := range 3 {
+				conn := connectTo(t, l)
+				for k := range 10 {
+					question := fmt.Sprint(i, " ", k)
+					require.Equal(t, question, ask(t, conn, question))
+					asked += int64(len(question))
+				}
+			}
+			for s := range l.All() {
+				st := s.Stats()
+				require.EqualValues(t, 1, st.Sessions)
+				require.EqualValues(t, 10, st.MessagesReceived)
+				require.NoError(t, s.Close())
+				st = s.Stats()
+				require.Zero(t, st.Sessions)
+				require.EqualValues(t, 10, st.MessagesSent)
+				require.Equal(t, st.BytesReceived, st.BytesSent)
+			}
+			st := l.Stats()
+			require.Equal(t, Stats{
+				Accepted:         3,
+				BytesReceived:    asked,
+				BytesSent:        asked,
+				MessagesReceived: 30,
+				MessagesSent:     30,
+				EventsDropped:    st.EventsDropped,
+			}, st)
+			require.NoError(t, l.Close())
+			await(t, handled, "the handlers")
+		})
+	}
+}
