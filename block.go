@@ -6,6 +6,10 @@ import "sync"
 // messages one write carries.
 const blockSize = 64 << 10
 
+// recordBlockSize is room for blockSize bytes as TLS records, each of which adds
+// some 20 to 100: what goes into one write without TLS shall with it.
+const recordBlockSize = blockSize + 8<<10
+
 // smallBlockSize is the buffer that a session holds while it waits for data
 // where it can't wait without one (the portable path).
 const smallBlockSize = 4 << 10
@@ -25,8 +29,9 @@ type blockPool struct {
 // The pools are shared by all sessions of the process: that is what keeps idle
 // ones from holding buffers.
 var (
-	largeBlocks = &blockPool{size: blockSize}
-	smallBlocks = &blockPool{size: smallBlockSize}
+	largeBlocks  = &blockPool{size: blockSize}
+	recordBlocks = &blockPool{size: recordBlockSize}
+	smallBlocks  = &blockPool{size: smallBlockSize}
 )
 
 func (p *blockPool) get() *block {

@@ -76,8 +76,8 @@ func (t *stream) write(b *batch, s *Session) (int, error) {
 	return writeBuffers(t.conn, b.parts, s)
 }
 
-// writeBuffers writes parts through conn. It goes in groups of about
-// blockSize, because a Write tells of its progress only when it is over.
+// writeBuffers writes parts through conn. It goes in groups of about a block,
+// because a Write tells of its progress only when it is over.
 func writeBuffers(conn net.Conn, parts [][]byte, s *Session) (sent int, err error) {
 	defer s.output.stall.end()
 	var group net.Buffers
@@ -97,9 +97,9 @@ func writeBuffers(conn net.Conn, parts [][]byte, s *Session) (sent int, err erro
 	}
 	for _, p := range parts {
 		for len(p) > 0 {
-			piece := p[:min(len(p), blockSize-size)]
+			piece := p[:min(len(p), recordBlockSize-size)]
 			group, size, p = append(group, piece), size+len(piece), p[len(piece):]
-			if size == blockSize {
+			if size == recordBlockSize {
 				if err := flush(); err != nil {
 					return sent, err
 				}

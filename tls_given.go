@@ -7,16 +7,16 @@ import (
 )
 
 // givenTLS is the transport of a session over a *tls.Conn that a user made. Its
-// handshake may still be to come: the first read or write runs it. There is no
-// recordConn under it, so each record is a write of its own, and a session that
-// waits holds its buffers.
+// handshake may still be to come: the reader and the writer begin with it. There
+// is no recordConn under it, so each record is a write of its own, and a session
+// that waits holds its buffers.
 type givenTLS struct {
 	stream
 	tc *tls.Conn
 
 	mu          sync.Mutex
 	handshaken  bool
-	interrupted bool // by interrupt; set behind the handshake
+	interrupted bool // what is read, as soon as the handshake is over
 }
 
 func newGivenTLS(tc *tls.Conn) *givenTLS { return &givenTLS{stream: *newStream(tc), tc: tc} }
@@ -38,11 +38,12 @@ func (t *givenTLS) handshake(ctx context.Context) error {
 	return nil
 }
 
-func (t *givenTLS) read() (*block, int, error) {
+// run shakes hands before it reads.
+func (t *givenTLS) run(s *Session) {
 	if err := t.handshake(context.Background()); err != nil {
-		return nil, 0, err
+		s.terminate(err, false) // and there is nothing to read
 	}
-	return t.stream.read()
+	s.readLoop(&t.stream)
 }
 
 // interrupt spares the handshake: a deadline would fail it for good, and Close
@@ -54,13 +55,6 @@ func (t *givenTLS) interrupt() {
 	if t.handshaken {
 		t.stream.interrupt()
 	}
-}
-
-func (t *givenTLS) resume() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.interrupted = false
-	t.stream.resume()
 }
 
 func (t *givenTLS) write(b *batch, s *Session) (int, error) {

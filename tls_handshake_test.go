@@ -512,8 +512,8 @@ func TestEventsOfATLSSessionComeInOrder(t *testing.T) {
 	defer c.Close()
 	s, _ := await(t, l.Sessions(), "the server's session")
 	p, _ := await(t, c.Sessions(), "the client's session")
-	s.Close()
-	p.Close()
+	s.CloseWrite()
+	p.CloseWrite()
 	awaitDone(t, s)
 	awaitDone(t, p)
 	want := []EventKind{EventStarted, EventConnected, EventHandshaked, EventDisconnected}

@@ -42,22 +42,31 @@ func (t *tlsStream) handshake(ctx context.Context) error {
 	return t.handshakeError(t.tc.HandshakeContext(ctx))
 }
 
+// maxRecord is how many bytes a record carries at most.
+const maxRecord = 16 << 10
+
 // write encrypts the batch, and sends the records in as few writes as it can.
 func (t *tlsStream) write(b *batch, _ *Session) (int, error) {
 	t.records.cork()
-	var err error
+	sent, sealed, err := 0, 0, error(nil)
 	for _, p := range b.parts {
-		if _, err = t.tc.Write(p); err != nil {
-			break
+		for len(p) > 0 && err == nil {
+			piece := p[:min(len(p), maxRecord)]
+			p = p[len(piece):]
+			_, err = t.tc.Write(piece)
+			if t.records.flushed() {
+				sent = sealed // without piece, for which there was no room
+			}
+			sealed += len(piece)
 		}
 	}
 	if flushErr := t.records.uncork(); err == nil {
 		err = flushErr
 	}
 	if err != nil {
-		return 0, err // how much of it the peer could decrypt is not known
+		return sent, err // or more, if the last write failed in its middle
 	}
-	return b.size, nil
+	return sealed, nil
 }
 
 // handshakeError says where a handshake failed. crypto/tls's own errors do not,
@@ -88,6 +97,7 @@ type recordConn struct {
 	mu   sync.Mutex // the TLS writer's: alone held across a write, as in crypto/tls
 	buf  *block     // what records are gathered in; nil while it is not corked
 	used int
+	gone bool // what was gathered was sent, since flushed asked last
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
@@ -133,7 +143,7 @@ func (c *recordConn) SetWriteDeadline(time.Time) error { return nil }
 // cork starts gathering.
 func (c *recordConn) cork() {
 	c.mu.Lock()
-	c.buf = largeBlocks.get()
+	c.buf = recordBlocks.get()
 	c.mu.Unlock()
 }
 
@@ -155,7 +165,17 @@ func (c *recordConn) flush() error {
 		return nil
 	}
 	_, err := c.send(p)
+	c.gone = err == nil
 	return err
+}
+
+// flushed reports whether what was gathered was sent since it was asked last.
+func (c *recordConn) flushed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := c.gone
+	c.gone = false
+	return gone
 }
 
 // send writes p as the session's, under its WriteTimeout. The caller holds mu.

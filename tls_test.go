@@ -38,21 +38,42 @@ func tlsPair(t testing.TB, o Options, serverConfig, clientConfig *tls.Config) (s
 
 func TestNetConnIsANetConnOverTLS(t *testing.T) {
 	server, client := testTLS(t)
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		for _, q := range queues {
-			t.Run(tls.VersionName(version)+"/"+q.name, func(t *testing.T) {
-				client := client.Clone()
-				client.MaxVersion = version
-				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-					s1, s2 := tlsPair(t, q.o, server, client)
-					return s1.NetConn(), s2.NetConn(), func() {
-						s1.Abort(nil)
-						s2.Abort(nil)
-						<-s1.Done()
-						<-s2.Done()
-					}, nil
-				})
-			})
-		}
+	for _, test := range []struct {
+		name    string
+		version uint16
+		o       Options
+	}{
+		{"TLS 1.3", tls.VersionTLS13, queues[0].o},
+		{"TLS 1.3 and queues of 0", tls.VersionTLS13, queues[1].o},
+		{"TLS 1.2 and queues of 1", tls.VersionTLS12, queues[2].o},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := client.Clone()
+			client.MaxVersion = test.version
+			testNetConn(t, func() (s1, s2 *Session) { return tlsPair(t, test.o, server, client) })
+		})
 	}
+	t.Run("given", func(t *testing.T) {
+		t.Parallel()
+		testNetConn(t, func() (s1, s2 *Session) {
+			a, b := socketPair(t, "tcp")
+			client := client.Clone()
+			client.ServerName = "localhost"
+			return NewSession(context.Background(), tls.Server(a, server), nil),
+				NewSession(context.Background(), tls.Client(b, client), nil)
+		})
+	})
+}
+
+func testNetConn(t *testing.T, pair func() (s1, s2 *Session)) {
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		s1, s2 := pair()
+		return s1.NetConn(), s2.NetConn(), func() {
+			s1.Abort(nil)
+			s2.Abort(nil)
+			<-s1.Done()
+			<-s2.Done()
+		}, nil
+	})
 }

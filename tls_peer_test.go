@@ -1,0 +1,273 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A wire is the connection under a peer's TLS. It is told to do what networks
+// do.
+type wire struct {
+	net.Conn
+	piece int // writes are cut into pieces of that many bytes; 0: they are not
+
+	mu    sync.Mutex
+	left  int // after that many bytes more the stream ends, and the rest is lost
+	ended bool
+	armed bool // left counts
+}
+
+// endAfter makes the stream end after n bytes more.
+func (w *wire) endAfter(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left, w.armed = n, true
+}
+
+func (w *wire) Write(p []byte) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n < len(p) {
+		piece := len(p) - n
+		if w.piece > 0 {
+			piece = min(piece, w.piece)
+		}
+		if w.armed {
+			piece = min(piece, w.left)
+			w.left -= piece
+		}
+		if _, err := w.Conn.Write(p[n : n+piece]); err != nil {
+			return n, err
+		}
+		n += piece
+		if w.armed && w.left == 0 {
+			if !w.ended {
+				w.ended = true
+				w.Conn.(halfCloser).CloseWrite()
+			}
+			return len(p), nil
+		}
+	}
+	return n, nil
+}
+
+// reset ends the connection as a crash would.
+func (w *wire) reset() {
+	w.Conn.(*net.TCPConn).SetLinger(0)
+	w.Conn.Close()
+}
+
+// A tlsPeer is the client of a session: crypto/tls, over a wire.
+type tlsPeer struct {
+	*tls.Conn
+	wire *wire
+}
+
+// hiddenListener accepts connections that are not seen to be sockets.
+type hiddenListener struct{ net.Listener }
+
+func (l hiddenListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return hide(conn), nil
+}
+
+// tlsKinds are the ways in which a session comes to speak TLS. start returns a
+// function that waits for the session, and where its peer is to dial.
+var tlsKinds = []struct {
+	name    string
+	version uint16
+	start   func(t *testing.T, config *tls.Config, o *Options) (session func() *Session, addr net.Addr)
+}{
+	{"TLS 1.3", tls.VersionTLS13, startListener("tcp")},
+	{"TLS 1.2", tls.VersionTLS12, startListener("tcp")},
+	{"unix", tls.VersionTLS13, startListener("unix")},
+	{"portable", tls.VersionTLS13, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		o.TLS = config
+		return sessionsOf(t, Serve(context.Background(), hiddenListener{ln}, o))
+	}},
+	{"TLS listener", tls.VersionTLS12, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+		ln, err := tls.Listen("tcp", "127.0.0.1:0", config)
+		require.NoError(t, err)
+		return sessionsOf(t, Serve(context.Background(), ln, o))
+	}},
+	{"given", tls.VersionTLS13, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		accepted := make(chan *Session, 1)
+		go func() {
+			defer ln.Close()
+			if conn, err := ln.Accept(); err == nil {
+				s := NewSession(context.Background(), tls.Server(conn, config), o)
+				t.Cleanup(func() { s.Abort(nil); awaitDone(t, s) })
+				accepted <- s
+			}
+		}()
+		return func() *Session { s, _ := await(t, accepted, "a session"); return s }, ln.Addr()
+	}},
+}
+
+func startListener(network string) func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	return func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+		address := "127.0.0.1:0"
+		if network == "unix" {
+			address = filepath.Join(t.TempDir(), "s")
+		}
+		o.TLS = config
+		l, err := Listen(context.Background(), network, address, o)
+		require.NoError(t, err)
+		return sessionsOf(t, l)
+	}
+}
+
+func sessionsOf(t *testing.T, l *Listener) (func() *Session, net.Addr) {
+	t.Cleanup(func() { l.Close() })
+	return func() *Session { s, _ := await(t, l.Sessions(), "a session"); return s }, l.Addr()
+}
+
+// eachTLS runs f for each kind of session, with its peer after the handshake.
+func eachTLS(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *tlsPeer)) {
+	server, client := testTLS(t)
+	for _, kind := range tlsKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			config := client.Clone()
+			config.MaxVersion = kind.version
+			o := o
+			session, addr := kind.start(t, server, &o)
+			peer := dialPeer(t, addr, config)
+			f(t, session(), peer)
+		})
+	}
+}
+
+func dialPeer(t *testing.T, addr net.Addr, config *tls.Config) *tlsPeer {
+	t.Helper()
+	conn, err := net.Dial(addr.Network(), addr.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	w := &wire{Conn: conn}
+	config = config.Clone()
+	config.ServerName = "localhost"
+	tc := tls.Client(w, config)
+	require.NoError(t, tc.Handshake())
+	return &tlsPeer{tc, w}
+}
+
+// A recordPeer is the TLS 1.3 client of a session that makes its records itself:
+// crypto/tls can't send a key update. It reads through crypto/tls.
+type recordPeer struct {
+	*tlsPeer
+	newHash func() hash.Hash
+	keySize int
+	secret  []byte
+	aead    cipher.AEAD
+	iv      []byte
+	seq     uint64
+}
+
+func dialRecordPeer(t *testing.T, addr net.Addr) *recordPeer {
+	t.Helper()
+	var keys bytes.Buffer
+	_, config := testTLS(t)
+	config.MinVersion = tls.VersionTLS13
+	config.KeyLogWriter = &keys
+	p := &recordPeer{tlsPeer: dialPeer(t, addr, config)}
+	switch id := p.ConnectionState().CipherSuite; id {
+	case tls.TLS_AES_128_GCM_SHA256:
+		p.newHash, p.keySize = sha256.New, 16
+	case tls.TLS_AES_256_GCM_SHA384:
+		p.newHash, p.keySize = sha512.New384, 32
+	default:
+		t.Skip("the standard library has no " + tls.CipherSuiteName(id))
+	}
+	for line := range strings.Lines(keys.String()) {
+		if fields := strings.Fields(line); fields[0] == "CLIENT_TRAFFIC_SECRET_0" {
+			secret, err := hex.DecodeString(fields[2])
+			require.NoError(t, err)
+			p.setSecret(t, secret)
+		}
+	}
+	require.NotNil(t, p.aead)
+	return p
+}
+
+func (p *recordPeer) setSecret(t *testing.T, secret []byte) {
+	t.Helper()
+	p.secret, p.seq = secret, 0
+	block, err := aes.NewCipher(p.expand(t, "key", p.keySize))
+	require.NoError(t, err)
+	p.aead, err = cipher.NewGCM(block)
+	require.NoError(t, err)
+	p.iv = p.expand(t, "iv", p.aead.NonceSize())
+}
+
+// expand is HKDF-Expand-Label of RFC 8446, section 7.1, without a context.
+func (p *recordPeer) expand(t *testing.T, label string, size int) []byte {
+	t.Helper()
+	label = "tls13 " + label
+	info := binary.BigEndian.AppendUint16(nil, uint16(size))
+	info = append(append(info, byte(len(label))), label...)
+	key, err := hkdf.Expand(p.newHash, p.secret, string(append(info, 0)), size)
+	require.NoError(t, err)
+	return key
+}
+
+const (
+	recordAlert     = 21
+	recordHandshake = 22
+	recordData      = 23
+)
+
+// record returns the next record.
+func (p *recordPeer) record(kind byte, data []byte) []byte {
+	inner := append(bytes.Clone(data), kind)
+	header := binary.BigEndian.AppendUint16([]byte{recordData, 3, 3}, uint16(len(inner)+p.aead.Overhead()))
+	nonce := bytes.Clone(p.iv)
+	for i := range 8 {
+		nonce[len(nonce)-1-i] ^= byte(p.seq >> (8 * i))
+	}
+	p.seq++
+	return p.aead.Seal(header, nonce, inner, header)
+}
+
+// keyUpdate returns a record that says that the next one has another key, and
+// may ask the session to do the same.
+func (p *recordPeer) keyUpdate(t *testing.T, ask bool) []byte {
+	t.Helper()
+	message := []byte{24, 0, 0, 1, 0}
+	if ask {
+		message[4] = 1
+	}
+	r := p.record(recordHandshake, message)
+	p.setSecret(t, p.expand(t, "traffic upd", len(p.secret)))
+	return r
+}
+
+// send writes records as one.
+func (p *recordPeer) send(t *testing.T, records ...[]byte) {
+	t.Helper()
+	_, err := p.wire.Write(bytes.Join(records, nil))
+	require.NoError(t, err)
+}

@@ -1,0 +1,188 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// countedConn counts its writes.
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countedConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+func TestRecordsAreGatheredIntoOneWrite(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			server, client := testTLS(t)
+			client.MaxVersion = version
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var writes atomic.Int64
+			l := Serve(context.Background(), countedListener{ln, &writes}, &Options{TLS: server})
+			defer l.Close()
+			peer := dialPeer(t, l.Addr(), client)
+			s, _ := await(t, l.Sessions(), "a session")
+
+			before := writes.Load()
+			want := noise(64 << 10) // four records
+			require.NoError(t, s.Put(want))
+			require.NoError(t, s.Flush(t.Context()))
+			require.EqualValues(t, 1, writes.Load()-before)
+			got := make([]byte, len(want))
+			_, err = io.ReadFull(peer, got)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, got))
+		})
+	}
+}
+
+type countedListener struct {
+	net.Listener
+	writes *atomic.Int64
+}
+
+func (l countedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return countedConn{conn, l.writes}, nil
+}
+
+func TestABatchOfManySizesKeepsItsBytesAndTheirCount(t *testing.T) {
+	server, client := testTLS(t)
+	l := listenTCP(t, &Options{TLS: server})
+	peer := dialPeer(t, l.Addr(), client)
+	s, _ := await(t, l.Sessions(), "a session")
+	sizes := []int{0, 1, maxRecord - 1, maxRecord, maxRecord + 1, blockSize - 1, blockSize, blockSize + 1, 300_000, 5}
+	var want []byte
+	for _, size := range sizes {
+		want = append(want, noise(size)...)
+	}
+	go func() {
+		defer s.CloseWrite()
+		for _, size := range sizes {
+			s.Put(noise(size))
+		}
+	}()
+	got, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got))
+	require.EqualValues(t, len(want), s.Stats().BytesSent)
+}
+
+func TestRecordsThatArriveInPiecesAreWhole(t *testing.T) {
+	for _, piece := range []int{1, 7, 1000, 20_000} {
+		t.Run(fmt.Sprintf("%d bytes", piece), func(t *testing.T) {
+			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+				peer.wire.piece = piece
+				want := noise(2000 * min(piece, 100))
+				go func() {
+					writeInPieces(peer, want, 40_000, rand.New(rand.NewPCG(1, uint64(piece))))
+					peer.CloseWrite()
+				}()
+				require.True(t, bytes.Equal(want, receiveAll(s)))
+				require.NoError(t, s.Err())
+			})
+		})
+	}
+}
+
+// recordServer returns a session whose peer makes its records itself.
+func recordServer(t *testing.T, o Options) (*Session, *recordPeer) {
+	t.Helper()
+	o.TLS, _ = testTLS(t)
+	l := listenTCP(t, &o)
+	peer := dialRecordPeer(t, l.Addr())
+	s, _ := await(t, l.Sessions(), "a session")
+	return s, peer
+}
+
+func TestKeyUpdatesAreFollowedHoweverTheyArrive(t *testing.T) {
+	s, peer := recordServer(t, Options{})
+	go echo(s)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for round := range 50 {
+		message := noise(1 + rng.IntN(maxRecord))
+		var stream []byte
+		if round%2 == 0 {
+			stream = peer.keyUpdate(t, round%4 == 0)
+		}
+		stream = append(stream, peer.record(recordData, message)...)
+		if round%2 == 1 {
+			stream = append(stream, peer.keyUpdate(t, round%4 == 1)...)
+		}
+		// What is sent before each wait for the session is complete or cut.
+		require.NoError(t, writeInPieces(peer.wire, stream, len(stream), rng))
+		got := make([]byte, len(message))
+		_, err := io.ReadFull(peer, got)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(message, got))
+	}
+}
+
+func TestAKeyUpdateBehindOurCloseNotifyIsFollowed(t *testing.T) {
+	s, peer := recordServer(t, Options{})
+	require.NoError(t, s.CloseWrite())
+	_, err := peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	peer.send(t, peer.keyUpdate(t, true), peer.record(recordData, []byte("still here")))
+	require.Equal(t, "still here", string(receiveN(t, s, 10)))
+	peer.send(t, peer.record(recordAlert, []byte{1, 0}))
+	awaitDone(t, s)
+	require.NoError(t, s.Err())
+}
+
+func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T) {
+	s, peer := recordServer(t, Options{})
+	want := noise(16 << 20) // more than kernels hold
+	go func() {
+		for m := range slices.Chunk(want, 100_000) {
+			s.Put(bytes.Clone(m))
+		}
+		s.CloseWrite()
+	}()
+	// The answer waits behind what the writer has, and what comes here behind
+	// the answer, or it finds a place between two writes.
+	for range 10 {
+		peer.send(t, peer.record(recordData, []byte("x")), peer.keyUpdate(t, true), peer.record(recordData, []byte("y")))
+	}
+	got, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got))
+	require.Equal(t, bytes.Repeat([]byte("xy"), 10), receiveN(t, s, 20))
+}
+
+func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
+	s, peer := recordServer(t, Options{WriteTimeout: 50 * time.Millisecond, WriteBuffer: 1 << 12})
+	require.NoError(t, peer.wire.Conn.(*net.TCPConn).SetReadBuffer(1<<16)) // and it does not grow
+	go func() {
+		for range s.Recv() {
+		}
+	}()
+	for {
+		// Data between them, or crypto/tls ends it for updating too often.
+		if _, err := peer.wire.Write(slices.Concat(peer.keyUpdate(t, true), peer.record(recordData, []byte("x")))); err != nil {
+			break
+		}
+	}
+	awaitDone(t, s)
+	require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
+}

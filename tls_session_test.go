@@ -1,0 +1,476 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// receiveAll returns what arrives until the end of the stream.
+func receiveAll(s *Session) []byte {
+	var all []byte
+	for m := range s.Recv() {
+		all = append(all, m...)
+	}
+	return all
+}
+
+// receiveN returns the next n bytes.
+func receiveN(t testing.TB, s *Session, n int) []byte {
+	t.Helper()
+	var all []byte
+	for len(all) < n {
+		m, ok := await(t, s.Recv(), "data")
+		require.True(t, ok, "the session ended after %d of %d bytes: %v", len(all), n, s.Err())
+		all = append(all, m...)
+	}
+	return all
+}
+
+func TestATLSStreamThatIsCutInsideARecordIsNoCleanEnd(t *testing.T) {
+	const record = 5 // bytes of a header, and more than that of a record
+	for _, cut := range []struct {
+		name string
+		at   int
+	}{{"behind the first byte", 1}, {"inside the header", record - 1}, {"behind the header", record}, {"inside the record", 100}} {
+		t.Run(cut.name, func(t *testing.T) {
+			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+				_, err := peer.Write([]byte("whole"))
+				require.NoError(t, err)
+				require.Equal(t, "whole", string(receiveN(t, s, 5)))
+				peer.wire.endAfter(cut.at)
+				_, err = peer.Write(noise(1000))
+				require.NoError(t, err)
+				require.Empty(t, receiveAll(s))
+				require.ErrorIs(t, s.Err(), io.ErrUnexpectedEOF)
+				require.ErrorContains(t, s.Err(), "chanio: read ")
+				require.ErrorContains(t, s.Err(), s.RemoteAddr().String())
+				awaitDone(t, s)
+			})
+		})
+	}
+}
+
+func TestATLSStreamThatEndsBetweenRecordsEndsClean(t *testing.T) {
+	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+		_, err := peer.Write([]byte("whole"))
+		require.NoError(t, err)
+		require.NoError(t, peer.NetConn().(*wire).Conn.(halfCloser).CloseWrite())
+		require.Equal(t, "whole", string(receiveAll(s)))
+		require.NoError(t, s.Close())
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestATLSRecordThatWasTamperedWithEndsTheSession(t *testing.T) {
+	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+		_, err := peer.wire.Write([]byte("\x17\x03\x03\x00\x20--- this is no record at all ---"))
+		require.NoError(t, err)
+		require.Empty(t, receiveAll(s))
+		require.ErrorContains(t, s.Err(), "bad record MAC")
+		require.ErrorContains(t, s.Err(), s.RemoteAddr().String())
+		_, err = io.Copy(io.Discard, peer)
+		require.ErrorContains(t, err, "bad record MAC", "the peer is told")
+	})
+}
+
+func TestAPeersCloseNotifyLeavesTheSessionWritable(t *testing.T) {
+	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+		_, err := peer.Write([]byte("question"))
+		require.NoError(t, err)
+		require.NoError(t, peer.CloseWrite())
+		require.Equal(t, "question", string(receiveAll(s)))
+		require.False(t, isClosed(s.Done()))
+		answer := noise(1 << 20)
+		go func() {
+			s.Put(answer)
+			s.CloseWrite()
+		}()
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(answer, got))
+		awaitDone(t, s)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestCloseWriteOverTLSLeavesTheSessionReadable(t *testing.T) {
+	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+		require.NoError(t, s.Put([]byte("question")))
+		require.NoError(t, s.CloseWrite())
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err, "it is a close_notify")
+		require.Equal(t, "question", string(got))
+		answer := noise(1 << 20)
+		go func() {
+			peer.Write(answer)
+			peer.CloseWrite()
+		}()
+		require.True(t, bytes.Equal(answer, receiveAll(s)))
+		awaitDone(t, s)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestCloseOverTLSFlushesBehindUnreadInput(t *testing.T) {
+	for _, reader := range []struct {
+		name string
+		end  func(peer *tlsPeer)
+	}{
+		{"a peer that ends its stream, too", func(peer *tlsPeer) { peer.CloseWrite() }},
+		{"a peer that goes away", func(peer *tlsPeer) { peer.wire.Conn.Close() }},
+		{"a peer that stays", func(*tlsPeer) {}},
+	} {
+		t.Run(reader.name, func(t *testing.T) {
+			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+				_, err := peer.Write(noise(200_000)) // more than anybody receives
+				require.NoError(t, err)
+				want := noise(1 << 20)
+				go func() {
+					for m := range slices.Chunk(want, 10_000) {
+						s.Put(bytes.Clone(m))
+					}
+					assert.NoError(t, s.Close())
+				}()
+				got, err := io.ReadAll(peer)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(want, got))
+				reader.end(peer)
+				awaitDone(t, s)
+				require.NoError(t, s.Err())
+				require.Zero(t, s.Stats().Undelivered)
+				require.EqualValues(t, len(want), s.Stats().BytesSent)
+			})
+		})
+	}
+}
+
+func TestAbortResetsTCPUnderTLS(t *testing.T) {
+	cause := errors.New("enough")
+	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+		s.Abort(cause)
+		awaitDone(t, s)
+		require.Equal(t, cause, s.Err())
+		_, err := peer.Read(make([]byte, 1))
+		require.Error(t, err)
+		if _, ok := s.tr.(*tlsStream); ok && s.RemoteAddr().Network() == "tcp" && s.tr.(*tlsStream).raw != nil {
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+		}
+	})
+}
+
+func TestAPeerThatTakesNothingOverTLSEndsTheSession(t *testing.T) {
+	o := Options{WriteTimeout: 50 * time.Millisecond, CloseTimeout: -1, WriteBuffer: 1 << 14}
+	eachTLS(t, o, func(t *testing.T, s *Session, peer *tlsPeer) {
+		message := noise(100_000)
+		for s.Put(message) == nil {
+		}
+		awaitDone(t, s)
+		require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+		require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
+		require.NotZero(t, s.Stats().Undelivered)
+	})
+}
+
+func TestCloseOverTLSTakesNoLongerThanCloseTimeout(t *testing.T) {
+	o := Options{CloseTimeout: 50 * time.Millisecond, WriteTimeout: -1, WriteBuffer: 1 << 14}
+	eachTLS(t, o, func(t *testing.T, s *Session, peer *tlsPeer) {
+		message := noise(8 << 20)
+		require.NoError(t, s.Put(message))
+		require.ErrorIs(t, s.Close(), os.ErrDeadlineExceeded)
+		require.ErrorContains(t, s.Err(), "CloseTimeout of 50ms exceeded")
+		st := s.Stats()
+		require.NotZero(t, st.Undelivered)
+		if s.RemoteAddr().Network() == "tcp" {
+			require.NotZero(t, st.BytesSent, "the first records are with the peer's kernel")
+		}
+		require.EqualValues(t, len(message), st.BytesSent+st.Undelivered)
+	})
+}
+
+func TestTheTimeoutsOfAStalledTLSSessionAreExact(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		end   func(s *Session)
+		after time.Duration
+	}{
+		{"WriteTimeout", func(*Session) {}, defaultWriteTimeout},
+		{"CloseTimeout", func(s *Session) { s.Close() }, defaultCloseTimeout},
+		{"CloseWrite, and WriteTimeout", func(s *Session) { s.CloseWrite() }, defaultWriteTimeout},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemServer(t, context.Background(), Options{})
+				m.connect(t)
+				s := <-m.Sessions()
+				start := time.Now()
+				s.Put([]byte("nobody takes this"))
+				test.end(s)
+				<-s.Done()
+				require.Equal(t, test.after, time.Since(start))
+				require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+			})
+		})
+	}
+}
+
+func TestACloseNotifyThatThePeerDoesNotTakeIsUnderWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, context.Background(), Options{})
+		m.connect(t)
+		s := <-m.Sessions()
+		start := time.Now()
+		require.NoError(t, s.CloseWrite())
+		<-s.Done()
+		require.Equal(t, defaultWriteTimeout, time.Since(start), "and not under the 5 seconds of crypto/tls")
+		require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+	})
+}
+
+func TestASlowPeerOverTLSIsNoStalledOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, context.Background(), Options{})
+		peer := m.connect(t)
+		s := <-m.Sessions()
+		want := noise(1 << 20)
+		go func() {
+			s.Put(want)
+			s.CloseWrite()
+		}()
+		var got []byte
+		buf := make([]byte, 64<<10)
+		for {
+			time.Sleep(time.Second)
+			n, err := peer.Read(buf) // one record: a quarter of a write
+			got = append(got, buf[:n]...)
+			if err != nil {
+				require.Equal(t, io.EOF, err)
+				break
+			}
+		}
+		require.True(t, bytes.Equal(want, got))
+	})
+}
+
+func TestSessionsResume(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			server, client := testTLS(t)
+			client.MaxVersion = version
+			client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+			l := listenTCP(t, &Options{TLS: server})
+			serveEcho(t, l)
+			resumed := func(s *Session) bool {
+				state, _ := s.TLS()
+				requireEcho(t, s, "a ticket comes before its echo")
+				return state.DidResume
+			}
+			require.False(t, resumed(dialTLS(t, l, client)), "the first")
+			require.True(t, resumed(dialTLS(t, l, client)), "the second")
+
+			c := Connect(context.Background(), "tcp", l.Addr().String(), &Options{TLS: client, Backoff: Backoff{Min: -1}})
+			defer c.Close()
+			s, _ := await(t, c.Sessions(), "a client's session")
+			require.True(t, resumed(s), "a client")
+			require.NoError(t, l.Restart(t.Context()))
+			s, _ = await(t, c.Sessions(), "a client's session")
+			require.True(t, resumed(s), "behind a restart")
+		})
+	}
+}
+
+func TestAServerSeesThatASessionWasResumed(t *testing.T) {
+	server, client := testTLS(t)
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	l := listenTCP(t, &Options{TLS: server})
+	for i := range 2 {
+		c := dialTLS(t, l, client)
+		s, _ := await(t, l.Sessions(), "a session")
+		state, _ := s.TLS()
+		require.Equal(t, i == 1, state.DidResume)
+		go echo(s)
+		requireEcho(t, c, "hello")
+	}
+}
+
+func TestAMulticastReachesTLSMembersWholeAndInOrder(t *testing.T) {
+	server, client := testTLS(t)
+	l := listenTCP(t, &Options{TLS: server, Framing: Lines{}})
+	const members, messages = 5, 2000
+	var sessions []*Session
+	for range members {
+		c, err := Dial(context.Background(), "tcp", l.Addr().String(), &Options{TLS: client, Framing: Lines{}})
+		require.NoError(t, err)
+		defer func() { c.Abort(nil); awaitDone(t, c) }()
+		sessions = append(sessions, c)
+		await(t, l.Sessions(), "a session")
+	}
+	go func() {
+		for i := range messages {
+			l.Multicast(fmt.Appendf(nil, "%d %s", i, bytes.Repeat([]byte{'x'}, i)))
+		}
+	}()
+	for _, c := range sessions {
+		for i := range messages {
+			m, ok := await(t, c.Recv(), "a message")
+			require.True(t, ok)
+			require.Equal(t, fmt.Sprintf("%d %s", i, bytes.Repeat([]byte{'x'}, i)), string(m))
+		}
+	}
+}
+
+// tcpPair returns a session over TLS that is not handshaken, and its peer.
+func givenPair(t *testing.T, o *Options) (*Session, *tls.Conn) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	a, b := socketPair(t, "tcp")
+	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
+	s := NewSession(context.Background(), tls.Server(b, server), o)
+	t.Cleanup(func() {
+		a.Close()
+		s.Abort(nil)
+		awaitDone(t, s)
+	})
+	return s, tls.Client(a, client)
+}
+
+func TestASessionOverATLSConnMayShakeHandsLate(t *testing.T) {
+	s, peer := givenPair(t, nil)
+	go echo(s)
+	_, err := peer.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, peer.CloseWrite())
+	got, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+	state, ok := s.TLS()
+	require.True(t, ok)
+	require.True(t, state.HandshakeComplete)
+}
+
+func TestASessionOverATLSConnMayHaveShakenHandsBefore(t *testing.T) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	a, b := socketPair(t, "tcp")
+	accepted := make(chan *tls.Conn)
+	go func() {
+		conn := tls.Server(b, server)
+		conn.Handshake()
+		accepted <- conn
+	}()
+	tc := tls.Client(a, client)
+	require.NoError(t, tc.Handshake())
+	s := NewSession(context.Background(), <-accepted, nil)
+	c := NewSession(context.Background(), tc, &Options{TLS: &tls.Config{}}) // which is ignored
+	go echo(s)
+	requireEcho(t, c, "hello")
+	require.NoError(t, c.Close())
+	awaitDone(t, s)
+	require.NoError(t, s.Err())
+}
+
+func TestCloseOfASessionThatStillShakesHandsFlushes(t *testing.T) {
+	s, peer := givenPair(t, nil)
+	require.NoError(t, s.Put([]byte("greeting")))
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	<-s.halted
+	got, err := io.ReadAll(peer) // and shake hands
+	require.NoError(t, err)
+	require.Equal(t, "greeting", string(got))
+	require.NoError(t, peer.Close())
+	err, _ = await(t, closed, "Close")
+	require.NoError(t, err)
+	require.NoError(t, s.Err())
+}
+
+func TestCloseOfASessionThatWroteNothingDoesNotWaitForItsHandshake(t *testing.T) {
+	s, peer := givenPair(t, &Options{CloseTimeout: -1})
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Err())
+	require.Error(t, peer.Handshake())
+}
+
+func TestCloseWriteOfASessionThatStillShakesHandsWaitsForThat(t *testing.T) {
+	s, peer := givenPair(t, nil)
+	require.NoError(t, s.CloseWrite())
+	_, err := peer.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, peer.CloseWrite())
+	_, err = peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	require.Equal(t, "hello", string(receiveAll(s)))
+	awaitDone(t, s)
+	require.NoError(t, s.Err())
+}
+
+func TestAHandshakeOfAGivenTLSConnThatFailsIsTheSessionsErr(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		use  func(s *Session)
+	}{
+		{"which only reads", func(*Session) {}},
+		{"which writes", func(s *Session) { s.Put([]byte("x")) }},
+		{"which ends its output", func(s *Session) { s.CloseWrite() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, peer := givenPair(t, nil)
+			test.use(s)
+			_, err := peer.NetConn().Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+			require.NoError(t, err)
+			awaitDone(t, s)
+			requireHandshakeError(t, s.Err(), s.RemoteAddr(), "does not look like a TLS handshake")
+		})
+	}
+}
+
+func TestTheHandshakeOfAGivenTLSConnIsUnderTheWriteTimeoutOfWhatWaitsForIt(t *testing.T) {
+	s, _ := givenPair(t, &Options{WriteTimeout: 50 * time.Millisecond})
+	require.NoError(t, s.Put([]byte("x")))
+	awaitDone(t, s)
+	require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
+	require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+}
+
+func TestServeOfATLSListenerDeliversSessionsThatHaveShakenHands(t *testing.T) {
+	server, client := testTLS(t)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	require.NoError(t, err)
+	l := Serve(context.Background(), ln, nil)
+	defer l.Close()
+	silent, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer silent.Close()
+	dialTLS(t, l, client)
+	s, _ := await(t, l.Sessions(), "a session")
+	state, ok := s.TLS()
+	require.True(t, ok)
+	require.True(t, state.HandshakeComplete)
+	require.Equal(t, []EventKind{EventStarted, EventConnected, EventHandshaked}, kindsUntil(t, l.Events(), EventHandshaked))
+}
+
+func TestARefusedClientCertificateIsTheClientsErr(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	l := listenTCP(t, &Options{TLS: &tls.Config{
+		Certificates: []tls.Certificate{ca.issue(t, 1, nil)},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    ca.pool,
+	}})
+	s := dialTLS(t, l, &tls.Config{RootCAs: ca.pool}) // TLS 1.3: the server has not looked yet
+	require.Empty(t, receiveAll(s))
+	require.ErrorContains(t, s.Err(), "remote error: tls: certificate required")
+	require.ErrorContains(t, s.Err(), l.Addr().String())
+}

@@ -1,0 +1,166 @@
+//go:build unix
+
+package chanio
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// An input is a transport as its reader sees it: the test is the reader.
+type input struct {
+	*tlsStream
+	t    testing.TB
+	peer *tlsPeer
+}
+
+// newInput returns one that has shaken hands.
+func newInput(t testing.TB, version uint16) *input {
+	t.Helper()
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	client.MaxVersion = version
+	a, b := socketPair(t, "tcp")
+	t.Cleanup(func() { a.Close(); b.Close() })
+	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, b.SetDeadline(time.Now().Add(patience)))
+	w := &wire{Conn: a}
+	in := &input{newTLSStream(b, tls.Server, ownTLS(server)), t, &tlsPeer{tls.Client(w, client), w}}
+	shaken := make(chan error)
+	go func() { shaken <- in.peer.Handshake() }()
+	require.NoError(t, in.handshake(t.Context()))
+	require.NoError(t, <-shaken)
+	return in
+}
+
+// take reads until n bytes have arrived.
+func (in *input) take(n int) (all []byte) {
+	in.t.Helper()
+	for len(all) < n {
+		b, n, err := in.read()
+		require.NoError(in.t, err)
+		all = append(all, b.b[:n]...)
+		b.free()
+	}
+	return all
+}
+
+// idle reads once more, and finds nothing.
+func (in *input) idle() {
+	in.t.Helper()
+	rc := streamSocket(in.records.Conn)
+	require.NoError(in.t, rc.Control(func(fd uintptr) {
+		require.False(in.t, in.raw.tryRead(fd), "there is nothing")
+	}))
+}
+
+func TestAnIdleTLSSessionHoldsNoInputBuffer(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			in := newInput(t, version)
+			pending := in.raw.tls.pending
+			require.NotNil(t, pending, "this Go has the buffer where it is looked for")
+			for _, size := range []int{1, 100, 5000, 200_000, 10, 70_000} {
+				want := noise(size)
+				go in.peer.Write(want)
+				require.True(t, bytes.Equal(want, in.take(size)))
+				in.idle()
+				require.Zero(t, pending.Len())
+				require.LessOrEqual(t, pending.Cap(), idleInput)
+			}
+		})
+	}
+}
+
+func TestAnIdleTLSSessionKeepsAPartOfARecord(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			in := newInput(t, version)
+			rng := rand.New(rand.NewPCG(1, 2))
+			for _, size := range []int{1, 100, 5000, maxRecord, 10, 70_000} {
+				want := noise(size)
+				var sealed bytes.Buffer // the records of want
+				in.peer.wire.Conn = captured{in.peer.wire.Conn, &sealed}
+				_, err := in.peer.Write(want)
+				require.NoError(t, err)
+				in.peer.wire.Conn = in.peer.wire.Conn.(captured).Conn
+
+				var got []byte
+				for sealed.Len() > 0 {
+					piece := sealed.Next(1 + rng.IntN(9000))
+					_, err := in.peer.wire.Conn.Write(piece)
+					require.NoError(t, err)
+					if sealed.Len() == 0 {
+						break
+					}
+					got = append(got, in.poll(t)...)
+				}
+				got = append(got, in.take(size-len(got))...)
+				require.True(t, bytes.Equal(want, got))
+				in.idle()
+				require.LessOrEqual(t, in.raw.tls.pending.Cap(), idleInput)
+			}
+		})
+	}
+}
+
+// poll reads what has arrived by now, which may be nothing.
+func (in *input) poll(t *testing.T) (got []byte) {
+	t.Helper()
+	rc := streamSocket(in.records.Conn)
+	require.NoError(t, rc.Control(func(fd uintptr) {
+		for in.raw.tryRead(fd) {
+			require.NoError(t, in.raw.err)
+			got = append(got, in.raw.block.b[:in.raw.n]...)
+			in.raw.block.free()
+		}
+	}))
+	return got
+}
+
+// captured is a connection that sends nothing.
+type captured struct {
+	net.Conn
+	into *bytes.Buffer
+}
+
+func (c captured) Write(p []byte) (int, error) { return c.into.Write(p) }
+
+func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			in := newInput(t, version)
+			_, err := in.peer.Write([]byte("last words"))
+			require.NoError(t, err)
+			require.NoError(t, in.peer.CloseWrite())
+			var got []byte
+			for err == nil {
+				var b *block
+				var n int
+				b, n, err = in.read()
+				got = append(got, b.b[:n]...)
+				b.free()
+			}
+			require.Equal(t, io.EOF, err)
+			require.Equal(t, "last words", string(got))
+		})
+	}
+}
+
+func TestWithoutTheFieldOfCryptoTLSRecordsAreReadAllTheSame(t *testing.T) {
+	in := newInput(t, tls.VersionTLS13)
+	in.raw.tls.pending = nil // as in a Go that has it no more
+	for _, size := range []int{1, 200_000, 10} {
+		want := noise(size)
+		go in.peer.Write(want)
+		require.True(t, bytes.Equal(want, in.take(size)))
+		in.idle()
+	}
+}
