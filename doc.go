@@ -26,7 +26,8 @@
 // The same handler serves every transport and both sides: [Listen] and [Serve]
 // accept sessions, [Dial] makes one, [Connect] keeps one up by dialing again,
 // and [NewSession] starts one over any net.Conn. Options.TLS turns streams into
-// TLS. [Session.NetConn] is a session for code that wants a net.Conn.
+// TLS; [ServerTLS] and [ClientTLS] make the usual configs from files.
+// [Session.NetConn] is a session for code that wants a net.Conn.
 //
 // A raw stream has no messages: what Recv yields is what one read returned, and
 // a peer's two writes may come as one, or one as three. Options.Framing makes
@@ -70,8 +71,8 @@
 // progress. A handler that defers Close is right, and one that forgets to leaks
 // nothing.
 //
-//   - Close sends what was accepted, waits until all is gone, and returns an
-//     error if something could not be sent in time.
+//   - Close closes Recv, sends what was accepted and the end of stream, waits
+//     until all is gone, and returns an error if something could not be sent.
 //   - CloseWrite sends what was accepted and the end of stream; receiving goes
 //     on.
 //   - [Session.Abort] ends it at once, TCP with a reset.
