@@ -172,7 +172,8 @@ func (s *Session) gatherHubs(o *outbox) {
 		s.mu.Lock()
 		s.hubsReady.Store(false)
 		r.active = append(r.active, s.ready...)
-		s.ready = nil
+		clear(s.ready) // or it would keep them
+		s.ready = s.ready[:0]
 		s.mu.Unlock()
 	}
 	// One chunk there is room for always, or a session's own messages could keep

@@ -1,0 +1,99 @@
+package chanio
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A sink is a connection that takes what is written at no cost, and whose peer
+// never writes.
+type sink struct {
+	net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (*sink) Write(p []byte) (int, error) { return len(p), nil }
+
+func (s *sink) Read([]byte) (int, error) {
+	<-s.closed
+	return 0, net.ErrClosed
+}
+
+func (s *sink) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return s.Conn.Close()
+}
+
+// sinkHub returns a hub of n members over sinks.
+func sinkHub(b *testing.B, n int, o *Options) *Hub {
+	b.Helper()
+	h := testHub(b, o)
+	for range n {
+		conn, _ := net.Pipe()
+		s := NewSession(context.Background(), &sink{Conn: conn, closed: make(chan struct{})}, nil)
+		b.Cleanup(func() { s.Abort(nil); <-s.Done() })
+		require.NoError(b, h.Join(s))
+	}
+	return h
+}
+
+// BenchmarkHubPublish is a publish as fast as it goes: to nobody, and to members
+// that cost nothing to write to.
+func BenchmarkHubPublish(b *testing.B) {
+	m := make([]byte, 32)
+	for _, members := range []int{0, 1, 100} {
+		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
+			h := sinkHub(b, members, &Options{Lag: LagBlock})
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Multicast(m)
+			}
+			h.Flush(b.Context())
+		})
+	}
+}
+
+// BenchmarkHubWake is a message to idle members, until the last has it.
+func BenchmarkHubWake(b *testing.B) {
+	m := make([]byte, 32)
+	for _, members := range []int{1, 100} {
+		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
+			h := sinkHub(b, members, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Multicast(m)
+				h.Flush(b.Context())
+			}
+		})
+	}
+}
+
+// BenchmarkHubJoinLeave is one coming and going beside a hundred members.
+func BenchmarkHubJoinLeave(b *testing.B) {
+	h := sinkHub(b, 100, &Options{EventQueue: -1})
+	s := pipeSessions(b, 1, nil)[0]
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Join(s)
+		h.Leave(s)
+	}
+}
+
+// BenchmarkIdleHubs is what making a room of three costs.
+func BenchmarkIdleHubs(b *testing.B) {
+	sessions := pipeSessions(b, 3, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		h := NewHub(b.Context(), nil)
+		for _, s := range sessions {
+			h.Join(s)
+		}
+		h.Close()
+	}
+}

@@ -1,0 +1,503 @@
+package chanio
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestHubsDoWhatAPlainModelDoes does random operations, one at a time, to hubs
+// of all policies and to sessions whose peers read at random paces, and to a
+// plain model of what each peer is to get.
+func TestHubsDoWhatAPlainModelDoes(t *testing.T) {
+	seeds, steps := 100, 400
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newHubModel(t, uint64(seed))
+				for range steps {
+					m.step()
+				}
+				m.finish()
+			})
+		})
+	}
+}
+
+// own is the sender of what a session gets by Put.
+const own = 99
+
+type hubModel struct {
+	t        *testing.T
+	rand     *rand.Rand
+	hubs     []*modelHub
+	sessions []*modelSession // that run
+	all      []*modelSession
+	o        Options
+}
+
+type modelHub struct {
+	*Hub
+	id, seq int
+	events  <-chan Event
+	lagged  map[*Session]int // skipped messages, as the events tell
+	closed  bool
+}
+
+type modelSession struct {
+	*Session
+	peer *memConn
+	got  <-chan []byte
+	own  int                     // messages put
+	in   map[*modelHub]bool      // its memberships
+	want map[*modelHub][]int     // what it is to get
+	ways map[*modelHub]LagPolicy // all hubs that it has been in
+	cut  bool                    // it was ended before it had everything
+}
+
+func newHubModel(t *testing.T, seed uint64) *hubModel {
+	m := &hubModel{t: t, rand: rand.New(rand.NewPCG(seed, 1))}
+	m.o = queues[m.rand.IntN(len(queues))].o
+	for range 3 {
+		m.addHub()
+	}
+	for range 3 {
+		m.addSession()
+	}
+	return m
+}
+
+func (m *hubModel) addHub() {
+	o := m.o
+	o.Lag, o.MaxLag, o.EventQueue = lagPolicies[m.rand.IntN(3)], 2000+m.rand.IntN(10_000), 10_000
+	h := &modelHub{Hub: testHub(m.t, &o), id: len(m.hubs), lagged: make(map[*Session]int)}
+	h.events = h.Events()
+	m.hubs = append(m.hubs, h)
+}
+
+func (m *hubModel) addSession() {
+	s := &modelSession{in: make(map[*modelHub]bool), want: make(map[*modelHub][]int), ways: make(map[*modelHub]LagPolicy)}
+	s.Session, s.peer = memSession(m.t, &m.o)
+	got := make(chan []byte, 1)
+	s.got = got
+	seed := m.rand.Uint64()
+	go func() {
+		pace := rand.New(rand.NewPCG(seed, 2))
+		var all []byte
+		for {
+			buf := make([]byte, 1+pace.IntN(4000))
+			n, err := s.peer.Read(buf)
+			all = append(all, buf[:n]...)
+			if err != nil {
+				s.peer.CloseWrite()
+				got <- all
+				return
+			}
+			time.Sleep(time.Duration(pace.IntN(20)) * time.Millisecond)
+		}
+	}()
+	m.sessions = append(m.sessions, s)
+	m.all = append(m.all, s)
+}
+
+// pick returns one of list.
+func pick[T any](m *hubModel, list []T) T { return list[m.rand.IntN(len(list))] }
+
+// step does one random operation.
+func (m *hubModel) step() {
+	m.reap()
+	h, s := pick(m, m.hubs), pick(m, m.sessions)
+	switch n := m.rand.IntN(100); {
+	case n < 50:
+		m.publish(h)
+	case n < 65:
+		m.join(h, s)
+	case n < 75:
+		h.Leave(s.Session)
+		delete(s.in, h)
+	case n < 85:
+		if s.Put(tagged(own, s.own, m.rand.IntN(500))) == nil {
+			s.own++
+		}
+	case n < 90:
+		time.Sleep(time.Duration(m.rand.IntN(30)) * time.Millisecond)
+	case n < 93:
+		synctest.Wait()
+	case n < 95:
+		if !h.closed {
+			require.NoError(m.t, h.Flush(m.t.Context()))
+		}
+	case n < 96:
+		require.NoError(m.t, h.Close())
+		m.left(h)
+		h.closed = true
+		m.addHub()
+	case n < 97:
+		m.addSession()
+	default:
+		m.end(s)
+	}
+}
+
+func (m *hubModel) publish(h *modelHub) {
+	err := h.Multicast(tagged(h.id, h.seq, m.rand.IntN(800)))
+	if h.closed {
+		require.ErrorIs(m.t, err, ErrClosed)
+		return
+	}
+	require.NoError(m.t, err)
+	for _, s := range m.sessions {
+		if s.in[h] {
+			s.want[h] = append(s.want[h], h.seq)
+		}
+	}
+	h.seq++
+}
+
+func (m *hubModel) join(h *modelHub, s *modelSession) {
+	if err := h.Join(s.Session); err != nil {
+		require.ErrorIs(m.t, err, ErrClosed)
+		return
+	}
+	require.False(m.t, h.closed)
+	s.in[h] = true
+	s.ways[h] = h.Hub.lag
+}
+
+// left notes that h has no members.
+func (m *hubModel) left(h *modelHub) {
+	for _, s := range m.sessions {
+		delete(s.in, h)
+	}
+}
+
+// end ends s in one of the ways there are.
+func (m *hubModel) end(s *modelSession) {
+	switch m.rand.IntN(5) {
+	case 0:
+		s.Abort(nil)
+		s.cut = true
+	case 1:
+		s.peer.Close()
+		s.cut = true
+	case 2:
+		go s.Close()
+		synctest.Wait() // it has refused to be a member any more
+	default:
+		require.NoError(m.t, s.CloseWrite())
+	}
+	clear(s.in)
+	m.forget(s)
+}
+
+// reap forgets the sessions that LagDisconnect has ended.
+func (m *hubModel) reap() {
+	for _, s := range slices.Clone(m.sessions) {
+		if s.Err() == nil {
+			continue
+		}
+		disconnects := false
+		for _, lag := range s.ways {
+			disconnects = disconnects || lag == LagDisconnect
+		}
+		require.True(m.t, disconnects)
+		require.ErrorIs(m.t, s.Err(), ErrLagged)
+		s.cut = true
+		m.forget(s)
+	}
+}
+
+func (m *hubModel) forget(s *modelSession) {
+	m.sessions = slices.DeleteFunc(m.sessions, func(other *modelSession) bool { return other == s })
+	if len(m.sessions) == 0 {
+		m.addSession()
+	}
+}
+
+// finish closes what runs, and compares what the peers got with the model.
+func (m *hubModel) finish() {
+	for _, s := range m.sessions {
+		require.NoError(m.t, s.CloseWrite())
+	}
+	for _, s := range m.all {
+		<-s.Done()
+		s.cut = s.cut || s.Err() != nil
+	}
+	for _, h := range m.hubs {
+		require.NoError(m.t, h.Close())
+		for e := range h.events {
+			if e.Kind == EventLagged && e.Err == nil {
+				h.lagged[e.Session] += e.Count
+			}
+		}
+		st := h.Stats()
+		require.Zero(m.t, st.BytesPending)
+		require.Zero(m.t, st.Sessions)
+		require.Zero(m.t, st.EventsDropped)
+		require.Empty(m.t, h.places)
+		require.Zero(m.t, h.log.End(), "it holds nothing")
+	}
+	for i, s := range m.all {
+		m.check(fmt.Sprintf("session %d", i), s)
+	}
+}
+
+// check compares what the peer of s got with what it was to get.
+func (m *hubModel) check(name string, s *modelSession) {
+	t := m.t
+	got, rest := whole(t, <-s.got)
+	if !s.cut {
+		require.Zero(t, rest, "%s: half a message", name)
+	}
+	for h, want := range s.want {
+		seqs := got[h.id]
+		require.True(t, slices.IsSorted(seqs), "%s", name)
+		missing := missingOf(t, want, seqs)
+		switch {
+		case s.cut:
+		case s.ways[h] == LagDrop:
+			require.Equal(t, h.lagged[s.Session], len(missing), "%s: what hub %d skipped", name, h.id)
+		default:
+			require.Empty(t, missing, "%s: of hub %d", name, h.id)
+		}
+		if s.cut && s.ways[h] != LagDrop && len(missing) > 0 {
+			require.True(t, slices.Equal(want[:len(seqs)], seqs), "%s: a gap in hub %d's", name, h.id)
+		}
+		delete(got, h.id)
+	}
+	for seq, n := range got[own] {
+		require.Equal(t, seq, n, "%s: its own messages", name)
+	}
+	if !s.cut {
+		require.Len(t, got[own], s.own, name)
+	}
+	delete(got, own)
+	require.Empty(t, got, "%s: from hubs that it was not in", name)
+}
+
+// missingOf returns what want has and got has not. All that got has is in want.
+func missingOf(t *testing.T, want, got []int) (missing []int) {
+	t.Helper()
+	for _, seq := range want {
+		if len(got) > 0 && got[0] == seq {
+			got = got[1:]
+			continue
+		}
+		missing = append(missing, seq)
+	}
+	require.Empty(t, got, "messages that it was not to get, or not in that order")
+	return missing
+}
+
+// whole takes a stream of tagged messages apart: the numbers of each sender's,
+// and how many bytes of half a message are left.
+func whole(t *testing.T, stream []byte) (seqs map[int][]int, rest int) {
+	t.Helper()
+	seqs = make(map[int][]int)
+	for len(stream) >= 12 {
+		id, seq := int(binary.BigEndian.Uint32(stream)), int(binary.BigEndian.Uint32(stream[4:]))
+		n := 12 + int(binary.BigEndian.Uint32(stream[8:]))
+		if len(stream) < n {
+			break
+		}
+		require.True(t, bytes.Equal(tagged(id, seq, n-12), stream[:n]), "message %d of %d is damaged", seq, id)
+		seqs[id] = append(seqs[id], seq)
+		stream = stream[n:]
+	}
+	return seqs, len(stream)
+}
+
+// TestJoinAndLeaveAtAnyTimeWhilePublishing lets members come and go beside a
+// publisher, over real sockets, and compares what each got with what the hub
+// promises for when it was a member.
+func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
+	const members = 8
+	rounds := 400
+	if testing.Short() {
+		rounds = 100
+	}
+	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 16, ManualJoin: true})
+	h := l.Hub()
+	var begun, done atomic.Int64 // messages of which the publishing has begun, and is done
+	next := make(chan struct{}) // each asks for a message
+	var publisher sync.WaitGroup
+	publisher.Go(func() {
+		seq := -1
+		for range next {
+			seq++
+			begun.Add(1)
+			if err := h.Multicast(tagged(0, seq, seq%100)); err != nil {
+				t.Error(err)
+				return
+			}
+			done.Add(1)
+		}
+	})
+	// A stay is a membership: it must get [first, last) and may get [from, to).
+	type stay struct{ from, first, last, to int64 }
+	var clients sync.WaitGroup
+	for i := range members {
+		conn, s := joinTCP(t, l)
+		all := readInto(conn)
+		clients.Go(func() {
+			pause := rand.New(rand.NewPCG(uint64(i), 3))
+			nap := func() {
+				for range pause.IntN(10) {
+					next <- struct{}{}
+				}
+			}
+			var stays []stay
+			for range rounds {
+				var v stay
+				v.from = done.Load()
+				if err := h.Join(s); err != nil {
+					t.Error(err)
+				}
+				v.first = begun.Load()
+				nap()
+				v.last = done.Load()
+				h.Leave(s)
+				v.to = begun.Load()
+				stays = append(stays, v)
+				nap()
+			}
+			if err := s.CloseWrite(); err != nil {
+				t.Error(err)
+			}
+			got, rest := whole(t, <-all)
+			seqs := got[0]
+			if rest != 0 || !slices.IsSorted(seqs) {
+				t.Errorf("member %d: not in order, or half a message", i)
+			}
+			for _, v := range stays {
+				for seq := v.first; seq < v.last; seq++ {
+					if _, found := slices.BinarySearch(seqs, int(seq)); !found {
+						t.Errorf("member %d: message %d is missing", i, seq)
+						return
+					}
+				}
+			}
+			for _, seq := range seqs {
+				if !slices.ContainsFunc(stays, func(v stay) bool { return v.from <= int64(seq) && int64(seq) < v.to }) {
+					t.Errorf("member %d: got message %d, that was not for it", i, seq)
+					return
+				}
+			}
+			if compacted := slices.Compact(slices.Clone(seqs)); len(compacted) != len(seqs) {
+				t.Errorf("member %d: got a message twice", i)
+			}
+		})
+	}
+	clients.Wait()
+	close(next)
+	publisher.Wait()
+	require.Zero(t, h.Len())
+}
+
+// TestManyDoEverythingAtOnce looks for data races and deadlocks; what is left
+// behind TestMain finds.
+func TestManyDoEverythingAtOnce(t *testing.T) {
+	const sessions, workers = 12, 6
+	steps := 2000
+	if testing.Short() {
+		steps = 300
+	}
+	for _, lag := range lagPolicies {
+		t.Run(lag.String(), func(t *testing.T) {
+			o := &Options{Lag: lag, MaxLag: 1 << 14, WriteTimeout: 200 * time.Millisecond, CloseTimeout: 100 * time.Millisecond}
+			var hubs [3]atomic.Pointer[Hub]
+			for i := range hubs {
+				hubs[i].Store(NewHub(t.Context(), o))
+			}
+			var slots [sessions]atomic.Pointer[Session]
+			var peers sync.WaitGroup
+			connect := func(i int, deaf bool) {
+				conn, peer := net.Pipe()
+				s := NewSession(t.Context(), conn, o)
+				if old := slots[i].Swap(s); old != nil {
+					old.Abort(nil)
+				}
+				peers.Go(func() {
+					if !deaf {
+						io.Copy(io.Discard, peer)
+					}
+					<-s.Done()
+					peer.Close()
+				})
+			}
+			for i := range slots {
+				connect(i, i%4 == 0)
+			}
+			var all sync.WaitGroup
+			for w := range workers {
+				all.Go(func() {
+					r := rand.New(rand.NewPCG(uint64(w), uint64(lag)))
+					for range steps {
+						h, i := &hubs[r.IntN(len(hubs))], r.IntN(sessions)
+						s := slots[i].Load()
+						switch n := r.IntN(100); {
+						case n < 50:
+							h.Load().Multicast(message(n, r.IntN(2000)))
+						case n < 65:
+							h.Load().Join(s)
+						case n < 75:
+							h.Load().Leave(s)
+						case n < 80:
+							h.Load().Stats()
+							h.Load().Len()
+						case n < 85:
+							select {
+							case s.Send() <- message(n, r.IntN(2000)):
+							case <-s.Done():
+							}
+						case n < 88:
+							for s := range h.Load().All() {
+								s.Stats()
+							}
+						case n < 90:
+							select {
+							case h.Load().Send() <- message(n, r.IntN(2000)):
+							case <-h.Load().Done():
+							}
+						case n < 92:
+							select {
+							case <-h.Load().Events():
+							default:
+							}
+						case n < 94:
+							go s.CloseWrite()
+						case n < 96:
+							connect(i, n%2 == 0)
+						case n < 97:
+							h.Swap(NewHub(t.Context(), o)).Close()
+						default:
+							s.Err()
+						}
+					}
+				})
+			}
+			all.Wait()
+			for i := range hubs {
+				require.NoError(t, hubs[i].Load().Close())
+			}
+			for i := range slots {
+				slots[i].Load().Abort(nil)
+			}
+			peers.Wait()
+		})
+	}
+}
