@@ -24,6 +24,7 @@ func Serve(lines <-chan string, network, address string, o chanio.Options) error
 
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
+	defer l.Close() // before the wait, whatever ends the loop
 	for {
 		select {
 		case s, ok := <-l.Sessions():
@@ -47,7 +48,7 @@ func Serve(lines <-chan string, network, address string, o chanio.Options) error
 				fmt.Println("Restarted")
 			default:
 				if err := l.Multicast([]byte("(admin) " + line)); err != nil {
-					return err
+					fmt.Println("Not sent:", err)
 				}
 			}
 		}
