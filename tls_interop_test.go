@@ -1,0 +1,355 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A program is somebody else's TLS, on the other end of a session.
+type program struct {
+	t      testing.TB
+	in     io.WriteCloser
+	out    chan string   // what it wrote, as it came; closed by its reader
+	ended  chan struct{} // closed when it has exited
+	unread string        // received from out and not yet expected
+}
+
+// startProgram runs one until it ends or the test does. Where it is not
+// installed the test is skipped.
+func startProgram(t testing.TB, name string, args ...string) *program {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skip(name + " is not installed")
+	}
+	cmd := exec.Command(path, args...)
+	p := &program{t: t, out: make(chan string, 1000), ended: make(chan struct{})}
+	p.in, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = cmd.Stdout
+	require.NoError(t, cmd.Start())
+	go func() {
+		defer close(p.ended)
+		buf := make([]byte, 4096)
+		for {
+			n, err := out.Read(buf)
+			if n > 0 {
+				p.out <- string(buf[:n])
+			}
+			if err != nil {
+				break
+			}
+		}
+		close(p.out)
+		cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		for range p.out { // or its reader would wait for good
+		}
+		<-p.ended
+	})
+	return p
+}
+
+// say writes a line to the program's input.
+func (p *program) say(line string) {
+	p.t.Helper()
+	_, err := io.WriteString(p.in, line+"\n")
+	require.NoError(p.t, err)
+}
+
+// expect waits until the program has written text, and returns what came before
+// it.
+func (p *program) expect(text string) (before string) {
+	p.t.Helper()
+	for {
+		if before, after, ok := strings.Cut(p.unread, text); ok {
+			p.unread = after
+			return before
+		}
+		more, ok := await(p.t, p.out, text)
+		require.True(p.t, ok, "the program ended without %q, with: %s", text, p.unread)
+		p.unread += more
+	}
+}
+
+// tlsVersions are those of this project, as openssl and GnuTLS call them.
+var tlsVersions = []struct {
+	version         uint16
+	openssl, gnutls string
+}{
+	{tls.VersionTLS12, "-tls1_2", "NORMAL:-VERS-ALL:+VERS-TLS1.2"},
+	{tls.VersionTLS13, "-tls1_3", "NORMAL:-VERS-ALL:+VERS-TLS1.3"},
+}
+
+// eachVersion runs f for each version, with and without a client certificate.
+func eachVersion(t *testing.T, f func(t *testing.T, version uint16, openssl, gnutls string, mutual bool)) {
+	for _, v := range tlsVersions {
+		for _, mutual := range []bool{false, true} {
+			name := tls.VersionName(v.version)
+			if mutual {
+				name += " with a client certificate"
+			}
+			t.Run(name, func(t *testing.T) { f(t, v.version, v.openssl, v.gnutls, mutual) })
+		}
+	}
+}
+
+// serveChat serves TLS to a program.
+func serveChat(t *testing.T, mutual bool) *Listener {
+	t.Helper()
+	config, err := ServerTLS("testdata/server.crt", "testdata/server.key")
+	if mutual {
+		config, err = MutualServerTLS("testdata/server.crt", "testdata/server.key", "testdata/ca.crt")
+	}
+	require.NoError(t, err)
+	config.NextProtos = []string{"chat"}
+	return listenTCP(t, &Options{TLS: config})
+}
+
+// requireState checks what was agreed on with a program's client.
+func requireState(t *testing.T, s *Session, version uint16, mutual bool) {
+	t.Helper()
+	state, ok := s.TLS()
+	require.True(t, ok)
+	require.Equal(t, version, state.Version)
+	require.Equal(t, "chat", state.NegotiatedProtocol)
+	if mutual {
+		require.Equal(t, "client.example.com", state.PeerCertificates[0].Subject.CommonName)
+	} else {
+		require.Empty(t, state.PeerCertificates)
+	}
+}
+
+func TestOpenSSLsClientIsServed(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16, openssl, _ string, mutual bool) {
+		l := serveChat(t, mutual)
+		args := []string{"s_client", "-connect", l.Addr().String(), openssl, "-CAfile", "testdata/ca.crt",
+			"-verify_return_error", "-verify_ip", "127.0.0.1", "-servername", "localhost", "-alpn", "other,chat"}
+		if mutual {
+			args = append(args, "-cert", "testdata/client.crt", "-key", "testdata/client.key")
+		}
+		p := startProgram(t, "openssl", args...)
+		p.expect("ALPN protocol: chat")
+		p.expect("Verify return code: 0 (ok)")
+		s, _ := await(t, l.Sessions(), "a session")
+		requireState(t, s, version, mutual)
+		go echo(s)
+		p.say("hello")
+		p.expect("hello\n")
+		if version == tls.VersionTLS13 {
+			p.say("K") // a key update that asks for another one
+			p.expect("KEYUPDATE")
+			p.say("more")
+			p.expect("more\n")
+			p.say("k") // and one that does not
+			p.expect("KEYUPDATE")
+			p.say("again")
+			p.expect("again\n")
+		}
+		p.say("Q")
+		awaitDone(t, s)
+		require.NoError(t, s.Err())
+		awaitDone(t, p)
+	})
+}
+
+// Done returns a channel that is closed when the program has ended.
+func (p *program) Done() <-chan struct{} { return p.ended }
+
+func TestOpenSSLsClientSeesTheEnd(t *testing.T) {
+	l := serveChat(t, false)
+	p := startProgram(t, "openssl", "s_client", "-connect", l.Addr().String(), "-quiet", "-verify_quiet", "-CAfile", "testdata/ca.crt")
+	s, _ := await(t, l.Sessions(), "a session")
+	require.NoError(t, s.Put([]byte("the last words\n")))
+	require.NoError(t, s.Close())
+	p.expect("the last words\n")
+	awaitDone(t, p)
+}
+
+func TestOpenSSLsClientResumes(t *testing.T) {
+	for _, v := range tlsVersions {
+		t.Run(tls.VersionName(v.version), func(t *testing.T) {
+			l := serveChat(t, false)
+			ticket := filepath.Join(t.TempDir(), "ticket")
+			for _, test := range []struct{ option, says string }{{"-sess_out", "New, "}, {"-sess_in", "Reused, "}} {
+				p := startProgram(t, "openssl", "s_client", "-connect", l.Addr().String(), v.openssl, test.option, ticket)
+				p.expect(test.says)
+				s, _ := await(t, l.Sessions(), "a session")
+				state, _ := s.TLS()
+				require.Equal(t, test.option == "-sess_in", state.DidResume)
+				go echo(s)
+				p.say("behind the ticket")
+				p.expect("behind the ticket\n")
+				p.say("Q")
+				awaitDone(t, p)
+			}
+		})
+	}
+}
+
+func TestOpenSSLsClientThatIsRefusedIsAnEvent(t *testing.T) {
+	for _, v := range tlsVersions {
+		for _, test := range []struct {
+			name   string
+			mutual bool
+			args   []string
+			says   string
+		}{
+			{"a client without a certificate", true, nil, "client didn't provide a certificate"},
+			{"a client with a server's certificate", true, []string{"-cert", "testdata/server.crt", "-key", "testdata/server.key"}, "incompatible key usage"},
+			// Its alert comes as one only under TLS 1.2: under 1.3 it has the wrong keys.
+			{"a client that trusts another CA", false, []string{"-CAfile", "testdata/client.crt", "-verify_return_error"}, "error: tls: "},
+			{"a client with another protocol", false, []string{"-alpn", "other"}, "unsupported application protocols"},
+		} {
+			t.Run(tls.VersionName(v.version)+"/"+test.name, func(t *testing.T) {
+				l := serveChat(t, test.mutual)
+				p := startProgram(t, "openssl", append([]string{"s_client", "-connect", l.Addr().String(), v.openssl}, test.args...)...)
+				e := tlsEvent(t, l.Events(), EventFailed)
+				require.ErrorContains(t, e.Err, "chanio: handshake tcp "+l.Addr().String())
+				require.ErrorContains(t, e.Err, test.says)
+				awaitDone(t, p)
+			})
+		}
+	}
+}
+
+// startOpenSSL starts a server of openssl's, and returns its address.
+func startOpenSSL(t *testing.T, args ...string) (*program, string) {
+	t.Helper()
+	p := startProgram(t, "openssl", append([]string{"s_server", "-accept", "127.0.0.1:0",
+		"-cert", "testdata/server.crt", "-key", "testdata/server.key"}, args...)...)
+	p.expect("ACCEPT ")
+	return p, strings.TrimSpace(p.expect("\n"))
+}
+
+func TestOpenSSLsServerIsSpokenTo(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16, openssl, _ string, mutual bool) {
+		config, err := ClientTLS("testdata/ca.crt")
+		args := []string{openssl, "-alpn", "chat", "-naccept", "1"}
+		if mutual {
+			config, err = MutualClientTLS("testdata/ca.crt", "testdata/client.crt", "testdata/client.key")
+			args = append(args, "-Verify", "1", "-verify_return_error", "-CAfile", "testdata/ca.crt")
+		}
+		require.NoError(t, err)
+		config.NextProtos = []string{"other", "chat"}
+		p, addr := startOpenSSL(t, args...)
+		s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+		require.NoError(t, err)
+		defer func() { s.Abort(nil); awaitDone(t, s) }()
+		state, _ := s.TLS()
+		require.Equal(t, version, state.Version)
+		require.Equal(t, "chat", state.NegotiatedProtocol)
+
+		require.NoError(t, s.Put([]byte("question\n")))
+		p.expect("question\n")
+		p.say("answer")
+		require.Equal(t, "answer\n", string(receiveN(t, s, 7)))
+		if version == tls.VersionTLS13 {
+			p.say("K")
+			p.expect("SSL_do_handshake -> 1")
+			p.say("another")
+			require.Equal(t, "another\n", string(receiveN(t, s, 8)))
+			require.NoError(t, s.Put([]byte("with other keys\n")))
+			p.expect("with other keys\n")
+		}
+		require.NoError(t, s.CloseWrite())
+		p.expect("DONE")
+		require.Empty(t, receiveAll(s))
+		awaitDone(t, s)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestSessionsWithOpenSSLsServerResume(t *testing.T) {
+	for _, v := range tlsVersions {
+		t.Run(tls.VersionName(v.version), func(t *testing.T) {
+			config, err := ClientTLS("testdata/ca.crt")
+			require.NoError(t, err)
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+			_, addr := startOpenSSL(t, v.openssl, "-rev", "-naccept", "2")
+			for i := range 2 {
+				s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+				require.NoError(t, err)
+				state, _ := s.TLS()
+				require.Equal(t, i == 1, state.DidResume)
+				require.NoError(t, s.Put([]byte("abc\n")))
+				require.Equal(t, "cba\n", string(receiveN(t, s, 4)))
+				require.NoError(t, s.CloseWrite())
+				awaitDone(t, s)
+			}
+		})
+	}
+}
+
+func TestARenegotiationIsForThoseWhoAllowIt(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		support tls.RenegotiationSupport
+	}{{"allowed", tls.RenegotiateFreelyAsClient}, {"not allowed", tls.RenegotiateNever}} {
+		t.Run(test.name, func(t *testing.T) {
+			config, err := ClientTLS("testdata/ca.crt")
+			require.NoError(t, err)
+			config.Renegotiation = test.support
+			p, addr := startOpenSSL(t, "-tls1_2", "-naccept", "1")
+			s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+			require.NoError(t, err)
+			defer func() { s.Abort(nil); awaitDone(t, s) }()
+			require.NoError(t, s.Put([]byte("before\n")))
+			p.expect("before\n")
+			p.say("r")
+			p.expect("SSL_do_handshake -> 1")
+			if test.support == tls.RenegotiateNever {
+				require.Empty(t, receiveAll(s))
+				require.ErrorContains(t, s.Err(), "no renegotiation")
+				return
+			}
+			p.say("behind it")
+			require.Equal(t, "behind it\n", string(receiveN(t, s, 10)))
+			require.NoError(t, s.Put([]byte("and so it goes on\n")))
+			p.expect("and so it goes on\n")
+		})
+	}
+}
+
+func TestGnuTLSsClientIsServed(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16, _, gnutls string, mutual bool) {
+		l := serveChat(t, mutual)
+		host, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		args := []string{"--inline-commands", "--x509cafile", "testdata/ca.crt", "--priority", gnutls, "--alpn", "chat", "--port", port}
+		if mutual {
+			args = append(args, "--x509certfile", "testdata/client.crt", "--x509keyfile", "testdata/client.key")
+		}
+		p := startProgram(t, "gnutls-cli", append(args, host)...)
+		p.expect("The certificate is trusted")
+		p.expect("Application protocol: chat")
+		s, _ := await(t, l.Sessions(), "a session")
+		requireState(t, s, version, mutual)
+		go echo(s)
+		p.expect("Simple Client Mode")
+		p.say("hello")
+		p.expect("hello\n")
+		if version == tls.VersionTLS13 {
+			p.say("^rekey^")
+			p.expect("Rekey was completed")
+			p.say("more")
+			p.expect("more\n")
+		}
+		require.NoError(t, p.in.Close())
+		awaitDone(t, s)
+		require.NoError(t, s.Err())
+		awaitDone(t, p)
+	})
+}
