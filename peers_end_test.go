@@ -339,10 +339,11 @@ func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
 	handled := serveEach(l, func(s *Session) { s.Close() })
 	var others sync.WaitGroup
 	stop := make(chan struct{})
+	more := func() bool { return !isClosed(stop) && l.Stats().Accepted < 20_000 } // all events are kept
 	for range 4 {
 		conn := connectTo(t, l)
 		others.Go(func() {
-			for !isClosed(stop) {
+			for more() {
 				if _, err := conn.Write([]byte("hello")); err != nil {
 					t.Error(err)
 				}
@@ -350,7 +351,7 @@ func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
 		})
 	}
 	others.Go(func() {
-		for !isClosed(stop) {
+		for more() {
 			l.DisconnectAll()
 			for s := range l.All() {
 				s.Put([]byte("before anybody received it"))
@@ -371,11 +372,10 @@ func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
 		case EventDisconnected:
 			require.False(t, gone[e.Session.ID()])
 			gone[e.Session.ID()] = true
-			require.True(t, isClosed(e.Session.Recv()) || len(e.Session.recv) > 0)
 		}
 	}
 	require.Len(t, gone, connected)
-	require.EqualValues(t, connected, l.Stats().Accepted-l.Stats().EventsDropped)
+	require.EqualValues(t, connected, l.Stats().Accepted)
 	require.Zero(t, l.reg.size())
 	t.Logf("%d sessions", connected)
 }
