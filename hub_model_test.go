@@ -333,7 +333,7 @@ func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
 	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 16, ManualJoin: true})
 	h := l.Hub()
 	var begun, done atomic.Int64 // messages of which the publishing has begun, and is done
-	next := make(chan struct{}) // each asks for a message
+	next := make(chan struct{})  // each asks for a message
 	var publisher sync.WaitGroup
 	publisher.Go(func() {
 		seq := -1

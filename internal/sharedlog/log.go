@@ -91,12 +91,21 @@ func (l *Log) Append(message []byte) Cursor {
 	return Cursor{g, bytes, messages}
 }
 
-// grow links a new segment with room for n bytes. Each is twice as large as the
-// one before, so that segments follow the traffic.
+// grow links a new segment with room for n bytes. Segments become larger as long
+// as they are used, so that they follow the traffic; a message of which no two
+// would fit has one of its own size, so that little is wasted.
 func (l *Log) grow(n int) *segment {
-	g := &segment{buf: make([]byte, max(int(l.size), n))}
+	size := int(l.size)
+	if n > size || n > int(l.limit)/2 {
+		size = n
+	}
+	g := &segment{buf: make([]byte, size)}
 	if l.tail != nil {
-		l.size = min(2*l.size, l.limit)
+		if used, _ := l.tail.load(); int(used) >= len(l.tail.buf)/2 {
+			l.size = min(2*l.size, l.limit)
+		} else {
+			l.size = max(l.size/2, minSegment)
+		}
 		l.tail.next.Store(g)
 	}
 	l.tail = g

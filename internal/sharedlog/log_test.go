@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -126,6 +127,28 @@ func TestSegmentsOfASmallWindowAreSmall(t *testing.T) {
 		l.Append(make([]byte, 256))
 	}
 	require.Equal(t, 16<<10, len(l.tail.buf))
+}
+
+func TestALogIsLittleLargerThanItsMessages(t *testing.T) {
+	random := make([]int, 1000)
+	for i := range random {
+		random[i] = rand.New(rand.NewPCG(uint64(i), 1)).IntN(100 << 10)
+	}
+	for _, sizes := range [][]int{
+		{1}, {100}, {1000}, {20 << 10}, {22 << 10}, {32 << 10}, {33 << 10}, {maxSegment - 1}, {maxSegment + 1},
+		{1, 40 << 10}, {1, 70 << 10}, {20 << 10, 50 << 10}, {1, 1, 1, 31 << 10}, random,
+	} {
+		l := New(16 << 20)
+		first := l.Append(nil)
+		for i := 0; l.Head().Bytes < 4<<20; i++ {
+			l.Append(make([]byte, sizes[i%len(sizes)]))
+		}
+		held := 0
+		for g := first.seg; g != nil; g = g.next.Load() {
+			held += len(g.buf)
+		}
+		require.Less(t, held, int(l.Head().Bytes)*8/5+maxSegment, "messages of %d bytes", sizes[:min(4, len(sizes))])
+	}
 }
 
 func TestNothingKeepsASegmentButTheCursorsInAndBeforeIt(t *testing.T) {
