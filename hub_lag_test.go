@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -530,7 +531,7 @@ func TestAStalledMemberCostsTheOthersNothing(t *testing.T) {
 					for seq := range messages {
 						if _, err := io.ReadFull(conn, buf); err != nil {
 							t.Errorf("healthy member %d at message %d: %v", i, seq, err)
-							pace.add(i, 1<<40)
+							pace.add(i, math.MaxInt/2)
 							return
 						}
 						if seqOf(t, buf) != seq {
