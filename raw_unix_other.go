@@ -13,5 +13,5 @@ type rawWriter struct{ conn net.Conn }
 func (w *rawWriter) init(conn net.Conn, _ syscall.RawConn) { w.conn = conn }
 
 func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {
-	return writeBuffers(w.conn, parts, s)
+	return writeBuffers(w.conn, parts, blockSize, s)
 }

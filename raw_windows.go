@@ -46,7 +46,7 @@ func (r *rawConn) read() (*block, int, error) {
 func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil }
 
 func (r *rawConn) write(parts [][]byte, s *Session) (int, error) {
-	return writeBuffers(r.socket, parts, s)
+	return writeBuffers(r.socket, parts, blockSize, s)
 }
 
 // readNow is only for systems whose sockets are read without waiting.

@@ -73,12 +73,12 @@ func (t *stream) write(b *batch, s *Session) (int, error) {
 	if t.raw != nil {
 		return t.raw.write(b.parts, s)
 	}
-	return writeBuffers(t.conn, b.parts, s)
+	return writeBuffers(t.conn, b.parts, blockSize, s)
 }
 
-// writeBuffers writes parts through conn. It goes in groups of about a block,
+// writeBuffers writes parts through conn. It goes in groups of limit bytes,
 // because a Write tells of its progress only when it is over.
-func writeBuffers(conn net.Conn, parts [][]byte, s *Session) (sent int, err error) {
+func writeBuffers(conn net.Conn, parts [][]byte, limit int, s *Session) (sent int, err error) {
 	defer s.output.stall.end()
 	var group net.Buffers
 	size := 0
@@ -97,9 +97,9 @@ func writeBuffers(conn net.Conn, parts [][]byte, s *Session) (sent int, err erro
 	}
 	for _, p := range parts {
 		for len(p) > 0 {
-			piece := p[:min(len(p), recordBlockSize-size)]
+			piece := p[:min(len(p), limit-size)]
 			group, size, p = append(group, piece), size+len(piece), p[len(piece):]
-			if size == recordBlockSize {
+			if size == limit {
 				if err := flush(); err != nil {
 					return sent, err
 				}

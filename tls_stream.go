@@ -184,7 +184,7 @@ func (c *recordConn) send(p []byte) (int, error) {
 	if c.raw != nil {
 		return c.raw.write(parts, c.session)
 	}
-	return writeBuffers(c.Conn, parts, c.session)
+	return writeBuffers(c.Conn, parts, recordBlockSize, c.session)
 }
 
 // errWouldBlock is what a read returns that shall not wait. It is temporary, or
