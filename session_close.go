@@ -244,9 +244,9 @@ func (s *Session) linger() {
 // closeExpired ends a Close whose time ran out: with an error if data is unsent.
 func (s *Session) closeExpired() {
 	s.mu.Lock()
-	sent := s.outEnded
+	written := s.written
 	s.mu.Unlock()
-	if sent {
+	if written {
 		s.terminate(nil, false)
 		return
 	}
