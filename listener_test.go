@@ -961,6 +961,31 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 	}
 }
 
+func TestAnAddressIsBoundAgainOnlyWhenItIsFree(t *testing.T) {
+	ln := &slowClose{memListener: newMemListener(), release: make(chan struct{})}
+	src := &streams{ln: ln}
+	go src.interrupt()
+	_, err := ln.Accept() // has failed already, and the address is not free
+	require.ErrorIs(t, err, net.ErrClosed)
+	time.AfterFunc(20*time.Millisecond, func() { close(ln.release) })
+	src.release()
+	require.True(t, ln.free.Load())
+}
+
+// slowClose is a listener whose Close returns some time after Accept has failed.
+type slowClose struct {
+	*memListener
+	release chan struct{}
+	free    atomic.Bool
+}
+
+func (l *slowClose) Close() error {
+	l.memListener.Close()
+	<-l.release
+	l.free.Store(true)
+	return nil
+}
+
 func TestRestartDropsWhatNobodyReceived(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	connectTo(t, l)

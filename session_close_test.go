@@ -160,6 +160,73 @@ func TestCloseAfterTheEndOfStreamWasSentStillWaitsForThePeers(t *testing.T) {
 		require.NoError(t, s.Close())
 		require.Equal(t, 200*time.Millisecond, since(start))
 	})
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, _ := memSession(t, &o)
+		require.NoError(t, s.CloseWrite())
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, s.Close())
+		require.Equal(t, 500*time.Millisecond, since(start), "but not for long")
+	})
+}
+
+func TestAReadThatCloseInterruptsIsNoFailure(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		a, peer := memPair()
+		defer peer.Close()
+		conn := &slowDeadlines{memConn: a, release: make(chan struct{})}
+		s := NewSession(context.Background(), conn, &o)
+		go io.Copy(io.Discard, peer)
+		closed := make(chan error)
+		go func() { closed <- s.Close() }()
+		synctest.Wait() // the read has failed, and the reader was not told why
+		close(conn.release)
+		require.NoError(t, <-closed)
+		require.NoError(t, s.Err())
+	})
+}
+
+// slowDeadlines is a connection whose reads have failed before the call that
+// makes them fail returns.
+type slowDeadlines struct {
+	*memConn
+	release chan struct{}
+}
+
+func (c *slowDeadlines) SetReadDeadline(t time.Time) error {
+	err := c.memConn.SetReadDeadline(t)
+	if !t.IsZero() {
+		<-c.release
+	}
+	return err
+}
+
+func TestACloseThatRunsOutWithAllWrittenIsInOrder(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		a, peer := memPair()
+		defer peer.Close()
+		conn := &slowCloseWrite{memConn: a, release: make(chan struct{})}
+		s := NewSession(context.Background(), conn, &o)
+		require.NoError(t, s.Put([]byte("x")))
+		go peer.Read(make([]byte, 1))
+		time.AfterFunc(time.Minute, func() { close(conn.release) })
+		start := time.Now()
+		require.NoError(t, s.Close())
+		require.Equal(t, time.Minute, since(start), "the writer's goroutine was not gone before")
+		require.NoError(t, s.Err())
+		require.EqualValues(t, 1, s.Stats().BytesSent)
+	})
+}
+
+// slowCloseWrite is a connection whose end of stream takes its time.
+type slowCloseWrite struct {
+	*memConn
+	release chan struct{}
+}
+
+func (c *slowCloseWrite) CloseWrite() error {
+	<-c.release
+	return c.memConn.CloseWrite()
 }
 
 func TestCloseDropsWhatIsNotYetInRecv(t *testing.T) {
@@ -331,7 +398,7 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 	}{
 		{"Abort", Options{}, func(s *Session, _ func()) { s.Abort(nil) }, true},
 		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond}, func(s *Session, _ func()) {
-			for range 64 {
+			for i := 0; i < 64; i++ {
 				s.put(make([]byte, 1<<20), closedChan())
 			}
 			s.Close()
@@ -488,7 +555,7 @@ func TestAPeerThatEndedAndTakesALongMessageSlowlyGetsAllOfIt(t *testing.T) {
 		want := noise(1 << 20)
 		require.NoError(t, s.Put(want))
 		require.NoError(t, s.CloseWrite())
-		got := readSlowly(t, peer, blockSize, 4*time.Second)
+		got := readSlowly(t, peer, recordBlockSize, 4*time.Second)
 		require.True(t, bytes.Equal(want, got))
 		<-s.Done()
 		require.NoError(t, s.Err())
@@ -535,7 +602,7 @@ func TestWriteTimeoutStartsAnewWithProgress(t *testing.T) {
 			s.Flush(context.Background())
 			closed <- s.Close()
 		}()
-		got := readSlowly(t, peer, blockSize, 9*time.Second)
+		got := readSlowly(t, peer, recordBlockSize, 9*time.Second)
 		require.True(t, bytes.Equal(want, got))
 		peer.CloseWrite()
 		require.NoError(t, <-closed)
@@ -601,7 +668,7 @@ func TestALongMessageThatIsTakenSlowlyIsActivity(t *testing.T) {
 		want := noise(1 << 20)
 		require.NoError(t, s.Put(want))
 		require.NoError(t, s.CloseWrite())
-		require.True(t, bytes.Equal(want, readSlowly(t, peer, blockSize, 5*time.Second)))
+		require.True(t, bytes.Equal(want, readSlowly(t, peer, recordBlockSize, 5*time.Second)))
 	})
 }
 

@@ -706,6 +706,36 @@ func TestBareSendersDoNotKeepASessionFromEnding(t *testing.T) {
 	})
 }
 
+func TestDrainTakesWhatIsThereAndNotWhatKeepsComing(t *testing.T) {
+	c := make(chan int, 3)
+	c <- 10
+	c <- 20
+	require.EqualValues(t, 30, drain(c, func(n int) int {
+		c <- 1 // a sender that never stops
+		return n
+	}))
+}
+
+func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, peer := memSession(t, &o)
+		require.True(t, s.puts.enter()) // a Put that is about to send
+		require.NoError(t, s.CloseWrite())
+		got := make(chan string)
+		go func() {
+			b, _ := io.ReadAll(peer)
+			got <- string(b)
+		}()
+		synctest.Wait()
+		s.send <- []byte("just in time")
+		if s.puts.leave() {
+			s.putsGone()
+		}
+		require.Equal(t, "just in time", <-got)
+		require.Zero(t, s.Stats().Undelivered)
+	})
+}
+
 func TestEveryAcceptedByteIsSentOrCountedAsUndelivered(t *testing.T) {
 	ways := []struct {
 		name string
