@@ -78,7 +78,9 @@ func Listen(ctx context.Context, network, address string, o *Options) (*Listener
 }
 
 // Serve is Listen on what ln accepts; ln belongs to the listener from then on.
-// With o.TLS, TLS is spoken over its connections. Restart is not supported.
+// With o.TLS, TLS is spoken over its connections. Those of a listener that speaks
+// TLS already ([tls.Listen]) shake hands as if they were Listen's, under
+// HandshakeTimeout and MaxHandshakes. Restart is not supported.
 //
 // A ln that is nil or options that cannot be right yield a listener that has
 // ended, with that Err.

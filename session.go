@@ -79,9 +79,10 @@ type Session struct {
 // then on. The session lives until ctx ends at the longest: then it closes at
 // once, without flushing and without a reset, and Err is the context's cause.
 //
-// Options.TLS is ignored: to speak TLS hand it a *tls.Conn. A conn that is nil
-// or options that cannot be right yield a session that has ended, with that
-// Err.
+// Options.TLS is ignored: to speak TLS hand it a *tls.Conn, which shakes hands
+// at once unless it has before; what is sent waits for that, under
+// Options.WriteTimeout, and nothing else bounds it. A conn that is nil or options
+// that cannot be right yield a session that has ended, with that Err.
 func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 	set, err := o.resolve(false)
 	switch {

@@ -124,17 +124,25 @@ func (t *stream) closeWrite() error {
 // shut closes the connection. TLS's own Close would wait to send an alert, so
 // it is the connection under it that is closed.
 func (t *stream) shut(reset bool) {
-	conn := t.conn
-	if tc, ok := conn.(*tls.Conn); ok {
-		conn = tc.NetConn()
-	}
-	if r, ok := conn.(*recordConn); ok {
-		conn = r.Conn
-	}
+	conn := underTLS(t.conn)
 	if tc, ok := conn.(*net.TCPConn); ok && reset {
 		tc.SetLinger(0) // an error leaves an ordinary close, which follows
 	}
 	conn.Close()
+}
+
+// underTLS returns the connection under all TLS of conn.
+func underTLS(conn net.Conn) net.Conn {
+	for {
+		switch c := conn.(type) {
+		case *tls.Conn:
+			conn = c.NetConn()
+		case *recordConn:
+			conn = c.Conn
+		default:
+			return conn
+		}
+	}
 }
 
 func (t *stream) localAddr() net.Addr  { return t.local }
@@ -171,9 +179,7 @@ func streamSocket(conn net.Conn) syscall.RawConn {
 // tune sets the socket options that set asks for.
 func tune(conn net.Conn, set *settings) error {
 	conn.SetDeadline(time.Time{}) // one left from before would end the session
-	if tc, ok := conn.(*tls.Conn); ok {
-		conn = tc.NetConn()
-	}
+	conn = underTLS(conn)
 	if tc, ok := conn.(*net.TCPConn); ok {
 		if set.Nagle {
 			if err := tc.SetNoDelay(false); err != nil {

@@ -474,3 +474,17 @@ func TestARefusedClientCertificateIsTheClientsErr(t *testing.T) {
 	require.ErrorContains(t, s.Err(), "remote error: tls: certificate required")
 	require.ErrorContains(t, s.Err(), l.Addr().String())
 }
+
+func TestTLSMayBeSpokenInsideTLS(t *testing.T) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	require.NoError(t, err)
+	l := Serve(context.Background(), ln, &Options{TLS: server})
+	serveEcho(t, l)
+	outer, err := tls.Dial("tcp", l.Addr().String(), client)
+	require.NoError(t, err)
+	inner := NewSession(context.Background(), tls.Client(outer, client), nil)
+	requireEcho(t, inner, "hello")
+	require.NoError(t, inner.Close())
+}
