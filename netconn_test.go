@@ -1,11 +1,20 @@
 package chanio
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
 )
@@ -83,4 +92,169 @@ func TestNetConnIsANetConn(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestNOfANetConnWriteThatTimedOutIsWhatWasAccepted(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.WriteTimeout = -1
+		s, peer := memSession(t, &o)
+		c := s.NetConn()
+		want := noise(4 << 20)
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Minute)))
+		start := time.Now()
+		n, err := c.Write(want)
+		require.Equal(t, time.Minute, since(start))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Positive(t, n)
+		require.LessOrEqual(t, n, (cap(s.send)+2)*netWriteSize, "queues are bounded in bytes")
+		_, err = c.Write([]byte("x"))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "until the deadline is moved")
+
+		require.NoError(t, c.SetWriteDeadline(time.Time{}))
+		go func() {
+			c.Write([]byte("the rest"))
+			c.Close()
+		}()
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		require.Equal(t, append(slices.Clone(want[:n]), "the rest"...), got)
+	})
+}
+
+func TestNetConnDeadlinesDoNotDisturbTheSession(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, peer := memSession(t, &o)
+		c := s.NetConn()
+		for range 3 {
+			require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+			start := time.Now()
+			_, err := c.Read(make([]byte, 1))
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			require.Equal(t, time.Minute, since(start))
+			var ne net.Error
+			require.ErrorAs(t, err, &ne)
+			require.True(t, ne.Timeout())
+			require.NoError(t, s.Err())
+			require.NoError(t, c.SetReadDeadline(time.Time{}))
+			go peer.Write([]byte("hello"))
+			b := make([]byte, 5)
+			_, err = io.ReadFull(c, b)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(b))
+		}
+		other := s.NetConn()
+		require.NoError(t, c.SetDeadline(time.Now()))
+		_, err := c.Write([]byte("x"))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		go io.Copy(io.Discard, peer)
+		_, err = other.Write([]byte("x"))
+		require.NoError(t, err, "another view has deadlines of its own")
+	})
+}
+
+func TestNetConnReadsAMessageInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, peer := memSession(t, nil)
+		c := s.NetConn()
+		go func() {
+			peer.Write([]byte("hello"))
+			peer.CloseWrite()
+		}()
+		var got []byte
+		b := make([]byte, 2)
+		for {
+			n, err := c.Read(b)
+			got = append(got, b[:n]...)
+			if err != nil {
+				require.Equal(t, io.EOF, err)
+				break
+			}
+		}
+		require.Equal(t, "hello", string(got))
+		_, err := c.Read(b)
+		require.Equal(t, io.EOF, err, "again")
+	})
+}
+
+func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
+	for _, end := range failures {
+		if end.name == "closing Send and the peer's end" || end.name == "CloseWrite and the peer's end" {
+			continue
+		}
+		t.Run(end.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(context.Background())
+				defer cancel(nil)
+				a, peer := memPair()
+				defer peer.Close()
+				s := NewSession(ctx, a, &end.o)
+				c := s.NetConn()
+				go io.Copy(io.Discard, peer)
+				end.end(s, peer, cancel)
+				<-s.Done()
+				_, err := c.Read(make([]byte, 1))
+				switch {
+				case end.name == "the peer's end and CloseTimeout":
+					require.Equal(t, io.EOF, err)
+				case end.err == nil:
+					require.ErrorIs(t, err, net.ErrClosed)
+				default:
+					require.ErrorIs(t, err, end.err)
+				}
+				_, err = c.Write([]byte("x"))
+				require.ErrorIs(t, err, net.ErrClosed)
+				require.ErrorIs(t, c.SetDeadline(time.Now()), net.ErrClosed)
+				require.NoError(t, c.Close())
+			})
+		})
+	}
+}
+
+func TestNetConnCloseWriteAndCloseAreTheSessions(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, peer := memSession(t, &o)
+		c := s.NetConn()
+		require.Equal(t, s.LocalAddr(), c.LocalAddr())
+		require.Equal(t, s.RemoteAddr(), c.RemoteAddr())
+		require.NoError(t, c.(halfCloser).CloseWrite())
+		_, err := peer.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+		_, err = c.Write([]byte("x"))
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.NoError(t, c.Close())
+		require.True(t, isClosed(s.Done()))
+	})
+}
+
+func TestNetConnIsForRawStreamsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := memSession(t, &Options{Framing: headed{}})
+		c := s.NetConn()
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		_, err = c.Write([]byte("x"))
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+	})
+}
+
+func TestNetConnWritesOfManyGoroutinesStayWhole(t *testing.T) {
+	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+		c := s.NetConn()
+		const writers, size = 4, 3*netWriteSize + 17
+		var wg sync.WaitGroup
+		for i := range writers {
+			wg.Go(func() {
+				n, err := c.Write(bytes.Repeat([]byte{byte(i)}, size))
+				assert.NoError(t, err)
+				assert.Equal(t, size, n)
+			})
+		}
+		b := make([]byte, size)
+		for range writers {
+			_, err := io.ReadFull(peer, b)
+			require.NoError(t, err)
+			require.Equal(t, size, bytes.Count(b, b[:1]))
+		}
+		wg.Wait()
+	})
 }
