@@ -469,6 +469,27 @@ func TestASessionsFlushIsNotHeldUpByWhatItsHubSkipped(t *testing.T) {
 	}
 }
 
+func TestStalledMembersHoldAWriteEachAndNoMore(t *testing.T) {
+	const members, maxLag, size = 100, 1 << 20, 1 << 10
+	h := testHub(t, &Options{Lag: LagDrop, MaxLag: maxLag, EventQueue: -1})
+	m := make([]byte, size)
+	publish := func(n int) {
+		for range n {
+			require.NoError(t, h.Multicast(m))
+		}
+	}
+	before := liveHeap()
+	for _, s := range pipeSessions(t, members, &Options{WriteTimeout: -1}) {
+		require.NoError(t, h.Join(s)) // each stalls at another place
+		publish(200)
+	}
+	publish(10 * maxLag / size)
+	grown := liveHeap() - before
+	t.Logf("%d KiB a member", grown/members>>10)
+	const write = 3 * blockSize // a chunk, one more that still went in, and the session itself
+	require.Less(t, grown, int64(maxLag+blockSize+members*write))
+}
+
 // A pace keeps a publisher at most ahead bytes in front of the slowest of the
 // readers that keep it.
 type pace struct {

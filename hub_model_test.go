@@ -239,11 +239,7 @@ func (m *hubModel) finish() {
 	}
 	for _, h := range m.hubs {
 		require.NoError(m.t, h.Close())
-		for e := range h.events {
-			if e.Kind == EventLagged && e.Err == nil {
-				h.lagged[e.Session] += e.Count
-			}
-		}
+		h.count(m.t)
 		st := h.Stats()
 		require.Zero(m.t, st.BytesPending)
 		require.Zero(m.t, st.Sessions)
@@ -253,6 +249,33 @@ func (m *hubModel) finish() {
 	}
 	for i, s := range m.all {
 		m.check(fmt.Sprintf("session %d", i), s)
+	}
+}
+
+// count adds up what h's events tell, which must be in the order of what happened.
+func (h *modelHub) count(t *testing.T) {
+	in := make(map[*Session]bool)
+	var last Event
+	for e := range h.events {
+		switch e.Kind {
+		case EventJoined:
+			require.False(t, in[e.Session], "joined twice")
+			in[e.Session] = true
+		case EventLeft:
+			require.True(t, in[e.Session], "left without having joined")
+			in[e.Session] = false
+		case EventLagged:
+			if e.Err != nil {
+				require.ErrorIs(t, e.Err, ErrLagged)
+			}
+			h.lagged[e.Session] += e.Count
+		}
+		require.False(t, e.Time.Before(last.Time))
+		last = e
+	}
+	require.Equal(t, EventStopped, last.Kind)
+	for s, in := range in {
+		require.False(t, in, "%v has not left", s.ID())
 	}
 }
 

@@ -336,6 +336,20 @@ func TestSendAfterTheEndIsReceivedByNobody(t *testing.T) {
 	})
 }
 
+func TestAHubWhoseSendAUserClosedStillMulticasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, nil)
+		s, peer := joinMem(t, h, nil)
+		close(h.Send())
+		synctest.Wait()
+		require.NoError(t, h.Multicast([]byte("x")))
+		require.EqualValues(t, 1, h.Stats().MessagesReceived)
+		all := readInto(peer)
+		require.NoError(t, s.CloseWrite())
+		require.Equal(t, "x", string(<-all))
+	})
+}
+
 func TestCloseEndsAHubWhoseSendIsHeldByLagBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub(t.Context(), &Options{Lag: LagBlock, MaxLag: 1000, SendQueue: 10})

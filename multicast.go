@@ -228,7 +228,10 @@ func (h *Hub) Send() chan<- []byte {
 func (h *Hub) runPump(p *hubPump) {
 	for {
 		select {
-		case m := <-p.send:
+		case m, ok := <-p.send:
+			if !ok {
+				return // it is not to be closed, but a loop would be worse
+			}
 			if err := h.Multicast(m); err != nil {
 				h.events.emit(Event{Kind: EventFailed, Err: err})
 			}
