@@ -69,6 +69,7 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 	if set.KeepAlive != nil {
 		d.KeepAliveConfig = *set.KeepAlive
 	}
+	chooseInterface(&d, network, set.Multicast.Interface)
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, wrapOp("dial", network, nil, nil, err)

@@ -1,12 +1,15 @@
 package chanio
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
+	"syscall"
 
 	"example.com/chanio/internal/datagram"
 )
@@ -31,6 +34,28 @@ func newDialed(udp *net.UDPConn, network string, set *settings) (*dialed, error)
 	return &dialed{conn, conn.LocalAddr(), remote}, nil
 }
 
+// chooseInterface makes d, if it dials a datagram socket, choose the interface
+// for groups before it connects.
+func chooseInterface(d *net.Dialer, network string, ifi *net.Interface) {
+	if ifi == nil || !strings.HasPrefix(network, "udp") {
+		return
+	}
+	before, beforeContext := d.Control, d.ControlContext
+	d.ControlContext = func(ctx context.Context, network, address string, raw syscall.RawConn) error {
+		var err error
+		switch { // as net.Dialer chooses between the two
+		case beforeContext != nil:
+			err = beforeContext(ctx, network, address, raw)
+		case before != nil:
+			err = before(network, address, raw)
+		}
+		if err != nil {
+			return err
+		}
+		return datagram.SetInterface(raw, network, ifi)
+	}
+}
+
 // setMulticast sets how what is sent to groups leaves.
 func setMulticast(conn *datagram.Conn, network string, set *settings) error {
 	return wrapOp("set", network, udpAddr(conn.LocalAddr()), nil, conn.SetMulticast(datagram.Multicast{
@@ -44,20 +69,30 @@ func setMulticast(conn *datagram.Conn, network string, set *settings) error {
 // halted or ends.
 func (t *dialed) run(s *Session) {
 	defer s.release()
-	err := t.conn.Receive(func(batch []datagram.Packet) bool {
-		for i := range batch {
-			s.received(len(batch[i].Data))
-			s.stats.messagesReceived.Add(1)
-			if s.deliver(batch[i].Data) != nil {
-				return false
-			}
-		}
-		return true
-	})
+	err := t.conn.Receive(s.deliverDatagrams)
 	if err != nil {
 		s.terminate(s.errorAt("read", err), false)
 	}
 	close(s.recv)
+}
+
+// deliverDatagrams puts a batch into recv. It reports whether there may be more.
+// The batch is counted first, so that whoever received a datagram finds it in
+// Stats.
+func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
+	s.received(int(size(batch)))
+	s.stats.messagesReceived.Add(int64(len(batch)))
+	for i := range batch {
+		if s.deliver(batch[i].Data) == nil {
+			continue
+		}
+		dropped := batch[i:]
+		s.stats.bytesReceived.Add(-size(dropped))
+		s.stats.messagesReceived.Add(-int64(len(dropped)))
+		s.stats.messagesDropped.Add(int64(len(dropped)))
+		return false
+	}
+	return true
 }
 
 func (t *dialed) interrupt() { t.conn.StopReceiving() }
@@ -75,7 +110,7 @@ func (t *dialed) remoteAddr() net.Addr                      { return udpAddr(t.r
 func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, false }
 
 // writeDatagrams sends each part of b as a datagram to where to says. One that
-// cannot be sent is an event and ends nothing.
+// cannot be sent is an event and ends nothing; to a hub it is no progress.
 func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Session) (sent int, err error) {
 	packets := packetBatches.Get().(*packetBatch)
 	defer packets.free()
@@ -83,6 +118,8 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 		to.Data = p
 		packets.add(Packet(to))
 	}
+	s.output.stall.mark(s)
+	defer s.output.stall.end()
 	for rest := packets.packets; len(rest) > 0; {
 		if s.over.Load() {
 			return sent, ErrClosed // the socket may be open, for other sessions
@@ -92,14 +129,16 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 		rest = rest[n:]
 		switch {
 		case err == nil:
+			continue
 		case errors.Is(err, net.ErrClosed):
 			return sent, err
-		default:
-			s.datagramFailed(len(rest[0].Data), err)
-			b.messages--
-			b.size -= len(rest[0].Data)
-			rest = rest[1:]
+		case n > 0:
+			s.output.stall.mark(s)
 		}
+		s.datagramFailed(len(rest[0].Data), err)
+		b.messages--
+		b.size -= len(rest[0].Data)
+		rest = rest[1:]
 	}
 	return sent, nil
 }

@@ -58,7 +58,7 @@ func (r *registry) close() {
 // forget moves s, which is about to be Done, to those that ended.
 func (r *registry) forget(s *Session) {
 	r.events.emit(Event{Kind: EventDisconnected, Session: s, Err: s.Err()})
-	st := s.stats.snapshot()
+	st := s.counts()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.live, s.id)
@@ -123,7 +123,7 @@ func (r *registry) stats() Stats {
 	r.mu.Lock()
 	st := r.total
 	for _, s := range r.live {
-		st.add(s.stats.snapshot())
+		st.add(s.counts())
 	}
 	st.Sessions = int64(len(r.live))
 	r.mu.Unlock()

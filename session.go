@@ -234,13 +234,19 @@ func (s *Session) TLS() (tls.ConnectionState, bool) { return s.tr.tls() }
 // BytesPending is what the writer holds; what waits in Send's buffer is not
 // seen before the writer takes it.
 func (s *Session) Stats() Stats {
-	st := s.stats.snapshot()
+	st := s.counts()
 	st.Accepted = 1
 	select {
 	case <-s.done:
 	default:
 		st.Sessions = 1
 	}
+	return st
+}
+
+// counts returns what the session and its socket have counted.
+func (s *Session) counts() Stats {
+	st := s.stats.snapshot()
 	if t, ok := s.tr.(*dialed); ok {
 		st.KernelDropped, st.Refused = t.conn.KernelDropped(), t.conn.Refused()
 	}

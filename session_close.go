@@ -329,7 +329,7 @@ type stall struct {
 
 // begin starts the watch anew, before a wait.
 func (w *stall) begin(s *Session) {
-	w.since.Store(int64(time.Since(s.timers.began)) + 1)
+	w.mark(s)
 	d := s.set.WriteTimeout
 	switch {
 	case d <= 0:
@@ -339,6 +339,9 @@ func (w *stall) begin(s *Session) {
 		w.timer.Reset(d)
 	}
 }
+
+// mark notes that a wait may begin, which does not end the session.
+func (w *stall) mark(s *Session) { w.since.Store(int64(time.Since(s.timers.began)) + 1) }
 
 // end ends the watch.
 func (w *stall) end() {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -82,8 +83,8 @@ func (c *Conn) SetMulticast(m Multicast) (err error) {
 
 func (m *Multicast) set(ms memberships, setTTL func(int) error) error {
 	if m.Interface != nil {
-		if err := ms.SetMulticastInterface(m.Interface); err != nil {
-			return fmt.Errorf("multicast interface %q: %w", m.Interface.Name, supported(err))
+		if err := setInterface(ms, m.Interface); err != nil {
+			return err
 		}
 	}
 	if m.TTL != 0 {
@@ -98,6 +99,32 @@ func (m *Multicast) set(ms memberships, setTTL func(int) error) error {
 	}
 	return nil
 }
+
+func setInterface(ms memberships, ifi *net.Interface) error {
+	if err := ms.SetMulticastInterface(ifi); err != nil {
+		return fmt.Errorf("multicast interface %q: %w", ifi.Name, supported(err))
+	}
+	return nil
+}
+
+// SetInterface chooses where what is sent to groups leaves, on a socket that is
+// about to be connected to one: the source address that the system chooses then
+// is one of that interface. Network is udp4 or udp6.
+func SetInterface(raw syscall.RawConn, network string, ifi *net.Interface) error {
+	conn := rawUDP{raw: raw}
+	if network == "udp6" {
+		return setInterface(ipv6.NewPacketConn(conn), ifi)
+	}
+	return setInterface(ipv4.NewPacketConn(conn), ifi)
+}
+
+// rawUDP is as much of a *net.UDPConn as x/net needs to set an option.
+type rawUDP struct {
+	*net.UDPConn
+	raw syscall.RawConn
+}
+
+func (c rawUDP) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
 // memberships returns the half of the socket that group is joined on.
 func (c *Conn) memberships(group netip.Addr) (memberships, error) {

@@ -1,0 +1,51 @@
+package chanio
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestADialToAGroupLeavesFromAnAddressOfItsInterface(t *testing.T) {
+	for _, f := range linkFamilies {
+		t.Run(f.name, func(t *testing.T) {
+			inNamespace(t, `
+				ip link set lo up
+				for i in 1 2; do
+					ip link add name d$i type veth peer name e$i
+					echo 0 > /proc/sys/net/ipv6/conf/d$i/accept_dad
+					ip addr add 10.8.$i.1/24 dev d$i
+					ip -6 addr add fd08:$i::1/64 dev d$i nodad
+					ip link set d$i up
+					ip link set e$i up
+				done
+				ip route add default via 10.8.1.2
+				ip -6 route add default via fd08:1::2
+				ip -6 route add multicast ff00::/8 dev d1 table local metric 1
+				ip -6 route add multicast ff00::/8 dev d2 table local metric 2`)
+			d2, err := net.InterfaceByName("d2")
+			require.NoError(t, err)
+			o := &Options{Multicast: Multicast{Interface: d2}}
+			member, err := ListenMulticast(t.Context(), f.network, f.group, o)
+			require.NoError(t, err)
+			defer member.Close()
+
+			s, err := Dial(t.Context(), f.network, f.group, o)
+			require.NoError(t, err)
+			defer s.Close()
+			require.NoError(t, s.Put([]byte("hello")))
+			m := requireNext(t, member, "hello")
+			require.Equal(t, d2.Index, m.IfIndex)
+			addrs, err := d2.Addrs()
+			require.NoError(t, err)
+			var own []netip.Addr
+			for _, a := range addrs {
+				own = append(own, netip.MustParsePrefix(a.String()).Addr())
+			}
+			require.Contains(t, own, m.Addr.Addr().WithZone(""))
+			require.Equal(t, m.Addr.Addr().WithZone(""), s.LocalAddr().(*net.UDPAddr).AddrPort().Addr().WithZone(""))
+		})
+	}
+}

@@ -1,0 +1,427 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// memDialed returns a dialed session over a socket in memory, which is gone when
+// the test is over.
+func memDialed(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Session) {
+	t.Helper()
+	set, err := dialSettings(ctx, "udp", o)
+	require.NoError(t, err)
+	m := newMemSocket()
+	conn, err := datagram.New(m, "udp", datagramConfig(set, false))
+	require.NoError(t, err)
+	s := newSession(ctx, &dialed{conn, conn.LocalAddr(), somePeer}, set, nil)
+	s.watch(ctx)
+	s.start()
+	t.Cleanup(func() { s.Abort(nil); <-s.Done() })
+	return m, s
+}
+
+// arrives lets a datagram arrive.
+func (m *memSocket) arrives(message string) {
+	m.in <- datagram.Packet{Addr: somePeer, Data: []byte(message)}
+}
+
+// udpServer returns a plain socket on the loopback interface, closed with the
+// test.
+func udpServer(t testing.TB) *net.UDPConn {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
+}
+
+// hearFrom returns the next datagram that conn receives, and its sender.
+func hearFrom(t testing.TB, conn *net.UDPConn) (message string, from netip.AddrPort) {
+	t.Helper()
+	buf := make([]byte, 1<<16)
+	n, from, err := conn.ReadFromUDPAddrPort(buf)
+	require.NoError(t, err)
+	return string(buf[:n]), from
+}
+
+// dialUDP returns a session to server that ends with the test.
+func dialUDP(t testing.TB, server *net.UDPConn, o *Options) *Session {
+	t.Helper()
+	s, err := Dial(t.Context(), "udp", server.LocalAddr().String(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Abort(nil); awaitDone(t, s) })
+	return s
+}
+
+func TestADialedUDPSessionTalksToItsPeerAndNobodyElse(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			server, stranger := udpServer(t), udpServer(t)
+			s := dialUDP(t, server, &q.o)
+			require.Equal(t, server.LocalAddr().String(), s.RemoteAddr().String())
+			_, ok := s.TLS()
+			require.False(t, ok)
+			for _, question := range []string{"one", "", "three"} {
+				require.NoError(t, s.Put([]byte(question)))
+				got, from := hearFrom(t, server)
+				require.Equal(t, question, got)
+				require.Equal(t, s.LocalAddr().String(), from.String())
+				_, err := stranger.WriteToUDPAddrPort([]byte("forged"), from)
+				require.NoError(t, err)
+				_, err = server.WriteToUDPAddrPort([]byte(question), from)
+				require.NoError(t, err)
+				m, _ := await(t, s.Recv(), "the answer")
+				require.Equal(t, question, string(m))
+				require.NotNil(t, m)
+				require.Equal(t, len(m), cap(m))
+			}
+			require.NoError(t, s.Flush(t.Context()))
+			st := s.Stats()
+			require.EqualValues(t, 8, st.BytesSent)
+			require.EqualValues(t, 8, st.BytesReceived)
+			require.EqualValues(t, 3, st.MessagesSent)
+			require.EqualValues(t, 3, st.MessagesReceived)
+			require.EqualValues(t, 1, st.Sessions)
+			require.NoError(t, s.Close())
+			require.NoError(t, s.Err())
+			require.ErrorIs(t, s.Put([]byte("x")), ErrClosed)
+			require.True(t, isClosed(s.Recv()))
+		})
+	}
+}
+
+func TestADialToNobodyOnUDPFailsOnlyByItsAddress(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "127.0.0.1:http:80", "[::1]:9"} {
+		_, err := Dial(t.Context(), "udp4", address, nil)
+		require.ErrorContains(t, err, "chanio: dial udp4")
+	}
+	why := errors.New("over before it began")
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	_, err := Dial(ended, "udp", "127.0.0.1:9", nil)
+	require.ErrorIs(t, err, why)
+}
+
+func TestARefusalIsCountedAndEndsNoDialedSession(t *testing.T) {
+	server := udpServer(t)
+	addr := server.LocalAddr().(*net.UDPAddr)
+	client := Connect(t.Context(), "udp", addr.String(), nil)
+	defer client.Close()
+	s, _ := await(t, client.Sessions(), "the session")
+	require.NoError(t, server.Close())
+	for range 20 {
+		require.NoError(t, s.Put([]byte("anybody there?")))
+		require.NoError(t, s.Flush(t.Context()))
+	}
+	server, err := net.ListenUDP("udp4", addr)
+	require.NoError(t, err)
+	defer server.Close()
+	require.NoError(t, server.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, s.Put([]byte("now?")))
+	got, from := hearFrom(t, server)
+	require.Equal(t, "now?", got)
+	_, err = server.WriteToUDPAddrPort([]byte("yes"), from)
+	require.NoError(t, err)
+	require.Equal(t, "yes", nextMessage(t, s))
+
+	refused := s.Stats().Refused
+	require.Positive(t, refused)
+	require.Equal(t, refused, client.Stats().Refused)
+	require.NoError(t, s.Close())
+	awaitDone(t, s)
+	require.Equal(t, refused, client.Stats().Refused, "of a session that has ended")
+	require.EqualValues(t, 21, s.Stats().MessagesSent)
+}
+
+func TestWhatADialedSessionDoesNotReceiveWaitsInTheKernel(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.RecvQueue = 2
+		m, s := memDialed(t, t.Context(), &o)
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			for i := range 10 {
+				m.arrives(fmt.Sprint(i))
+			}
+		}()
+		synctest.Wait()
+		require.Len(t, s.Recv(), 2)
+		require.False(t, isClosed(sent))
+		for i := range 10 {
+			require.Equal(t, fmt.Sprint(i), string(<-s.Recv()))
+		}
+		<-sent
+		require.EqualValues(t, 10, s.Stats().MessagesReceived)
+		require.Zero(t, s.Stats().MessagesDropped)
+	})
+}
+
+func TestWhatTheKernelDropsIsCounted(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	server := udpServer(t)
+	client := Connect(t.Context(), "udp", server.LocalAddr().String(), &Options{RecvQueue: 1})
+	defer client.Close()
+	s, _ := await(t, client.Sessions(), "the session")
+	require.NoError(t, s.Put([]byte("hello")))
+	_, from := hearFrom(t, server)
+	const n = 5000 // more than any buffer holds
+	for range n {
+		_, err := server.WriteToUDPAddrPort(make([]byte, 1000), from)
+		require.NoError(t, err)
+	}
+	for s.Stats().KernelDropped == 0 { // each datagram tells what was dropped before it
+		nextMessage(t, s)
+		_, err := server.WriteToUDPAddrPort([]byte("more"), from)
+		require.NoError(t, err)
+	}
+	require.Equal(t, s.Stats().KernelDropped, client.Stats().KernelDropped)
+}
+
+func TestOnlyWhatIsReceivedKeepsADialedSessionFromItsIdleTimeout(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.IdleTimeout = 10 * time.Second
+		m, s := memDialed(t, t.Context(), &o)
+		start := time.Now()
+		time.Sleep(7 * time.Second)
+		m.arrives("hello")
+		<-s.Recv()
+		for range 9 {
+			time.Sleep(time.Second)
+			require.NoError(t, s.Put([]byte("anybody there?")))
+			<-m.out
+		}
+		<-s.Done()
+		require.Equal(t, 17*time.Second, since(start))
+		requireTimeout(t, s.Err())
+		require.True(t, isClosed(s.Recv()))
+		require.True(t, isClosed(m.closed))
+	})
+}
+
+func TestADialedSessionHasNoIdleTimeoutOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := memDialed(t, t.Context(), nil)
+		time.Sleep(1000 * time.Hour)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestCloseOfADialedSessionSendsWhatWasAccepted(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(s *Session)
+	}{
+		{"Close", func(s *Session) { s.Close() }},
+		{"CloseWrite", func(s *Session) { s.CloseWrite() }},
+		{"closed Send", func(s *Session) { close(s.Send()) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				m, s := memDialed(t, t.Context(), &o)
+				accepted := make(chan struct{})
+				go func() {
+					for i := range 5 {
+						s.Put([]byte(fmt.Sprint(i)))
+					}
+					close(accepted)
+					c.end(s)
+				}()
+				for i := range 5 {
+					require.Equal(t, fmt.Sprint(i), string((<-m.out).Data))
+				}
+				<-accepted
+				<-s.Done()
+				require.NoError(t, s.Err())
+				require.NoError(t, s.Close())
+				require.Zero(t, s.Stats().Undelivered)
+				require.EqualValues(t, 5, s.Stats().MessagesSent)
+				require.True(t, isClosed(s.Recv()))
+				require.True(t, isClosed(m.closed))
+			})
+		})
+	}
+}
+
+func TestADialedSessionWhoseSocketTakesNothingEndsInTime(t *testing.T) {
+	why := errors.New("enough")
+	for _, c := range []struct {
+		name  string
+		end   func(s *Session, cancel context.CancelCauseFunc)
+		after time.Duration
+		check func(t *testing.T, err error)
+	}{
+		{"Close", func(s *Session, _ context.CancelCauseFunc) { s.Close() }, 5 * time.Second, requireTimeout},
+		{"Abort", func(s *Session, _ context.CancelCauseFunc) { s.Abort(why) }, 0, func(t *testing.T, err error) { require.ErrorIs(t, err, why) }},
+		{"context", func(_ *Session, cancel context.CancelCauseFunc) { cancel(why) }, 0, func(t *testing.T, err error) { require.ErrorIs(t, err, why) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				_, s := memDialed(t, ctx, &o)
+				accepted := fill(t, s)
+				start := time.Now()
+				c.end(s, cancel)
+				<-s.Done()
+				require.Equal(t, c.after, since(start))
+				c.check(t, s.Err())
+				require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+				requireAllIsCounted(t, s, accepted)
+			})
+		})
+	}
+}
+
+func TestASocketThatFailsEndsADialedSessionWithThatErr(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		m, s := memDialed(t, t.Context(), &o)
+		why := errors.New("the socket broke")
+		m.fail <- why
+		<-s.Done()
+		require.ErrorIs(t, s.Err(), why)
+		require.ErrorContains(t, s.Err(), "chanio: read udp 192.0.2.1:1000->192.0.2.7:7")
+		require.True(t, isClosed(s.Recv()))
+		require.ErrorIs(t, s.Put(nil), ErrClosed)
+	})
+}
+
+func TestWhatADialedSessionCouldNotDeliverIsCountedAsDropped(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.RecvQueue = 2
+		m, s := memDialed(t, t.Context(), &o)
+		for range 3 { // the last one waits for room
+			m.arrives("hello")
+		}
+		synctest.Wait()
+		require.NoError(t, s.Close())
+		st := s.Stats()
+		require.EqualValues(t, 2, st.MessagesReceived)
+		require.EqualValues(t, 2*len("hello"), st.BytesReceived)
+		require.EqualValues(t, 1, st.MessagesDropped)
+		for range 2 {
+			require.Equal(t, "hello", string(<-s.Recv()))
+		}
+		require.True(t, isClosed(s.Recv()))
+	})
+}
+
+func TestAClientOnUDPReconnectsFromAnotherPort(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			l := listenUDP(t, nil)
+			serveEach(l, echo)
+			client := Connect(t.Context(), "udp", l.Addr().String(), &q.o)
+			defer client.Close()
+			var before *Session
+			for i := range 3 {
+				s, ok := await(t, client.Sessions(), "the session")
+				require.True(t, ok)
+				require.NoError(t, s.Put([]byte(fmt.Sprint(i))))
+				require.Equal(t, fmt.Sprint(i), nextMessage(t, s))
+				if before != nil {
+					require.True(t, isClosed(before.Done()))
+					require.NoError(t, before.Err())
+					require.NotEqual(t, before.LocalAddr().String(), s.LocalAddr().String())
+				}
+				before = s
+				client.Reconnect()
+				await(t, s.Done(), "the end of the session")
+			}
+			require.Equal(t, 3, l.Len(), "nobody tells a udp listener")
+			await(t, client.Sessions(), "the session")
+			require.NoError(t, client.Close())
+			require.NoError(t, client.Err())
+			st := client.Stats()
+			require.EqualValues(t, 4, st.Accepted)
+			require.EqualValues(t, 3, st.MessagesSent)
+			require.EqualValues(t, 3, st.MessagesReceived)
+		})
+	}
+}
+
+func TestAClientOnUDPDialsAgainAfterAnIdleTimeout(t *testing.T) {
+	server := udpServer(t)
+	o := &Options{IdleTimeout: 10 * time.Millisecond, Backoff: Backoff{Min: time.Millisecond, Max: time.Millisecond}}
+	client := Connect(t.Context(), "udp", server.LocalAddr().String(), o)
+	defer client.Close()
+	for range 5 {
+		s, _ := await(t, client.Sessions(), "the session")
+		awaitDone(t, s)
+		requireTimeout(t, s.Err())
+	}
+	require.NoError(t, client.Close())
+}
+
+func TestEndsOfAClientOnUDP(t *testing.T) {
+	why := errors.New("the show is over")
+	for _, c := range []struct {
+		name            string
+		end             func(c *Client, s *Session, cancel context.CancelCauseFunc)
+		client, session error
+	}{
+		{"Close", func(c *Client, _ *Session, _ context.CancelCauseFunc) { c.Close() }, nil, ErrClosed},
+		{"context", func(_ *Client, _ *Session, cancel context.CancelCauseFunc) { cancel(why) }, why, why},
+		{"Shutdown", func(c *Client, s *Session, _ context.CancelCauseFunc) {
+			go func() {
+				for range s.Recv() {
+				}
+				s.Put([]byte("goodbye"))
+				s.Close()
+			}()
+			c.Shutdown(context.Background())
+		}, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := udpServer(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			client := Connect(ctx, "udp", server.LocalAddr().String(), nil)
+			s, _ := await(t, client.Sessions(), "the session")
+			require.NoError(t, s.Put([]byte("hello")))
+			hearFrom(t, server)
+			c.end(client, s, cancel)
+			awaitDone(t, client)
+			require.ErrorIs(t, client.Err(), c.client)
+			require.True(t, isClosed(s.Done()))
+			require.ErrorIs(t, s.Err(), c.session)
+			if c.name == "Shutdown" {
+				goodbye, _ := hearFrom(t, server)
+				require.Equal(t, "goodbye", goodbye)
+			}
+		})
+	}
+}
+
+func TestADialToAGroupIsASenderToIt(t *testing.T) {
+	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
+		port := freePort(t)
+		members := []*PacketConn{
+			groupConn(t, f.network, f.one, port, Options{}, oneByOne),
+			groupConn(t, f.network, f.one, port, Options{}, oneByOne),
+		}
+		group := netip.AddrPortFrom(netip.MustParseAddr(f.one), port)
+		s, err := Dial(t.Context(), f.network, group.String(), onLoopback(t, Options{}))
+		require.NoError(t, err)
+		defer s.Close()
+		for i := range 10 {
+			require.NoError(t, s.Put([]byte(fmt.Sprint(i))))
+			for _, p := range members {
+				m := requireNext(t, p, fmt.Sprint(i))
+				require.Equal(t, s.LocalAddr().String(), m.Addr.String())
+			}
+		}
+	})
+}
