@@ -236,7 +236,7 @@ func TestCloseOfADialedSessionSendsWhatWasAccepted(t *testing.T) {
 				accepted := make(chan struct{})
 				go func() {
 					for i := range 5 {
-						s.Put([]byte(fmt.Sprint(i)))
+						s.Put(fmt.Append(nil, i))
 					}
 					close(accepted)
 					c.end(s)
@@ -330,7 +330,7 @@ func TestAClientOnUDPReconnectsFromAnotherPort(t *testing.T) {
 			for i := range 3 {
 				s, ok := await(t, client.Sessions(), "the session")
 				require.True(t, ok)
-				require.NoError(t, s.Put([]byte(fmt.Sprint(i))))
+				require.NoError(t, s.Put(fmt.Append(nil, i)))
 				require.Equal(t, fmt.Sprint(i), nextMessage(t, s))
 				if before != nil {
 					require.True(t, isClosed(before.Done()))
@@ -417,7 +417,7 @@ func TestADialToAGroupIsASenderToIt(t *testing.T) {
 		require.NoError(t, err)
 		defer s.Close()
 		for i := range 10 {
-			require.NoError(t, s.Put([]byte(fmt.Sprint(i))))
+			require.NoError(t, s.Put(fmt.Append(nil, i)))
 			for _, p := range members {
 				m := requireNext(t, p, fmt.Sprint(i))
 				require.Equal(t, s.LocalAddr().String(), m.Addr.String())

@@ -53,7 +53,7 @@ func TestManySmallMessagesReachManyUDPSessionsInOrder(t *testing.T) {
 		conns = append(conns, conn)
 	}
 	for i := range messages {
-		require.NoError(t, l.Multicast([]byte(fmt.Sprint(i))))
+		require.NoError(t, l.Multicast(fmt.Append(nil, i)))
 		if i%window < window-1 {
 			continue
 		}
@@ -115,7 +115,7 @@ func lagging(t *testing.T, policy LagPolicy) (m *memSocket, s *Session, h *Hub, 
 	s = m.session(1, l)
 	h = l.Hub()
 	require.NoError(t, h.Join(s))
-	return m, s, h, func(i int) []byte { return []byte(fmt.Sprintf("%0100d", i)) }
+	return m, s, h, func(i int) []byte { return fmt.Appendf(nil, "%0100d", i) }
 }
 
 func TestAUDPSessionThatLagsSkipsWholeMessages(t *testing.T) {
@@ -242,7 +242,7 @@ func TestCloseOfAUDPSessionSendsWhatItsHubPublished(t *testing.T) {
 		s := m.session(1, l)
 		require.NoError(t, l.Hub().Join(s))
 		for i := range 10 {
-			require.NoError(t, l.Multicast([]byte(fmt.Sprint(i))))
+			require.NoError(t, l.Multicast(fmt.Append(nil, i)))
 		}
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close() }()

@@ -398,7 +398,7 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 	}{
 		{"Abort", Options{}, func(s *Session, _ func()) { s.Abort(nil) }, true},
 		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond}, func(s *Session, _ func()) {
-			for i := 0; i < 64; i++ {
+			for range 64 {
 				s.put(make([]byte, 1<<20), closedChan())
 			}
 			s.Close()
