@@ -71,9 +71,9 @@ func (h *Hub) treat(m *member) lagger {
 	}
 	l := lagger{m: m}
 	if m.left {
-		l.skipped = m.skip(sharedlog.Cursor{}, m.end)
+		l.skipped, _ = m.skip(sharedlog.Cursor{}, m.end)
 	} else {
-		l.skipped = m.skip(h.log.End(), h.log.Head().Bytes)
+		l.skipped, _ = m.skip(h.log.End(), h.log.Head().Bytes)
 	}
 	h.skipped += l.skipped
 	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}

@@ -703,3 +703,26 @@ func TestBytesOfAMemberThatEndsAreSentOrUndelivered(t *testing.T) {
 		})
 	}
 }
+
+func TestNoByteIsCountedTwiceWhenAMemberEndsBesideItsWriter(t *testing.T) {
+	for range 50 {
+		h := testHub(t, &Options{Lag: LagBlock})
+		conn, peer := net.Pipe()
+		s := NewSession(t.Context(), conn, nil)
+		require.NoError(t, h.Join(s))
+		var publisher sync.WaitGroup
+		publisher.Go(func() {
+			for i := 0; s.Err() == nil; i++ {
+				h.Multicast(message(i, i%3000))
+			}
+		})
+		_, err := io.CopyN(io.Discard, peer, 1<<16)
+		require.NoError(t, err)
+		s.Abort(nil)
+		publisher.Wait()
+		peer.Close()
+		awaitDone(t, s)
+		st := h.Stats()
+		require.Equal(t, st.BytesReceived, st.BytesSent+st.Undelivered)
+	}
+}

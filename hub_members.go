@@ -158,15 +158,14 @@ func (h *Hub) drop(m *member) {
 // for good. The caller holds mu, and reports the events without it.
 func (h *Hub) expel(m *member, err error) (events []Event) {
 	end := min(h.log.Head().Bytes, m.end)
-	missed := max(0, end-m.taken.Load()) // what is in flight the writer counts
-	h.lost += missed
+	_, missed := m.skip(sharedlog.Cursor{}, end) // its session may be kept for long
+	h.lost += missed                             // and the writer counts what is in flight
 	m.s.stats.undelivered.Add(missed)
 	if !m.left {
 		h.remove(m)
 		m.end = end
 		events = append(events, h.events.queue(Event{Kind: EventLeft, Session: m.s, Err: err}))
 	}
-	m.skip(sharedlog.Cursor{}, end) // its session may be kept for long
 	h.uncredit(m)
 	h.discard(m)
 	return events

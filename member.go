@@ -134,16 +134,15 @@ func (m *member) lost() {
 	m.bytes, m.messages = 0, 0
 }
 
-// skip moves m from where it is to cursor, at or behind the end of the log's
-// bytes, and returns how many messages it will not get. The caller holds the
-// hub's mu.
-func (m *member) skip(cursor sharedlog.Cursor, bytes int64) (messages int64) {
+// skip moves m to cursor, which stands at position to, and returns how much m
+// will not get of what it has not taken. The caller holds the hub's mu.
+func (m *member) skip(cursor sharedlog.Cursor, to int64) (messages, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	messages = m.cursor.Rest()
+	messages, bytes = m.cursor.Rest(), to-m.taken.Load()
 	m.cursor = cursor
-	m.taken.Store(bytes)
-	return messages
+	m.taken.Store(to)
+	return messages, bytes
 }
 
 // idle reports whether there is nothing for m to take. The caller holds the
