@@ -68,12 +68,6 @@ func (w *wire) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// reset ends the connection as a crash would.
-func (w *wire) reset() {
-	w.Conn.(*net.TCPConn).SetLinger(0)
-	w.Conn.Close()
-}
-
 // A tlsPeer is the client of a session: crypto/tls, over a wire.
 type tlsPeer struct {
 	*tls.Conn
