@@ -120,6 +120,9 @@ func newListener(set *settings, src source) *Listener {
 		src:        src,
 		quit:       make(chan struct{}),
 	}
+	if l.addr == nil {
+		l.addr = noAddr{} // a net.Listener that somebody made up
+	}
 	return l
 }
 
@@ -391,7 +394,7 @@ type source interface {
 	stats() Stats
 }
 
-// noListener stands in for a net.Listener that is nil.
+// noListener stands in for a net.Listener that is nil, noAddr for an address.
 type noListener struct{}
 
 func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
