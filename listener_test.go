@@ -208,6 +208,26 @@ func TestServeOfANilListenerHasEndedWithThatErr(t *testing.T) {
 	l.DisconnectAll()
 }
 
+func TestServeOfAListenerWithoutAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := nowhere{newMemListener()}
+		l := Serve(t.Context(), ln, nil)
+		ln.dial()
+		require.NotNil(t, <-l.Sessions())
+		ln.errs <- syscall.EMFILE
+		require.Error(t, l.Restart(t.Context()))
+		ln.errs <- errTest
+		<-l.Done()
+		require.ErrorIs(t, l.Err(), errTest)
+		require.NotNil(t, l.Addr())
+	})
+}
+
+// nowhere is a listener that has no address.
+type nowhere struct{ *memListener }
+
+func (nowhere) Addr() net.Addr { return nil }
+
 func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
