@@ -135,6 +135,10 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 		case n > 0:
 			s.output.stall.mark(s)
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && s.holdsPublisher() {
+			s.writeExpired() // to drop what a publisher waits for would be no progress
+			return sent, ErrClosed
+		}
 		s.datagramFailed(len(rest[0].Data), err)
 		b.messages--
 		b.size -= len(rest[0].Data)
