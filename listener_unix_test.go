@@ -138,7 +138,6 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 	const size = 64 << 20
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
-			t.Parallel()
 			server := startChild(t, "echo", "CHANIO_TEST_LISTENER="+way.name)
 			var network, address string
 			server.ask("", &network, &address)

@@ -78,7 +78,6 @@ func TestNetConnIsANetConn(t *testing.T) {
 	for _, p := range pairs {
 		for _, q := range queues {
 			t.Run(p.name+"/"+q.name, func(t *testing.T) {
-				t.Parallel() // it waits for deadlines most of the time
 				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 					a, b := p.make(t)
 					s1 := NewSession(context.Background(), a, &q.o)
