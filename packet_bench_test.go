@@ -34,6 +34,7 @@ func BenchmarkPacketEcho(b *testing.B) {
 				for range inFlight {
 					require.NoError(b, client.Put(m))
 				}
+				b.ReportAllocs()
 				for b.Loop() {
 					<-client.Recv()
 					client.Send() <- m
@@ -69,6 +70,7 @@ func BenchmarkStdEcho(b *testing.B) {
 			for range min(inFlight, 250) {
 				client.Write(buf[:32])
 			}
+			b.ReportAllocs()
 			for b.Loop() {
 				client.Read(buf)
 				client.Write(buf[:32])
@@ -104,6 +106,7 @@ func BenchmarkGroup(b *testing.B) {
 			}
 			s := packetConn(b, "udp4", "127.0.0.1:0", onLoopback(b, Options{}), mode.oneByOne)
 			m := Packet{Addr: netip.AddrPortFrom(netip.MustParseAddr("239.255.7.9"), port), Data: make([]byte, 32)}
+			b.ReportAllocs()
 			for n := 1; b.Loop(); n++ {
 				s.Send() <- m
 				if n%groupBurst == 0 {
@@ -142,6 +145,7 @@ func BenchmarkStdGroup(b *testing.B) {
 	defer s.Close()
 	require.NoError(b, ipv4.NewPacketConn(s).SetMulticastInterface(lo))
 	to, data := group.AddrPort(), make([]byte, 32)
+	b.ReportAllocs()
 	for n := 1; b.Loop(); n++ {
 		if _, err := s.WriteToUDPAddrPort(data, to); err != nil {
 			b.Fatal(err)

@@ -51,6 +51,7 @@ func benchmarkHandshakes(b *testing.B, server, client *tls.Config, resumed bool)
 		return state.DidResume
 	}
 	visit()
+	b.ReportAllocs()
 	for b.Loop() {
 		if visit() != resumed {
 			b.Fatal("resumed, or not, against expectation")
@@ -106,6 +107,7 @@ func benchmarkStream(b *testing.B, peer net.Conn, size int, write func() error) 
 		defer close(read)
 		io.CopyBuffer(struct{ io.Writer }{io.Discard}, peer, make([]byte, 64<<10))
 	}()
+	b.ReportAllocs()
 	for b.Loop() {
 		require.NoError(b, write())
 	}

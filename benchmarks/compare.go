@@ -2,74 +2,142 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"runtime"
-	"time"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/compare"
+	"example.com/chanio/benchmarks/internal/results"
 )
 
-// runCompare runs the matrix and prints its tables.
-func runCompare(ctx context.Context, args []string) error {
+// runCompare runs the matrix, or reads what a run has measured, and prints its
+// tables.
+func runCompare(ctx context.Context, std streams, args []string) error {
 	var (
-		r               compare.Run
-		match, jsonFile string
-		seconds, warm   float64
-		list            bool
+		r                  compare.Run
+		set, match         string
+		seconds, warm      float64
+		list               bool
+		dir, readme        string
+		from, agree        string
+		command            = commandLine(args)
+		setNames, setsDoes = describeSets()
 	)
-	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
-	fs.StringVar(&match, "run", "", "run the scenarios that match `regexp` only")
+	fs := newFlags("compare", std)
+	fs.StringVar(&set, "set", "all", "run a `set` of scenarios: "+setNames)
+	fs.StringVar(&match, "run", "", "of those, run the scenarios that match `regexp` only")
 	fs.IntVar(&r.Repeat, "r", 5, "`repetitions`")
 	fs.Float64Var(&seconds, "z", 2, "`seconds` of each measurement")
 	fs.Float64Var(&warm, "w", 0.3, "`seconds` of warm-up before it")
 	fs.IntVar(&r.CPU, "cpu1", runtime.NumCPU()-1, "the one `CPU` that both processes of a pinned scenario run on")
-	fs.StringVar(&jsonFile, "json", "", "write all figures to `file`")
-	fs.BoolVar(&list, "list", false, "list the scenarios and end")
+	fs.StringVar(&dir, "o", "", "write all figures, tables and pictures to `directory`")
+	fs.StringVar(&readme, "readme", "", "write a summary, with the pictures of -o, into the marked section of `file`")
+	fs.StringVar(&from, "from", "", "measure nothing: take what a run with -o has written to `directory`")
+	fs.StringVar(&agree, "agree", "", "tell how far the ratios are from those that a run with -o has written to `directory`")
+	fs.BoolVar(&list, "list", false, "list the scenarios, and the sets, and end")
 	if _, err := parse(fs, args); err != nil {
 		return err
 	}
-	re, err := regexp.Compile(match)
-	if err != nil {
-		return fmt.Errorf("-run: %w", err)
+	if readme != "" && dir == "" {
+		return errors.New("-readme needs -o: the pictures must be somewhere")
 	}
-	r.Scenarios = compare.Select(compare.Catalogue(), re)
-	if len(r.Scenarios) == 0 {
-		return fmt.Errorf("no scenario matches %q; -list lists them", match)
+	if r.Repeat < 1 || seconds <= 0 || warm < 0 {
+		return errors.New("-r and -z must be positive, and -w not negative")
+	}
+	var err error
+	if r.Scenarios, err = chosen(set, match); err != nil {
+		return err
 	}
 	if list {
 		for _, s := range r.Scenarios {
-			fmt.Println(s.Name)
+			fmt.Fprintf(std.out, "%-28s %s\n", s.Name, s.Title)
 		}
+		fmt.Fprint(std.out, "\n", setsDoes)
 		return nil
 	}
-	r.Length = time.Duration(seconds * float64(time.Second))
-	r.Warmup = time.Duration(warm * float64(time.Second))
-	r.Progress = &compare.Progress{W: os.Stderr, Line: isTerminal(os.Stderr)}
 
-	began := time.Now()
-	r.Do(ctx)
-	o := r.Outcome(began, compare.Bars())
-	err = o.WriteMarkdown(os.Stdout)
-	if jsonFile != "" {
-		err = errors.Join(err, writeJSON(jsonFile, o))
+	var o *compare.Outcome
+	if from != "" {
+		if o, err = results.Read(from); err != nil {
+			return err
+		}
+	} else {
+		r.Length, r.Warmup = secondsOf(seconds), secondsOf(warm)
+		r.Progress = &compare.Progress{W: std.err, Line: isTerminal(std.err)}
+		r.Do(ctx)
+		o = r.Outcome(compare.Bars())
+		o.Command = command
+	}
+	return show(std, o, dir, readme, agree)
+}
+
+// commandLine returns what to type into a shell to run this again.
+func commandLine(args []string) string {
+	line := "go run . compare"
+	for _, a := range args {
+		if strings.ContainsAny(a, " \t\n'\"\\$`*?[](){}|&;<>^~#!") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		line += " " + a
+	}
+	return line
+}
+
+// show prints o and writes it to where it shall be.
+func show(std streams, o *compare.Outcome, dir, readme, agree string) error {
+	err := o.WriteMarkdown(std.out)
+	if dir != "" {
+		err = errors.Join(err, results.Write(dir, o))
+	}
+	if readme != "" {
+		err = errors.Join(err, results.WriteReadme(readme, dir, o))
+	}
+	if agree != "" {
+		other, rerr := results.Read(agree)
+		if rerr != nil {
+			return errors.Join(err, rerr)
+		}
+		err = errors.Join(err, compare.WriteAgreement(std.out, o, other))
 	}
 	return err
 }
 
-func writeJSON(name string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
+// chosen returns the scenarios of a set that match an expression.
+func chosen(set, match string) ([]compare.Scenario, error) {
+	re, err := regexp.Compile(match)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("-run: %w", err)
 	}
-	return os.WriteFile(name, append(b, '\n'), 0o644)
+	all, err := compare.InSet(compare.Catalogue(), set)
+	if err != nil {
+		return nil, fmt.Errorf("-set: %w", err)
+	}
+	if all = compare.Select(all, re); len(all) == 0 {
+		return nil, fmt.Errorf("no scenario of set %q matches %q; -list lists them", set, match)
+	}
+	return all, nil
 }
 
-func isTerminal(f *os.File) bool {
+// describeSets returns the names of the sets, and what they have, a line each.
+func describeSets() (names, lines string) {
+	var all []string
+	for _, s := range compare.Sets() {
+		all = append(all, s.Name)
+		lines += fmt.Sprintf("-set %-12s %s\n", s.Name, s.Does)
+	}
+	return strings.Join(all, ", "), lines
+}
+
+// isTerminal reports whether a person reads along.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -3,13 +3,34 @@ package main
 import (
 	"flag"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"time"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/trial"
 )
+
+// newFlags returns the flags of a command, which explains itself on std.err.
+func newFlags(command string, std streams) *flag.FlagSet {
+	fs := flag.NewFlagSet(command, flag.ContinueOnError)
+	fs.SetOutput(std.err)
+	return fs
+}
+
+// transportFlag registers -net. CppServer's name for TLS is another one for it.
+func transportFlag(fs *flag.FlagSet, net *string, names string) {
+	*net = endpoint.TCP
+	fs.Func("net", "`transport`: "+names+" (default tcp)", func(s string) error {
+		if s == "ssl" {
+			s = endpoint.TLS
+		}
+		*net = s
+		return nil
+	})
+}
 
 // endpointFlags are the flags that say where: those of server and client alike.
 type endpointFlags struct {
@@ -22,7 +43,7 @@ type endpointFlags struct {
 }
 
 func (f *endpointFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&f.net, "net", endpoint.TCP, "`transport`: tcp, tls, udp or unix")
+	transportFlag(fs, &f.net, "tcp, tls (or ssl), udp, unix")
 	fs.StringVar(&f.address, "a", "", "`address` (default 127.0.0.1); udp multicast: the group (default 239.255.0.1); unix: a socket file")
 	fs.IntVar(&f.port, "p", -1, "`port`; 0 is any free one (default 1111, tls 2222, udp 3333, udp multicast 3334)")
 	fs.IntVar(&f.threads, "t", runtime.GOMAXPROCS(0), "`threads` that run Go code at a time")
@@ -52,6 +73,28 @@ func (f *endpointFlags) apply(job string) (endpoint.Endpoint, error) {
 	return e, err
 }
 
+// ownServerFlags are those of the commands that start a server of their own, on
+// a free port of the loopback interface.
+type ownServerFlags struct {
+	net, impl string
+	threads   int
+	size      int
+}
+
+func (f *ownServerFlags) register(fs *flag.FlagSet, impls string) {
+	transportFlag(fs, &f.net, "tcp, tls (or ssl), unix")
+	fs.StringVar(&f.impl, "impl", "chanio", "`implementation` of the server: "+impls)
+	fs.IntVar(&f.threads, "t", runtime.GOMAXPROCS(0), "`threads` of the server that run Go code at a time")
+	fs.IntVar(&f.size, "s", 32, "`size` of a message in bytes")
+}
+
+func (f *ownServerFlags) server(job string) trial.Server {
+	return trial.Server{Job: job, Impl: f.impl, Net: f.net, CPU: -1, Args: []string{"-t", strconv.Itoa(f.threads)}}
+}
+
+// secondsOf returns a flag's seconds as a duration.
+func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
 // parse parses a command's flags; those commands that have a job have it as
 // their first argument. Errors have been printed when it returns.
 func parse(fs *flag.FlagSet, args []string, jobs ...string) (job string, err error) {
@@ -60,7 +103,7 @@ func parse(fs *flag.FlagSet, args []string, jobs ...string) (job string, err err
 			job, args = args[0], args[1:]
 		}
 		if !slices.Contains(jobs, job) && job != "-h" && job != "-help" {
-			fmt.Fprintf(os.Stderr, "benchmarks %s: the first argument is one of %v\n", fs.Name(), jobs)
+			fmt.Fprintf(fs.Output(), "benchmarks %s: the first argument is one of %v\n", fs.Name(), jobs)
 			return "", errUsage
 		}
 		if !slices.Contains(jobs, job) {
@@ -74,7 +117,7 @@ func parse(fs *flag.FlagSet, args []string, jobs ...string) (job string, err err
 		return "", errUsage
 	}
 	if fs.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "benchmarks %s: what is %q?\n", fs.Name(), fs.Arg(0))
+		fmt.Fprintf(fs.Output(), "benchmarks %s: what is %q?\n", fs.Name(), fs.Arg(0))
 		return "", errUsage
 	}
 	return job, nil

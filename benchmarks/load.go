@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"time"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/load"
@@ -14,7 +11,7 @@ import (
 )
 
 // runLoad runs clients against a server and prints what they measured.
-func runLoad(ctx context.Context, args []string) error {
+func runLoad(ctx context.Context, std streams, args []string) error {
 	var (
 		where         endpointFlags
 		c             load.Config
@@ -22,7 +19,7 @@ func runLoad(ctx context.Context, args []string) error {
 		ca, to        string
 		asJSON        bool
 	)
-	fs := flag.NewFlagSet("load", flag.ContinueOnError)
+	fs := newFlags("load", std)
 	where.register(fs)
 	fs.StringVar(&to, "to", "", "`address` of the server in one, instead of -a and -p")
 	fs.StringVar(&c.Client, "client", "plain", "`client`: plain shares no code with chanio, or chanio")
@@ -51,14 +48,14 @@ func runLoad(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	c.Length = time.Duration(seconds * float64(time.Second))
-	c.Warmup = time.Duration(warm * float64(time.Second))
+	c.Length = secondsOf(seconds)
+	c.Warmup = secondsOf(warm)
 	const other = 100 // descriptors beside those of the clients
 	if err := process.AllowFiles(c.Clients + other); err != nil {
 		return err
 	}
 	if !asJSON {
-		fmt.Printf("Server address: %s\nTransport: %s\nWorking threads: %d\nWorking clients: %d (%s)\nWorking messages: %d\nMessage size: %d\nSeconds to benchmarking: %g\n\n",
+		fmt.Fprintf(std.out, "Server address: %s\nTransport: %s\nWorking threads: %d\nWorking clients: %d (%s)\nWorking messages: %d\nMessage size: %d\nSeconds to benchmarking: %g\n\n",
 			c.Endpoint.Address, c.Endpoint.Net, where.threads, c.Clients, c.Client, c.Messages, c.Size, seconds)
 	}
 	r, err := load.Run(ctx, job, c)
@@ -66,8 +63,8 @@ func runLoad(ctx context.Context, args []string) error {
 		return err
 	}
 	if asJSON {
-		return json.NewEncoder(os.Stdout).Encode(r)
+		return json.NewEncoder(std.out).Encode(r)
 	}
-	r.Print(os.Stdout)
+	r.Print(std.out)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,7 +23,13 @@ type command struct {
 	name string
 	args string // what may stand behind it
 	does string
-	run  func(ctx context.Context, args []string) error
+	run  func(ctx context.Context, std streams, args []string) error
+}
+
+// streams are where a command writes.
+type streams struct {
+	out io.Writer // what it was asked for
+	err io.Writer // usage and progress
 }
 
 func commands() []command {
@@ -42,7 +49,7 @@ var errUsage = errors.New("bad arguments")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch err := run(ctx, os.Args[1:]); {
+	switch err := run(ctx, streams{os.Stdout, os.Stderr}, os.Args[1:]); {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
@@ -52,18 +59,18 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, std streams, args []string) error {
 	if len(args) > 0 {
 		for _, c := range commands() {
 			if c.name == args[0] {
-				return c.run(ctx, args[1:])
+				return c.run(ctx, std, args[1:])
 			}
 		}
-		fmt.Fprintf(os.Stderr, "benchmarks: there is no command %q\n", args[0])
+		fmt.Fprintf(std.err, "benchmarks: there is no command %q\n", args[0])
 	}
-	fmt.Fprintln(os.Stderr, "usage: benchmarks COMMAND; -h after one lists its flags")
+	fmt.Fprintln(std.err, "usage: benchmarks COMMAND; -h after one lists its flags")
 	for _, c := range commands() {
-		fmt.Fprintf(os.Stderr, "  %-32s %s\n", c.name+" "+c.args, c.does)
+		fmt.Fprintf(std.err, "  %-32s %s\n", c.name+" "+c.args, c.does)
 	}
 	return errUsage
 }

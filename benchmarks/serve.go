@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 
@@ -17,7 +17,7 @@ import (
 
 // serve runs one server until ctx ends, or, with -control, until the standard
 // input does.
-func serve(ctx context.Context, args []string) error {
+func serve(ctx context.Context, std streams, args []string) error {
 	var (
 		where     endpointFlags
 		c         server.Config
@@ -25,9 +25,9 @@ func serve(ctx context.Context, args []string) error {
 		cert, key string
 		timed     bool
 	)
-	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	fs := newFlags("serve", std)
 	where.register(fs)
-	fs.StringVar(&c.Impl, "impl", "std", "`implementation`")
+	fs.StringVar(&c.Impl, "impl", "chanio", "`implementation`: chanio, std, netpoll; multicast also coalesced, loop, limit")
 	fs.BoolVar(&c.Frame, "frame", false, "echo whole messages behind 4-byte big-endian lengths")
 	fs.IntVar(&c.ReadBuffer, "readbuffer", 64<<10, "`bytes` of a std connection's read buffer")
 	fs.IntVar(&c.Size, "s", 32, "`size` of a multicast message in bytes")
@@ -59,18 +59,18 @@ func serve(ctx context.Context, args []string) error {
 		return err
 	}
 	if control {
-		fmt.Println(s.Addr())
-		obey(ctx, commandsOf(c))
+		fmt.Fprintln(std.out, s.Addr())
+		obey(ctx, std.out, commandsOf(c))
 		return s.Close()
 	}
-	fmt.Printf("Server: %s %s by %s\nAddress: %s\nThreads: %d\nPID: %d\n", c.Endpoint.Net, job, c.Impl, s.Addr(), where.threads, os.Getpid())
+	fmt.Fprintf(std.out, "Server: %s %s by %s\nAddress: %s\nThreads: %d\nPID: %d\n", c.Endpoint.Net, job, c.Impl, s.Addr(), where.threads, os.Getpid())
 	<-ctx.Done()
 	err = s.Close()
 	if timed {
-		printPercentiles("\nPublishing", c.Published.Percentiles())
+		printPercentiles(std.out, "\nPublishing", c.Published.Percentiles())
 	}
 	if u, uerr := process.Usage(os.Getpid()); uerr == nil {
-		fmt.Printf("\nServer: %.2f CPU s, peak memory %s\n", u.CPU.Seconds(), report.Bytes(float64(u.Peak)))
+		fmt.Fprintf(std.out, "\nServer: %.2f CPU s, peak memory %s\n", u.CPU.Seconds(), report.Bytes(float64(u.Peak)))
 	}
 	return err
 }
@@ -96,7 +96,7 @@ func commandsOf(c server.Config) map[string]func() (string, error) {
 }
 
 // obey carries out the commands of the standard input until it or ctx ends.
-func obey(ctx context.Context, commands map[string]func() (string, error)) {
+func obey(ctx context.Context, w io.Writer, commands map[string]func() (string, error)) {
 	lines := make(chan string)
 	go func() { // ends with the input, or with the process
 		defer close(lines)
@@ -117,7 +117,7 @@ func obey(ctx context.Context, commands map[string]func() (string, error)) {
 					answer = err.Error()
 				}
 			}
-			fmt.Println(answer)
+			fmt.Fprintln(w, answer)
 		case <-ctx.Done():
 			return
 		}

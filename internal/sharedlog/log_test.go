@@ -368,6 +368,7 @@ func BenchmarkAppend(b *testing.B) {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			l := New(16 << 20)
 			m := make([]byte, size)
+			b.ReportAllocs()
 			b.SetBytes(int64(size))
 			for b.Loop() {
 				l.Append(m)

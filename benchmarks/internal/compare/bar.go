@@ -18,11 +18,13 @@ type Bar struct {
 	AtMost bool   // Want is an upper bound, not a lower one
 	Want   float64
 	Try    float64 // what would be better still; 0 for none
+	Stated bool    // nothing is wanted of it but that it is told
 }
 
 // A Verdict is what became of a bar.
 type Verdict struct {
 	Issue  int     `json:"issue"`
+	Stated bool    `json:"stated,omitempty"` // nothing is wanted but the figure
 	Figure Figure  `json:"figure"`
 	To     *Figure `json:"to,omitempty"`
 	Want   string  `json:"want"`
@@ -34,7 +36,7 @@ type Verdict struct {
 // judge returns the verdict on b, and false if the run has not measured it.
 func (r *Run) judge(b Bar) (Verdict, bool) {
 	got := r.values(b.Figure.Scenario, b.Figure.Entrant, b.Figure.Metric)
-	v := Verdict{Issue: b.Issue, Figure: b.Figure, Want: b.want()}
+	v := Verdict{Issue: b.Issue, Figure: b.Figure, Stated: b.Stated, Want: b.want()}
 	if b.To != (Figure{}) {
 		v.To = &b.To
 		got = ratios(got, r.values(b.To.Scenario, b.To.Entrant, b.To.Metric))
@@ -43,7 +45,7 @@ func (r *Run) judge(b Bar) (Verdict, bool) {
 		return v, false
 	}
 	v.Got = spread(got)
-	v.Holds = v.Got.Runs > 0 && b.reached(v.Got.Median, b.Want)
+	v.Holds = !b.Stated && v.Got.Runs > 0 && b.reached(v.Got.Median, b.Want)
 	v.Tried = v.Holds && b.Try != 0 && b.reached(v.Got.Median, b.Try)
 	return v, true
 }
@@ -56,6 +58,9 @@ func (b Bar) reached(got, want float64) bool {
 }
 
 func (b Bar) want() string {
+	if b.Stated {
+		return ""
+	}
 	relation := ">="
 	if b.AtMost {
 		relation = "<="

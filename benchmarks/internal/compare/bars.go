@@ -9,22 +9,30 @@ func Bars() []Bar {
 		atMost(2, "tcp-idle-10000", Connected, 10_000),
 		atMost(2, "tcp-idle-10000", Echoed, 12_000),
 
-		against(coalesced, atLeast(3, "tcp-multicast-100", Messages, 10)),
-		against(limit, atLeast(3, "tcp-multicast-100", Data, 0.9)),
+		against(Coalesced, atLeast(3, "tcp-multicast-100", Messages, 10)),
+		against(Limit, atLeast(3, "tcp-multicast-100", Data, 0.9)),
 		across("tcp-multicast-100", atLeast(3, "tcp-multicast-5000", Data, 0.8)),
 		absolute(atLeast(3, "tcp-multicast-1", Messages, 8_000_000)),
+		against(Loop, stated(3, "tcp-fanout-1000", P50)),
+		against(Loop, stated(3, "tcp-fanout-1000", P99)),
+		stated(3, "tcp-publish-100", P999),
 
 		harder(atLeast(4, "tls-echo-100x1000", Messages, 1), 1.2),
 		atLeast(4, "tls-echo-100x1", Messages, 0.9),
-		against(coalesced, atLeast(4, "tls-multicast-100", Messages, 4)),
+		against(Coalesced, atLeast(4, "tls-multicast-100", Messages, 4)),
 		atMost(4, "tls-idle-10000", Connected, 30_000),
 		atMost(4, "tls-idle-10000", Echoed, 30_000),
+		stated(4, "tls-churn", Connections),
+		stated(4, "tls-churn-resumed", Connections),
 
-		across("tcp-echo-100x1", atLeast(5, "tcp-echo-10000x1", Messages, 0.7)),
+		across("tcp-echo-100x1", atLeast(5, "tcp-echo-10000x1", PerCore, 0.7)),
+		across("tcp-echo-100x1", stated(5, "tcp-echo-10000x1", Messages)),
 
 		harder(atLeast(7, "udp-echo-100x1", Messages, 1), 1.3),
 		byBoth(atLeast(7, "udp-echo-1x1000", Messages, 5)),
 		byBoth(atLeast(7, "udp-multicast-100", Messages, 5)),
+		byBoth(stated(7, "udp-multicast-100", Lost)),
+		by(Std, stated(7, "udp-multicast-100", Lost)),
 
 		atLeast(9, "tcp-framed-1x1000", Messages, 0.8),
 		atLeast(9, "tcp-framed-100x1000", Messages, 0.8),
@@ -33,31 +41,39 @@ func Bars() []Bar {
 
 // atLeast asks for a figure of ours that is that many times the base's.
 func atLeast(issue int, scenario string, m Metric, times float64) Bar {
-	return Bar{Issue: issue, Figure: Figure{scenario, ours, m}, To: Figure{scenario, base, m}, Want: times}
+	return Bar{Issue: issue, Figure: Figure{scenario, Ours, m}, To: Figure{scenario, Std, m}, Want: times}
 }
 
 // atMost asks for a figure of ours that is no larger.
 func atMost(issue int, scenario string, m Metric, most float64) Bar {
-	return Bar{Issue: issue, Figure: Figure{scenario, ours, m}, AtMost: true, Want: most}
+	return Bar{Issue: issue, Figure: Figure{scenario, Ours, m}, AtMost: true, Want: most}
 }
 
-// against compares with another entrant than the base.
+// against compares with another entrant of the scenario than the base.
 func against(entrant string, b Bar) Bar {
-	b.To.Entrant = entrant
+	b.To = Figure{b.Figure.Scenario, entrant, b.Figure.Metric}
 	return b
 }
 
 // across compares with our own figure in another scenario.
 func across(scenario string, b Bar) Bar {
-	b.To.Scenario, b.To.Entrant = scenario, ours
+	b.To = Figure{scenario, Ours, b.Figure.Metric}
+	return b
+}
+
+// stated asks for nothing but that a figure of ours is told.
+func stated(issue int, scenario string, m Metric) Bar {
+	return Bar{Issue: issue, Figure: Figure{scenario, Ours, m}, Stated: true}
+}
+
+// by judges another entrant than our server alone.
+func by(entrant string, b Bar) Bar {
+	b.Figure.Entrant = entrant
 	return b
 }
 
 // byBoth judges our server with our client.
-func byBoth(b Bar) Bar {
-	b.Figure.Entrant = bothOurs
-	return b
-}
+func byBoth(b Bar) Bar { return by(BothOurs, b) }
 
 // absolute compares with nothing.
 func absolute(b Bar) Bar {

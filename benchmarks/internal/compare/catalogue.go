@@ -2,18 +2,19 @@ package compare
 
 import "example.com/chanio/benchmarks/internal/endpoint"
 
-// The names of entrants: who does a job, and how. Each but bothOurs is also the
+// The names of entrants: who does a job, and how. Each but BothOurs is also the
 // name of the server's implementation.
 const (
-	ours      = "chanio"
-	bothOurs  = "chanio, both ends" // the client is chanio's too
-	base      = "std"               // what ratios are to
-	peer      = "netpoll"
-	coalesced = "coalesced" // a channel a member, what it holds in one write
-	loop      = "loop"      // multicast by a plain loop over the connections
-	limit     = "limit"     // what the machine can do at most
+	Ours      = "chanio"
+	BothOurs  = "chanio, both ends" // the client is chanio's too
+	Std       = "std"               // what ratios are to, unless said
+	Netpoll   = "netpoll"
+	Coalesced = "coalesced" // a channel a member, what it holds in one write
+	Loop      = "loop"      // multicast by a plain loop over the connections
+	Limit     = "limit"     // what the machine can do at most
 )
 
+// messageSize is a message's bytes where a scenario does not say otherwise.
 const messageSize = 32
 
 // Catalogue returns all scenarios.
@@ -26,5 +27,6 @@ func Catalogue() []Scenario {
 		all = append(all, idleSessions(network), fanout(network))
 		all = append(all, churns(network)...)
 	}
-	return append(all, datagrams()...)
+	all = append(all, datagrams()...)
+	return append(all, sizeGrowth()...)
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/trial"
@@ -21,22 +22,22 @@ func churns(network string) []Scenario {
 }
 
 func churn(name, network string, resume bool) Scenario {
-	s := Scenario{Name: name, Base: base}
-	for _, impl := range []string{ours, base} {
+	title := strings.ToUpper(network) + " connections that come and go"
+	if resume {
+		title += ", resumed"
+	}
+	s := Scenario{Name: name, Title: title, Base: Std}
+	for _, impl := range []string{Ours, Std} {
 		s.Entrants = append(s.Entrants, Entrant{impl, func(ctx context.Context, set Settings) (Sample, error) {
 			server := trial.Server{Job: "echo", Impl: impl, Net: network, CPU: -1}
-			c, err := trial.MeasureChurn(ctx, server, churnClients, resume, set.Length)
+			c, err := trial.MeasureChurn(ctx, server, trial.Connecting{Workers: churnClients, Size: messageSize, Resume: resume, Length: set.Length})
 			if err != nil {
 				return nil, err
 			}
-			sample := Sample{Connections: c.Rate()}
-			if l := c.Latency; l != nil {
-				sample[P50], sample[P99] = microseconds(l.P50), microseconds(l.P99)
-			}
-			if u := c.Server; u != nil {
-				sample[ServerCPU], sample[Peak] = u.CPUSeconds, float64(u.PeakBytes)
-			}
-			return sample, nil
+			s := Sample{Connections: c.Rate()}
+			s.addLatency(c.Latency)
+			s.addServer(c.Server)
+			return s, nil
 		}})
 	}
 	return s

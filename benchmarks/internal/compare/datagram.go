@@ -14,13 +14,13 @@ const datagramBuffer = 4 << 20
 func datagrams() []Scenario {
 	flags := []string{"-kernelbuffer", strconv.Itoa(datagramBuffer)}
 	var all []Scenario
-	for _, shape := range []struct{ clients, inFlight int }{{1, 1}, {1, 1000}, {100, 1}, {100, 100}} {
+	for _, shape := range []struct{ clients, inFlight int }{{1, 1}, {1, 1000}, {100, 1}, {100, 1000}} {
 		e := echo{network: endpoint.UDP, clients: shape.clients, inFlight: shape.inFlight, flags: flags}
-		all = append(all, e.scenario(ours, base, bothOurs))
+		all = append(all, e.scenario(Ours, Std, BothOurs))
 	}
 	for _, members := range []int{1, 100} {
 		m := multicast{network: endpoint.UDP, members: members, flags: flags}
-		all = append(all, m.scenario(ours, base, bothOurs))
+		all = append(all, m.scenario(Ours, Std, BothOurs))
 	}
 	return all
 }

@@ -2,7 +2,9 @@ package compare
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/trial"
@@ -13,6 +15,7 @@ type echo struct {
 	network  string
 	clients  int
 	inFlight int // messages of each client
+	size     int // bytes of a message; if zero, messageSize, and the name does not say it
 	pinned   bool
 	framed   bool
 	flags    []string // further ones of server and load
@@ -24,20 +27,38 @@ func (e echo) name() string {
 		job = "-framed-"
 	}
 	name := e.network + job + strconv.Itoa(e.clients) + "x" + strconv.Itoa(e.inFlight)
+	if e.size > 0 {
+		name += "-" + strings.ReplaceAll(size(e.size), " ", "")
+	}
 	if e.pinned {
 		name += "-pinned"
 	}
 	return name
 }
 
+func (e echo) title() string {
+	what := "echo"
+	if e.framed {
+		what = "framed echo"
+	}
+	t := fmt.Sprintf("%s %s, %s, %s in flight", strings.ToUpper(e.network), what, counted(e.clients, "client"), grouped(e.inFlight))
+	if e.size > 0 {
+		t += " of " + size(e.size)
+	}
+	if e.pinned {
+		t += ", all on one CPU"
+	}
+	return t
+}
+
 // scenario returns e with an entrant for each name, all with the plain client
-// but bothOurs.
+// but BothOurs.
 func (e echo) scenario(entrants ...string) Scenario {
-	s := Scenario{Name: e.name(), Base: base}
+	s := Scenario{Name: e.name(), Title: e.title(), Base: Std}
 	for _, name := range entrants {
 		impl, client := name, "plain"
-		if name == bothOurs {
-			impl, client = ours, ours
+		if name == BothOurs {
+			impl, client = Ours, Ours
 		}
 		s.Entrants = append(s.Entrants, Entrant{name, func(ctx context.Context, set Settings) (Sample, error) {
 			return e.run(ctx, set, impl, client)
@@ -55,6 +76,9 @@ func (e echo) run(ctx context.Context, set Settings, impl, client string) (Sampl
 		Client: client, Clients: e.clients, Messages: e.inFlight, Size: messageSize, Args: e.flags,
 		Warmup: set.Warmup, Length: set.Length,
 	}
+	if e.size > 0 {
+		load.Size = e.size
+	}
 	if e.framed {
 		server.Args = append([]string{"-frame"}, server.Args...)
 		load.Args = append([]string{"-frame"}, load.Args...)
@@ -63,27 +87,31 @@ func (e echo) run(ctx context.Context, set Settings, impl, client string) (Sampl
 	if err != nil {
 		return nil, err
 	}
+	s := loadSample(r)
 	if e.network == endpoint.UDP {
-		return sample(r).withLoss(r), nil
+		s.addLoss(r)
 	}
-	return sample(r), nil
+	return s, nil
 }
 
 // streamEchoes returns the round trips of raw bytes over a stream transport.
 func streamEchoes(network string) []Scenario {
-	entrants := []string{ours, base}
+	entrants := []string{Ours, Std}
 	if network == endpoint.TCP {
-		entrants = append(entrants, peer)
+		entrants = append(entrants, Netpoll)
 	}
 	var all []Scenario
-	for _, shape := range []struct{ clients, inFlight int }{
-		{1, 1}, {1, 1000}, {100, 1}, {100, 1000}, {1000, 1}, {10_000, 1},
+	for _, n := range clientCounts {
+		all = append(all, echo{network: network, clients: n, inFlight: 1}.scenario(entrants...))
+	}
+	for _, e := range []echo{
+		{network: network, clients: 1, inFlight: 1000},
+		{network: network, clients: 100, inFlight: 1000},
+		{network: network, clients: 1, inFlight: 1, pinned: true},
 	} {
-		e := echo{network: network, clients: shape.clients, inFlight: shape.inFlight}
 		all = append(all, e.scenario(entrants...))
 	}
-	e := echo{network: network, clients: 1, inFlight: 1, pinned: true}
-	return append(all, e.scenario(entrants...))
+	return all
 }
 
 // framedEchoes returns the round trips of whole messages over a stream
@@ -92,7 +120,7 @@ func framedEchoes(network string) []Scenario {
 	var all []Scenario
 	for _, clients := range []int{1, 100} {
 		e := echo{network: network, clients: clients, inFlight: 1000, framed: true}
-		all = append(all, e.scenario(ours, base, bothOurs))
+		all = append(all, e.scenario(Ours, Std, BothOurs))
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"strconv"
 
 	"example.com/chanio/benchmarks/internal/report"
 )
@@ -42,4 +43,50 @@ func ratio(s Spread) string {
 		return fmt.Sprintf("%.2f", s.Median)
 	}
 	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.Median, s.Min, s.Max)
+}
+
+// micro returns microseconds with three digits.
+func micro(us float64) string {
+	unit := "µs"
+	if us >= 1000 {
+		us, unit = us/1000, "ms"
+	}
+	switch {
+	case us >= 100:
+		return fmt.Sprintf("%.0f %s", us, unit)
+	case us >= 10:
+		return fmt.Sprintf("%.1f %s", us, unit)
+	}
+	return fmt.Sprintf("%.2f %s", us, unit)
+}
+
+// percent returns a part of 1.
+func percent(part float64) string { return fmt.Sprintf("%.0f %%", 100*part) }
+
+// grouped returns n with commas between its thousands.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// counted returns so many of something.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return grouped(n) + " " + what + "s"
+}
+
+// size returns a round number of bytes: 64 KiB.
+func size(n int) string {
+	switch {
+	case n >= 1<<20:
+		return strconv.Itoa(n>>20) + " MiB"
+	case n >= 1<<10:
+		return strconv.Itoa(n>>10) + " KiB"
+	}
+	return strconv.Itoa(n) + " B"
 }

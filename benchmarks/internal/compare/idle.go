@@ -3,19 +3,28 @@ package compare
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// idleCount is how many sessions are idle.
-const idleCount = 10_000
+const (
+	idleCount = 10_000 // sessions
+	// idleRepeats are enough: memory depends on nothing else that runs.
+	idleRepeats = 2
+)
 
 // idleSessions returns the memory of idle sessions.
 func idleSessions(network string) Scenario {
-	s := Scenario{Name: network + "-idle-" + strconv.Itoa(idleCount), Base: base}
-	for _, impl := range []string{ours, base} {
+	s := Scenario{
+		Name:  network + "-idle-" + strconv.Itoa(idleCount),
+		Title: grouped(idleCount) + " idle " + strings.ToUpper(network) + " sessions",
+		Base:  Std,
+		Most:  idleRepeats,
+	}
+	for _, impl := range []string{Ours, Std} {
 		s.Entrants = append(s.Entrants, Entrant{impl, func(ctx context.Context, _ Settings) (Sample, error) {
-			m, err := trial.MeasureIdle(ctx, trial.Server{Job: "echo", Impl: impl, Net: network, CPU: -1}, idleCount)
+			m, err := trial.MeasureIdle(ctx, trial.Server{Job: "echo", Impl: impl, Net: network, CPU: -1}, idleCount, messageSize)
 			if err != nil {
 				return nil, err
 			}

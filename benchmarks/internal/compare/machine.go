@@ -13,6 +13,7 @@ type Machine struct {
 	CPUs   int    `json:"cpus"`
 	Kernel string `json:"kernel,omitempty"`
 	Go     string `json:"go"`
+	Load   string `json:"load,omitempty"` // the load averages before the run
 }
 
 func thisMachine() Machine {
@@ -22,6 +23,7 @@ func thisMachine() Machine {
 		CPUs:   runtime.NumCPU(),
 		Kernel: kernel(),
 		Go:     runtime.Version(),
+		Load:   loadAverages(),
 	}
 }
 
@@ -37,6 +39,17 @@ func processor() string {
 		}
 	}
 	return runtime.GOARCH
+}
+
+// loadAverages returns those of 1, 5 and 15 minutes, where Linux tells them: a
+// machine that has other work makes poor figures.
+func loadAverages() string {
+	all, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	fields := bytes.Fields(all)
+	return string(bytes.Join(fields[:min(3, len(fields))], []byte(" ")))
 }
 
 func kernel() string {

@@ -10,14 +10,18 @@ import (
 )
 
 // columns are the figures of the table of loads, in their order.
-var columns = []Metric{Messages, P50, P99, P999, ServerCPU, Peak, Lost}
+var columns = []Metric{Messages, P50, P99, P999, ServerCPU, Cost, Peak, Lost}
+
+// pictured are figures that are only for the pictures: they make no table more
+// readable.
+var pictured = []Metric{P75, P90, P95, P995, P9999}
 
 // WriteMarkdown writes o as tables: the loads, other figures, failures, bars.
 func (o *Outcome) WriteMarkdown(w io.Writer) error {
 	p := &printer{w: w}
 	m := o.Machine
-	p.line("%s, %s, %d x %s, kernel %s, %s; %d repetitions of %v: median (least to most), ratios to the base, std unless said, in the same repetition.",
-		o.Began.UTC().Format("2006-01-02"), m.System, m.CPUs, m.CPU, m.Kernel, m.Go, o.Repeat, o.Settings.Length)
+	p.line("%s, %s, %d x %s, kernel %s, %s, load average before the run %s; %d repetitions of %v: median (least to most), ratios to the base, std unless said, in the same repetition.",
+		o.Began.UTC().Format("2006-01-02"), m.System, m.CPUs, m.CPU, m.Kernel, m.Go, orUnknown(m.Load), o.Repeat, o.Settings.Length)
 	o.loads(p)
 	o.others(p)
 	o.failures(p)
@@ -52,6 +56,9 @@ func (o *Outcome) others(p *printer) {
 			continue
 		}
 		for _, m := range slices.Sorted(maps.Keys(r.Figures)) {
+			if slices.Contains(pictured, m) {
+				continue
+			}
 			p.row(header, []string{r.Scenario, r.Entrant, string(m), span(r.Figures[m]), r.ratio(m)})
 		}
 	}
@@ -113,6 +120,8 @@ func (v Verdict) word() string {
 	switch {
 	case v.Got.Runs == 0:
 		return "not measured"
+	case v.Stated:
+		return "for the record"
 	case v.Tried:
 		return "yes, the harder one too"
 	case v.Holds:

@@ -2,7 +2,9 @@ package compare
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/trial"
@@ -27,14 +29,25 @@ func (m multicast) name() string {
 	return m.network + job + strconv.Itoa(m.members)
 }
 
+func (m multicast) title() string {
+	to := counted(m.members, "client")
+	if m.network == endpoint.UDP {
+		to = "a group of " + grouped(m.members)
+	}
+	if m.publish {
+		return fmt.Sprintf("%s multicast to %s, what publishing takes", strings.ToUpper(m.network), to)
+	}
+	return fmt.Sprintf("%s multicast to %s", strings.ToUpper(m.network), to)
+}
+
 // scenario returns m with an entrant for each name, all with the plain client
 // but bothOurs.
 func (m multicast) scenario(entrants ...string) Scenario {
-	s := Scenario{Name: m.name(), Base: base}
+	s := Scenario{Name: m.name(), Title: m.title(), Base: Std}
 	for _, name := range entrants {
 		impl, client := name, "plain"
-		if name == bothOurs {
-			impl, client = ours, ours
+		if name == BothOurs {
+			impl, client = Ours, Ours
 		}
 		s.Entrants = append(s.Entrants, Entrant{name, func(ctx context.Context, set Settings) (Sample, error) {
 			return m.run(ctx, set, impl, client)
@@ -59,18 +72,19 @@ func (m multicast) run(ctx context.Context, set Settings, impl, client string) (
 	if err != nil {
 		return nil, err
 	}
+	s := loadSample(r)
 	if m.network == endpoint.UDP {
-		return sample(r).withLoss(r), nil
+		s.addLoss(r)
 	}
-	return sample(r), nil
+	return s, nil
 }
 
 // streamMulticasts returns the fan-outs over a stream transport.
 func streamMulticasts(network string) []Scenario {
 	return []Scenario{
-		multicast{network: network, members: 1}.scenario(ours, base, coalesced, limit),
-		multicast{network: network, members: 100}.scenario(ours, base, coalesced, limit),
-		multicast{network: network, members: 5000}.scenario(ours, limit),
-		multicast{network: network, members: 100, publish: true}.scenario(ours, base, coalesced),
+		multicast{network: network, members: 1}.scenario(Ours, Std, Coalesced, Limit),
+		multicast{network: network, members: 100}.scenario(Ours, Std, Coalesced, Limit),
+		multicast{network: network, members: 5000}.scenario(Ours, Limit),
+		multicast{network: network, members: 100, publish: true}.scenario(Ours, Std, Coalesced),
 	}
 }

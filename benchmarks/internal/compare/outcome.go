@@ -9,6 +9,7 @@ import (
 // An Outcome is all that a run has measured.
 type Outcome struct {
 	Began    time.Time `json:"began"`
+	Command  string    `json:"command"` // that makes it again, in benchmarks/
 	Machine  Machine   `json:"machine"`
 	Settings Settings  `json:"settings"`
 	Repeat   int       `json:"repeat"`
@@ -19,6 +20,7 @@ type Outcome struct {
 // A Result is what one entrant reached in one scenario.
 type Result struct {
 	Scenario string            `json:"scenario"`
+	Title    string            `json:"title"` // of the scenario, for people
 	Entrant  string            `json:"entrant"`
 	Base     string            `json:"base"` // the entrant that Ratios are to
 	Figures  map[Metric]Spread `json:"figures"`
@@ -27,11 +29,11 @@ type Result struct {
 }
 
 // Outcome returns what r has measured so far, judged by bars.
-func (r *Run) Outcome(began time.Time, bars []Bar) *Outcome {
-	o := &Outcome{Began: began, Machine: thisMachine(), Settings: r.Settings, Repeat: r.Repeat}
+func (r *Run) Outcome(bars []Bar) *Outcome {
+	o := &Outcome{Began: r.began, Machine: r.machine, Settings: r.Settings, Repeat: r.Repeat}
 	for _, s := range r.Scenarios {
 		for _, e := range s.Entrants {
-			o.Results = append(o.Results, r.result(s.Name, e.Name, s.Base))
+			o.Results = append(o.Results, r.result(s, e.Name))
 		}
 	}
 	for _, b := range bars {
@@ -42,9 +44,9 @@ func (r *Run) Outcome(began time.Time, bars []Bar) *Outcome {
 	return o
 }
 
-func (r *Run) result(scenario, entrant, base string) Result {
-	res := Result{Scenario: scenario, Entrant: entrant, Base: base, Figures: make(map[Metric]Spread)}
-	for _, t := range r.trials[key(scenario, entrant)] {
+func (r *Run) result(s Scenario, entrant string) Result {
+	res := Result{Scenario: s.Name, Title: s.Title, Entrant: entrant, Base: s.Base, Figures: make(map[Metric]Spread)}
+	for _, t := range r.trials[key(s.Name, entrant)] {
 		if t.err != nil {
 			if res.Failures == nil {
 				res.Failures = make(map[string]int)
@@ -52,13 +54,13 @@ func (r *Run) result(scenario, entrant, base string) Result {
 			res.Failures[t.err.Error()]++
 		}
 	}
-	for _, m := range r.metrics(scenario, entrant) {
-		values := r.values(scenario, entrant, m)
+	for _, m := range r.metrics(s.Name, entrant) {
+		values := r.values(s.Name, entrant, m)
 		res.Figures[m] = spread(values)
-		if entrant == base {
+		if entrant == s.Base {
 			continue
 		}
-		if q := spread(ratios(values, r.values(scenario, base, m))); q.Runs > 0 && !math.IsInf(q.Max, 0) {
+		if q := spread(ratios(values, r.values(s.Name, s.Base, m))); q.Runs > 0 && !math.IsInf(q.Max, 0) {
 			if res.Ratios == nil {
 				res.Ratios = make(map[Metric]Spread)
 			}
@@ -66,6 +68,24 @@ func (r *Run) result(scenario, entrant, base string) Result {
 		}
 	}
 	return res
+}
+
+// Result returns what an entrant reached in a scenario, and false if the run did
+// not have them.
+func (o *Outcome) Result(scenario, entrant string) (Result, bool) {
+	for _, r := range o.Results {
+		if r.Scenario == scenario && r.Entrant == entrant {
+			return r, true
+		}
+	}
+	return Result{}, false
+}
+
+// Figure returns a figure of an entrant in a scenario: one of no repetition if it
+// was not measured.
+func (o *Outcome) Figure(scenario, entrant string, m Metric) Spread {
+	r, _ := o.Result(scenario, entrant)
+	return r.Figures[m]
 }
 
 // metrics returns the figures that any trial of an entrant has.

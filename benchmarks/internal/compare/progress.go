@@ -12,27 +12,61 @@ type Progress struct {
 	// Line makes it one line that is written over and over, for a terminal.
 	Line bool
 
-	total, done int
-	began       time.Time
+	steps []step
+	done  int // steps that have begun
+	began time.Time
+
+	measuring time.Duration            // what a trial takes that nothing is known of yet
+	took      map[string]time.Duration // by entrant of a scenario
+	current   time.Time                // when the current step began
 }
 
-func (p *Progress) begin(trials int) {
-	p.total, p.done, p.began = trials, 0, time.Now()
+func (p *Progress) begin(steps []step, measuring time.Duration) {
+	p.steps, p.done, p.began, p.measuring = steps, 0, time.Now(), measuring
+	p.took = make(map[string]time.Duration)
 }
 
 // next is called before each trial.
-func (p *Progress) next(scenario, entrant string, repetition, of int) {
-	left := ""
-	if p.done > 0 {
-		each := time.Since(p.began) / time.Duration(p.done)
-		left = fmt.Sprintf(", %v left", (each * time.Duration(p.total-p.done)).Round(time.Second))
-	}
+func (p *Progress) next(repetitions int) {
+	p.ended()
+	s := p.steps[p.done]
+	p.write(fmt.Sprintf("%d/%d, %v left: %s, %s, repetition %d of %d",
+		p.done+1, len(p.steps), p.left().Round(time.Second), s.scenario, s.entrant.Name, s.repetition, repetitions))
 	p.done++
-	p.write(fmt.Sprintf("%d/%d%s: %s, %s, repetition %d of %d", p.done, p.total, left, scenario, entrant, repetition, of))
+	p.current = time.Now()
 }
 
-func (p *Progress) failed(scenario, entrant string, err error) {
-	p.write(fmt.Sprintf("%s, %s failed: %v", scenario, entrant, err))
+// ended notes how long the current step, if there is one, has taken.
+func (p *Progress) ended() {
+	if p.done > 0 {
+		s := p.steps[p.done-1]
+		p.took[key(s.scenario, s.entrant.Name)] = time.Since(p.current)
+	}
+}
+
+// starting is what a trial takes beside the measuring, until it is known.
+const starting = 500 * time.Millisecond
+
+// left estimates how long the steps will take that have not begun: as long as
+// the last time, or as those that are known have taken in the mean.
+func (p *Progress) left() time.Duration {
+	mean := p.measuring + starting
+	if p.done > 0 {
+		mean = time.Since(p.began) / time.Duration(p.done)
+	}
+	var sum time.Duration
+	for _, s := range p.steps[p.done:] {
+		if d, known := p.took[key(s.scenario, s.entrant.Name)]; known {
+			sum += d
+			continue
+		}
+		sum += mean
+	}
+	return sum
+}
+
+func (p *Progress) failed(s step, err error) {
+	p.write(fmt.Sprintf("%s, %s failed: %v", s.scenario, s.entrant.Name, err))
 	if p.Line {
 		fmt.Fprintln(p.W) // the failure stays
 	}

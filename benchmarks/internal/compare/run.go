@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // A Run is a comparison: its scenarios, repeated.
@@ -14,7 +15,9 @@ type Run struct {
 	Repeat    int
 	Progress  *Progress
 
-	trials map[string][]trialResult // of an entrant of a scenario, by repetition
+	began   time.Time
+	machine Machine
+	trials  map[string][]trialResult // of an entrant of a scenario, by repetition
 }
 
 type trialResult struct {
@@ -27,38 +30,54 @@ func Select(all []Scenario, match *regexp.Regexp) []Scenario {
 	return slices.DeleteFunc(slices.Clone(all), func(s Scenario) bool { return !match.MatchString(s.Name) })
 }
 
-// Do runs everything, one trial at a time, repetition after repetition, so that
-// a machine that changes with time changes for all. The order of the entrants
-// changes with each repetition. A trial that fails ends nothing but itself. Do
-// stops early only for the end of ctx.
-func (r *Run) Do(ctx context.Context) {
-	r.trials = make(map[string][]trialResult)
-	r.Progress.begin(r.count() * r.Repeat)
+// A step is one trial of a run.
+type step struct {
+	scenario   string
+	entrant    Entrant
+	repetition int // from 1
+}
+
+// plan returns all trials in their order: repetition after repetition, so that a
+// machine that changes with time changes for all, and with another entrant first
+// in each.
+func (r *Run) plan() []step {
+	var steps []step
 	for n := range r.Repeat {
 		for _, s := range r.Scenarios {
+			if s.Most > 0 && n >= s.Most {
+				continue
+			}
 			for i := range s.Entrants {
-				e := s.Entrants[(i+n)%len(s.Entrants)]
-				if ctx.Err() != nil {
-					return
-				}
-				r.Progress.next(s.Name, e.Name, n+1, r.Repeat)
-				sample, err := e.run(ctx, r.Settings)
-				if err != nil && ctx.Err() == nil {
-					r.Progress.failed(s.Name, e.Name, err)
-				}
-				r.trials[key(s.Name, e.Name)] = append(r.trials[key(s.Name, e.Name)], trialResult{sample, err})
+				steps = append(steps, step{s.Name, s.Entrants[(i+n)%len(s.Entrants)], n + 1})
 			}
 		}
 	}
-	r.Progress.end()
+	return steps
 }
 
-func (r *Run) count() int {
-	n := 0
-	for _, s := range r.Scenarios {
-		n += len(s.Entrants)
+// Do runs everything, one trial at a time. A trial that fails ends nothing but
+// itself. Do stops early only for the end of ctx.
+func (r *Run) Do(ctx context.Context) {
+	r.began, r.machine = time.Now(), thisMachine()
+	r.trials = make(map[string][]trialResult)
+	steps := r.plan()
+	r.Progress.begin(steps, r.Warmup+r.Length)
+	for _, s := range steps {
+		if ctx.Err() != nil {
+			return
+		}
+		r.Progress.next(r.Repeat)
+		sample, err := s.entrant.run(ctx, r.Settings)
+		if ctx.Err() != nil && err != nil {
+			return // it was broken off, and has not failed
+		}
+		if err != nil {
+			r.Progress.failed(s, err)
+		}
+		k := key(s.scenario, s.entrant.Name)
+		r.trials[k] = append(r.trials[k], trialResult{sample, err})
 	}
-	return n
+	r.Progress.end()
 }
 
 func key(scenario, entrant string) string { return scenario + "\x00" + entrant }

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,11 +32,11 @@ func newRun(repeat int, scenarios ...Scenario) *Run {
 
 func TestRunSurvivesAServersFailure(t *testing.T) {
 	r := newRun(3,
-		Scenario{"a", base, []Entrant{scripted(ours, 10, -1, 30), scripted(base, 10, 20, 20)}},
-		Scenario{"b", base, []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
+		Scenario{Name: "a", Base: Std, Entrants: []Entrant{scripted(Ours, 10, -1, 30), scripted(Std, 10, 20, 20)}},
+		Scenario{Name: "b", Base: Std, Entrants: []Entrant{scripted(Ours, -1, -1, -1), scripted(Std, 1, 1, 1)}},
 	)
 	r.Do(t.Context())
-	o := r.Outcome(time.Now(), nil)
+	o := r.Outcome(nil)
 
 	require.Equal(t, Spread{20, 10, 30, 2}, o.Results[0].Figures[Messages])
 	require.Equal(t, Spread{1.25, 1, 1.5, 2}, o.Results[0].Ratios[Messages])
@@ -57,7 +56,7 @@ func TestRunTakesTurnsInWhoIsFirst(t *testing.T) {
 			return Sample{}, nil
 		}}
 	}
-	newRun(2, Scenario{"a", base, []Entrant{entrant("x"), entrant("y")}}).Do(t.Context())
+	newRun(2, Scenario{Name: "a", Base: Std, Entrants: []Entrant{entrant("x"), entrant("y")}}).Do(t.Context())
 	require.Equal(t, []string{"x", "y", "y", "x"}, order)
 }
 
@@ -69,17 +68,17 @@ func TestRunStopsWithItsContext(t *testing.T) {
 		cancel()
 		return Sample{Messages: 1}, nil
 	}}
-	r := newRun(5, Scenario{"a", base, []Entrant{stop}})
+	r := newRun(5, Scenario{Name: "a", Base: Std, Entrants: []Entrant{stop}})
 	r.Do(ctx)
 	require.Equal(t, 1, ran)
-	require.Equal(t, 1, r.Outcome(time.Now(), nil).Results[0].Figures[Messages].Runs, "what was measured counts")
+	require.Equal(t, 1, r.Outcome(nil).Results[0].Figures[Messages].Runs, "what was measured counts")
 }
 
 func TestBarsAreJudgedByTheMedianOfRatios(t *testing.T) {
 	r := newRun(3,
-		Scenario{"a", base, []Entrant{scripted(ours, 8, 10, 30), scripted(base, 10, 10, 10)}},
-		Scenario{"b", base, []Entrant{scripted(ours, 4, 4, 4)}},
-		Scenario{"failed", base, []Entrant{scripted(ours, -1, -1, -1), scripted(base, 1, 1, 1)}},
+		Scenario{Name: "a", Base: Std, Entrants: []Entrant{scripted(Ours, 8, 10, 30), scripted(Std, 10, 10, 10)}},
+		Scenario{Name: "b", Base: Std, Entrants: []Entrant{scripted(Ours, 4, 4, 4)}},
+		Scenario{Name: "failed", Base: Std, Entrants: []Entrant{scripted(Ours, -1, -1, -1), scripted(Std, 1, 1, 1)}},
 	)
 	r.Do(t.Context())
 	for _, c := range []struct {
@@ -96,6 +95,7 @@ func TestBarsAreJudgedByTheMedianOfRatios(t *testing.T) {
 		{"an upper bound missed", atMost(2, "a", Messages, 9), true, Verdict{Want: "<= 9", Got: Spread{10, 8, 30, 3}}},
 		{"another scenario", across("a", atLeast(3, "b", Messages, 0.4)), true, Verdict{Want: ">= 0.4", Got: Spread{0.4, 4.0 / 30, 0.5, 3}, Holds: true}},
 		{"nothing measured", atLeast(2, "failed", Messages, 0), true, Verdict{Want: ">= 0"}},
+		{"for the record", stated(3, "a", Messages), true, Verdict{Got: Spread{10, 8, 30, 3}}},
 		{"not run", atLeast(2, "nowhere", Messages, 1), false, Verdict{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,12 +141,12 @@ func TestSelectMatchesNames(t *testing.T) {
 
 func TestOutcomeIsWrittenWholeHoweverMuchFailed(t *testing.T) {
 	r := newRun(2,
-		Scenario{"a", base, []Entrant{scripted(ours, 2e6, 4e6), scripted(base, 1e6, 1e6)}},
-		Scenario{"b", base, []Entrant{scripted(ours, -1, -1)}},
-		Scenario{"c", loop, []Entrant{scripted(base, 6, 6), scripted(loop, 2, 2)}},
+		Scenario{Name: "a", Base: Std, Entrants: []Entrant{scripted(Ours, 2e6, 4e6), scripted(Std, 1e6, 1e6)}},
+		Scenario{Name: "b", Base: Std, Entrants: []Entrant{scripted(Ours, -1, -1)}},
+		Scenario{Name: "c", Base: Loop, Entrants: []Entrant{scripted(Std, 6, 6), scripted(Loop, 2, 2)}},
 	)
 	r.Do(t.Context())
-	o := r.Outcome(time.Now(), []Bar{atLeast(7, "a", Messages, 2.5), absolute(atLeast(8, "b", Messages, 1))})
+	o := r.Outcome([]Bar{atLeast(7, "a", Messages, 2.5), absolute(atLeast(8, "b", Messages, 1))})
 
 	var text strings.Builder
 	require.NoError(t, o.WriteMarkdown(&text))

@@ -19,6 +19,7 @@ const stopTimeout = 5 * time.Second
 // A Child is another process of this same program. It ends when its standard
 // input does, so that it never outlives this process.
 type Child struct {
+	ctx    context.Context // that kills it
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
@@ -31,7 +32,7 @@ func Start(ctx context.Context, args ...string) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{cmd: exec.CommandContext(ctx, exe, args...)}
+	c := &Child{ctx: ctx, cmd: exec.CommandContext(ctx, exe, args...)}
 	c.cmd.WaitDelay = stopTimeout
 	c.cmd.Stderr = &c.stderr
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
@@ -97,8 +98,12 @@ func (c *Child) failure(err error) error {
 	return err
 }
 
-// explain adds what the child said last to err. It is called after Wait.
+// explain adds to err why the child was killed, or what it said last. It is
+// called after Wait.
 func (c *Child) explain(err error) error {
+	if cause := c.ctx.Err(); cause != nil {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
 	said := bytes.TrimSpace(c.stderr.Bytes())
 	if len(said) == 0 {
 		return err

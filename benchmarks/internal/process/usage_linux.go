@@ -6,33 +6,21 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// tick is the unit of CPU times in /proc: USER_HZ, 100 on every Linux.
-const tick = 10 * time.Millisecond
-
-// Usage returns what process pid has used up so far. It reads /proc because
-// getrusage's peak memory is inherited over exec from whoever started the
-// process.
+// Usage returns what process pid has used up so far. It asks the process's own
+// CPU clock, which counts nanoseconds where /proc/PID/stat counts ticks of 10 ms,
+// and reads its memory from /proc because getrusage's peak is inherited over
+// exec from whoever started the process.
 func Usage(pid int) (Used, error) {
 	var u Used
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return u, err
+	var t unix.Timespec
+	if err := unix.ClockGettime(cpuClock(pid), &t); err != nil {
+		return u, fmt.Errorf("CPU clock of process %d: %w", pid, err)
 	}
-	// The name, in parentheses, may hold anything; user and system time are
-	// fields 14 and 15, the name is the second.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return u, fmt.Errorf("/proc/%d/stat: too short", pid)
-	}
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(string(f), 10, 64)
-		if err != nil {
-			return u, fmt.Errorf("/proc/%d/stat: %w", pid, err)
-		}
-		u.CPU += time.Duration(n) * tick
-	}
+	u.CPU = time.Duration(t.Nano())
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return u, err
@@ -40,6 +28,13 @@ func Usage(pid int) (Used, error) {
 	u.Resident = statusBytes(status, "VmRSS:")
 	u.Peak = statusBytes(status, "VmHWM:")
 	return u, nil
+}
+
+// cpuClock is clock_getcpuclockid(3), which Linux makes of the process id and
+// CPUCLOCK_SCHED.
+func cpuClock(pid int) int32 {
+	const sched = 2
+	return int32(^pid<<3 | sched)
 }
 
 // statusBytes returns the value of a line of /proc/PID/status that is in kB, or

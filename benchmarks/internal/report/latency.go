@@ -10,14 +10,18 @@ import (
 
 // Percentiles are those of a run's latencies.
 type Percentiles struct {
-	P50  time.Duration `json:"p50_ns"`
-	P90  time.Duration `json:"p90_ns"`
-	P99  time.Duration `json:"p99_ns"`
-	P999 time.Duration `json:"p999_ns"`
-	Max  time.Duration `json:"max_ns"`
+	P50   time.Duration `json:"p50_ns"`
+	P75   time.Duration `json:"p75_ns"`
+	P90   time.Duration `json:"p90_ns"`
+	P95   time.Duration `json:"p95_ns"`
+	P99   time.Duration `json:"p99_ns"`
+	P995  time.Duration `json:"p995_ns"`
+	P999  time.Duration `json:"p999_ns"`
+	P9999 time.Duration `json:"p9999_ns"`
+	Max   time.Duration `json:"max_ns"`
 }
 
-// String returns all of them.
+// String returns those that people ask for.
 func (p *Percentiles) String() string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
 		Duration(p.P50), Duration(p.P90), Duration(p.P99), Duration(p.P999), Duration(p.Max))
@@ -74,5 +78,9 @@ func (l *Latencies) Percentiles() *Percentiles {
 		return nil
 	}
 	at := func(q float64) time.Duration { return time.Duration(all.ValueAtQuantile(q)) }
-	return &Percentiles{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: time.Duration(all.Max())}
+	return &Percentiles{
+		P50: at(50), P75: at(75), P90: at(90), P95: at(95),
+		P99: at(99), P995: at(99.5), P999: at(99.9), P9999: at(99.99),
+		Max: time.Duration(all.Max()),
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 )
 
-func netpollEcho(context.Context, Config) (Server, error) {
-	return nil, fmt.Errorf("netpoll: %w", errors.ErrUnsupported)
-}
+var errNetpoll = fmt.Errorf("netpoll: %w", errors.ErrUnsupported)
+
+func netpollEcho(context.Context, Config) (Server, error) { return nil, errNetpoll }
+
+func netpollMulticast(context.Context, Config) (Server, error) { return nil, errNetpoll }

@@ -68,6 +68,7 @@ var jobs = map[string]map[string]starter{
 	"multicast": {
 		"chanio":    chanioMulticast,
 		"std":       stdMulticast,
+		"netpoll":   netpollMulticast,
 		"coalesced": coalescedMulticast,
 		"loop":      loopMulticast,
 		"limit":     limitMulticast,

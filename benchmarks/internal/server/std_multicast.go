@@ -18,13 +18,13 @@ func stdMulticast(ctx context.Context, c Config) (Server, error) {
 	if c.Endpoint.Datagrams() {
 		return stdGroup(ctx, c)
 	}
-	return newStdHub(ctx, c, (*stdMember).writeEach)
+	return newStdHub(ctx, c, stdStreams, (*stdMember).writeEach)
 }
 
 // coalescedMulticast is the same, but what a channel holds goes out in one
 // write.
 func coalescedMulticast(ctx context.Context, c Config) (Server, error) {
-	return newStdHub(ctx, c, (*stdMember).writeTogether)
+	return newStdHub(ctx, c, stdStreams, (*stdMember).writeTogether)
 }
 
 // stdHub is a channel a member.
@@ -42,10 +42,13 @@ type stdMember struct {
 	quit  <-chan struct{} // the hub's
 }
 
-func newStdHub(ctx context.Context, c Config, write func(*stdMember)) (Server, error) {
+// listening starts a server that runs handle on a goroutine for each connection.
+type listening func(ctx context.Context, c Config, handle func(net.Conn)) (Server, error)
+
+func newStdHub(ctx context.Context, c Config, listen listening, write func(*stdMember)) (Server, error) {
 	h := &stdHub{quit: make(chan struct{})}
 	h.publisher = startPublisher(c, h.multicast)
-	s, err := stdStreams(ctx, c, func(conn net.Conn) { h.member(conn, write) })
+	s, err := listen(ctx, c, func(conn net.Conn) { h.member(conn, write) })
 	if err != nil {
 		h.publisher.stop()
 		return nil, err

@@ -14,7 +14,7 @@ import (
 )
 
 // Churn is how fast connections come and go: each is dialed, with TLS it has
-// its handshake, echoes 32 bytes and is closed.
+// its handshake, echoes one message and is closed.
 type Churn struct {
 	Connections int                 `json:"connections"`
 	Time        time.Duration       `json:"time_ns"`
@@ -25,17 +25,27 @@ type Churn struct {
 // Rate returns the connections a second.
 func (c *Churn) Rate() float64 { return float64(c.Connections) / c.Time.Seconds() }
 
-// MeasureChurn starts s, an echo server, and has so many workers connect for a
-// time. With resume, TLS sessions are resumed.
-func MeasureChurn(ctx context.Context, s Server, workers int, resume bool, length time.Duration) (*Churn, error) {
-	ctx, cancel := context.WithTimeout(ctx, startup+length)
+// Connecting says how connections come and go.
+type Connecting struct {
+	Workers int  // connections at a time
+	Size    int  // of the message in bytes
+	Resume  bool // TLS sessions
+	Length  time.Duration
+}
+
+// MeasureChurn starts s, an echo server, and connects to it for a time.
+func MeasureChurn(ctx context.Context, s Server, how Connecting) (*Churn, error) {
+	if how.Workers < 1 || how.Size < 1 {
+		return nil, errNotPositive
+	}
+	ctx, cancel := context.WithTimeout(ctx, startup+how.Length)
 	defer cancel()
 	server, err := s.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &churn{server: server, resume: resume, latency: report.NewLatencies(workers)}
-	result, err := c.measure(ctx, workers, length)
+	c := &churn{server: server, how: how, latency: report.NewLatencies(how.Workers)}
+	result, err := c.measure(ctx)
 	if stopped := server.Stop(); err == nil {
 		err = stopped
 	}
@@ -44,19 +54,19 @@ func MeasureChurn(ctx context.Context, s Server, workers int, resume bool, lengt
 
 type churn struct {
 	server  *running
-	resume  bool // TLS sessions
+	how     Connecting
 	latency *report.Latencies
 	number  atomic.Int64 // of the next connection
 }
 
-func (c *churn) measure(ctx context.Context, workers int, length time.Duration) (*Churn, error) {
+func (c *churn) measure(ctx context.Context) (*Churn, error) {
 	before, usageErr := process.Usage(c.server.PID())
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
-	for i := range workers {
+	for i := range c.how.Workers {
 		from := c.dialer()
 		g.Go(func() error {
-			for ctx.Err() == nil && time.Since(began) < length {
+			for ctx.Err() == nil && time.Since(began) < c.how.Length {
 				if err := c.connect(ctx, from, c.latency.Shard(i)); err != nil {
 					return err
 				}
@@ -82,7 +92,7 @@ func (c *churn) measure(ctx context.Context, workers int, length time.Duration) 
 // so that each worker resumes what it has begun itself.
 func (c *churn) dialer() endpoint.Endpoint {
 	e := c.server.endpoint
-	if c.resume && e.Net == endpoint.TLS {
+	if c.how.Resume && e.Net == endpoint.TLS {
 		e.ClientTLS = e.ClientTLS.Clone()
 		e.ClientTLS.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}
@@ -97,7 +107,7 @@ func (c *churn) connect(ctx context.Context, from endpoint.Endpoint, latency *re
 		return err
 	}
 	defer conn.Close()
-	if err := echoOnce(conn); err != nil {
+	if err := echoOnce(conn, c.how.Size); err != nil {
 		return err
 	}
 	latency.Record(time.Since(began), 1)

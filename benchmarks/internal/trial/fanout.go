@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -25,33 +26,45 @@ type Fanout struct {
 	Latency  *report.Percentiles `json:"latency"`
 }
 
-// fanoutMessage is the size of a message in bytes, its stamp included.
-const fanoutMessage = 32
+// Publishing says what is multicast to whom.
+type Publishing struct {
+	Members int
+	Rate    int // messages a second
+	Size    int // of a message in bytes, its stamp included
+	Length  time.Duration
+}
 
-// MeasureFanout starts s, a multicast server, with members that are idle but
-// for rate messages a second, which it stamps.
-func MeasureFanout(ctx context.Context, s Server, members, rate int, length time.Duration) (*Fanout, error) {
-	if err := process.AllowFiles(members + 100); err != nil {
+// MeasureFanout starts s, a multicast server that stamps its messages, with
+// members that are idle in between.
+func MeasureFanout(ctx context.Context, s Server, what Publishing) (*Fanout, error) {
+	if what.Members < 1 || what.Rate < 1 {
+		return nil, errNotPositive
+	}
+	if what.Size < stamp.Size {
+		return nil, fmt.Errorf("a message needs %d bytes for its stamp", stamp.Size)
+	}
+	if err := process.AllowFiles(what.Members + 100); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startup+length)
+	ctx, cancel := context.WithTimeout(ctx, startup+what.Length)
 	defer cancel()
 	s.Args = append([]string{
 		"-stamp",
-		"-m", strconv.Itoa(rate),
-		"-s", strconv.Itoa(fanoutMessage),
-		"-c", strconv.Itoa(members),
+		"-m", strconv.Itoa(what.Rate),
+		"-s", strconv.Itoa(what.Size),
+		"-c", strconv.Itoa(what.Members),
 	}, s.Args...)
 	server, err := s.start(ctx)
 	if err != nil {
 		return nil, err
 	}
 	f := &fanout{
-		conns:    make([]net.Conn, members),
+		conns:    make([]net.Conn, what.Members),
+		size:     what.Size,
 		arrivals: make(map[uint64]*arrival),
 		latency:  report.NewLatencies(1),
 	}
-	result, err := f.measure(ctx, server, length)
+	result, err := f.measure(ctx, server, what.Length)
 	if stopped := server.Stop(); err == nil {
 		err = stopped
 	}
@@ -60,6 +73,7 @@ func MeasureFanout(ctx context.Context, s Server, members, rate int, length time
 
 type fanout struct {
 	conns []net.Conn
+	size  int // of a message
 	over  atomic.Bool
 
 	mu       sync.Mutex
@@ -105,7 +119,7 @@ func (f *fanout) measure(ctx context.Context, server *running, length time.Durat
 }
 
 func (f *fanout) receive(conn net.Conn) error {
-	message := make([]byte, fanoutMessage)
+	message := make([]byte, f.size)
 	for {
 		if _, err := io.ReadFull(conn, message); err != nil {
 			if f.over.Load() {

@@ -17,7 +17,7 @@ import (
 type Idle struct {
 	Sessions  int       `json:"sessions"`
 	Connected Footprint `json:"connected"` // that never said a word
-	Echoed    Footprint `json:"echoed"`    // after each has echoed 32 bytes once
+	Echoed    Footprint `json:"echoed"`    // after each has echoed a message once
 }
 
 // A Footprint is the growth of a server's resident memory a session.
@@ -27,22 +27,28 @@ type Footprint struct {
 }
 
 const (
-	idleMessage = 32
 	idleWorkers = 64                     // connections that are dialed, or echo, at a time
 	idleSettle  = 300 * time.Millisecond // for a server to finish what it began
 	idleTimeout = 10 * time.Second       // of one echo
+	idleSession = 5 * time.Millisecond   // for a handshake and an echo, on a slow machine
 )
 
-// MeasureIdle starts s and opens n connections to it from this process.
-func MeasureIdle(ctx context.Context, s Server, n int) (*Idle, error) {
+// MeasureIdle starts s and opens n connections to it from this process, over each
+// of which it then sends a message of size bytes.
+func MeasureIdle(ctx context.Context, s Server, n, size int) (*Idle, error) {
+	if n < 1 || size < 1 {
+		return nil, errNotPositive
+	}
 	if err := process.AllowFiles(n + 100); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, startup+time.Duration(n)*idleSession)
+	defer cancel()
 	server, err := s.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &idle{server: server, conns: make([]net.Conn, n)}
+	m := &idle{server: server, conns: make([]net.Conn, n), size: size}
 	result, err := m.measure(ctx)
 	m.close()
 	if stopped := server.Stop(); err == nil {
@@ -54,6 +60,7 @@ func MeasureIdle(ctx context.Context, s Server, n int) (*Idle, error) {
 type idle struct {
 	server *running
 	conns  []net.Conn
+	size   int   // of a message
 	empty  int64 // resident bytes of the server before the first session
 }
 
@@ -72,7 +79,7 @@ func (m *idle) measure(ctx context.Context) (*Idle, error) {
 	if result.Connected, err = m.footprint(ctx); err != nil {
 		return nil, err
 	}
-	if err := m.each(ctx, func(_ context.Context, i int) error { return echoOnce(m.conns[i]) }); err != nil {
+	if err := m.each(ctx, func(_ context.Context, i int) error { return echoOnce(m.conns[i], m.size) }); err != nil {
 		return nil, err
 	}
 	result.Echoed, err = m.footprint(ctx)
@@ -102,7 +109,7 @@ func (m *idle) probe(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	return echoOnce(conn)
+	return echoOnce(conn, m.size)
 }
 
 func (m *idle) footprint(ctx context.Context) (Footprint, error) {
@@ -137,11 +144,11 @@ func (m *idle) close() {
 	}
 }
 
-func echoOnce(c net.Conn) error {
+func echoOnce(c net.Conn, size int) error {
 	if err := c.SetDeadline(time.Now().Add(idleTimeout)); err != nil {
 		return err
 	}
-	buf := make([]byte, idleMessage)
+	buf := make([]byte, size)
 	if _, err := c.Write(buf); err != nil {
 		return err
 	}

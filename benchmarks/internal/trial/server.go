@@ -6,6 +6,7 @@ package trial
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -13,6 +14,9 @@ import (
 	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 )
+
+// errNotPositive is what a trial of nothing is.
+var errNotPositive = errors.New("clients, messages and size must be positive")
 
 // A Server says which server to start.
 type Server struct {

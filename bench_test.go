@@ -1,0 +1,236 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The benchmarks of what a stream's hot path is made of, from the inside out.
+// Those of hubs, framings, datagrams, timers, services and TLS are beside their
+// tests, in files that end in _bench_test.go.
+
+// BenchmarkBatchGather: an op is one message taken into the writer's batch, which
+// is emptied when it is worth a write.
+func BenchmarkBatchGather(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		size    int
+		framing Framing
+	}{
+		{"32B", 32, nil},
+		{"4KiB", copyLimit, nil},
+		{"64KiB", 64 << 10, nil},
+		{"framed-32B", 32, LengthPrefix{}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var t batch
+			m := make([]byte, c.size)
+			b.ReportAllocs()
+			b.SetBytes(int64(c.size))
+			for b.Loop() {
+				if err := t.add(m, c.framing); err != nil {
+					b.Fatal(err)
+				}
+				if t.full() {
+					t.reset()
+				}
+			}
+			t.reset()
+			t.free()
+		})
+	}
+}
+
+// BenchmarkBlockTake: an op is what a read costs beside its system call: a block,
+// of which a part is given away for good.
+func BenchmarkBlockTake(b *testing.B) {
+	for _, size := range []int{32, 1 << 10, 32 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			var m []byte
+			for b.Loop() {
+				m = largeBlocks.get().take(size)
+			}
+			if len(m) != size {
+				b.Fatal(len(m))
+			}
+		})
+	}
+}
+
+// BenchmarkDeframe: an op is one message made the receiver's own, from a read that
+// has it whole, and from two that have half of it each.
+func BenchmarkDeframe(b *testing.B) {
+	for _, size := range []int{32, 1 << 10, 32 << 10} {
+		wire, err := LengthPrefix{}.AppendFrame(nil, make([]byte, size))
+		require.NoError(b, err)
+		b.Run(fmt.Sprintf("whole/%dB", size), func(b *testing.B) {
+			d := deframer{codec: codecOf(LengthPrefix{}), limit: size}
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				m, _, _, err := d.codec.scan(wire, 0, d.limit)
+				if err != nil || len(d.own(m)) != size {
+					b.Fatal(len(m), err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("split/%dB", size), func(b *testing.B) {
+			d := deframer{codec: codecOf(LengthPrefix{}), limit: size}
+			half := len(wire) / 2
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				_, _, need, err := d.codec.scan(wire[:half], 0, d.limit)
+				if err != nil {
+					b.Fatal(err)
+				}
+				d.keep(wire[:half], need)
+				m, _, err := d.complete(wire[half:])
+				if err != nil || len(m) != size {
+					b.Fatal(len(m), err)
+				}
+			}
+		})
+	}
+}
+
+// benchEnds are the connections of the benchmarks of whole sessions.
+var benchEnds = []struct {
+	name string
+	make func(testing.TB) (a, b net.Conn)
+}{
+	{"pipe", func(testing.TB) (a, b net.Conn) { return net.Pipe() }},
+	{"loopback", func(t testing.TB) (a, b net.Conn) { return socketPair(t, "tcp") }},
+}
+
+// BenchmarkSessionEcho: an op is a message of 32 bytes from a plain peer through a
+// session's Recv, its handler, Send, and back. The twin is a goroutine that reads
+// and writes.
+func BenchmarkSessionEcho(b *testing.B) {
+	for _, ends := range benchEnds {
+		b.Run(ends.name+"/session", func(b *testing.B) {
+			peer, conn := ends.make(b)
+			s := NewSession(context.Background(), conn, nil)
+			served := make(chan struct{})
+			go func() { // ends with the session
+				defer close(served)
+				for m := range s.Recv() {
+					select {
+					case s.Send() <- m:
+					case <-s.Done():
+					}
+				}
+			}()
+			benchmarkRoundTrips(b, peer)
+			s.Abort(nil)
+			<-served
+			<-s.Done()
+		})
+		b.Run(ends.name+"/std", func(b *testing.B) {
+			peer, conn := ends.make(b)
+			served := make(chan struct{})
+			go func() { // ends with the connection
+				defer close(served)
+				buf := make([]byte, blockSize)
+				for {
+					n, err := conn.Read(buf)
+					if err != nil {
+						return
+					}
+					if _, err := conn.Write(buf[:n]); err != nil {
+						return
+					}
+				}
+			}()
+			benchmarkRoundTrips(b, peer)
+			conn.Close()
+			<-served
+		})
+	}
+}
+
+// benchmarkRoundTrips sends a message and waits for it, over and over, and closes
+// the connection.
+func benchmarkRoundTrips(b *testing.B, peer net.Conn) {
+	b.Helper()
+	defer peer.Close()
+	m, buf := make([]byte, 32), make([]byte, 32)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := peer.Write(m); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(peer, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSessionSend: an op is a message of 32 bytes sent as fast as a peer that
+// reads all takes it, gathered by the writer.
+func BenchmarkSessionSend(b *testing.B) {
+	for _, ends := range benchEnds {
+		b.Run(ends.name, func(b *testing.B) {
+			peer, conn := ends.make(b)
+			s := NewSession(context.Background(), conn, nil)
+			read := make(chan struct{})
+			go func() { // ends with the session
+				defer close(read)
+				_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{peer}, make([]byte, blockSize))
+			}()
+			m := make([]byte, 32)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(m)))
+			for b.Loop() {
+				s.Send() <- m
+			}
+			require.NoError(b, s.Flush(context.Background()))
+			s.Abort(nil)
+			<-s.Done()
+			<-read
+			peer.Close()
+		})
+	}
+}
+
+// BenchmarkSessionReceive: an op is a framed message of 32 bytes received, from a
+// peer that writes as many as a block holds at a time.
+func BenchmarkSessionReceive(b *testing.B) {
+	wire, err := LengthPrefix{}.AppendFrame(nil, make([]byte, 32))
+	require.NoError(b, err)
+	wire = bytes.Repeat(wire, blockSize/len(wire))
+	for _, ends := range benchEnds {
+		b.Run(ends.name, func(b *testing.B) {
+			peer, conn := ends.make(b)
+			s := NewSession(context.Background(), conn, &Options{Framing: LengthPrefix{}})
+			wrote := make(chan struct{})
+			go func() { // ends with the session
+				defer close(wrote)
+				for {
+					if _, err := peer.Write(wire); err != nil {
+						return
+					}
+				}
+			}()
+			b.ReportAllocs()
+			b.SetBytes(32)
+			for b.Loop() {
+				if _, ok := <-s.Recv(); !ok {
+					b.Fatal(s.Err())
+				}
+			}
+			s.Abort(nil)
+			<-s.Done()
+			<-wrote
+			peer.Close()
+		})
+	}
+}

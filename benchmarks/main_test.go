@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/report"
+)
+
+// TestMain is the program itself when a test has started it as a child: the
+// commands start their servers and loads from their own executable.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && slices.ContainsFunc(commands(), func(c command) bool { return c.name == os.Args[1] }) {
+		main()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// runProgram runs the program and returns what it prints.
+func runProgram(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	err = run(t.Context(), streams{&out, &errs}, args)
+	return out.String(), errs.String(), err
+}
+
+// startServer starts a server as a child and returns its address.
+func startServer(t *testing.T, args ...string) string {
+	t.Helper()
+	child, err := process.Start(context.WithoutCancel(t.Context()), append(append([]string{"serve"}, args...), "-control", "-p", "0")...)
+	require.NoError(t, err)
+	address, err := child.ReadLine()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, child.Stop()) })
+	return address
+}
+
+func TestLoadReportsWhatAServerOfEachImplementationServes(t *testing.T) {
+	for _, c := range []struct {
+		job, net, impl, client string
+	}{
+		{"echo", "tcp", "chanio", "plain"},
+		{"echo", "tcp", "netpoll", "chanio"},
+		{"echo", "ssl", "std", "chanio"},
+		{"echo", "udp", "chanio", "plain"},
+		{"multicast", "tcp", "netpoll", "plain"},
+		{"multicast", "tls", "chanio", "chanio"},
+	} {
+		t.Run(strings.Join([]string{c.job, c.net, c.impl, c.client}, " "), func(t *testing.T) {
+			to := startServer(t, c.job, "-net", c.net, "-impl", c.impl, "-c", "2")
+			out, _, err := runProgram(t, "load", c.job, "-net", c.net, "-to", to, "-client", c.client,
+				"-c", "2", "-m", "10", "-s", "32", "-z", "0.2", "-t", "2")
+			require.NoError(t, err)
+			require.Contains(t, out, "Working clients: 2 ("+c.client+")")
+			require.Contains(t, out, "Errors: 0\n")
+			require.Contains(t, out, "Message throughput: ")
+		})
+	}
+}
+
+func TestLoadAsJSON(t *testing.T) {
+	to := startServer(t, "echo")
+	out, _, err := runProgram(t, "load", "echo", "-to", to, "-c", "1", "-m", "1", "-z", "0.1", "-json")
+	require.NoError(t, err)
+	var r report.Report
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	require.Positive(t, r.Messages)
+	require.NotNil(t, r.Latency)
+}
+
+func TestIdle(t *testing.T) {
+	for _, network := range []string{"tcp", "tls"} {
+		out, _, err := runProgram(t, "idle", "-net", network, "-c", "20", "-s", "10")
+		require.NoError(t, err)
+		require.Contains(t, out, "20 idle "+network+" sessions of chanio")
+		require.Contains(t, out, "echoed once")
+	}
+}
+
+func TestChurn(t *testing.T) {
+	out, _, err := runProgram(t, "churn", "-net", "tls", "-resume", "-impl", "std", "-c", "2", "-z", "0.2")
+	require.NoError(t, err)
+	require.Contains(t, out, " connections in ")
+	require.Contains(t, out, "From dialing to closing: p50 ")
+}
+
+func TestFanout(t *testing.T) {
+	for _, impl := range []string{"chanio", "loop"} {
+		out, _, err := runProgram(t, "fanout", "-impl", impl, "-c", "10", "-m", "100", "-z", "0.5")
+		require.NoError(t, err)
+		require.Contains(t, out, " messages to 10 members\nUntil the last had it: p50 ")
+	}
+}
+
+func TestCompareMeasuresShowsAndAgreesWithItself(t *testing.T) {
+	dir := t.TempDir()
+	readme, made := filepath.Join(dir, "README.md"), filepath.Join(dir, "results")
+	require.NoError(t, os.WriteFile(readme, []byte("<!-- Measurements: begin --><!-- Measurements: end -->"), 0o644))
+
+	out, progress, err := runProgram(t, "compare", "-set", "sizes", "-run", "-(1|256)B$", "-r", "2", "-z", "0.1", "-w", "0.05",
+		"-o", made, "-readme", readme)
+	require.NoError(t, err)
+	require.Contains(t, progress, "12/12, ")
+	require.NotContains(t, progress, "failed")
+	require.Contains(t, out, "| tcp-echo-10x1-1B | netpoll |")
+	require.FileExists(t, filepath.Join(made, "sizes-light.svg"))
+	require.NoFileExists(t, filepath.Join(made, "clients-light.svg"), "that was not measured")
+	text, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `compare -set sizes -run '-(1|256)B$' -r 2`)
+	require.Contains(t, string(text), `src="results/sizes-light.svg"`)
+
+	again, progress, err := runProgram(t, "compare", "-from", made, "-agree", made)
+	require.NoError(t, err)
+	require.Empty(t, progress, "nothing is measured")
+	require.True(t, strings.HasPrefix(again, out))
+	require.Contains(t, again, "they differ by 0 % in the median")
+}
+
+func TestCompareSurvivesServersThatFail(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, progress bytes.Buffer
+	// No machine has that CPU.
+	err := run(ctx, streams{&out, &progress}, []string{"compare", "-run", "^(tcp-echo-1x1-pinned|tcp-echo-10x1-16B)$", "-cpu1", "1023", "-r", "1", "-z", "0.1"})
+	require.NoError(t, err)
+	require.Equal(t, 3, strings.Count(progress.String(), "tcp-echo-1x1-pinned, chanio failed")+
+		strings.Count(progress.String(), "tcp-echo-1x1-pinned, std failed")+
+		strings.Count(progress.String(), "tcp-echo-1x1-pinned, netpoll failed"))
+	require.Contains(t, out.String(), "| tcp-echo-10x1-16B | chanio |", "the others have been measured")
+	require.Contains(t, out.String(), "pin to CPU 1023")
+	require.Contains(t, out.String(), "| 2 | tcp-echo-1x1-pinned, chanio: messages/s to std | >= 0.9 |  | not measured |")
+}
+
+func TestCompareListsScenariosAndSets(t *testing.T) {
+	out, _, err := runProgram(t, "compare", "-list", "-set", "cppserver", "-run", "^udp")
+	require.NoError(t, err)
+	require.Equal(t, 4, strings.Count(out, "\nudp-")+strings.Count(out[:4], "udp-"))
+	require.Contains(t, out, "-set clients ")
+}
+
+func TestBadArguments(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		says string // on the error output, for what is no use of the program
+	}{
+		{"no command", nil, "usage: benchmarks COMMAND"},
+		{"unknown command", []string{"sing"}, `there is no command "sing"`},
+		{"no job", []string{"load"}, "the first argument is one of [echo multicast]"},
+		{"unknown job", []string{"serve", "sing"}, "the first argument is one of [echo multicast]"},
+		{"unknown flag", []string{"idle", "-q"}, "flag provided but not defined: -q"},
+		{"no number", []string{"churn", "-c", "x"}, `invalid value "x" for flag -c`},
+		{"further argument", []string{"compare", "all"}, `what is "all"?`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, says, err := runProgram(t, c.args...)
+			require.ErrorIs(t, err, errUsage)
+			require.Contains(t, says, c.says)
+		})
+	}
+	_, says, err := runProgram(t, "fanout", "-h")
+	require.True(t, errors.Is(err, flag.ErrHelp))
+	require.Contains(t, says, "-impl implementation")
+}
+
+func TestWhatCannotBeMeasuredIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no threads", []string{"load", "echo", "-t", "0"}, "-t 0 is not positive"},
+		{"no such transport", []string{"serve", "echo", "-net", "sctp"}, `network "sctp" is none of`},
+		{"no such server", []string{"serve", "echo", "-impl", "other"}, `no implementation "other"`},
+		{"no such client", []string{"load", "echo", "-client", "other"}, `no echo client "other"`},
+		{"nobody idle", []string{"idle", "-c", "0"}, "must be positive"},
+		{"nobody connects", []string{"churn", "-c", "0"}, "must be positive"},
+		{"no message", []string{"fanout", "-m", "0"}, "must be positive"},
+		{"no room for a stamp", []string{"fanout", "-s", "7"}, "8 bytes"},
+		{"a server that does not start", []string{"churn", "-impl", "other"}, `no implementation "other"`},
+		{"no such set", []string{"compare", "-set", "none"}, `set "none" is none of`},
+		{"no such scenario", []string{"compare", "-run", "^none$"}, "no scenario"},
+		{"a bad expression", []string{"compare", "-run", "("}, "-run: error parsing"},
+		{"no repetition", []string{"compare", "-r", "0"}, "must be positive"},
+		{"pictures nowhere", []string{"compare", "-readme", "README.md"}, "-readme needs -o"},
+		{"nothing to read", []string{"compare", "-from", filepath.Join("no", "where")}, "results.json"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := runProgram(t, c.args...)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestCommandLineIsForAShell(t *testing.T) {
+	require.Equal(t, `go run . compare -r 3 -run '^(a|b)$' 'it'\''s'`, commandLine([]string{"-r", "3", "-run", "^(a|b)$", "it's"}))
+}
