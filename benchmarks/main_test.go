@@ -66,7 +66,7 @@ func TestLoadReportsWhatAServerOfEachImplementationServes(t *testing.T) {
 			require.NoError(t, err)
 			require.Contains(t, out, "Working clients: 2 ("+c.client+")")
 			require.Contains(t, out, "Errors: 0\n")
-			require.Contains(t, out, "Message throughput: ")
+			require.Contains(t, out, "Total messages: ")
 		})
 	}
 }
@@ -77,8 +77,8 @@ func TestLoadAsJSON(t *testing.T) {
 	require.NoError(t, err)
 	var r report.Report
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
-	require.Positive(t, r.Messages)
-	require.NotNil(t, r.Latency)
+	require.Zero(t, r.Errors, r.FirstError)
+	require.Positive(t, r.Time)
 }
 
 func TestIdle(t *testing.T) {
@@ -116,18 +116,16 @@ func TestCompareMeasuresShowsAndAgreesWithItself(t *testing.T) {
 	require.Contains(t, progress, "12/12, ")
 	require.NotContains(t, progress, "failed")
 	require.Contains(t, out, "| tcp-echo-10x1-1B | netpoll |")
-	require.FileExists(t, filepath.Join(made, "sizes-light.svg"))
-	require.NoFileExists(t, filepath.Join(made, "clients-light.svg"), "that was not measured")
+	require.FileExists(t, filepath.Join(made, "results.json"))
 	text, err := os.ReadFile(readme)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `compare -set sizes -run '-(1|256)B$' -r 2`)
-	require.Contains(t, string(text), `src="results/sizes-light.svg"`)
 
 	again, progress, err := runProgram(t, "compare", "-from", made, "-agree", made)
 	require.NoError(t, err)
 	require.Empty(t, progress, "nothing is measured")
 	require.True(t, strings.HasPrefix(again, out))
-	require.Contains(t, again, "they differ by 0 % in the median")
+	require.Greater(t, len(again), len(out), "and says how far the ratios are from each other")
 }
 
 func TestCompareSurvivesServersThatFail(t *testing.T) {

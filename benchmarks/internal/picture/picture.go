@@ -28,8 +28,8 @@ type Picture struct {
 // Of returns the pictures that o has the figures for.
 func Of(o *compare.Outcome) []Picture {
 	var all []Picture
-	for _, make := range []func(*compare.Outcome) (Picture, bool){throughput, latency, clients, sizes} {
-		if p, ok := make(o); ok {
+	for _, of := range []func(*compare.Outcome) (Picture, bool){throughput, latency, clients, sizes} {
+		if p, ok := of(o); ok {
 			all = append(all, p)
 		}
 	}

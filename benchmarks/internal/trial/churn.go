@@ -66,12 +66,14 @@ func (c *churn) measure(ctx context.Context) (*Churn, error) {
 	for i := range c.how.Workers {
 		from := c.dialer()
 		g.Go(func() error {
-			for ctx.Err() == nil && time.Since(began) < c.how.Length {
+			for {
 				if err := c.connect(ctx, from, c.latency.Shard(i)); err != nil {
 					return err
 				}
+				if ctx.Err() != nil || time.Since(began) >= c.how.Length {
+					return ctx.Err()
+				}
 			}
-			return ctx.Err()
 		})
 	}
 	if err := g.Wait(); err != nil {

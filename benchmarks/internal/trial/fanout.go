@@ -3,7 +3,6 @@ package trial
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -61,6 +60,7 @@ func MeasureFanout(ctx context.Context, s Server, what Publishing) (*Fanout, err
 	f := &fanout{
 		conns:    make([]net.Conn, what.Members),
 		size:     what.Size,
+		whole:    make(chan struct{}),
 		arrivals: make(map[uint64]*arrival),
 		latency:  report.NewLatencies(1),
 	}
@@ -73,7 +73,8 @@ func MeasureFanout(ctx context.Context, s Server, what Publishing) (*Fanout, err
 
 type fanout struct {
 	conns []net.Conn
-	size  int // of a message
+	size  int           // of a message
+	whole chan struct{} // closed when the first message has reached every member
 	over  atomic.Bool
 
 	mu       sync.Mutex
@@ -102,18 +103,22 @@ func (f *fanout) measure(ctx context.Context, server *running, length time.Durat
 		return nil, err
 	}
 
-	members := new(errgroup.Group)
+	members, alive := errgroup.WithContext(ctx)
 	for _, conn := range f.conns {
 		members.Go(func() error { return f.receive(conn) })
 	}
-	pause(ctx, length)
+	pause(alive, length)
+	select { // a short run on a slow machine is as long as it must be
+	case <-f.whole:
+	case <-alive.Done():
+	}
 	f.over.Store(true)
 	f.close()
 	if err := members.Wait(); err != nil {
 		return nil, err
 	}
 	if f.messages == 0 {
-		return nil, errors.New("no message has reached every member")
+		return nil, fmt.Errorf("no message has reached every member: %w", ctx.Err())
 	}
 	return &Fanout{f.messages, f.latency.Percentiles()}, nil
 }
@@ -144,7 +149,9 @@ func (f *fanout) arrived(key uint64, age time.Duration) {
 	a.last = max(a.last, age)
 	if a.members == len(f.conns) {
 		delete(f.arrivals, key)
-		f.messages++
+		if f.messages++; f.messages == 1 {
+			close(f.whole)
+		}
 		f.latency.Shard(0).Record(a.last, 1)
 	}
 }
