@@ -30,6 +30,9 @@ func churn(ctx context.Context, std streams, args []string) error {
 		return err
 	}
 	fmt.Fprintf(std.out, "%d connections in %s: %.0f a second\n", c.Connections, report.Duration(c.Time), c.Rate())
+	if how.Resume {
+		fmt.Fprintf(std.out, "Resumed: %d\n", c.Resumed)
+	}
 	printPercentiles(std.out, "From dialing to closing", c.Latency)
 	if c.Server != nil {
 		fmt.Fprintf(std.out, "Server: %.2f CPU s, peak memory %s\n", c.Server.CPUSeconds, report.Bytes(float64(c.Server.PeakBytes)))

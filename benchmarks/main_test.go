@@ -94,6 +94,7 @@ func TestChurn(t *testing.T) {
 	out, _, err := runProgram(t, "churn", "-net", "tls", "-resume", "-impl", "std", "-c", "2", "-z", "0.2")
 	require.NoError(t, err)
 	require.Contains(t, out, " connections in ")
+	require.Contains(t, out, "\nResumed: ")
 	require.Contains(t, out, "From dialing to closing: p50 ")
 }
 

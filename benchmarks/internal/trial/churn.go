@@ -17,6 +17,7 @@ import (
 // its handshake, echoes one message and is closed.
 type Churn struct {
 	Connections int                 `json:"connections"`
+	Resumed     int                 `json:"resumed"` // of them, those whose TLS session was
 	Time        time.Duration       `json:"time_ns"`
 	Latency     *report.Percentiles `json:"latency"` // of a connection's whole life
 	Server      *report.Usage       `json:"server,omitempty"`
@@ -57,6 +58,7 @@ type churn struct {
 	how     Connecting
 	latency *report.Latencies
 	number  atomic.Int64 // of the next connection
+	resumed atomic.Int64 // connections
 }
 
 func (c *churn) measure(ctx context.Context) (*Churn, error) {
@@ -81,6 +83,7 @@ func (c *churn) measure(ctx context.Context) (*Churn, error) {
 	}
 	result := &Churn{
 		Connections: int(c.number.Load()),
+		Resumed:     int(c.resumed.Load()),
 		Time:        time.Since(began),
 		Latency:     c.latency.Percentiles(),
 	}
@@ -111,6 +114,9 @@ func (c *churn) connect(ctx context.Context, from endpoint.Endpoint, latency *re
 	defer conn.Close()
 	if err := echoOnce(conn, c.how.Size); err != nil {
 		return err
+	}
+	if t, ok := conn.(*tls.Conn); ok && t.ConnectionState().DidResume {
+		c.resumed.Add(1)
 	}
 	latency.Record(time.Since(began), 1)
 	return nil
