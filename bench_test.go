@@ -32,7 +32,6 @@ func BenchmarkBatchGather(b *testing.B) {
 			var t batch
 			m := make([]byte, c.size)
 			b.ReportAllocs()
-			b.SetBytes(int64(c.size))
 			for b.Loop() {
 				if err := t.add(m, c.framing); err != nil {
 					b.Fatal(err)

@@ -77,14 +77,15 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 
 // commandLine returns what to type into a shell to run this again.
 func commandLine(args []string) string {
-	line := "go run . compare"
+	var line strings.Builder
+	line.WriteString("go run . compare")
 	for _, a := range args {
 		if strings.ContainsAny(a, " \t\n'\"\\$`*?[](){}|&;<>^~#!") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
-		line += " " + a
+		line.WriteString(" " + a)
 	}
-	return line
+	return line.String()
 }
 
 // show prints o and writes it to where it shall be.
