@@ -329,6 +329,11 @@ func (p *PacketConn) deliver(batch []datagram.Packet) bool {
 	p.received(int64(len(batch)), size(batch))
 	for i := range batch {
 		select {
+		case p.recv <- Packet(batch[i]): // a select with one channel is the cheap one
+			continue
+		default:
+		}
+		select {
 		case p.recv <- Packet(batch[i]):
 			continue
 		case <-p.refused:

@@ -3,7 +3,6 @@ package chanio
 import (
 	"container/list"
 	"context"
-	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
@@ -44,7 +43,9 @@ func peerSettings(ctx context.Context, network string, o *Options) (*settings, e
 }
 
 func listenPeers(ctx context.Context, network, address string, set *settings) (*peers, error) {
-	conn, err := datagram.Listen(ctx, network, address, datagramConfig(set, false))
+	cfg := datagramConfig(set, false)
+	cfg.ManyWriters = true // one a session
+	conn, err := datagram.Listen(ctx, network, address, cfg)
 	if err != nil {
 		return nil, wrapOp("listen", network, nil, nil, err)
 	}
@@ -343,91 +344,3 @@ func (g *ignored) prune(now time.Time) {
 		g.order = g.order[1:]
 	}
 }
-
-// A peer is the transport of a udp listener's session. It has no reader: the
-// table's gives it what arrives.
-type peer struct {
-	table   *peers
-	addr    netip.AddrPort
-	session *Session
-	replied atomic.Bool // answered was called
-
-	mu      sync.Mutex // guards what follows, and sending on and closing the session's recv
-	halted  bool       // recv is closed
-	local   netip.AddrPort
-	ifIndex int
-
-	// Guarded by the table's mu.
-	lastHeard time.Time
-	inHeard   *list.Element
-	inQuiet   *list.Element // nil once it was answered
-}
-
-// receive puts datagrams into the session's Recv, or drops them. They are
-// counted first, so that whoever received one finds it in Stats.
-func (p *peer) receive(run []datagram.Packet) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.halted {
-		return
-	}
-	last := &run[len(run)-1]
-	p.local, p.ifIndex = last.Local, last.IfIndex
-	st := &p.session.stats
-	st.messagesReceived.Add(int64(len(run)))
-	st.bytesReceived.Add(size(run))
-	for i := range run {
-		select {
-		case p.session.recv <- run[i].Data:
-		default:
-			st.messagesReceived.Add(-1)
-			st.bytesReceived.Add(-int64(len(run[i].Data)))
-			st.messagesDropped.Add(1)
-		}
-	}
-}
-
-// interrupt ends the receiving.
-func (p *peer) interrupt() {
-	p.mu.Lock()
-	first := !p.halted
-	if first {
-		p.halted = true
-		close(p.session.recv)
-	}
-	p.mu.Unlock()
-	if first {
-		p.session.release() // in the place of a reader
-	}
-}
-
-func (p *peer) run(*Session) {} // nothing to start: see receive
-
-func (p *peer) write(b *batch, s *Session) (int, error) {
-	p.mu.Lock()
-	local, ifIndex := p.local, p.ifIndex
-	p.mu.Unlock()
-	n, err := writeDatagrams(p.table.conn, datagram.Packet{Addr: p.addr, Local: local, IfIndex: ifIndex}, b, s)
-	if !p.replied.Swap(true) {
-		p.table.answered(p)
-	}
-	return n, err
-}
-
-func (p *peer) closeWrite() error  { return errNoHalfClose }
-func (p *peer) canHalfClose() bool { return false }
-func (p *peer) limit() int         { return datagram.MaxPayload(p.addr.Addr()) }
-
-func (p *peer) shut(bool) {
-	p.table.ended(p)
-	p.interrupt()
-}
-
-func (p *peer) localAddr() net.Addr {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return udpAddr(netip.AddrPortFrom(p.local.Addr(), p.table.conn.LocalAddr().Port()))
-}
-
-func (p *peer) remoteAddr() net.Addr                      { return udpAddr(p.addr) }
-func (p *peer) tls() (state tls.ConnectionState, ok bool) { return state, false }

@@ -46,6 +46,7 @@ func ask(t testing.TB, conn net.Conn, question string) string {
 // hear returns the next datagram that conn receives.
 func hear(t testing.TB, conn net.Conn) string {
 	t.Helper()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	buf := make([]byte, 1<<16)
 	n, err := conn.Read(buf)
 	require.NoError(t, err)

@@ -15,10 +15,10 @@ type batched struct {
 }
 
 // useBatches makes c move batches, with GRO and GSO if the kernel has them.
-func (c *Conn) useBatches(udp *net.UDPConn) error {
+func (c *Conn) useBatches(udp *net.UDPConn, cfg Config) error {
 	e := new(batched)
 	e.batchReader.init(c)
-	e.batchWriter.init(c, udp)
+	e.batchWriter.init(c, udp, cfg.ManyWriters)
 	err := c.raw.Control(func(fd uintptr) {
 		// What fails here is done without.
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)

@@ -8,7 +8,7 @@ import (
 )
 
 // useBatches leaves datagrams to go one by one.
-func (c *Conn) useBatches(*net.UDPConn) error { return nil }
+func (c *Conn) useBatches(*net.UDPConn, Config) error { return nil }
 
 // ownGroupsOnly does nothing: what Linux has to be told is the rule elsewhere.
 func ownGroupsOnly(syscall.RawConn) {}

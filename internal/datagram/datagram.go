@@ -57,6 +57,7 @@ type Config struct {
 	ReadBuffer   int           // SO_RCVBUF if positive
 	WriteBuffer  int           // SO_SNDBUF if positive
 	WriteTimeout time.Duration // how long a write waits for the kernel; 0 is forever
+	ManyWriters  bool          // goroutines write at the same time: let them share system calls
 	OneByOne     bool          // one datagram a system call, as where there are no batches
 }
 
@@ -150,7 +151,7 @@ func (c *Conn) setUp(udp *net.UDPConn, cfg Config) (err error) {
 	if cfg.OneByOne {
 		return nil
 	}
-	return c.useBatches(udp)
+	return c.useBatches(udp, cfg)
 }
 
 // requestPacketInfo asks for each datagram's destination and interface. Where

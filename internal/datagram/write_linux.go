@@ -24,19 +24,32 @@ type batchWriter struct {
 	// largest is the largest segment that GSO is used for. It only ever falls:
 	// to 0 when there is no GSO, else below the size that a route refused.
 	largest atomic.Int32
+
+	ferry *ferry // nil where one goroutine writes at a time
 }
 
-func (w *batchWriter) init(c *Conn, udp *net.UDPConn) {
+func (w *batchWriter) init(c *Conn, udp *net.UDPConn, manyWriters bool) {
 	w.conn = c
 	w.out = ipv4.NewPacketConn(udp)
 	w.largest.Store(maxSegmented)
+	if manyWriters {
+		w.ferry = &ferry{send: w.sendAll}
+	}
 }
 
 func (w *batchWriter) write(ps []Packet) (n int, err error) {
+	if w.ferry != nil {
+		return w.ferry.write(ps)
+	}
+	return w.sendAll(ps)
+}
+
+// sendAll sends ps, as [Conn.Write].
+func (w *batchWriter) sendAll(ps []Packet) (n int, err error) {
 	out := outboxes.Get().(*outbox)
 	defer out.free()
 	for n < len(ps) {
-		sent, err := w.send(out, ps[n:], int(w.largest.Load()))
+		sent, err := w.sendSome(out, ps[n:], int(w.largest.Load()))
 		n += sent
 		if err == nil {
 			continue
@@ -46,7 +59,7 @@ func (w *batchWriter) write(ps []Packet) (n int, err error) {
 			return n, err
 		}
 		segment := len(ps[n].Data)
-		sent, singly := w.send(out, ps[n:n+count], 0)
+		sent, singly := w.sendSome(out, ps[n:n+count], 0)
 		n += sent
 		if sent > 0 { // so it is the segments that were refused
 			w.refuse(segment, err)
@@ -58,9 +71,9 @@ func (w *batchWriter) write(ps []Packet) (n int, err error) {
 	return n, nil
 }
 
-// send sends ps with GSO for segments of at most largest bytes, until a message
+// sendSome sends ps with GSO for segments of at most largest bytes, until a message
 // fails: then that is the first one in out.
-func (w *batchWriter) send(out *outbox, ps []Packet, largest int) (n int, err error) {
+func (w *batchWriter) sendSome(out *outbox, ps []Packet, largest int) (n int, err error) {
 	for n < len(ps) {
 		out.pack(w.conn, ps[n:], largest)
 		sent, err := w.sendBatch(out.msgs[:out.used])

@@ -1,0 +1,59 @@
+package chanio
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// runOf returns n datagrams of one byte each, as one batch brings them.
+func runOf(n int) []datagram.Packet {
+	run := make([]datagram.Packet, n)
+	for i := range run {
+		run[i] = datagram.Packet{Addr: peerAddress(1), Data: []byte{byte(i)}}
+	}
+	return run
+}
+
+func TestOfABatchThatNobodyReceivesRecvHoldsWhatItCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const queue, batch = 4, 10
+		m, l := memPeers(t, t.Context(), &Options{RecvQueue: queue})
+		s := m.session(1, l)
+		<-s.Recv()
+		s.tr.(*peer).receive(runOf(batch))
+		require.Len(t, s.Recv(), queue)
+		st := s.Stats()
+		require.EqualValues(t, 1+queue, st.MessagesReceived)
+		require.EqualValues(t, len("hello")+queue, st.BytesReceived)
+		require.EqualValues(t, batch-queue, st.MessagesDropped)
+		for i := range queue {
+			require.Equal(t, []byte{byte(i)}, <-s.Recv())
+		}
+	})
+}
+
+func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		const queue, batch = 4, 100
+		m, l := memPeers(t, t.Context(), &Options{RecvQueue: queue})
+		s := m.session(1, l)
+		<-s.Recv()
+		got := make(chan int)
+		go func() {
+			n := 0
+			for range s.Recv() {
+				n++
+			}
+			got <- n
+		}()
+		s.tr.(*peer).receive(runOf(batch))
+		s.Abort(nil)
+		require.Greater(t, <-got, queue+1) // one more than fit: the one that the handler had in its hands
+	})
+}
