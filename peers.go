@@ -118,6 +118,9 @@ func (t *peers) interrupt() { t.conn.StopReceiving() }
 func (t *peers) letGo() {
 	t.mu.Lock()
 	idle := t.stopped && len(t.byAddr) == 0
+	if idle && t.timer != nil {
+		t.timer.Stop() // or it would keep the table until it fires
+	}
 	t.mu.Unlock()
 	if idle {
 		t.conn.Close()

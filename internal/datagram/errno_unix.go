@@ -8,22 +8,27 @@ import (
 )
 
 // refusal reports that err, of a write, is not about that write: an ICMP message
-// said that nobody takes what was sent before.
-func refusal(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
-
-// undelivered reports that err, of a read, is what an ICMP message said of a
-// datagram that was sent before.
-func undelivered(err error) bool {
+// said that what was sent before was not delivered. On a socket that is not
+// connected most of these errors are the write's own.
+func refusal(err error, connected bool) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	if !ok {
 		return false
 	}
 	switch errno {
-	case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN,
-		syscall.ENOPROTOOPT, syscall.EMSGSIZE, syscall.EPROTO:
+	case syscall.ECONNREFUSED:
 		return true
+	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENOPROTOOPT,
+		syscall.EPROTO, syscall.EACCES, hostIsolated:
+		return connected
 	}
 	return false
+}
+
+// undelivered reports that err, of a read, is what an ICMP message said of a
+// datagram that was sent before.
+func undelivered(err error) bool {
+	return refusal(err, true) || errors.Is(err, syscall.EMSGSIZE)
 }
 
 // refusesSource reports that err can mean that what was to be sent from a

@@ -34,14 +34,14 @@ func (c *Conn) write(ps []Packet) (n int, err error) {
 	for tries := 0; n < len(ps); {
 		sent, err := c.engine.write(ps[n:])
 		n += sent
-		if sent > 0 {
+		if sent > 0 { // so what failed before was not about it
+			c.refused.Add(int64(tries))
 			tries = 0
 		}
 		switch {
 		case err == nil:
-		case refusal(err) && tries < maxRefusals:
+		case refusal(err, c.connected) && tries < maxRefusals:
 			// It was about what was sent before, and is gone now.
-			c.refused.Add(1)
 			tries++
 		case refusesSource(err) && ps[n].Local.IsValid():
 			// A broadcast address, for one, looks like any other.
