@@ -10,6 +10,11 @@ const blockSize = 64 << 10
 // some 20 to 100: what goes into one write without TLS shall with it.
 const recordBlockSize = blockSize + 8<<10
 
+// inputBlockSize is room for two full TLS records, of any version, and for what
+// a bytes.Buffer wants to have free beside them: within it a tls.Conn's input
+// buffer never grows. More than two at a time are no faster.
+const inputBlockSize = 40 << 10
+
 // smallBlockSize is the buffer that a session holds while it waits for data
 // where it can't wait without one (the portable path).
 const smallBlockSize = 4 << 10
@@ -31,6 +36,7 @@ type blockPool struct {
 var (
 	largeBlocks  = &blockPool{size: blockSize}
 	recordBlocks = &blockPool{size: recordBlockSize}
+	inputBlocks  = &blockPool{size: inputBlockSize}
 	smallBlocks  = &blockPool{size: smallBlockSize}
 )
 

@@ -11,10 +11,6 @@ import (
 	"unsafe"
 )
 
-// idleInput is the capacity up to which an idle tls.Conn keeps its input
-// buffer: it would need as much for the next small record.
-const idleInput = 1 << 10
-
 // tlsInput is how a rawConn reads through a tls.Conn: without waiting, inside
 // tryRead, so that an idle session holds neither the buffer that it reads into
 // nor the one that crypto/tls reads records into.
@@ -22,10 +18,11 @@ type tlsInput struct {
 	tc      *tls.Conn
 	records *recordConn
 	pending *bytes.Buffer // the records that tc has and has not decrypted; nil if that is not known
+	lent    *block        // the memory of pending; nil if that is tc's own
 }
 
 func newTLSInput(tc *tls.Conn, records *recordConn) *tlsInput {
-	return &tlsInput{tc, records, pendingRecords(tc)}
+	return &tlsInput{tc: tc, records: records, pending: pendingRecords(tc)}
 }
 
 // pendingRecords returns tc's input buffer, which crypto/tls keeps at its
@@ -43,6 +40,7 @@ func pendingRecords(tc *tls.Conn) *bytes.Buffer {
 // read decrypts what there is into p, one record or all that are complete. It
 // reports whether that was anything.
 func (t *tlsInput) read(fd uintptr, p []byte) (n int, err error, ready bool) {
+	t.lend()
 	t.records.fd = int(fd)
 	for {
 		var m int
@@ -53,19 +51,36 @@ func (t *tlsInput) read(fd uintptr, p []byte) (n int, err error, ready bool) {
 		}
 	}
 	t.records.fd = -1
+	if n < len(p) {
+		t.reclaim()
+	}
 	if _, ok := err.(errWouldBlock); ok {
-		err = nil
-		t.shrink()
 		return n, nil, n > 0
 	}
 	return n, err, true
 }
 
-// shrink lets the input buffer go, if there is nothing in it. Only the reader
-// uses the buffer, and it is not inside tc now.
-func (t *tlsInput) shrink() {
-	if t.pending != nil && t.pending.Len() == 0 && t.pending.Cap() > idleInput {
-		*t.pending = bytes.Buffer{}
+// lend lets tc read records into memory of the pool: fresh memory for each read
+// would cost more than all else, and one that holds several records takes them
+// with one system call. Only the reader uses the buffer, and it is not inside tc
+// now.
+func (t *tlsInput) lend() {
+	if t.pending != nil && t.lent == nil && t.pending.Len() == 0 {
+		t.lent = inputBlocks.get()
+		*t.pending = *bytes.NewBuffer(t.lent.b[:0])
+	}
+}
+
+// reclaim takes the input buffer back, unless there is a part of a record in it.
+// All that tc has decrypted, which is in the same memory, must have been read.
+func (t *tlsInput) reclaim() {
+	if t.pending == nil || t.pending.Len() > 0 {
+		return
+	}
+	*t.pending = bytes.Buffer{}
+	if t.lent != nil {
+		t.lent.free()
+		t.lent = nil
 	}
 }
 
