@@ -1,0 +1,128 @@
+package chanio
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// serialNow returns the serial number of the certificate that a handshake would
+// use now.
+func serialNow(t *testing.T, k *keyPair) int64 {
+	t.Helper()
+	return k.current(t.Context()).Leaf.SerialNumber.Int64()
+}
+
+// overwrite writes data over what is in file, which stays the same file, of that
+// size and with the time of its last change.
+func overwrite(t *testing.T, file string, data []byte, size int, changed time.Time) {
+	t.Helper()
+	require.LessOrEqual(t, len(data), size)
+	for len(data) < size {
+		data = append(data, '\n') // which PEM does not mind
+	}
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+	require.NoError(t, os.Chtimes(file, changed, changed))
+}
+
+func TestAReloadNoticesWhicheverWayFilesAreReplaced(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	const size = 2000
+	then := time.Now().Add(-time.Hour)
+	// pem returns a new pair as it is in files.
+	pem := func(serial int64) (cert, key []byte) {
+		certFile, keyFile := pairFilesIn(t.TempDir())
+		savePair(t, ca.issue(t, serial, nil), certFile, keyFile)
+		cert, err := os.ReadFile(certFile)
+		require.NoError(t, err)
+		key, err = os.ReadFile(keyFile)
+		require.NoError(t, err)
+		return cert, key
+	}
+	write := func(serial int64, certFile, keyFile string, size int, changed time.Time) {
+		cert, key := pem(serial)
+		overwrite(t, certFile, cert, size, changed)
+		overwrite(t, keyFile, key, size, changed)
+	}
+	for _, test := range []struct {
+		name    string
+		replace func(certFile, keyFile string)
+	}{
+		{"in place, at another time", func(certFile, keyFile string) {
+			write(2, certFile, keyFile, size, then.Add(time.Millisecond))
+		}},
+		{"in place, to an earlier time", func(certFile, keyFile string) {
+			write(2, certFile, keyFile, size, then.Add(-time.Hour))
+		}},
+		{"in place, with another size", func(certFile, keyFile string) {
+			write(2, certFile, keyFile, size+1, then)
+		}},
+		{"by files of the same size and time", func(certFile, keyFile string) {
+			write(2, certFile+".next", keyFile+".next", size, then)
+			require.NoError(t, os.Rename(certFile+".next", certFile))
+			require.NoError(t, os.Rename(keyFile+".next", keyFile))
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			certFile, keyFile := pairFilesIn(t.TempDir())
+			write(1, certFile, keyFile, size, then)
+			pair, err := loadKeyPair(certFile, keyFile)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, serialNow(t, pair))
+			test.replace(certFile, keyFile)
+			require.EqualValues(t, 2, serialNow(t, pair))
+		})
+	}
+
+	// Kubernetes mounts a secret as links into a directory that is a link itself,
+	// which is what is replaced.
+	t.Run("by a link to another directory", func(t *testing.T) {
+		dir := t.TempDir()
+		for serial, version := range []string{"..1", "..2"} {
+			require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+			certFile, keyFile := pairFilesIn(filepath.Join(dir, version))
+			write(int64(serial+1), certFile, keyFile, size, then)
+		}
+		certFile, keyFile := pairFilesIn(dir)
+		data := filepath.Join(dir, "..data")
+		require.NoError(t, os.Symlink("..1", data))
+		for _, file := range []string{certFile, keyFile} {
+			require.NoError(t, os.Symlink(filepath.Join("..data", filepath.Base(file)), file))
+		}
+		pair, err := loadKeyPair(certFile, keyFile)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, serialNow(t, pair))
+
+		require.NoError(t, os.Symlink("..2", data+".next"))
+		require.NoError(t, os.Rename(data+".next", data))
+		require.EqualValues(t, 2, serialNow(t, pair))
+	})
+}
+
+func TestAReloadWaitsForTheSecondOfTwoFiles(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	for _, test := range []struct {
+		name  string
+		order string
+	}{{"certificate first", "ck"}, {"key first", "kc"}} {
+		t.Run(test.name, func(t *testing.T) {
+			certFile, keyFile := pairFilesIn(t.TempDir())
+			savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+			pair, err := loadKeyPair(certFile, keyFile)
+			require.NoError(t, err)
+			next := ca.issue(t, 2, nil)
+			for i, file := range test.order {
+				require.EqualValues(t, 1, serialNow(t, pair), "before file %d", i+1)
+				if file == 'c' {
+					saveCert(t, next, certFile)
+				} else {
+					saveKey(t, next, keyFile)
+				}
+			}
+			require.EqualValues(t, 2, serialNow(t, pair))
+		})
+	}
+}
