@@ -47,6 +47,9 @@ const maxRecord = 16 << 10
 
 // write encrypts the batch, and sends the records in as few writes as it can.
 func (t *tlsStream) write(b *batch, _ *Session) (int, error) {
+	if len(b.parts) == 1 && len(b.parts[0]) <= maxRecord {
+		return t.tc.Write(b.parts[0]) // one record: there is nothing to gather
+	}
 	t.records.cork()
 	sent, sealed, err := 0, 0, error(nil)
 	for _, p := range b.parts {
