@@ -146,16 +146,10 @@ func (l *Listener) deliver(s *Session, quit <-chan struct{}) {
 	}
 }
 
-// passes reports whether an accept may succeed later: what accept(2) names as
-// errors of the connection or of resources that come back.
+// passes reports whether an accept may succeed later.
 func passes(err error) bool {
-	for _, passing := range []error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO, syscall.EPERM,
-	} {
-		if errors.Is(err, passing) {
-			return true
-		}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok && passing(errno) {
+		return true
 	}
 	if errors.Is(err, net.ErrClosed) {
 		return false
@@ -173,7 +167,7 @@ func bindStream(ctx context.Context, network, address string, set *settings) (so
 		config.KeepAliveConfig = *set.KeepAlive
 	}
 	ln, err := config.Listen(ctx, network, address)
-	if network == "unix" && errors.Is(err, syscall.EADDRINUSE) && removeStale(address) {
+	if network == "unix" && errors.Is(err, errAddressInUse) && removeStale(address) {
 		ln, err = config.Listen(ctx, network, address)
 	}
 	if err != nil {
@@ -193,7 +187,7 @@ func removeStale(path string) bool {
 		conn.Close()
 		return false
 	}
-	return errors.Is(err, syscall.ECONNREFUSED) && os.Remove(path) == nil
+	return errors.Is(err, errRefused) && os.Remove(path) == nil
 }
 
 // control sets the options of a socket before it is bound.

@@ -80,7 +80,7 @@ func TestBadInputToDialIsAnErrorThatNamesIt(t *testing.T) {
 		{"no address", "tcp", "", t.Context(), nil, []string{"dial", "missing address"}},
 		{"no port", "tcp", "127.0.0.1", t.Context(), nil, []string{"dial", "127.0.0.1", "missing port"}},
 		{"a bad port", "tcp", "127.0.0.1:99999", t.Context(), nil, []string{"dial", "99999"}},
-		{"a peer that is not there", "tcp", refused, t.Context(), syscall.ECONNREFUSED, []string{"dial", refused}},
+		{"a peer that is not there", "tcp", refused, t.Context(), errRefused, []string{"dial", refused}},
 		{"a socket that is not there", "unix", nobody, t.Context(), syscall.ENOENT, []string{"dial", nobody}},
 		{"a context that has ended", "tcp", refused, ended, context.Canceled, []string{"dial", refused}},
 	} {
@@ -443,7 +443,7 @@ func TestShutdownOfAClientDropsWhatNobodyReceived(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- c.Shutdown(context.Background()) }()
 	_, err := peer.Read(make([]byte, 1))
-	require.ErrorIs(t, err, syscall.ECONNRESET)
+	require.ErrorIs(t, err, errReset)
 	err, _ = await(t, result, "Shutdown")
 	require.NoError(t, err)
 }
@@ -490,7 +490,7 @@ func TestTheEndOfAClientsContextIsTheCauseOfItsSession(t *testing.T) {
 
 func TestBackoffStartsAnewAfterAConnectionThatHeld(t *testing.T) {
 	// The server is outside the bubble: that way its socket never waits inside.
-	path := filepath.Join(t.TempDir(), "s")
+	path := unixPath(t)
 	ln, err := net.Listen("unix", path)
 	require.NoError(t, err)
 	var server sync.WaitGroup

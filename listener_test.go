@@ -63,7 +63,7 @@ var listeners = []struct {
 		return listenOn(t, ctx, "tcp", "127.0.0.1:0", o)
 	}},
 	{"unix", func(t *testing.T, ctx context.Context, o *Options) *Listener {
-		return listenOn(t, ctx, "unix", filepath.Join(t.TempDir(), "s"), o)
+		return listenOn(t, ctx, "unix", unixPath(t), o)
 	}},
 	{"portable", func(t *testing.T, ctx context.Context, o *Options) *Listener {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -124,11 +124,11 @@ func TestListenOnEachNetwork(t *testing.T) {
 		{"tcp", "127.0.0.1:0", "127.0.0.1"},
 		{"tcp4", "127.0.0.1:0", "127.0.0.1"},
 		{"tcp6", "[::1]:0", "::1"},
-		{"unix", filepath.Join(t.TempDir(), "s"), ""},
+		{"unix", unixPath(t), ""},
 	} {
 		t.Run(test.network, func(t *testing.T) {
 			l, err := Listen(t.Context(), test.network, test.address, nil)
-			if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			if errors.Is(err, errNoAddress) || errors.Is(err, errNoFamily) {
 				t.Skip(err)
 			}
 			require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestServeOfAListenerWithoutAnAddress(t *testing.T) {
 		l := Serve(t.Context(), ln, nil)
 		ln.dial()
 		require.NotNil(t, <-l.Sessions())
-		ln.errs <- syscall.EMFILE
+		ln.errs <- acceptErrors[0]
 		require.Error(t, l.Restart(t.Context()))
 		ln.errs <- errTest
 		<-l.Done()
@@ -229,7 +229,7 @@ type nowhere struct{ *memListener }
 func (nowhere) Addr() net.Addr { return nil }
 
 func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path := unixPath(t)
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	stale.SetUnlinkOnClose(false)
@@ -239,7 +239,7 @@ func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
 	l := listenOn(t, t.Context(), "unix", path, nil)
 	serveEach(l, echo)
 	_, err = Listen(t.Context(), "unix", path, nil)
-	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.ErrorIs(t, err, errAddressInUse)
 	conn := connectTo(t, l) // the one in use was not harmed
 	_, err = conn.Write([]byte("x"))
 	require.NoError(t, err)
@@ -251,12 +251,12 @@ func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
 }
 
 func TestADatagramSocketFileIsNoStaleOne(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path := unixPath(t)
 	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	defer other.Close()
 	_, err = Listen(t.Context(), "unix", path, nil)
-	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.ErrorIs(t, err, errAddressInUse)
 	require.FileExists(t, path)
 }
 
@@ -689,7 +689,7 @@ func TestSessionsMayBeEndedWhileTheyAreAccepted(t *testing.T) {
 			for range 300 {
 				conn, err := net.Dial("tcp", l.Addr().String())
 				if err != nil {
-					require.ErrorIs(t, err, syscall.ECONNRESET) // ended before we knew
+					require.ErrorIs(t, err, errReset) // ended before we knew
 					continue
 				}
 				conn.Write([]byte("x"))
@@ -769,7 +769,7 @@ func TestStatsOfAListenerIncludeSessionsThatHaveEnded(t *testing.T) {
 func TestEventsOfAListenerComeInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, ln := serveMem(t, nil)
-		ln.errs <- &net.OpError{Op: "accept", Net: "mem", Addr: memAddr{}, Err: syscall.ECONNABORTED}
+		ln.errs <- &net.OpError{Op: "accept", Net: "mem", Addr: memAddr{}, Err: acceptErrors[0]}
 		for range 3 {
 			ln.dial()
 			s := <-l.Sessions()
@@ -788,7 +788,7 @@ func TestEventsOfAListenerComeInOrder(t *testing.T) {
 				require.NotNil(t, e.Session)
 				require.NoError(t, e.Err)
 			case EventFailed:
-				require.ErrorIs(t, e.Err, syscall.ECONNABORTED)
+				require.ErrorIs(t, e.Err, acceptErrors[0])
 				var op *net.OpError
 				require.ErrorAs(t, e.Err, &op)
 				require.Equal(t, memAddr{}, op.Addr)
@@ -824,10 +824,7 @@ func TestEventsThatNobodyReadsHoldUpNothing(t *testing.T) {
 }
 
 func TestAcceptErrorsThatPassAreRetriedWithAGrowingPause(t *testing.T) {
-	for _, err := range []error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
-		os.NewSyscallError("accept4", syscall.EMFILE), temporary{},
-	} {
+	for _, err := range append(acceptErrors[:], os.NewSyscallError("accept4", acceptErrors[0]), temporary{}) {
 		t.Run(err.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, ln := serveMem(t, nil)
@@ -950,7 +947,7 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 			t.Run(network+"/"+q.name, func(t *testing.T) {
 				address := "127.0.0.1:0"
 				if network == "unix" {
-					address = filepath.Join(t.TempDir(), "s")
+					address = unixPath(t)
 				}
 				l := listenOn(t, t.Context(), network, address, &q.o)
 				handled := serveEach(l, echo)
@@ -1059,9 +1056,9 @@ func TestARestartWhosePortWasTakenEndsTheListenerWithThatErr(t *testing.T) {
 		t.Cleanup(func() { other.Close() })
 		return bind()
 	}
-	require.ErrorIs(t, l.Restart(t.Context()), syscall.EADDRINUSE)
+	require.ErrorIs(t, l.Restart(t.Context()), errAddressInUse)
 	awaitDone(t, l)
-	require.ErrorIs(t, l.Err(), syscall.EADDRINUSE)
+	require.ErrorIs(t, l.Err(), errAddressInUse)
 	require.ErrorContains(t, l.Err(), address)
 }
 

@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -347,7 +346,7 @@ func TestARestartedServerCanServeItsPeersAgain(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			address := "127.0.0.1:0"
 			if network == "unix" {
-				address = filepath.Join(t.TempDir(), "s")
+				address = unixPath(t)
 			}
 			l := listenOn(t, t.Context(), network, address, nil)
 			handled := serveEach(l, echo)

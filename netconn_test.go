@@ -33,12 +33,26 @@ func hide(conn net.Conn) net.Conn {
 	return conn
 }
 
+// unixPath returns a path to listen on. It skips the test where there are no
+// unix sockets.
+func unixPath(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if errors.Is(err, errNoFamily) {
+		t.Skipf("no unix sockets here: %v", err)
+	}
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	return path
+}
+
 // socketPair returns the two ends of a connection over real sockets.
 func socketPair(t testing.TB, network string) (a, b net.Conn) {
 	t.Helper()
 	address := "127.0.0.1:0"
 	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "s")
+		address = unixPath(t)
 	}
 	ln, err := net.Listen(network, address)
 	require.NoError(t, err)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -523,7 +522,7 @@ func TestEventsOfATLSSessionComeInOrder(t *testing.T) {
 
 func TestTLSWorksOverUnixSockets(t *testing.T) {
 	server, client := testTLS(t)
-	path := filepath.Join(t.TempDir(), "s")
+	path := unixPath(t)
 	l, err := Listen(context.Background(), "unix", path, &Options{TLS: server})
 	require.NoError(t, err)
 	serveEcho(t, l)

@@ -13,7 +13,6 @@ import (
 	"encoding/hex"
 	"hash"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -126,7 +125,7 @@ func startListener(network string) func(t *testing.T, config *tls.Config, o *Opt
 	return func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
 		address := "127.0.0.1:0"
 		if network == "unix" {
-			address = filepath.Join(t.TempDir(), "s")
+			address = unixPath(t)
 		}
 		o.TLS = config
 		l, err := Listen(context.Background(), network, address, o)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,7 +166,7 @@ func TestAbortResetsTCPUnderTLS(t *testing.T) {
 		_, err := peer.Read(make([]byte, 1))
 		require.Error(t, err)
 		if _, ok := s.tr.(*tlsStream); ok && s.RemoteAddr().Network() == "tcp" && s.tr.(*tlsStream).raw != nil {
-			require.ErrorIs(t, err, syscall.ECONNRESET)
+			require.ErrorIs(t, err, errReset)
 		}
 	})
 }

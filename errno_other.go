@@ -1,0 +1,22 @@
+//go:build !windows
+
+package chanio
+
+import "syscall"
+
+const (
+	errAddressInUse = syscall.EADDRINUSE
+	errRefused      = syscall.ECONNREFUSED
+)
+
+// passing reports whether an accept that failed with errno may succeed later:
+// accept(2) names what is about the connection, or about resources that come
+// back.
+func passing(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO, syscall.EPERM:
+		return true
+	}
+	return false
+}
