@@ -154,16 +154,6 @@ func (c *Conn) setUp(udp *net.UDPConn, cfg Config) (err error) {
 	return c.useBatches(udp, cfg)
 }
 
-// requestPacketInfo asks for each datagram's destination and interface. Where
-// that is not to be had, a Packet's Local is what the socket is bound to.
-func (c *Conn) requestPacketInfo() {
-	if c.v6 {
-		c.ip6.SetControlMessage(ipv6.FlagDst|ipv6.FlagInterface, true)
-		return
-	}
-	c.ip4.SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, true)
-}
-
 // LocalAddr returns the address that the socket is bound to.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 

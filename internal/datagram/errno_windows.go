@@ -3,6 +3,8 @@ package datagram
 import (
 	"errors"
 	"syscall"
+
+	"golang.org/x/sys/windows"
 )
 
 // refusal reports that err, of a write, is not about that write: an ICMP message
@@ -12,10 +14,18 @@ func refusal(err error, _ bool) bool { return errors.Is(err, syscall.WSAECONNRES
 // undelivered reports that err, of a read, is what an ICMP message said of a
 // datagram that was sent before.
 func undelivered(err error) bool {
-	const netReset = syscall.Errno(10052) // WSAENETRESET: its time to live ran out
-	return refusal(err, true) || errors.Is(err, netReset)
+	return refusal(err, true) || errors.Is(err, windows.WSAENETRESET) // its time to live ran out
 }
 
-// refusesSource reports that err is about the address to send from, which there
-// is no way to choose.
-func refusesSource(error) bool { return false }
+// refusesSource reports that err can mean that what was to be sent from a
+// certain address can't be sent from there.
+func refusesSource(err error) bool {
+	for _, errno := range []syscall.Errno{
+		windows.WSAEADDRNOTAVAIL, windows.WSAEINVAL, windows.WSAENETUNREACH, windows.WSAEHOSTUNREACH,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,14 +1,9 @@
 package datagram
 
 import (
-	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
 )
 
 // oneByOne moves one datagram a system call, by means that every system has.
@@ -53,27 +48,6 @@ func (e *oneByOne) read() (*batch, error) {
 	return b, nil
 }
 
-// parseControl returns where a datagram was sent to and where it came in.
-func (c *Conn) parseControl(b []byte) (local netip.AddrPort, ifIndex int) {
-	local = c.local
-	var dst net.IP
-	if c.v6 {
-		var cm ipv6.ControlMessage
-		if cm.Parse(b) == nil {
-			dst, ifIndex = cm.Dst, cm.IfIndex
-		}
-	} else {
-		var cm ipv4.ControlMessage
-		if cm.Parse(b) == nil {
-			dst, ifIndex = cm.Dst, cm.IfIndex
-		}
-	}
-	if addr, ok := netip.AddrFromSlice(dst); ok {
-		local = netip.AddrPortFrom(c.zoner.zoned(addr.Unmap(), ifIndex), local.Port())
-	}
-	return local, ifIndex
-}
-
 func (e *oneByOne) write(ps []Packet) (int, error) {
 	for i := range ps {
 		if err := e.writeOne(&ps[i]); err != nil {
@@ -96,23 +70,4 @@ func (e *oneByOne) writeOne(p *Packet) error {
 	}
 	_, _, err := c.sock.WriteMsgUDPAddrPort(p.Data, c.control(p), to)
 	return err
-}
-
-// control returns the control messages that p asks for, nil for none.
-func (c *Conn) control(p *Packet) []byte {
-	source, ifIndex := c.path(p)
-	if ifIndex == 0 && !source.IsValid() {
-		return nil
-	}
-	var ip net.IP
-	if source.IsValid() {
-		ip = source.AsSlice()
-	}
-	switch {
-	case !p.Addr.Addr().Unmap().Is4():
-		return (&ipv6.ControlMessage{Src: ip, IfIndex: ifIndex}).Marshal()
-	case c.v6 && runtime.GOOS != "linux":
-		return nil // IPv4's control messages are for AF_INET sockets
-	}
-	return (&ipv4.ControlMessage{Src: ip, IfIndex: ifIndex}).Marshal()
 }
