@@ -1,0 +1,46 @@
+package chanio
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each limit that SECURITY.md promises names the tests that hold it.
+func TestTheTestsThatSecurityNamesExist(t *testing.T) {
+	have := make(map[string]bool)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range function.FindAllSubmatch(source, -1) {
+			have[string(match[1])] = true
+		}
+		return err
+	}))
+
+	page, err := os.ReadFile("SECURITY.md")
+	require.NoError(t, err)
+	name := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`")
+	limits := 0
+	for row := range strings.Lines(string(page)) {
+		cells := strings.Split(row, "|")
+		if len(cells) != 5 || strings.Contains(row, "held by") || strings.Contains(row, "---") {
+			continue
+		}
+		limits++
+		names := name.FindAllStringSubmatch(cells[3], -1)
+		require.NotEmpty(t, names, "no test holds: %s", row)
+		for _, n := range names {
+			require.True(t, have[n[1]], "%s does not exist", n[1])
+		}
+	}
+	require.Greater(t, limits, 30)
+}
