@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
@@ -86,6 +87,9 @@ func TestBadInputToDialIsAnErrorThatNamesIt(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := Dial(test.ctx, test.network, test.address, nil)
+			if errors.Is(err, errNoFamily) {
+				t.Skipf("no unix sockets here: %v", err)
+			}
 			require.Error(t, err)
 			require.Nil(t, s)
 			if test.is != nil {

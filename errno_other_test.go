@@ -10,6 +10,9 @@ const (
 	errBroken = syscall.EPIPE
 )
 
+// errUnreachable is what an ICMP refusal makes of a read.
+const errUnreachable = syscall.ECONNREFUSED
+
 // errNoAddress and errNoFamily are of addresses that the system does not have.
 const (
 	errNoAddress = syscall.EADDRNOTAVAIL

@@ -8,6 +8,9 @@ const (
 	errBroken = windows.WSAECONNABORTED
 )
 
+// errUnreachable is what an ICMP refusal makes of a read.
+const errUnreachable = windows.WSAECONNRESET
+
 // errNoAddress and errNoFamily are of addresses that the system does not have.
 const (
 	errNoAddress = windows.WSAEADDRNOTAVAIL

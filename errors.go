@@ -74,8 +74,19 @@ func wrapOp(op, network string, local, remote net.Addr, err error) error {
 		return err
 	case *net.OpError:
 		if e.Net != "" {
-			return &opError{e}
+			return &opError{renamed(e, op)}
 		}
 	}
 	return &opError{&net.OpError{Op: op, Net: network, Source: local, Addr: remote, Err: err}}
+}
+
+// renamed returns e as one of op, if e's own name is one that only net knows.
+func renamed(e *net.OpError, op string) *net.OpError {
+	switch e.Op {
+	case "raw-read", "raw-write", "writev", "wsasend":
+		own := *e
+		own.Op = op
+		return &own
+	}
+	return e
 }

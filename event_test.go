@@ -194,6 +194,8 @@ func TestErrorsAnswerErrorsIs(t *testing.T) {
 		{"lagged", fmt.Errorf("x: %w", ErrLagged), []error{ErrLagged}, "x: chanio: too far behind its hub"},
 		{"timeout", wrapOp("close", "tcp", nil, at, &timeoutError{"CloseTimeout", 5e9}), []error{os.ErrDeadlineExceeded}, "chanio: close tcp 192.0.2.1:80: CloseTimeout of 5s exceeded"},
 		{"of the system", wrapOp("read", "tcp", nil, at, os.NewSyscallError("read", os.ErrPermission)), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: read: permission denied"},
+		{"of a call inside net", wrapOp("read", "tcp", nil, at, &net.OpError{Op: "raw-read", Net: "tcp", Addr: at, Err: os.ErrPermission}), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: permission denied"},
+		{"of another operation", wrapOp("listen", "tcp", nil, at, &net.OpError{Op: "set", Net: "tcp", Addr: at, Err: os.ErrPermission}), []error{os.ErrPermission}, "chanio: set tcp 192.0.2.1:80: permission denied"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, is := range test.is {

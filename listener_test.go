@@ -168,14 +168,17 @@ func TestBadInputToListenIsAnErrorThatNamesIt(t *testing.T) {
 		{"no port", "tcp", "127.0.0.1", t.Context(), []string{"listen", "127.0.0.1", "missing port"}},
 		{"a bad port", "tcp", "127.0.0.1:99999", t.Context(), []string{"listen", "99999"}},
 		{"an address of the other family", "tcp6", "127.0.0.1:0", t.Context(), []string{"listen", "127.0.0.1"}},
-		{"a port in use", "tcp", used, t.Context(), []string{"listen", used, "address already in use"}},
+		{"a port in use", "tcp", used, t.Context(), []string{"listen", used, errAddressInUse.Error()}},
 		{"an address of another host", "tcp", "192.0.2.1:0", t.Context(), []string{"listen", "192.0.2.1:0"}},
-		{"a path that is a file", "unix", file, t.Context(), []string{"listen", file, "address already in use"}},
+		{"a path that is a file", "unix", file, t.Context(), []string{"listen", file, errAddressInUse.Error()}},
 		{"a path that does not exist", "unix", "/nowhere/at/all", t.Context(), []string{"listen", "/nowhere/at/all"}},
 		{"a context that has ended", "tcp", "127.0.0.1:0", ended, []string{"listen", errTest.Error()}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, err := Listen(test.ctx, test.network, test.address, nil)
+			if errors.Is(err, errNoFamily) {
+				t.Skipf("no unix sockets here: %v", err)
+			}
 			require.Error(t, err)
 			require.Nil(t, l)
 			for _, want := range test.want {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -215,13 +214,10 @@ func TestAPeerThatRefusesDoesNotEndAnEndpointThatOthersUse(t *testing.T) {
 }
 
 func TestARefusalIsCountedAndNotTheEnd(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the error has another name there")
-	}
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), nil)
 		for range 3 {
-			m.fail <- &net.OpError{Op: "read", Net: "udp", Err: os.NewSyscallError("recvmsg", syscall.ECONNREFUSED)}
+			m.fail <- &net.OpError{Op: "read", Net: "udp", Err: os.NewSyscallError("recvmsg", errUnreachable)}
 		}
 		m.in <- datagram.Packet{Addr: somePeer, Data: []byte("x")}
 		require.Equal(t, "x", string(nextPacket(t, p).Data))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -150,20 +151,20 @@ func TestConfigErrorsNameTheFile(t *testing.T) {
 		file string
 		says string
 	}{
-		{"server without certificate", func() (*tls.Config, error) { return ServerTLS(missing, key) }, missing, "no such file"},
-		{"server without key", func() (*tls.Config, error) { return ServerTLS(crt, missing) }, missing, "no such file"},
+		{"server without certificate", func() (*tls.Config, error) { return ServerTLS(missing, key) }, missing, syscall.ENOENT.Error()},
+		{"server without key", func() (*tls.Config, error) { return ServerTLS(crt, missing) }, missing, syscall.ENOENT.Error()},
 		{"server with an empty certificate", func() (*tls.Config, error) { return ServerTLS(empty, key) }, empty, "certificate"},
 		{"server with an empty key", func() (*tls.Config, error) { return ServerTLS(crt, empty) }, empty, "key"},
 		{"server with another's key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/client.key") }, "testdata/client.key", "does not match"},
 		{"server with an encrypted key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/server.enc.key") }, "testdata/server.enc.key", "key"},
 		{"server with files swapped", func() (*tls.Config, error) { return ServerTLS(key, crt) }, key, "certificate"},
-		{"client without CA", func() (*tls.Config, error) { return ClientTLS(missing) }, missing, "no such file"},
+		{"client without CA", func() (*tls.Config, error) { return ClientTLS(missing) }, missing, syscall.ENOENT.Error()},
 		{"client with an empty CA", func() (*tls.Config, error) { return ClientTLS(empty) }, empty, "none"},
-		{"client with no name for its CA", func() (*tls.Config, error) { return ClientTLS("") }, "", "no such file"},
-		{"mutual server without certificate", func() (*tls.Config, error) { return MutualServerTLS(missing, key, ca) }, missing, "no such file"},
-		{"mutual server without CA", func() (*tls.Config, error) { return MutualServerTLS(crt, key, missing) }, missing, "no such file"},
-		{"mutual client without CA", func() (*tls.Config, error) { return MutualClientTLS(missing, crt, key) }, missing, "no such file"},
-		{"mutual client without key", func() (*tls.Config, error) { return MutualClientTLS(ca, crt, missing) }, missing, "no such file"},
+		{"client with no name for its CA", func() (*tls.Config, error) { return ClientTLS("") }, "", syscall.ENOENT.Error()},
+		{"mutual server without certificate", func() (*tls.Config, error) { return MutualServerTLS(missing, key, ca) }, missing, syscall.ENOENT.Error()},
+		{"mutual server without CA", func() (*tls.Config, error) { return MutualServerTLS(crt, key, missing) }, missing, syscall.ENOENT.Error()},
+		{"mutual client without CA", func() (*tls.Config, error) { return MutualClientTLS(missing, crt, key) }, missing, syscall.ENOENT.Error()},
+		{"mutual client without key", func() (*tls.Config, error) { return MutualClientTLS(ca, crt, missing) }, missing, syscall.ENOENT.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config, err := test.make()
@@ -201,8 +202,8 @@ func TestABrokenNewCertificateKeepsTheOldOneAndIsOneEvent(t *testing.T) {
 		says  string
 	}{
 		{"a certificate that is none", func(t *testing.T, certFile, _ string) { replaceFile(t, certFile, []byte("nonsense")) }, "PEM"},
-		{"no certificate", func(t *testing.T, certFile, _ string) { require.NoError(t, os.Remove(certFile)) }, "no such file"},
-		{"no key", func(t *testing.T, _, keyFile string) { require.NoError(t, os.Remove(keyFile)) }, "no such file"},
+		{"no certificate", func(t *testing.T, certFile, _ string) { require.NoError(t, os.Remove(certFile)) }, syscall.ENOENT.Error()},
+		{"no key", func(t *testing.T, _, keyFile string) { require.NoError(t, os.Remove(keyFile)) }, syscall.ENOENT.Error()},
 		{"a certificate whose key is not there yet", func(t *testing.T, certFile, _ string) {
 			saveCert(t, ca.issue(t, 2, nil), certFile)
 		}, "does not match"},
