@@ -65,14 +65,15 @@ func ExampleListenMulticast() {
 	if err != nil {
 		lo = nil // another system: its choice
 	}
-	o := &chanio.Options{Multicast: chanio.Multicast{Interface: lo}}
+	o := &chanio.Options{ReuseAddr: true, Multicast: chanio.Multicast{Interface: lo}}
 	sender, err := chanio.ListenPacket(ctx, "udp4", "127.0.0.1:0", o)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer sender.Close()
 
-	// A port that is free, since it is the sender's: members share theirs.
+	// A port that is free, since it is the sender's: members share theirs, here
+	// with the sender too (ReuseAddr).
 	group := netip.AddrPortFrom(netip.MustParseAddr("239.255.0.7"), sender.LocalAddr().Port())
 	var members []*chanio.PacketConn
 	for range 2 {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"example.com/chanio"
@@ -378,14 +377,15 @@ func ExampleEvent() {
 	for e := range c.Events() {
 		fmt.Println(e.Kind)
 		if e.Kind == chanio.EventFailed {
-			fmt.Println("refused:", errors.Is(e.Err, syscall.ECONNREFUSED))
+			op, _ := errors.AsType[*net.OpError](e.Err)
+			fmt.Println(op.Op, "of the address:", op.Addr.String() == l.Addr().String())
 			c.Close()
 		}
 	}
 	// Output:
 	// started
 	// failed
-	// refused: true
+	// dial of the address: true
 	// stopped
 }
 

@@ -1,11 +1,9 @@
 package chanio
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -203,12 +201,6 @@ func TestAGroupsEndpointReceivesNothingElse(t *testing.T) {
 
 func TestASourceSpecificJoinFilters(t *testing.T) {
 	lo := loopbackInterface(t)
-	if runtime.GOOS == "windows" { // x/net does not do it there
-		p := packetConn(t, "udp4", ":0", nil, false)
-		err := p.JoinSource(netip.MustParseAddr("232.7.7.1"), netip.MustParseAddr("127.0.0.1"), lo)
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-		return
-	}
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		const group = "232.7.7.1"
 		from := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}

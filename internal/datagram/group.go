@@ -47,7 +47,7 @@ func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
 	case source.Unmap().Is4() != group.Unmap().Is4() || source.IsMulticast() || source.IsUnspecified():
 		return fmt.Errorf("%v can't be a source of %v", source, group)
 	default:
-		err = m.JoinSourceSpecificGroup(ifi, udpAddr(group), udpAddr(source))
+		err = c.joinSource(m, group, source, ifi)
 	}
 	return groupError(group, ifi, err)
 }
