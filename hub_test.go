@@ -604,7 +604,7 @@ func TestASessionsOwnMessagesDoNotKeepItsHubsWaiting(t *testing.T) {
 func TestAHubDoesNotKeepASessionsOwnMessagesWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, nil)
-		s, peer := joinMem(t, h, nil)
+		s, peer := joinMem(t, h, &Options{SendQueue: 1})
 		for range 100 {
 			require.NoError(t, h.Multicast(make([]byte, blockSize)))
 		}

@@ -156,7 +156,7 @@ func TestCloseGivesUpWhenItsTimeIsUp(t *testing.T) {
 
 func TestCloseWaitsForTheKernelAndNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, p := memPacketConn(t, t.Context(), nil)
+		m, p := memPacketConn(t, t.Context(), &Options{SendQueue: 3})
 		for i := range 3 {
 			require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte{byte(i)}}))
 		}
@@ -190,7 +190,7 @@ func TestWithoutACloseTimeoutCloseWaitsAsLongAsItTakes(t *testing.T) {
 func TestTheContextsEndDoesNotWaitForTheKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, p := memPacketConn(t, ctx, nil)
+		_, p := memPacketConn(t, ctx, &Options{SendQueue: 3})
 		for range 3 {
 			require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("12345")}))
 		}

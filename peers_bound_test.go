@@ -132,7 +132,7 @@ func TestNoMaxHandshakesIsNoBound(t *testing.T) {
 
 func TestAnUndeliveredPeerReceives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), nil)
+		m, l := memPeers(t, t.Context(), &Options{RecvQueue: 10})
 		for i := range 10 {
 			m.from(1, fmt.Sprint(i))
 		}

@@ -80,7 +80,7 @@ func TestWritersThatWaitDoNotKeepAUDPListenerFromEnding(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				m, l := memPeers(t, ctx, &Options{WriteTimeout: time.Hour})
+				m, l := memPeers(t, ctx, &Options{WriteTimeout: time.Hour, SendQueue: 5})
 				var all []*Session
 				for i := range 3 {
 					s := m.session(i, l)

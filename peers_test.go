@@ -48,6 +48,7 @@ func hear(t testing.TB, conn net.Conn) string {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	buf := make([]byte, 1<<16)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience))) // for this one, not for all
 	n, err := conn.Read(buf)
 	require.NoError(t, err)
 	return string(buf[:n])
@@ -224,7 +225,7 @@ func TestDatagramsOfEverySizeGoBothWays(t *testing.T) {
 	for _, f := range packetFamilies {
 		for _, size := range []int{0, 1, 1472, 9000, 65507} {
 			t.Run(fmt.Sprintf("%s, %d bytes", f.name, size), func(t *testing.T) {
-				l := listenUDPAt(t, f.network, f.address, nil)
+				l := listenUDPAt(t, f.network, f.address, &Options{RecvQueue: 2})
 				serveEach(l, echo)
 				c, err := Dial(t.Context(), f.network, l.Addr().String(), nil)
 				require.NoError(t, err)
@@ -359,10 +360,7 @@ func TestAPeerThatRefusesEndsNothing(t *testing.T) {
 func TestAStalledHandlerDelaysNobody(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		m, l := memPeers(t, t.Context(), &o)
-		room := max(1, o.RecvQueue)
-		if o.RecvQueue == 0 {
-			room = defaultMessageQueue
-		}
+		room := max(1, orDefault(o.RecvQueue, defaultMessageQueue))
 		stalled := m.session(1, l)
 		other := m.session(2, l)
 		require.Equal(t, "hello", string(<-other.Recv()))

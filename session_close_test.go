@@ -396,7 +396,7 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 		reset bool
 	}{
 		{"Abort", Options{}, func(s *Session, _ func()) { s.Abort(nil) }, true},
-		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond}, func(s *Session, _ func()) {
+		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond, SendQueue: 8}, func(s *Session, _ func()) {
 			for range 64 {
 				s.put(make([]byte, 1<<20), closedChan())
 			}
