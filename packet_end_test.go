@@ -235,6 +235,7 @@ func TestAPacketThatTheKernelDoesNotTakeFailsAfterWriteTimeout(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), &Options{SendQueue: -1})
 		began := time.Now()
 		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("lost")}))
+		synctest.Wait() // or the writer could take both at once
 		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("sent")}), "waits for room, which there is then")
 		require.Equal(t, defaultWriteTimeout, time.Since(began))
 		e := nextEvent(t, p, EventFailed)
