@@ -78,7 +78,8 @@ func ExampleHub_Flush() {
 	}
 	defer l.Close()
 	for range 3 {
-		meet(ctx, l)
+		client, _ := meet(ctx, l)
+		defer client.Close()
 	}
 	for range 5 {
 		l.Multicast([]byte("test"))
