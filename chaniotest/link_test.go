@@ -1,0 +1,402 @@
+package chaniotest_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/chaniotest"
+)
+
+// bubble runs f in a synctest bubble, with both ends of a connection.
+func bubble(t *testing.T, link *chaniotest.Link, f func(t *testing.T, client, server *chaniotest.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		client, server := chaniotest.Pipe(link)
+		defer client.Close()
+		defer server.Close()
+		f(t, client, server)
+	})
+}
+
+// up is a link with p on the way up, and down the same with it on the way down.
+func up(p chaniotest.Path) *chaniotest.Link   { return &chaniotest.Link{Up: p} }
+func down(p chaniotest.Path) *chaniotest.Link { return &chaniotest.Link{Down: p} }
+
+// write writes p, which must be taken.
+func write(t *testing.T, c io.Writer, p string) {
+	t.Helper()
+	n, err := io.WriteString(c, p)
+	require.NoError(t, err)
+	require.Equal(t, len(p), n)
+}
+
+// read reads once, and requires that it was want.
+func read(t *testing.T, c io.Reader, want string) {
+	t.Helper()
+	p := make([]byte, 1<<16)
+	n, err := c.Read(p)
+	require.NoError(t, err)
+	require.Equal(t, want, string(p[:n]))
+}
+
+// requireErrno checks that err is what package net returns for errno.
+func requireErrno(t *testing.T, err error, c net.Conn, op string, errno syscall.Errno) {
+	t.Helper()
+	require.Equal(t, &net.OpError{
+		Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno),
+	}, err)
+}
+
+// never reports that a read waits for good.
+func never(t *testing.T, c net.Conn) {
+	t.Helper()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(1000*time.Hour)))
+	_, err := c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+func TestBytesArriveAfterLatency(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		link *chaniotest.Link
+		both time.Duration // there and back
+	}{
+		{"none", nil, 0},
+		{"up", up(chaniotest.Path{Latency: time.Second}), time.Second},
+		{"down", down(chaniotest.Path{Latency: time.Second}), time.Second},
+		{"both", &chaniotest.Link{
+			Up: chaniotest.Path{Latency: time.Second}, Down: chaniotest.Path{Latency: 2 * time.Second},
+		}, 3 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, test.link, func(t *testing.T, client, server *chaniotest.Conn) {
+				start := time.Now()
+				write(t, client, "ping")
+				require.Zero(t, time.Since(start), "a buffer takes it at once")
+				read(t, server, "ping")
+				write(t, server, "pong")
+				read(t, client, "pong")
+				require.Equal(t, test.both, time.Since(start))
+				client.CloseWrite()
+				_, err := server.Read(make([]byte, 1))
+				require.Equal(t, io.EOF, err)
+				server.Close()
+				_, err = client.Read(make([]byte, 1))
+				require.Equal(t, io.EOF, err)
+				require.Equal(t, 2*test.both, time.Since(start), "and so does the end of the stream")
+			})
+		})
+	}
+}
+
+func TestJitterKeepsTheOrderAndItsBound(t *testing.T) {
+	link := up(chaniotest.Path{Latency: time.Second, Jitter: time.Second, Fragment: 3})
+	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+		start := time.Now()
+		want := noise(1000)
+		write(t, client, string(want))
+		client.CloseWrite()
+		times := map[time.Duration]bool{}
+		var got []byte
+		for p := make([]byte, 100); ; {
+			n, err := server.Read(p)
+			times[time.Since(start)] = true
+			got = append(got, p[:n]...)
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err)
+		}
+		require.Equal(t, want, got)
+		require.Greater(t, len(times), 3)
+		for d := range times {
+			require.GreaterOrEqual(t, d, time.Second)
+			require.LessOrEqual(t, d, 2*time.Second)
+		}
+	})
+}
+
+func TestBandwidthPacesTheBytes(t *testing.T) {
+	for _, test := range []struct {
+		bandwidth, bytes int
+		want             time.Duration
+	}{
+		{1, 5, 5 * time.Second},
+		{1000, 10_000, 10 * time.Second},
+		{100_000, 100_000, time.Second},
+	} {
+		t.Run(fmt.Sprint(test.bandwidth), func(t *testing.T) {
+			bubble(t, up(chaniotest.Path{Bandwidth: test.bandwidth}), func(t *testing.T, client, server *chaniotest.Conn) {
+				start := time.Now()
+				go func() {
+					client.Write(noise(test.bytes))
+					client.CloseWrite()
+				}()
+				_, err := io.ReadFull(server, make([]byte, 1))
+				require.NoError(t, err)
+				require.LessOrEqual(t, time.Since(start), max(time.Second/time.Duration(test.bandwidth), 10*time.Millisecond),
+					"it trickles, and does not come in one lump")
+				n, err := io.Copy(io.Discard, server)
+				require.NoError(t, err)
+				require.EqualValues(t, test.bytes-1, n)
+				require.InDelta(t, test.want, time.Since(start), float64(test.want/100))
+			})
+		})
+	}
+}
+
+// Whoever reads or writes, and however: the same seed cuts at the same bytes.
+func TestASeedCutsTheSameBytes(t *testing.T) {
+	cuts := func(seed uint64, writes int) (ends []int) {
+		link := up(chaniotest.Path{Fragment: 10})
+		link.Seed = seed
+		client, server := chaniotest.Pipe(link)
+		defer server.Close()
+		for rest := noise(1000); len(rest) > 0; rest = rest[min(writes, len(rest)):] {
+			client.Write(rest[:min(writes, len(rest))])
+		}
+		client.Close()
+		end := 0
+		for p := make([]byte, 100); ; {
+			n, err := server.Read(p)
+			if err != nil {
+				return ends
+			}
+			assert.LessOrEqual(t, n, 10)
+			end += n
+			ends = append(ends, end)
+		}
+	}
+	want := cuts(1, 1000)
+	require.Equal(t, 1000, want[len(want)-1])
+	require.Greater(t, len(want), 120)
+	for _, writes := range []int{1, 7, 100} {
+		require.Equal(t, want, cuts(1, writes))
+	}
+	require.NotEqual(t, want, cuts(2, 1000))
+}
+
+func TestTheTwoDirectionsAreCutDifferently(t *testing.T) {
+	path := chaniotest.Path{Fragment: 1000}
+	bubble(t, &chaniotest.Link{Up: path, Down: path}, func(t *testing.T, client, server *chaniotest.Conn) {
+		p := noise(1000)
+		write(t, client, string(p))
+		write(t, server, string(p))
+		n, err := server.Read(p)
+		require.NoError(t, err)
+		m, err := client.Read(p)
+		require.NoError(t, err)
+		require.NotEqual(t, n, m)
+	})
+}
+
+func TestAWriterWaitsForRoomInTheBuffer(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		path chaniotest.Path
+		want int
+	}{
+		{"64 KiB by default", chaniotest.Path{}, 64 << 10},
+		{"one byte", chaniotest.Path{Buffer: 1}, 1},
+		{"behind a stall", chaniotest.Path{Buffer: 100, Faults: []chaniotest.Fault{{Kind: chaniotest.Stall, At: 10}}}, 100},
+		{"under way", chaniotest.Path{Buffer: 100, Latency: 24 * time.Hour}, 100},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, up(test.path), func(t *testing.T, client, server *chaniotest.Conn) {
+				p := noise(test.want + 1000)
+				require.NoError(t, client.SetWriteDeadline(time.Now().Add(time.Second)))
+				n, err := client.Write(p)
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+				require.Equal(t, test.want, n, "n is what was taken")
+
+				require.NoError(t, client.SetWriteDeadline(time.Time{}))
+				if test.path.Faults != nil {
+					return
+				}
+				go func() {
+					client.Write(p[n:])
+					client.Close()
+				}()
+				got, err := io.ReadAll(server)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(p, got))
+			})
+		})
+	}
+}
+
+func TestConcurrentWritesStayWhole(t *testing.T) {
+	bubble(t, up(chaniotest.Path{Buffer: 7}), func(t *testing.T, client, server *chaniotest.Conn) {
+		const size = 100
+		for _, c := range "abc" {
+			go client.Write(bytes.Repeat([]byte(string(c)), size))
+		}
+		for range 3 {
+			p := make([]byte, size)
+			_, err := io.ReadFull(server, p)
+			require.NoError(t, err)
+			require.Equal(t, bytes.Repeat(p[:1], size), p)
+		}
+	})
+}
+
+func TestEOFAtAByteEndsOneDirection(t *testing.T) {
+	for at := range int64(7) {
+		bubble(t, up(chaniotest.Path{Faults: []chaniotest.Fault{{Kind: chaniotest.EOF, At: at}}}), func(t *testing.T, client, server *chaniotest.Conn) {
+			write(t, client, "hello!")
+			got, err := io.ReadAll(server)
+			require.NoError(t, err)
+			require.Equal(t, "hello!"[:at], string(got))
+			write(t, client, string(noise(100_000))) // which nobody gets, and which does not block
+			write(t, server, "still there")
+			read(t, client, "still there")
+		})
+	}
+}
+
+func TestResetAtAByteBreaksBothDirections(t *testing.T) {
+	for at := range int64(7) {
+		bubble(t, up(chaniotest.Path{Faults: []chaniotest.Fault{{Kind: chaniotest.Reset, At: at}}}), func(t *testing.T, client, server *chaniotest.Conn) {
+			n, err := client.Write([]byte("hello!"))
+			require.EqualValues(t, at, n, "a short write")
+			switch at {
+			case 0:
+				requireErrno(t, err, client, "write", syscall.EPIPE)
+			case 6:
+				require.NoError(t, err)
+			default:
+				requireErrno(t, err, client, "write", syscall.ECONNRESET)
+			}
+			p := make([]byte, 10)
+			n, err = io.ReadFull(server, p[:at])
+			require.NoError(t, err)
+			require.Equal(t, "hello!"[:at], string(p[:n]), "what has arrived can still be read")
+			for _, c := range []*chaniotest.Conn{client, server} {
+				_, err = c.Read(p)
+				requireErrno(t, err, c, "read", syscall.ECONNRESET)
+				_, err = c.Write(p)
+				requireErrno(t, err, c, "write", syscall.EPIPE)
+				require.NoError(t, c.Close())
+			}
+		})
+	}
+}
+
+func TestAResetTakesItsTime(t *testing.T) {
+	link := up(chaniotest.Path{Latency: time.Second, Faults: []chaniotest.Fault{{Kind: chaniotest.Reset, At: 5}}})
+	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+		start := time.Now()
+		write(t, client, "hello, who is not there any more")
+		read(t, server, "hello")
+		require.Equal(t, time.Second, time.Since(start))
+		_, err := server.Read(make([]byte, 1))
+		requireErrno(t, err, server, "read", syscall.ECONNRESET)
+		_, err = client.Write(make([]byte, 1))
+		requireErrno(t, err, client, "write", syscall.EPIPE)
+		require.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+func TestAResetWakesWhoWaits(t *testing.T) {
+	link := down(chaniotest.Path{Latency: time.Minute, Faults: []chaniotest.Fault{{Kind: chaniotest.Reset}}})
+	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+		done := make(chan error)
+		go func() {
+			_, err := client.Read(make([]byte, 1))
+			done <- err
+		}()
+		_, err := client.Write(noise(1 << 20))
+		requireErrno(t, err, client, "write", syscall.ECONNRESET)
+		requireErrno(t, <-done, client, "read", syscall.ECONNRESET)
+	})
+}
+
+func TestAStallHoldsUpWhatIsBehindIt(t *testing.T) {
+	link := up(chaniotest.Path{Faults: []chaniotest.Fault{{Kind: chaniotest.Stall, At: 5, For: time.Minute}}})
+	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+		start := time.Now()
+		write(t, client, "hello world")
+		client.CloseWrite()
+		read(t, server, "hello")
+		require.Zero(t, time.Since(start))
+		read(t, server, " world")
+		require.Equal(t, time.Minute, time.Since(start))
+		_, err := server.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		require.Equal(t, time.Minute, time.Since(start), "once")
+	})
+}
+
+func TestBehindAStallForGoodNothingComes(t *testing.T) {
+	link := up(chaniotest.Path{Faults: []chaniotest.Fault{{Kind: chaniotest.Stall, At: 5}, {Kind: chaniotest.Reset, At: 7}}})
+	for _, end := range []struct {
+		name string
+		end  func(c *chaniotest.Conn) error
+	}{
+		{"no bytes", func(*chaniotest.Conn) error { return nil }},
+		{"no end of the stream", (*chaniotest.Conn).CloseWrite},
+		{"no close", (*chaniotest.Conn).Close},
+		{"no reset", func(c *chaniotest.Conn) error { c.SetLinger(0); return c.Close() }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+				write(t, client, "hello world")
+				require.NoError(t, end.end(client))
+				read(t, server, "hello")
+				never(t, server)
+				write(t, server, "are you there?")
+			})
+		})
+	}
+}
+
+func TestFaultsComeInTheirOrder(t *testing.T) {
+	link := up(chaniotest.Path{Faults: []chaniotest.Fault{
+		{Kind: chaniotest.Stall, At: 4, For: time.Second},
+		{Kind: chaniotest.Reset, At: 4},
+		{Kind: chaniotest.Stall, At: 2, For: time.Minute},
+	}})
+	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+		start := time.Now()
+		write(t, client, "hello")
+		read(t, server, "he")
+		read(t, server, "ll")
+		require.Equal(t, time.Minute, time.Since(start))
+		_, err := server.Read(make([]byte, 1))
+		requireErrno(t, err, server, "read", syscall.ECONNRESET)
+		require.Equal(t, time.Minute+time.Second, time.Since(start))
+	})
+}
+
+func TestRandomLinksDifferBySeedAndOnlyByIt(t *testing.T) {
+	faults := 0
+	for seed := range uint64(200) {
+		link := chaniotest.RandomLink(seed, 100)
+		require.Equal(t, link, chaniotest.RandomLink(seed, 100))
+		require.NotEqual(t, link, chaniotest.RandomLink(seed+1, 100))
+		for _, p := range []chaniotest.Path{link.Up, link.Down} {
+			for _, f := range p.Faults {
+				faults++
+				require.LessOrEqual(t, f.At, int64(100))
+				require.NotContains(t, f.Kind.String(), "Kind")
+			}
+		}
+	}
+	require.Greater(t, faults, 50)
+	require.Less(t, faults, 200)
+}
+
+func TestAKindThatIsNoneSaysSo(t *testing.T) {
+	require.Equal(t, "Kind(0)", chaniotest.Kind(0).String())
+	require.Equal(t, "EOF Reset Stall", fmt.Sprint(chaniotest.EOF, chaniotest.Reset, chaniotest.Stall))
+}

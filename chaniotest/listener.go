@@ -1,0 +1,120 @@
+package chaniotest
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// backlog is how many connections wait for Accept, as many as a kernel's.
+const backlog = 128
+
+// A Listener is a net.Listener in memory: [chanio.Serve] serves what is dialed
+// with its Dial. Its address, and those of its connections, are of
+// 192.0.2.0/24, which is for documentation. All methods are safe for concurrent
+// use, and block durably in the sense of [testing/synctest].
+type Listener struct {
+	addr    net.Addr
+	dialed  atomic.Int64
+	waiting chan *Conn // sent by Dial; never closed
+	closed  chan struct{}
+	once    sync.Once // closes closed
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// NewListener returns a listener. It has no goroutine.
+func NewListener() *Listener {
+	return &Listener{
+		addr:    serverAddr(),
+		waiting: make(chan *Conn, backlog),
+		closed:  make(chan struct{}),
+	}
+}
+
+// Dial connects over link; nil is one without faults. As with a kernel's
+// listener, it does not wait for Accept, unless 128 connections wait already.
+// The error is a *net.OpError: ECONNREFUSED once the listener is closed, else
+// ctx's cause. ctx bounds the call, not the connection.
+func (l *Listener) Dial(ctx context.Context, link *Link) (*Conn, error) {
+	client, server := newPipe(link, clientAddr(l.dialed.Add(1)-1), l.addr)
+	err := l.offer(ctx, server)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: l.addr.Network(), Addr: l.addr, Err: err}
+	}
+	return client, nil
+}
+
+// offer makes c wait for Accept.
+func (l *Listener) offer(ctx context.Context, c *Conn) error {
+	refused := os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	select {
+	case <-l.closed:
+		return refused
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	default:
+	}
+	select {
+	case l.waiting <- c:
+	case <-l.closed:
+		return refused
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-l.closed: // perhaps too late for Close to see c
+		l.refuse()
+	default:
+	}
+	return nil
+}
+
+// Accept returns the accepted end of the next connection, a *Conn. Once the
+// listener is closed its error is net.ErrClosed, in a *net.OpError.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case <-l.closed:
+	default:
+		select {
+		case c := <-l.waiting:
+			return c, nil
+		case <-l.closed:
+		}
+	}
+	return nil, &net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: net.ErrClosed}
+}
+
+// Close ends the accepting, and resets the connections that nobody has
+// accepted. Those that were go on. It is idempotent and returns nil.
+func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	l.refuse()
+	return nil
+}
+
+// refuse resets the connections that wait.
+func (l *Listener) refuse() {
+	for {
+		select {
+		case c := <-l.waiting:
+			c.SetLinger(0)
+			c.Close()
+		default:
+			return
+		}
+	}
+}
+
+// Addr returns the listener's address, a *net.TCPAddr.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+func serverAddr() net.Addr { return &net.TCPAddr{IP: net.IP{192, 0, 2, 1}, Port: 1} }
+
+// clientAddr returns the address of the nth client, counted from 0.
+func clientAddr(n int64) net.Addr {
+	return &net.TCPAddr{IP: net.IP{192, 0, 2, 2}, Port: int(1 + n%65535)}
+}
