@@ -125,8 +125,8 @@ func (t *stream) closeWrite() error {
 // it is the connection under it that is closed.
 func (t *stream) shut(reset bool) {
 	conn := underTLS(t.conn)
-	if tc, ok := conn.(*net.TCPConn); ok && reset {
-		tc.SetLinger(0) // an error leaves an ordinary close, which follows
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok && reset {
+		c.SetLinger(0) // an error leaves an ordinary close, which follows
 	}
 	conn.Close()
 }
