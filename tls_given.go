@@ -7,19 +7,24 @@ import (
 )
 
 // givenTLS is the transport of a session over a *tls.Conn that a user made. Its
-// handshake may still be to come: the reader and the writer begin with it. There
-// is no recordConn under it, so each record is a write of its own, and a session
-// that waits holds its buffers.
+// handshake may still be to come: the reader begins with it, and the writer
+// waits for that. There is no recordConn under it, so each record is a write of
+// its own, and a session that waits holds its buffers.
 type givenTLS struct {
 	stream
 	tc *tls.Conn
+
+	shaken   chan struct{} // closed by the reader, behind the handshake
+	shakeErr error         // how that went; set before
 
 	mu          sync.Mutex
 	handshaken  bool
 	interrupted bool // what is read, as soon as the handshake is over
 }
 
-func newGivenTLS(tc *tls.Conn) *givenTLS { return &givenTLS{stream: *newStream(tc), tc: tc} }
+func newGivenTLS(tc *tls.Conn) *givenTLS {
+	return &givenTLS{stream: *newStream(tc), tc: tc, shaken: make(chan struct{})}
+}
 
 // handshake runs the handshake, or waits until who runs it is done, or until
 // ctx ends, and with it the connection.
@@ -40,10 +45,19 @@ func (t *givenTLS) handshake(ctx context.Context) error {
 
 // run shakes hands before it reads.
 func (t *givenTLS) run(s *Session) {
-	if err := t.handshake(context.Background()); err != nil {
-		s.terminate(err, false) // and there is nothing to read
+	t.shakeErr = t.handshake(context.Background())
+	close(t.shaken)
+	if t.shakeErr != nil {
+		s.terminate(t.shakeErr, false) // and there is nothing to read
 	}
 	s.readLoop(&t.stream)
+}
+
+// awaitHandshake waits for the reader's handshake: for a channel, not for the
+// lock in crypto/tls, behind which a synctest bubble's time would stand still.
+func (t *givenTLS) awaitHandshake() error {
+	<-t.shaken
+	return t.shakeErr
 }
 
 // interrupt spares the handshake: a deadline would fail it for good, and Close
@@ -59,7 +73,7 @@ func (t *givenTLS) interrupt() {
 
 func (t *givenTLS) write(b *batch, s *Session) (int, error) {
 	s.output.stall.begin(s) // the handshake is a part of the write
-	if err := t.handshake(context.Background()); err != nil {
+	if err := t.awaitHandshake(); err != nil {
 		s.output.stall.end()
 		return 0, err
 	}
@@ -73,7 +87,7 @@ func (t *givenTLS) closeWrite() error {
 	closing := t.interrupted
 	t.mu.Unlock()
 	if !closing {
-		if err := t.handshake(context.Background()); err != nil {
+		if err := t.awaitHandshake(); err != nil {
 			return err
 		}
 	}
