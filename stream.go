@@ -2,8 +2,10 @@ package chanio
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
 )
@@ -76,23 +78,18 @@ func (t *stream) write(b *batch, s *Session) (int, error) {
 	return writeBuffers(t.conn, b.parts, blockSize, s)
 }
 
-// writeBuffers writes parts through conn. It goes in groups of limit bytes,
-// because a Write tells of its progress only when it is over.
+// writeBuffers writes parts through conn, in groups of limit bytes.
 func writeBuffers(conn net.Conn, parts [][]byte, limit int, s *Session) (sent int, err error) {
 	defer s.output.stall.end()
 	var group net.Buffers
 	size := 0
 	flush := func() error {
-		s.output.stall.begin(s)
-		n, err := group.WriteTo(conn)
-		sent += int(n)
-		if err == nil && int(n) < size {
+		n, err := writeGroup(conn, &group, s)
+		sent += n
+		if err == nil && n < size {
 			err = io.ErrShortWrite
 		}
 		group, size = nil, 0
-		if err == nil {
-			s.progressed()
-		}
 		return err
 	}
 	for _, p := range parts {
@@ -110,6 +107,36 @@ func writeBuffers(conn net.Conn, parts [][]byte, limit int, s *Session) (sent in
 		err = flush()
 	}
 	return sent, err
+}
+
+// looks is how often a write that waits is interrupted within a WriteTimeout, to
+// see how much of it was taken: else its progress would show only at its end,
+// and a peer that is slow look like one that takes nothing.
+const looks = 4
+
+// writeGroup writes group under the session's WriteTimeout. A deadline is what
+// interrupts a write, but not that of a tls.Conn, which would not write again.
+func writeGroup(conn net.Conn, group *net.Buffers, s *Session) (sent int, err error) {
+	_, sealed := conn.(*tls.Conn)
+	looking := !sealed && s.set.WriteTimeout > 0
+	s.output.stall.begin(s)
+	for {
+		look := time.Now().Add(s.set.WriteTimeout / looks)
+		if looking {
+			looking = conn.SetWriteDeadline(look) == nil
+		}
+		n, err := group.WriteTo(conn)
+		sent += int(n)
+		if n > 0 {
+			s.progressed()
+		}
+		if !looking || !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().Before(look) || s.over.Load() {
+			return sent, err
+		}
+		if n > 0 {
+			s.output.stall.begin(s)
+		}
+	}
 }
 
 func (t *stream) canHalfClose() bool { return t.half != nil }
