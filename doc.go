@@ -40,6 +40,9 @@
 //
 // A [Timer] is a deadline in a channel. A [Service] runs functions one at a time.
 //
+// Package [example.com/chanio/chaniotest] is a bad network in memory, to test
+// handlers with.
+//
 // # Channels
 //
 // The library sends on Sessions, Recv, Events and C, and closes them; users send
