@@ -145,9 +145,9 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	defer w.mu.Unlock()
 	broken := syscall.EPIPE
 	if !w.reset {
-		broken = syscall.ECONNRESET
+		broken = syscall.ECONNRESET // if it happens now
 	}
-	mine := false
+	mine := false // it is this Write's turn
 	defer func() {
 		if mine {
 			c.writing = false

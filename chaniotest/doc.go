@@ -40,7 +40,7 @@
 // In a bubble of testing/synctest all waiting is durable and all time is the
 // bubble's. What happens to a byte depends on its place in the stream, the Seed
 // and when it was written: not on how many calls wrote or read it, nor on the
-// scheduler. No goroutine outlives a call.
+// scheduler. There are no goroutines but those of a [Relay].
 //
 // # Datagrams
 //

@@ -24,9 +24,9 @@ func echo(s *chanio.Session) {
 	}
 }
 
-// TestEcho is what Example_handler runs. In a program of your own it is in a
-// file like this one.
-func TestEcho(t *testing.T) {
+// TestEchoHandler is how a program tests a handler: here of the package's own
+// documentation, with a slow link.
+func TestEchoHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Half a second each way, and bytes that come in pieces of up to three.
 		path := chaniotest.Path{Latency: 500 * time.Millisecond, Fragment: 3}
@@ -52,9 +52,9 @@ func TestEcho(t *testing.T) {
 	})
 }
 
-// A handler is tested with a session at the other end. TestEcho, which is in
-// the file of this example, does so under testing/synctest, where time is the
-// test's own.
+// A handler is tested with a session at the other end. In a test this is the body
+// of a synctest.Test, where time is the test's own: see the top of this page, and
+// TestEchoHandler in the file of this example.
 func Example_handler() {
 	client, server := chaniotest.Sessions(context.Background(), nil, &chanio.Options{Framing: chanio.Lines{}})
 	go echo(server)
