@@ -65,8 +65,9 @@ type Options struct {
 	// zero, none on streams and 2 minutes for the sessions of a udp listener.
 	IdleTimeout time.Duration
 	// WriteTimeout ends a session whose peer has taken nothing for that long
-	// while there was something to write. Any progress starts it anew. If
-	// zero, 10 seconds.
+	// while there was something to write. Any progress starts it anew; over a
+	// net.Conn that is no socket it shows only when 64 KiB of a long message are
+	// taken. If zero, 10 seconds.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close, and how long a session stays writable without
 	// write progress after its peer's end of stream. For a udp listener it is

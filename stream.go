@@ -84,7 +84,7 @@ func writeBuffers(conn net.Conn, parts [][]byte, limit int, s *Session) (sent in
 	var group net.Buffers
 	size := 0
 	flush := func() error {
-		n, err := writeGroup(conn, &group, s)
+		n, err := writeGroup(conn, &group, s, resumable(conn))
 		sent += n
 		if err == nil && n < size {
 			err = io.ErrShortWrite
@@ -109,16 +109,15 @@ func writeBuffers(conn net.Conn, parts [][]byte, limit int, s *Session) (sent in
 	return sent, err
 }
 
-// looks is how often a write that waits is interrupted within a WriteTimeout, to
-// see how much of it was taken: else its progress would show only at its end,
-// and a peer that is slow look like one that takes nothing.
+// looks is how often a write to a socket that waits is interrupted within a
+// WriteTimeout, to see how much of it was taken: else its progress would show
+// only at its end, and a peer that is slow look like one that takes nothing.
 const looks = 4
 
-// writeGroup writes group under the session's WriteTimeout. A deadline is what
-// interrupts a write, but not that of a tls.Conn, which would not write again.
-func writeGroup(conn net.Conn, group *net.Buffers, s *Session) (sent int, err error) {
-	_, sealed := conn.(*tls.Conn)
-	looking := !sealed && s.set.WriteTimeout > 0
+// writeGroup writes group under the session's WriteTimeout, and looks at its
+// progress if conn can bear that.
+func writeGroup(conn net.Conn, group *net.Buffers, s *Session, looking bool) (sent int, err error) {
+	looking = looking && s.set.WriteTimeout > 0
 	s.output.stall.begin(s)
 	for {
 		look := time.Now().Add(s.set.WriteTimeout / looks)
@@ -137,6 +136,17 @@ func writeGroup(conn net.Conn, group *net.Buffers, s *Session) (sent int, err er
 			s.output.stall.begin(s)
 		}
 	}
+}
+
+// resumable reports whether a write to conn that timed out can go on behind what
+// was taken, as one to a socket can. Anything else may have a tls.Conn in it,
+// which can't. A type that embeds a socket may, too, so the types are exact.
+func resumable(conn net.Conn) bool {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }
 
 func (t *stream) canHalfClose() bool { return t.half != nil }
