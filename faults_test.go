@@ -104,6 +104,7 @@ func (c conversation) hold(t *testing.T) (o outcome) {
 	}
 	sender.Wait()
 	<-client.Done()
+	synctest.Wait() // a handshake that failed at the same time is told before the listener ends
 	o.client = client.Err()
 	o.sent = client.Stats().BytesSent
 	require.NoError(t, l.Shutdown(t.Context()))
