@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/netns"
 )
 
 func TestADialToAGroupLeavesFromAnAddressOfItsInterface(t *testing.T) {
 	for _, f := range linkFamilies {
 		t.Run(f.name, func(t *testing.T) {
-			inNamespace(t, `
+			netns.Enter(t, `
 				ip link set lo up
 				for i in 1 2; do
 					ip link add name d$i type veth peer name e$i

@@ -7,13 +7,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+<<<<<<< HEAD
 	"os/exec"
+=======
+	"path/filepath"
+>>>>>>> ba4a93b (Share what makes child processes and network namespaces for tests)
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -21,85 +24,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/child"
 )
 
-// childEnv names the part that this process plays as the child of a test.
-const childEnv = "CHANIO_TEST_CHILD"
-
-// children are the parts. A child reads commands from stdin, a line each, and
-// answers with lines on stdout.
-var children = map[string]func(t *testing.T, commands *bufio.Scanner){
+// children are the parts that child processes play.
+var children = child.Parts{
 	"echo":           childEcho,
 	"no descriptors": childWithoutDescriptors,
 	"many sessions":  childWithManySessions,
 }
 
 // TestChild is not a test of its own: it is what a child process runs.
-func TestChild(t *testing.T) {
-	run := children[os.Getenv(childEnv)]
-	if run == nil {
-		t.Skip("it runs as the child of other tests")
-	}
-	run(t, bufio.NewScanner(os.Stdin))
-}
-
-// child is a process of this test binary.
-type child struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser
-	lines  *bufio.Scanner
-	output strings.Builder // what was no answer
-}
-
-func startChild(t *testing.T, part string, env ...string) *child {
-	t.Helper()
-	c := &child{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.v")}
-	c.cmd.Env = append(append(os.Environ(), childEnv+"="+part), env...)
-	var err error
-	c.stdin, err = c.cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := c.cmd.StdoutPipe()
-	require.NoError(t, err)
-	c.cmd.Stderr = os.Stderr
-	c.lines = bufio.NewScanner(stdout)
-	require.NoError(t, c.cmd.Start())
-	return c
-}
-
-const answerPrefix = "answer: "
-
-// answer sends a line to the parent.
-func answer(values ...any) { fmt.Println(answerPrefix + fmt.Sprint(values...)) }
-
-// ask sends a command, unless it is empty, and scans the next answer into into.
-func (c *child) ask(command string, into ...any) {
-	c.t.Helper()
-	if command != "" {
-		_, err := fmt.Fprintln(c.stdin, command)
-		require.NoError(c.t, err)
-	}
-	for c.lines.Scan() {
-		if text, ok := strings.CutPrefix(c.lines.Text(), answerPrefix); ok {
-			_, err := fmt.Sscan(text, into...)
-			require.NoError(c.t, err, text)
-			return
-		}
-		fmt.Fprintln(&c.output, c.lines.Text())
-	}
-	c.cmd.Wait()
-	require.FailNow(c.t, "the child gave no answer", c.output.String())
-}
-
-// wait ends the child and requires that it passed.
-func (c *child) wait() {
-	c.t.Helper()
-	c.stdin.Close()
-	for c.lines.Scan() {
-		fmt.Fprintln(&c.output, c.lines.Text())
-	}
-	require.NoError(c.t, c.cmd.Wait(), c.output.String())
-}
+func TestChild(t *testing.T) { child.Play(t, children) }
 
 // listenAs listens in the way of listeners that has that name.
 func listenAs(t *testing.T, name string, o *Options) *Listener {
@@ -125,9 +62,9 @@ func childEcho(t *testing.T, commands *bufio.Scanner) {
 	l := listenAs(t, os.Getenv("CHANIO_TEST_LISTENER"), nil)
 	before := heap()
 	handled := serveEach(l, echo)
-	answer(l.Addr().Network(), " ", l.Addr())
+	child.Answer(l.Addr().Network(), " ", l.Addr())
 	for commands.Scan() {
-		answer(heap() - before)
+		child.Answer(heap() - before)
 	}
 	require.NoError(t, l.Close())
 	await(t, handled, "the handlers")
@@ -137,9 +74,9 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 	const size = 64 << 20
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
-			server := startChild(t, "echo", "CHANIO_TEST_LISTENER="+way.name)
+			server := child.Start(t, "echo", "CHANIO_TEST_LISTENER="+way.name)
 			var network, address string
-			server.ask("", &network, &address)
+			server.Ask("", &network, &address)
 			conn, err := net.Dial(network, address)
 			require.NoError(t, err)
 			defer conn.Close()
@@ -153,7 +90,7 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 			go func() { sent <- sendNoise(conn, size, stalled) }()
 			await(t, stalled, "the writing to stall")
 			var grown int64
-			server.ask("heap", &grown)
+			server.Ask("heap", &grown)
 			require.Less(t, grown, int64(32<<20), "while nobody reads")
 
 			sum := sha256.New()
@@ -162,9 +99,9 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 			require.EqualValues(t, size, n)
 			want, _ := await(t, sent, "the writing")
 			require.Equal(t, want, sum.Sum(nil))
-			server.ask("heap", &grown)
+			server.Ask("heap", &grown)
 			require.Less(t, grown, int64(32<<20))
-			server.wait()
+			server.Wait()
 		})
 	}
 }
@@ -211,7 +148,7 @@ func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
 		}
 		s.Close()
 	})
-	answer(l.Addr())
+	child.Answer(l.Addr())
 
 	const tries = 6
 	var failed []time.Time
@@ -242,9 +179,9 @@ func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
 const manyPeers = 100
 
 func TestAcceptingGoesOnWhenDescriptorsAreFreeAgain(t *testing.T) {
-	server := startChild(t, "no descriptors")
+	server := child.Start(t, "no descriptors")
 	var address string
-	server.ask("", &address)
+	server.Ask("", &address)
 	var wg sync.WaitGroup
 	for range manyPeers {
 		conn, err := net.Dial("tcp", address)
@@ -258,7 +195,7 @@ func TestAcceptingGoesOnWhenDescriptorsAreFreeAgain(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	server.wait()
+	server.Wait()
 }
 
 // childWithManySessions serves echoes and answers "count" with its open
@@ -274,7 +211,7 @@ func childWithManySessions(t *testing.T, commands *bufio.Scanner) {
 			handlers.Go(func() { echo(s) })
 		}
 	}()
-	answer(l.Addr().Network(), " ", l.Addr())
+	child.Answer(l.Addr().Network(), " ", l.Addr())
 	for commands.Scan() {
 		if commands.Text() == "end" {
 			l.DisconnectAll()
@@ -282,7 +219,7 @@ func childWithManySessions(t *testing.T, commands *bufio.Scanner) {
 		}
 		descriptors, err := os.ReadDir("/proc/self/fd")
 		require.NoError(t, err)
-		answer(len(descriptors), " ", runtime.NumGoroutine(), " ", l.Len())
+		child.Answer(len(descriptors), " ", runtime.NumGoroutine(), " ", l.Len())
 	}
 	require.NoError(t, l.Close())
 	await(t, handled, "the accepting")
@@ -301,11 +238,11 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 	if limit.Cur < many+500 { // Go has raised it as far as it goes
 		t.Skipf("only %d descriptors", limit.Cur)
 	}
-	server := startChild(t, "many sessions")
+	server := child.Start(t, "many sessions")
 	var network, address string
-	server.ask("", &network, &address)
+	server.Ask("", &network, &address)
 	var descriptors, goroutines, sessions int
-	server.ask("count", &descriptors, &goroutines, &sessions)
+	server.Ask("count", &descriptors, &goroutines, &sessions)
 
 	conns := make([]net.Conn, many)
 	defer func() {
@@ -328,16 +265,16 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var d, g, s int
-	server.ask("count", &d, &g, &s)
+	server.Ask("count", &d, &g, &s)
 	require.Equal(t, many, s)
 	require.Equal(t, descriptors+many, d)
 	require.LessOrEqual(t, g, goroutines+3*many, "reader, writer and handler")
 
-	server.ask("end", &d, &g, &s)
+	server.Ask("end", &d, &g, &s)
 	require.Zero(t, s)
 	require.Equal(t, descriptors, d)
 	require.InDelta(t, goroutines, g, 20, "some may be about to end")
-	server.wait()
+	server.Wait()
 }
 
 func TestARestartedServerCanServeItsPeersAgain(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/netns"
 )
 
 // linkFamilies are what tests on a link between two hosts use.
@@ -37,7 +39,7 @@ func TestWhatLeavesTheHost(t *testing.T) {
 					name += ", without a member here"
 				}
 				t.Run(name, func(t *testing.T) {
-					elsewhere := veth(t)
+					elsewhere := netns.Veth(t)
 					join := func() (*PacketConn, error) {
 						v0, err := net.InterfaceByName("v0")
 						if err != nil {

@@ -1,0 +1,111 @@
+// Package child runs parts of a test in processes of their own: for what has to
+// be killed or stopped, measured alone, or bounded by the system. Only tests
+// import it.
+package child
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// partEnv names the part that a process plays.
+const partEnv = "CHANIO_TEST_PART"
+
+// Parts are what child processes can play, by name: functions that take commands
+// from the parent, a line each, and end when there are no more.
+type Parts map[string]func(t *testing.T, commands *bufio.Scanner)
+
+// Play plays the part that the process was started for; where it is nobody's
+// child it skips. A package whose tests call Start has one test that calls it,
+// of the name TestChild.
+func Play(t *testing.T, parts Parts) {
+	part, ok := os.LookupEnv(partEnv)
+	if !ok {
+		t.Skip("it runs as the child of other tests")
+	}
+	run := parts[part]
+	require.NotNil(t, run, "there is no part %q", part)
+	run(t, bufio.NewScanner(os.Stdin))
+}
+
+// Process is a child: a process of this test binary that plays a part.
+type Process struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	lines  *bufio.Scanner
+	output strings.Builder // what was no answer
+}
+
+// Start starts a child that plays part, with env added to the environment. It
+// is killed when the test ends, if it has not ended by then. It is where the
+// thread that calls is: in the same network namespace.
+func Start(t testing.TB, part string, env ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.v")}
+	p.cmd.Env = append(append(os.Environ(), partEnv+"="+part), env...)
+	var err error
+	p.stdin, err = p.cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	p.cmd.Stderr = os.Stderr
+	p.lines = bufio.NewScanner(stdout)
+	require.NoError(t, p.cmd.Start())
+	return p
+}
+
+// Process returns the child's process, for signals.
+func (p *Process) Process() *os.Process { return p.cmd.Process }
+
+const answerPrefix = "answer: "
+
+// Answer sends a line to the parent.
+func Answer(values ...any) { fmt.Println(answerPrefix + fmt.Sprint(values...)) }
+
+// Ask sends a command, unless it is empty, and scans the next answer into into.
+func (p *Process) Ask(command string, into ...any) {
+	p.t.Helper()
+	if command != "" {
+		_, err := fmt.Fprintln(p.stdin, command)
+		require.NoError(p.t, err)
+	}
+	text, ok := p.Next()
+	if !ok {
+		p.cmd.Wait()
+		require.FailNow(p.t, "the child gave no answer", p.output.String())
+	}
+	_, err := fmt.Sscan(text, into...)
+	require.NoError(p.t, err, text)
+}
+
+// Next returns the next answer. ok is false if the child has ended.
+func (p *Process) Next() (text string, ok bool) {
+	for p.lines.Scan() {
+		if text, ok := strings.CutPrefix(p.lines.Text(), answerPrefix); ok {
+			return text, true
+		}
+		fmt.Fprintln(&p.output, p.lines.Text())
+	}
+	return "", false
+}
+
+// Wait ends the child and requires that it passed.
+func (p *Process) Wait() {
+	p.t.Helper()
+	p.stdin.Close()
+	for _, ok := p.Next(); ok; _, ok = p.Next() {
+	}
+	require.NoError(p.t, p.cmd.Wait(), p.output.String())
+}
+
+// Kill kills the child and waits until it is gone. What it has answered by then
+// can still be had from Next; nothing else may be called.
+func (p *Process) Kill() { p.cmd.Process.Kill() }
