@@ -108,7 +108,7 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		return
 	}
 	if !l.reg.reserve() {
-		conn.Close()
+		abortConn(conn)
 		return
 	}
 	if t := l.handshaker(conn); t != nil {

@@ -109,7 +109,7 @@ func (l *Listener) startHandshake(ctx context.Context, t handshaker, quit <-chan
 		case <-l.reg.change:
 		case <-quit:
 			cancel(nil)
-			t.shut(false)
+			t.shut(true)
 			l.reg.left()
 			return
 		}
@@ -131,13 +131,17 @@ func (l *Listener) shake(ctx context.Context, one *handshake, t handshaker, quit
 		defer stop()
 	}
 	err := t.handshake(ctx)
-	if !l.handshakes.end(one, err == nil) || err != nil && ctx.Err() != nil {
+	dropped := !l.handshakes.end(one, err == nil) || err != nil && ctx.Err() != nil
+	if dropped {
 		err = t.handshakeError(context.Cause(ctx))
 	}
 	if err == nil {
 		return true
 	}
-	t.shut(false)
+	// A client may be done with the handshake before we are, and send: it must
+	// not take a connection that was dropped for one that ended in order. One
+	// that failed ends so, behind the alert that says why.
+	t.shut(dropped)
 	l.reg.left()
 	select {
 	case <-quit: // it ended with the listener

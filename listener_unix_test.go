@@ -10,12 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
-<<<<<<< HEAD
-	"os/exec"
-=======
-	"path/filepath"
->>>>>>> ba4a93b (Share what makes child processes and network namespaces for tests)
 	"runtime"
 	"sync"
 	"syscall"

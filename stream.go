@@ -162,10 +162,19 @@ func (t *stream) closeWrite() error {
 // it is the connection under it that is closed.
 func (t *stream) shut(reset bool) {
 	conn := underTLS(t.conn)
-	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok && reset {
+	if reset {
+		abortConn(conn)
+	} else {
+		conn.Close()
+	}
+}
+
+// abortConn closes conn, TCP with a reset.
+func abortConn(conn net.Conn) error {
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		c.SetLinger(0) // an error leaves an ordinary close, which follows
 	}
-	conn.Close()
+	return conn.Close()
 }
 
 // underTLS returns the connection under all TLS of conn.

@@ -143,6 +143,10 @@ func (c *recordConn) Write(p []byte) (int, error) {
 // of the peer any more, and so not follow it either.
 func (c *recordConn) SetWriteDeadline(time.Time) error { return nil }
 
+// Close is called only by crypto/tls, when the context of a handshake ends: it
+// drops the connection, as shut(true) does.
+func (c *recordConn) Close() error { return abortConn(c.Conn) }
+
 // cork starts gathering.
 func (c *recordConn) cork() {
 	c.mu.Lock()

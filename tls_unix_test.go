@@ -4,11 +4,13 @@ package chanio
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,3 +198,46 @@ func TestWithoutTheFieldOfCryptoTLSRecordsAreReadAllTheSame(t *testing.T) {
 		in.idle()
 	}
 }
+
+// A client of TLS 1.3 has done its part of the handshake before the server has,
+// and may send; so an end that looks in order would be a lie.
+func TestAHandshakeThatIsDroppedIsReset(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		o    Options
+		drop func(l *Listener)
+	}{
+		{"after HandshakeTimeout", Options{HandshakeTimeout: 10 * time.Millisecond}, nil},
+		{"by Restart", Options{}, func(l *Listener) { l.Restart(context.Background()) }},
+		{"by Close", Options{}, func(l *Listener) { l.Close() }},
+		{"as the oldest", Options{MaxHandshakes: 1}, func(l *Listener) { connectTo(t, l) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server, _ := testTLS(t)
+			began := make(chan struct{}, 2)
+			certificate := server.Certificates[0]
+			server.Certificates = nil
+			server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				began <- struct{}{}
+				return &certificate, nil
+			}
+			o := test.o
+			o.TLS = server
+			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &o)
+			conn := connectTo(t, l)
+			// It gets the server's flight, and says no more.
+			go tls.Client(mute{conn}, &tls.Config{InsecureSkipVerify: true}).Handshake()
+			if test.drop != nil {
+				await(t, began, "the hello")
+				test.drop(l)
+			}
+			_, err := io.Copy(io.Discard, conn)
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+		})
+	}
+}
+
+// mute is a connection that reads nothing.
+type mute struct{ net.Conn }
+
+func (mute) Read([]byte) (int, error) { return 0, io.EOF }
