@@ -62,25 +62,27 @@ func Start(t testing.TB, part string, env ...string) *Process {
 	return p
 }
 
-// Process returns the child's process, for signals.
-func (p *Process) Process() *os.Process { return p.cmd.Process }
-
 const answerPrefix = "answer: "
 
 // Answer sends a line to the parent.
 func Answer(values ...any) { fmt.Println(answerPrefix + fmt.Sprint(values...)) }
 
+// Send sends a command.
+func (p *Process) Send(command string) {
+	p.t.Helper()
+	_, err := fmt.Fprintln(p.stdin, command)
+	require.NoError(p.t, err)
+}
+
 // Ask sends a command, unless it is empty, and scans the next answer into into.
 func (p *Process) Ask(command string, into ...any) {
 	p.t.Helper()
 	if command != "" {
-		_, err := fmt.Fprintln(p.stdin, command)
-		require.NoError(p.t, err)
+		p.Send(command)
 	}
 	text, ok := p.Next()
 	if !ok {
-		p.cmd.Wait()
-		require.FailNow(p.t, "the child gave no answer", p.output.String())
+		require.FailNow(p.t, "the child gave no answer", fmt.Sprint(p.End(), "\n", p.output.String()))
 	}
 	_, err := fmt.Sscan(text, into...)
 	require.NoError(p.t, err, text)
@@ -100,12 +102,22 @@ func (p *Process) Next() (text string, ok bool) {
 // Wait ends the child and requires that it passed.
 func (p *Process) Wait() {
 	p.t.Helper()
+	require.NoError(p.t, p.End(), p.output.String())
+}
+
+// End ends the child, which may have been killed, and returns how that went.
+func (p *Process) End() error {
 	p.stdin.Close()
 	for _, ok := p.Next(); ok; _, ok = p.Next() {
 	}
-	require.NoError(p.t, p.cmd.Wait(), p.output.String())
+	return p.cmd.Wait()
 }
 
-// Kill kills the child and waits until it is gone. What it has answered by then
-// can still be had from Next; nothing else may be called.
-func (p *Process) Kill() { p.cmd.Process.Kill() }
+// Signal sends the child a signal; one that has ended gets none.
+func (p *Process) Signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
+
+// PID returns the child's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Output returns what the child has printed beside answers.
+func (p *Process) Output() string { return p.output.String() }

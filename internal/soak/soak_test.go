@@ -1,0 +1,221 @@
+//go:build unix
+
+// Package soak has a long random test over real sockets: clients of every
+// transport, in this process and in others, that end in every way there is,
+// while the server restarts; a model says what must have arrived.
+package soak
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/chanio"
+	"example.com/chanio/internal/child"
+)
+
+var (
+	soakFor  = flag.Duration("soak.for", 0, "how long to go on with one seed after the other; 0 is a few seeds")
+	soakSeed = flag.Uint64("soak.seed", 1, "the first seed")
+)
+
+// seeds is how many there are without -soak.for.
+const seeds = 4
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestChild is not a test of its own: it is what a child process runs.
+func TestChild(t *testing.T) {
+	child.Play(t, child.Parts{"clients": playClients})
+}
+
+func TestWhatWasFlushedBeforeACleanCloseArrives(t *testing.T) {
+	began := time.Now()
+	for seed := *soakSeed; ; seed++ {
+		if *soakFor > 0 && time.Since(began) >= *soakFor || *soakFor == 0 && seed >= *soakSeed+seeds {
+			return
+		}
+		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { round(t, seed) })
+		if !ok {
+			t.Fatalf("to repeat it: go test -race ./internal/soak -run '^TestWhat' -soak.seed=%d", seed)
+		}
+	}
+}
+
+const (
+	here      = 120 // clients of this process
+	elsewhere = 30  // clients of each child
+	atOnce    = 40  // conversations at once, in a process
+)
+
+// A soak is one round: servers, and clients that come and go.
+type soak struct {
+	rng       *rand.Rand
+	serverTLS *tls.Config
+	clientTLS *tls.Config
+	servers   map[string]*server
+
+	mu       sync.Mutex
+	problems []string
+	outcomes []outcome
+}
+
+func (k *soak) problem(format string, args ...any) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.problems = append(k.problems, fmt.Sprintf(format, args...))
+}
+
+func (k *soak) ended(o outcome) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.outcomes = append(k.outcomes, o)
+}
+
+// transports are the names of the servers.
+var transports = []string{"tcp", "tcp framed", "unix", "unix framed", "tls", "tls framed"}
+
+// round runs the servers, lets all clients come and go, and judges.
+func round(t *testing.T, seed uint64) {
+	warmUp(t)
+	descriptors, goroutines := openDescriptors(t), goleak.IgnoreCurrent()
+	k := &soak{rng: rand.New(rand.NewPCG(seed, 0)), servers: make(map[string]*server)}
+	var err error
+	k.serverTLS, err = chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
+	require.NoError(t, err)
+	k.clientTLS, err = chanio.ClientTLS("../../testdata/ca.crt")
+	require.NoError(t, err)
+
+	publishing, stopPublishing := context.WithCancel(t.Context())
+	restarting, stopRestarting := context.WithCancel(t.Context())
+	var background, clients sync.WaitGroup
+	for _, name := range transports {
+		base, style, _ := strings.Cut(name, " ")
+		at := place{Network: "tcp", Framed: style == "framed", TLS: base == "tls"}
+		if base == "unix" {
+			at.Network, at.Address = "unix", filepath.Join(t.TempDir(), "s")
+		}
+		srv := serve(t, k, at, k.rng)
+		k.servers[name] = srv
+		rng := rand.New(rand.NewPCG(seed, 1))
+		if srv.hub {
+			background.Go(func() { srv.publish(publishing, rng) })
+		}
+	}
+	restarts := 0
+	restartRand := rand.New(rand.NewPCG(seed, 2))
+	var restarter sync.WaitGroup
+	restarter.Go(func() { restarts = k.restartSome(restarting, restartRand) })
+	datagrams := startDatagrams(t, k, seed)
+
+	k.startHere(t, &clients, seed)
+	k.startElsewhere(t, &clients, seed)
+	datagrams.clients.Wait()
+	clients.Wait()
+	stopRestarting()
+	restarter.Wait()
+	stopPublishing()
+	background.Wait()
+	datagrams.end(t)
+	for _, name := range transports {
+		k.servers[name].end(t)
+	}
+	good := k.judge()
+	for i, problem := range k.problems {
+		if i == 20 {
+			t.Errorf("and %d more", len(k.problems)-i)
+			break
+		}
+		t.Error(problem)
+	}
+	t.Logf("%d conversations, %d of them clean; %d restarts; %s", len(k.outcomes), good, restarts, datagrams)
+	require.Equal(t, descriptors, openDescriptors(t), "descriptors")
+	goleak.VerifyNone(t, goroutines)
+}
+
+// restartSome restarts a server now and then, until ctx ends. It returns how
+// often.
+func (k *soak) restartSome(ctx context.Context, rng *rand.Rand) int {
+	for n := 0; ; n++ {
+		pause(time.Duration(100+rng.IntN(400))*time.Millisecond, ctx.Done())
+		if ctx.Err() != nil {
+			return n
+		}
+		k.servers[transports[rng.IntN(len(transports))]].restart()
+	}
+}
+
+// options returns the options of a client.
+func (k *soak) options(at place, p plan) *chanio.Options {
+	o := at.options(p.Queue)
+	if at.TLS {
+		o.TLS = k.clientTLS
+	}
+	o.Backoff = chanio.Backoff{Min: time.Millisecond, Max: 50 * time.Millisecond}
+	return o
+}
+
+// startHere starts the clients of this process.
+func (k *soak) startHere(t *testing.T, clients *sync.WaitGroup, seed uint64) {
+	clients.Go(func() {
+		converseAll(t.Context(), plans(seed, 0, here), func(p plan) outcome {
+			at := k.servers[p.Transport].place
+			c := client{place: at, plan: p, o: k.options(at, p)}
+			return c.run(t.Context())
+		}, k.ended)
+	})
+}
+
+// converseAll runs a client of each plan, atOnce at a time, until all are done
+// or ctx ends, and tells what became of each.
+func converseAll(ctx context.Context, all []plan, run func(p plan) outcome, ended func(outcome)) {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, p := range all {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error { ended(run(p)); return nil })
+	}
+	group.Wait()
+}
+
+// plans draws the plans of n clients of a process.
+func plans(seed uint64, process, n int) []plan {
+	rng := rand.New(rand.NewPCG(seed, 100+uint64(process)))
+	all := make([]plan, n)
+	for i := range all {
+		all[i] = draw(rng, seed<<20|uint64(process)<<10|uint64(i)|1<<50, transports)
+	}
+	return all
+}
+
+// warmUp opens what the runtime opens once and keeps.
+func warmUp(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+}
+
+// openDescriptors counts them, where the system has them as files.
+func openDescriptors(t *testing.T) int {
+	all, err := os.ReadDir("/proc/self/fd")
+	if os.IsNotExist(err) {
+		return 0
+	}
+	require.NoError(t, err)
+	return len(all)
+}
