@@ -3,7 +3,10 @@ package chanio
 import (
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,6 +51,28 @@ func TestADialToAGroupLeavesFromAnAddressOfItsInterface(t *testing.T) {
 			}
 			require.Contains(t, own, m.Addr.Addr().WithZone(""))
 			require.Equal(t, m.Addr.Addr().WithZone(""), s.LocalAddr().(*net.UDPAddr).AddrPort().Addr().WithZone(""))
+		})
+	}
+}
+
+func TestWhatTheKernelHadNoMemoryForIsReadLater(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.ENOBUFS, syscall.ENOMEM} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, s := memDialed(t, t.Context(), nil)
+				start := time.Now()
+				for range 3 {
+					m.fail <- errno
+				}
+				m.arrives("x")
+				require.Equal(t, "x", string(<-s.Recv()))
+				require.Equal(t, (5+10+20)*time.Millisecond, time.Since(start), "it does not spin")
+
+				start = time.Now()
+				m.fail <- errno
+				require.NoError(t, s.Close())
+				require.Zero(t, time.Since(start), "nobody waits for the pause")
+			})
 		})
 	}
 }

@@ -9,6 +9,7 @@ package datagram
 import (
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -85,6 +86,9 @@ type Conn struct {
 	ip4       *ipv4.PacketConn // for its options; nil if IPv4 doesn't go over it
 	ip6       *ipv6.PacketConn // likewise
 
+	stopped chan struct{} // closed by StopReceiving and Close
+	stop    sync.Once     // closes stopped
+
 	engine   engine
 	zoner    zoner
 	hostOnly *hostOnly // nil unless it is needed; set by SetMulticast
@@ -103,7 +107,7 @@ type engine interface {
 // New returns a Conn over sock, which belongs to it from then on, also if there
 // is an error. Network is what sock was made with: udp, udp4 or udp6.
 func New(sock Socket, network string, cfg Config) (*Conn, error) {
-	c := &Conn{sock: sock, timeout: cfg.WriteTimeout}
+	c := &Conn{sock: sock, timeout: cfg.WriteTimeout, stopped: make(chan struct{})}
 	if a, ok := sock.LocalAddr().(*net.UDPAddr); ok {
 		c.local = a.AddrPort()
 	}
@@ -168,11 +172,15 @@ func (c *Conn) KernelDropped() int64 { return c.dropped.Load() }
 
 // StopReceiving makes [Conn.Receive], now or later, return nil. The socket goes
 // on sending.
-func (c *Conn) StopReceiving() { c.sock.SetReadDeadline(time.Unix(1, 0)) }
+func (c *Conn) StopReceiving() {
+	c.stop.Do(func() { close(c.stopped) })
+	c.sock.SetReadDeadline(time.Unix(1, 0))
+}
 
 // Close closes the socket. Calls that wait return an error that is
 // net.ErrClosed.
 func (c *Conn) Close() error {
+	c.stop.Do(func() { close(c.stopped) })
 	err := c.sock.Close()
 	if c.hostOnly != nil {
 		c.hostOnly.close()

@@ -31,6 +31,11 @@ func undelivered(err error) bool {
 	return refusal(err, true) || errors.Is(err, syscall.EMSGSIZE)
 }
 
+// passes reports that err, of a read, is about resources that come back.
+func passes(err error) bool {
+	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
 // refusesSource reports that err can mean that what was to be sent from a
 // certain address can't be sent from there. Linux says that there is no route,
 // or for IPv6 that the argument is invalid.

@@ -17,6 +17,9 @@ func undelivered(err error) bool {
 	return refusal(err, true) || errors.Is(err, windows.WSAENETRESET) // its time to live ran out
 }
 
+// passes reports that err, of a read, is about resources that come back.
+func passes(err error) bool { return errors.Is(err, windows.WSAENOBUFS) }
+
 // refusesSource reports that err can mean that what was to be sent from a
 // certain address can't be sent from there.
 func refusesSource(err error) bool {

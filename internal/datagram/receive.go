@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 )
 
 // Receive waits for datagrams and hands each batch to deliver, in the order of
@@ -11,12 +12,15 @@ import (
 // then it returns nil, else the error that ended it. The slice that deliver
 // gets is valid during the call only; the packets' Data is the receiver's.
 //
-// ICMP refusals are counted, see [Conn.Refused], and end nothing.
+// ICMP refusals are counted, see [Conn.Refused], and end nothing. What the
+// kernel could not do for want of memory is tried again, after a growing pause.
 func (c *Conn) Receive(deliver func([]Packet) bool) error {
+	pause := time.Duration(0)
 	for {
 		b, err := c.engine.read()
 		switch {
 		case err == nil:
+			pause = 0
 			ok := deliver(b.packets)
 			b.free()
 			if !ok {
@@ -26,9 +30,27 @@ func (c *Conn) Receive(deliver func([]Packet) bool) error {
 			c.refused.Add(1)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
+		case passes(err):
+			pause = min(max(2*pause, readPauseMin), readPauseMax)
+			c.rest(pause)
 		default:
 			return bare(err)
 		}
+	}
+}
+
+const (
+	readPauseMin = 5 * time.Millisecond
+	readPauseMax = time.Second
+)
+
+// rest waits for d, or until nothing is to be received any more.
+func (c *Conn) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.stopped:
 	}
 }
 
