@@ -1,0 +1,368 @@
+package hostile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+	"example.com/chanio/internal/child"
+)
+
+// playEvery is the part of a child that echoes on every transport. It answers
+// with the addresses and then waits for signals, because commands would be read,
+// and reading is to fail: SIGUSR1 asks for the state of its listeners, SIGTERM
+// ends it.
+func playEvery(t *testing.T, _ *bufio.Scanner) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	certificate, err := chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
+	require.NoError(t, err)
+	var goroutines sync.WaitGroup
+	var all []*chanio.Listener
+	for _, name := range everyTransport {
+		o := &chanio.Options{IdleTimeout: bound, WriteTimeout: bound, CloseTimeout: bound, HandshakeTimeout: bound}
+		network, address := "tcp", "127.0.0.1:0"
+		switch name {
+		case "tls":
+			o.TLS = certificate
+		case "unix":
+			network, address = "unix", filepath.Join(t.TempDir(), "s")
+		case "udp":
+			network = "udp"
+		}
+		l, err := chanio.Listen(t.Context(), network, address, o)
+		require.NoError(t, err)
+		all = append(all, l)
+		s := &server{l: l}
+		goroutines.Go(s.acceptEchoes)
+		child.Answer(l.Addr())
+	}
+	end := func() {
+		for _, l := range all {
+			require.NoError(t, l.Close())
+		}
+		goroutines.Wait()
+	}
+	tooLong := time.After(10 * patience) // the parent is gone
+	for {
+		select {
+		case sig := <-signals:
+			if sig == syscall.SIGTERM {
+				end()
+				return
+			}
+		case <-tooLong:
+			return
+		}
+		state := "all serve"
+		for i, l := range all {
+			if err := l.Err(); err != nil {
+				state = fmt.Sprint(everyTransport[i], ": ", err)
+			}
+		}
+		child.Answer(state)
+	}
+}
+
+// bound is the timeout of all that a server waits for: what an EAGAIN without a
+// reason makes Go's poller wait for may never come.
+const bound = 2 * time.Second
+
+// everyTransport is what playEvery listens on.
+var everyTransport = []string{"tcp", "tls", "unix", "udp"}
+
+func (s *server) acceptEchoes() {
+	for session := range s.l.Sessions() {
+		s.goroutines.Go(func() {
+			defer session.Close()
+			for m := range session.Recv() {
+				if session.Put(m) != nil {
+					return
+				}
+			}
+		})
+	}
+	s.goroutines.Wait()
+}
+
+// A fault is an error that the kernel gives to some calls of a server.
+type fault struct {
+	calls  string // separated by commas
+	name   string // of the error
+	when   string
+	breaks bool // the connection that it hits may end
+}
+
+var faults = []fault{
+	{calls: "read", name: "EINTR", when: "1+2"},
+	{calls: "write,writev", name: "EINTR", when: "1+2"},
+	{calls: "epoll_pwait", name: "EINTR", when: "1+2"},
+	{calls: "accept4", name: "EINTR", when: "1+2"},
+	{calls: "recvmmsg", name: "EINTR", when: "1+2"},
+	{calls: "sendmmsg", name: "EINTR", when: "1+2"},
+	// The kernel says this only if there is nothing, and Go's poller waits for
+	// more, so that a call which it is said to by mistake may wait for long.
+	{calls: "read", name: "EAGAIN", when: "5+5", breaks: true},
+	{calls: "write,writev", name: "EAGAIN", when: "5+5", breaks: true},
+	{calls: "accept4", name: "EAGAIN", when: "1+4", breaks: true},
+	{calls: "recvmmsg", name: "EAGAIN", when: "1+2"},
+	{calls: "sendmmsg", name: "EAGAIN", when: "1+2"},
+	{calls: "accept4", name: "ECONNABORTED", when: "1+2"},
+	{calls: "accept4", name: "EMFILE", when: "1+2"},
+	{calls: "accept4", name: "ENFILE", when: "1+2"},
+	{calls: "accept4", name: "ENOBUFS", when: "1+2"},
+	{calls: "accept4", name: "ENOMEM", when: "1+2"},
+	{calls: "recvmmsg", name: "ENOBUFS", when: "1+2"},
+	{calls: "recvmmsg", name: "ENOMEM", when: "1+2"},
+	{calls: "sendmmsg", name: "ENOBUFS", when: "1+2"},
+	{calls: "sendmmsg", name: "ENOMEM", when: "1+2"},
+	{calls: "sendmmsg", name: "EPERM", when: "1+2"}, // a packet filter
+	{calls: "read", name: "ENOBUFS", when: "5+20", breaks: true},
+	{calls: "read", name: "ENOMEM", when: "5+20", breaks: true},
+	{calls: "read", name: "ECONNRESET", when: "5+20", breaks: true},
+	// Not write: Go's runtime writes to wake its poller, and must not fail.
+	{calls: "writev", name: "ENOBUFS", when: "1+5", breaks: true},
+	{calls: "writev", name: "ENOMEM", when: "1+5", breaks: true},
+}
+
+func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("no strace here")
+	}
+	for _, f := range faults {
+		t.Run(strings.ReplaceAll(f.calls, ",", " and ")+" "+f.name, func(t *testing.T) {
+			t.Parallel()
+			p := child.Start(t, "every transport")
+			addresses := make(map[string]string)
+			for _, name := range everyTransport {
+				var address string
+				p.Ask("", &address)
+				addresses[name] = address
+			}
+			injected := inject(t, p.PID(), f)
+			var clients sync.WaitGroup
+			broken := make([]int, len(everyTransport))
+			for i, name := range everyTransport {
+				c := conversation{t: t, name: name, address: addresses[name]}
+				clients.Go(func() { broken[i] = c.last(f.breaks) })
+			}
+			clients.Wait()
+			count := injected()
+			if t.Failed() {
+				return
+			}
+			require.Positive(t, count, "nothing was injected")
+			p.Signal(syscall.SIGUSR1)
+			state, ok := p.Next()
+			require.True(t, ok, "the server is gone: %s", p.Output())
+			require.Equal(t, "all serve", state)
+			for _, name := range everyTransport {
+				c := conversation{t: t, name: name, address: addresses[name]}
+				require.Zero(t, c.last(false), name)
+			}
+			t.Logf("injected %d times; connections that ended, of %v: %v", count, everyTransport, broken)
+			p.Signal(syscall.SIGTERM)
+			require.NoError(t, p.End(), p.Output())
+		})
+	}
+}
+
+// inject attaches strace to a process. What it returns detaches it, and tells
+// how often it has injected.
+func inject(t *testing.T, pid int, f fault) (stop func() int) {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := exec.CommandContext(t.Context(), "strace", "-f", "-o", log, "-p", fmt.Sprint(pid),
+		"-e", "trace="+f.calls, "-e", fmt.Sprintf("inject=%s:error=%s:when=%s", f.calls, f.name, f.when))
+	said, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewReader(said)
+	line, err := lines.ReadString('\n')
+	if err != nil || !strings.Contains(line, "attached") {
+		cmd.Wait()
+		t.Skipf("strace can't attach here: %s", line)
+	}
+	drained := make(chan struct{})
+	go func() { defer close(drained); io.Copy(io.Discard, lines) }()
+	return func() int {
+		awaitQuiet(log) // or a call that is under way would be left half injected
+		cmd.Process.Signal(syscall.SIGINT)
+		<-drained
+		cmd.Wait()
+		text, err := os.ReadFile(log)
+		require.NoError(t, err)
+		return bytes.Count(text, []byte("(INJECTED)"))
+	}
+}
+
+// awaitQuiet waits until a log has stopped growing.
+func awaitQuiet(log string) {
+	last := int64(-1)
+	for same := 0; same < 5; same++ {
+		<-time.After(20 * time.Millisecond)
+		info, err := os.Stat(log)
+		if err == nil && info.Size() != last {
+			last, same = info.Size(), 0
+		}
+	}
+}
+
+// wanted is how many datagrams a conversation wants back; those over a stream
+// want three times much.
+const (
+	wanted = 200
+	much   = 20 << 10
+)
+
+// A conversation is a client that keeps sending until it has had its answers:
+// what arrives late is no loss, what arrives wrong is.
+type conversation struct {
+	t       *testing.T
+	name    string
+	address string
+}
+
+// last tries until one conversation has come to its end, and returns how many
+// were broken off before that: none may be unless it is said so.
+func (c conversation) last(mayBreak bool) (broken int) {
+	for began := time.Now(); ; broken++ {
+		within := patience
+		if mayBreak {
+			within = 2 * bound
+		}
+		once := c.stream
+		if c.name == "udp" {
+			once = c.datagrams
+		}
+		err := once(within)
+		switch {
+		case err == nil:
+			return broken
+		case !mayBreak || time.Since(began) > patience:
+			c.t.Errorf("%s: %v", c.name, err)
+			return broken
+		}
+	}
+}
+
+// stream sends, mostly a byte at a time, until enough has come back, and then
+// ends its stream: all that it sent has come back before the server's end.
+func (c conversation) stream(within time.Duration) error {
+	network := "tcp"
+	if c.name == "unix" {
+		network = "unix"
+	}
+	conn, err := (&remote{network: network, address: c.address, tls: c.name == "tls"}).dialWithin(within)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(within))
+	enough := make(chan struct{})
+	stop := sync.OnceFunc(func() { close(enough) })
+	sent := make(chan int, 1)
+	go func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		n := 0
+		defer func() { sent <- n }()
+		for i := 0; ; i++ {
+			// Much at once, now and then, goes out of the server in parts.
+			size := 1
+			if i%50 == 0 {
+				size = much
+			}
+			block := make([]byte, size)
+			for i := range block {
+				block[i] = byte(n + i)
+			}
+			if _, err := conn.Write(block); err != nil {
+				return
+			}
+			n += size
+			select {
+			case <-enough:
+				conn.(interface{ CloseWrite() error }).CloseWrite()
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	got := 0
+	block := make([]byte, 4<<10)
+	for {
+		n, err := conn.Read(block)
+		for _, b := range block[:n] {
+			if b != byte(got) {
+				c.t.Errorf("%s: byte %d is %d", c.name, got, b)
+				return nil
+			}
+			got++
+		}
+		if got >= 3*much {
+			stop()
+		}
+		if err == nil {
+			continue
+		}
+		conn.Close()
+		stop()
+		n = <-sent
+		if err == io.EOF && n == got {
+			return nil
+		}
+		return fmt.Errorf("of %d bytes %d came back: %w", n, got, err)
+	}
+}
+
+// datagrams sends numbers until as many as are wanted have come back, each at
+// most once, in order.
+func (c conversation) datagrams(within time.Duration) error {
+	conn, err := net.Dial("udp", c.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var sent, last uint64
+	began := time.Now()
+	m := make([]byte, 100)
+	for got := 0; got < wanted; {
+		sent++
+		if _, err := conn.Write(binary.BigEndian.AppendUint64(nil, sent)); err != nil {
+			return err
+		}
+		conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+		n, err := conn.Read(m)
+		if err != nil {
+			if time.Since(began) > within {
+				return fmt.Errorf("of %d datagrams %d came back: %w", sent, got, err)
+			}
+			continue
+		}
+		number := binary.BigEndian.Uint64(m)
+		if n != 8 || number <= last || number > sent {
+			c.t.Errorf("udp: %d bytes, number %d behind %d of %d", n, number, last, sent)
+			return nil
+		}
+		last = number
+		got++
+	}
+	return nil
+}

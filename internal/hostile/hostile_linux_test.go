@@ -1,0 +1,32 @@
+// Package hostile has tests of servers whose peers, network or machine are as
+// bad as can be: the good clients must not notice, and memory must be bounded.
+// With -v each test logs what its good clients saw before and during, and with
+// -measure they look for longer.
+package hostile
+
+import (
+	"flag"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/chanio/internal/child"
+)
+
+var measure = flag.Duration("measure", 0, "how long the good clients of each phase go on, at least")
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestChild is not a test of its own: it is what a child process runs.
+func TestChild(t *testing.T) {
+	child.Play(t, child.Parts{"server": playServer, "few ports": playFewPorts, "every transport": playEvery})
+}
+
+func keepAlive(on bool) *net.KeepAliveConfig {
+	return &net.KeepAliveConfig{Enable: on, Idle: time.Second, Interval: time.Second, Count: 2}
+}

@@ -1,0 +1,108 @@
+package hostile
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+)
+
+// TestMemoryIsBoundedWithThousandsOfSlowReaders connects so many peers, to a
+// server with little memory, that each of them has to be cheap: 2,000, and with
+// -measure 10,000.
+func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	const memory = 256 << 20
+	many := 2_000
+	if *measure > 0 {
+		many = 10_000
+	}
+	for _, c := range []struct {
+		name  string
+		wants byte
+		lag   chanio.LagPolicy
+		each  int // KiB of heap that a slow reader may take, of the library's 64 KiB a write and Go's for goroutines
+	}{
+		{"in a hub that drops", wantHub, chanio.LagDrop, 32},
+		{"in a hub that disconnects", wantHub, chanio.LagDisconnect, 32},
+		{"by Send", wantStream, chanio.LagDisconnect, 128},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			needDescriptors(t, many+200)
+			r := startServer(t, config{
+				Lag:          c.lag,
+				WriteTimeout: -1, // or they would be ended for being slow
+				WriteBuffer:  4 << 10,
+			}, fmt.Sprint("GOMEMLIMIT=", memory))
+			g := connectGood(t, r)
+			before := g.phase(nil)
+			grown := r.state().Heap
+			conns := slowReaders(t, r, many, c.wants)
+			if c.wants == wantHub {
+				r.await("all to join", func(st state) bool { return st.Members == many })
+				// Far more than a member may be behind, and than there is memory.
+				for range 300 {
+					var answer string
+					r.process.Ask("publish", &answer)
+				}
+			} else {
+				r.await("all to be full", func(st state) bool { return st.Pending >= int64(many)*piece })
+			}
+			during := g.phase(nil)
+			newDuring := g.newcomers(20)
+			st := r.state()
+			each := int(st.Heap-grown) / many >> 10
+			report(t, before, during, "new clients during:", newDuring, "slow readers:", many, "MiB of heap:", (st.Heap-grown)>>20, "KiB for each:", each, "ended:", st.Ended)
+			require.LessOrEqual(t, each, c.each+sharedLog/many, "and the log that all share")
+			if c.lag == chanio.LagDrop {
+				require.GreaterOrEqual(t, st.Sessions, goodClients+many, "nobody was ended")
+			}
+			for _, conn := range conns {
+				endHard(conn)
+			}
+			r.awaitSessions(goodClients)
+			g.close()
+			r.process.Wait()
+		})
+	}
+}
+
+// sharedLog is what a hub holds, in KiB, however many its members are: MaxLag, and
+// as much again until the collector has seen that it is let go.
+const sharedLog = 2 * 16 << 10
+
+// slowReaders connects peers that never read, whose kernel holds little for them.
+func slowReaders(t *testing.T, r *remote, many int, wants byte) []net.Conn {
+	t.Helper()
+	small := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10)
+		})
+	}}
+	conns := make([]net.Conn, many)
+	for i := range conns {
+		conn, err := small.Dial("tcp", r.address)
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		_, err = conn.Write([]byte{wants})
+		require.NoError(t, err)
+		conns[i] = conn
+	}
+	return conns
+}
+
+// needDescriptors skips where a process can't have that many.
+func needDescriptors(t *testing.T, many int) {
+	t.Helper()
+	var limit syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	if limit.Cur < uint64(many) { // Go has raised it as far as it goes
+		t.Skipf("only %d descriptors", limit.Cur)
+	}
+}
