@@ -31,6 +31,8 @@ func playEvery(t *testing.T, _ *bufio.Scanner) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	bound, err := time.ParseDuration(os.Getenv(boundEnv))
+	require.NoError(t, err)
 	certificate, err := chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
 	require.NoError(t, err)
 	var goroutines sync.WaitGroup
@@ -80,9 +82,13 @@ func playEvery(t *testing.T, _ *bufio.Scanner) {
 	}
 }
 
-// bound is the timeout of all that a server waits for: what an EAGAIN without a
-// reason makes Go's poller wait for may never come.
-const bound = 2 * time.Second
+// boundEnv has the timeout of all that a server waits for. What an EAGAIN
+// without a reason makes Go's poller wait for may never come, so that there has
+// to be a short one, which else would only trouble slow machines.
+const (
+	boundEnv   = "CHANIO_TEST_BOUND"
+	shortBound = 2 * time.Second
+)
 
 // everyTransport is what playEvery listens on.
 var everyTransport = []string{"tcp", "tls", "unix", "udp"}
@@ -148,7 +154,11 @@ func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.calls, ",", " and ")+" "+f.name, func(t *testing.T) {
 			t.Parallel()
-			p := child.Start(t, "every transport")
+			bound := patience
+			if f.breaks {
+				bound = shortBound
+			}
+			p := child.Start(t, "every transport", boundEnv+"="+bound.String())
 			addresses := make(map[string]string)
 			for _, name := range everyTransport {
 				var address string
@@ -245,7 +255,7 @@ func (c conversation) last(mayBreak bool) (broken int) {
 	for began := time.Now(); ; broken++ {
 		within := patience
 		if mayBreak {
-			within = 2 * bound
+			within = 2 * shortBound
 		}
 		once := c.stream
 		if c.name == "udp" {

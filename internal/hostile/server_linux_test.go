@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"runtime"
 	"strings"
@@ -181,7 +182,7 @@ func (s *server) state() state {
 	return state{
 		Sessions: s.l.Len(), Accepted: st.Accepted, Pending: st.BytesPending, Members: s.l.Hub().Len(),
 		Goroutines: runtime.NumGoroutine(), Descriptors: len(descriptors), Heap: int64(m.HeapSys),
-		Ended: s.ended, Failed: s.failed,
+		Ended: maps.Clone(s.ended), Failed: maps.Clone(s.failed),
 	}
 }
 

@@ -63,7 +63,6 @@ const (
 
 // A soak is one round: servers, and clients that come and go.
 type soak struct {
-	rng       *rand.Rand
 	serverTLS *tls.Config
 	clientTLS *tls.Config
 	servers   map[string]*server
@@ -92,58 +91,69 @@ var transports = []string{"tcp", "tcp framed", "unix", "unix framed", "tls", "tl
 func round(t *testing.T, seed uint64) {
 	warmUp(t)
 	descriptors, goroutines := openDescriptors(t), goleak.IgnoreCurrent()
-	k := &soak{rng: rand.New(rand.NewPCG(seed, 0)), servers: make(map[string]*server)}
+	k := newSoak(t, seed)
+	restarting, stopRestarting := context.WithCancel(t.Context())
+	publishing, stopPublishing := context.WithCancel(t.Context())
+	restarts := 0
+	var restarter, publishers, clients sync.WaitGroup
+	restarter.Go(func() { restarts = k.restartSome(restarting, rand.New(rand.NewPCG(seed, 1))) })
+	for i, name := range transports {
+		if srv := k.servers[name]; srv.hub {
+			publishers.Go(func() { srv.publish(publishing, rand.New(rand.NewPCG(seed, 10+uint64(i)))) })
+		}
+	}
+	datagrams := startDatagrams(t, k, seed)
+	k.startHere(t, &clients, seed)
+	k.startElsewhere(t, &clients, seed)
+
+	datagrams.clients.Wait()
+	clients.Wait()
+	stopRestarting()
+	restarter.Wait()
+	stopPublishing()
+	publishers.Wait()
+	datagrams.end(t)
+	for _, name := range transports {
+		k.servers[name].end(t)
+	}
+	clean := k.judge()
+	k.report(t)
+	t.Logf("%d conversations, %d of them clean; %d restarts; %s", len(k.outcomes), clean, restarts, datagrams)
+	require.Greater(t, clean, len(k.outcomes)/8, "or it would show little")
+	require.Equal(t, descriptors, openDescriptors(t), "descriptors")
+	goleak.VerifyNone(t, goroutines)
+}
+
+// newSoak starts a server of each transport.
+func newSoak(t *testing.T, seed uint64) *soak {
+	k := &soak{servers: make(map[string]*server)}
 	var err error
 	k.serverTLS, err = chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
 	require.NoError(t, err)
 	k.clientTLS, err = chanio.ClientTLS("../../testdata/ca.crt")
 	require.NoError(t, err)
-
-	publishing, stopPublishing := context.WithCancel(t.Context())
-	restarting, stopRestarting := context.WithCancel(t.Context())
-	var background, clients sync.WaitGroup
+	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, name := range transports {
 		base, style, _ := strings.Cut(name, " ")
 		at := place{Network: "tcp", Framed: style == "framed", TLS: base == "tls"}
 		if base == "unix" {
 			at.Network, at.Address = "unix", filepath.Join(t.TempDir(), "s")
 		}
-		srv := serve(t, k, at, k.rng)
-		k.servers[name] = srv
-		rng := rand.New(rand.NewPCG(seed, 1))
-		if srv.hub {
-			background.Go(func() { srv.publish(publishing, rng) })
-		}
+		k.servers[name] = serve(t, k, at, rng)
 	}
-	restarts := 0
-	restartRand := rand.New(rand.NewPCG(seed, 2))
-	var restarter sync.WaitGroup
-	restarter.Go(func() { restarts = k.restartSome(restarting, restartRand) })
-	datagrams := startDatagrams(t, k, seed)
+	return k
+}
 
-	k.startHere(t, &clients, seed)
-	k.startElsewhere(t, &clients, seed)
-	datagrams.clients.Wait()
-	clients.Wait()
-	stopRestarting()
-	restarter.Wait()
-	stopPublishing()
-	background.Wait()
-	datagrams.end(t)
-	for _, name := range transports {
-		k.servers[name].end(t)
-	}
-	good := k.judge()
-	for i, problem := range k.problems {
-		if i == 20 {
-			t.Errorf("and %d more", len(k.problems)-i)
-			break
-		}
+// report fails the test with what went wrong.
+func (k *soak) report(t *testing.T) {
+	t.Helper()
+	const most = 20
+	for _, problem := range k.problems[:min(most, len(k.problems))] {
 		t.Error(problem)
 	}
-	t.Logf("%d conversations, %d of them clean; %d restarts; %s", len(k.outcomes), good, restarts, datagrams)
-	require.Equal(t, descriptors, openDescriptors(t), "descriptors")
-	goleak.VerifyNone(t, goroutines)
+	if more := len(k.problems) - most; more > 0 {
+		t.Errorf("and %d more", more)
+	}
 }
 
 // restartSome restarts a server now and then, until ctx ends. It returns how
