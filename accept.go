@@ -111,11 +111,13 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		abortConn(conn)
 		return
 	}
-	if t := l.handshaker(conn); t != nil {
-		l.startHandshake(ctx, t, quit)
+	if h := l.handshaker(conn); h != nil {
+		l.startHandshake(ctx, h, quit)
 		return
 	}
-	if s := l.begin(ctx, newStream(conn)); s != nil {
+	t := newStream(conn)
+	t.pollers = &l.pollers
+	if s := l.begin(ctx, t); s != nil {
 		l.deliver(s, quit)
 	}
 }

@@ -165,20 +165,3 @@ func TestBatchKeepsNoMessageAfterReset(t *testing.T) {
 	b.free()
 	require.Nil(t, b.buf, "an idle writer holds no buffer")
 }
-
-func TestTakeGivesAwayASliceOfItsSize(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		n    int
-	}{{"small", 1}, {"half", blockSize / 2}, {"more than half", blockSize/2 + 1}, {"all", blockSize}} {
-		t.Run(test.name, func(t *testing.T) {
-			b := &block{make([]byte, blockSize), &blockPool{size: blockSize}}
-			b.b[0], b.b[test.n-1] = 7, 7
-			m := b.take(test.n)
-			require.Len(t, m, test.n)
-			require.Equal(t, test.n, cap(m), "append by its owner must not write into memory of others")
-			require.Equal(t, byte(7), m[0])
-			require.Equal(t, byte(7), m[test.n-1])
-		})
-	}
-}

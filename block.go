@@ -15,11 +15,10 @@ const recordBlockSize = blockSize + 8<<10
 // buffer never grows. More than two at a time are no faster.
 const inputBlockSize = 40 << 10
 
-// smallBlockSize is the buffer that a session holds while it waits for data
-// where it can't wait without one (the portable path).
+// smallBlockSize is enough for what is small in most programs.
 const smallBlockSize = 4 << 10
 
-// A block is a buffer of a pool. Whoever got it owns it until free or take.
+// A block is a buffer of a pool. Whoever got it owns it until free.
 type block struct {
 	b    []byte
 	pool *blockPool
@@ -49,18 +48,3 @@ func (p *blockPool) get() *block {
 
 // free gives b back to its pool.
 func (b *block) free() { b.pool.pool.Put(b) }
-
-// take turns the first n bytes of b into a slice that the caller may give away
-// for good, with a capacity of its length; b is the pool's again, or gone.
-//
-// A large part is handed over as it is. A smaller one is copied to its size:
-// somebody who keeps a small message must not keep a large buffer with it.
-func (b *block) take(n int) []byte {
-	if n > len(b.b)/2 {
-		return b.b[:n:n]
-	}
-	// append, unlike make, does not clear what is overwritten.
-	m := append([]byte(nil), b.b[:n]...)
-	b.free()
-	return m[:n:n]
-}

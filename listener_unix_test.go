@@ -261,7 +261,8 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 	var d, g, s int
 	server.Ask("count", &d, &g, &s)
 	require.Equal(t, many, s)
-	require.Equal(t, descriptors+many, d)
+	require.GreaterOrEqual(t, d, descriptors+many)
+	require.LessOrEqual(t, d, descriptors+many+runtime.NumCPU(), "and those of the pollers")
 	require.LessOrEqual(t, g, goroutines+3*many, "reader, writer and handler")
 
 	server.Ask("end", &d, &g, &s)

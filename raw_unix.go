@@ -19,7 +19,8 @@ type rawConn struct {
 	// The reader's, between read and tryRead. The callbacks are fields because
 	// a closure a call would be an allocation a call.
 	tryReadFunc func(fd uintptr) bool
-	block       *block
+	pollFunc    func(fd uintptr)
+	slab        *slab
 	n           int
 	err         error
 	tls         *tlsInput // what tryRead reads through; nil to read the socket itself
@@ -30,16 +31,30 @@ type rawConn struct {
 func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
 	r := &rawConn{rc: rc}
 	r.tryReadFunc = r.tryRead
+	r.pollFunc = func(fd uintptr) { r.tryRead(fd) }
 	r.out.init(conn, rc)
 	return r
 }
 
-func (r *rawConn) read() (*block, int, error) {
+func (r *rawConn) read() (*slab, int, error) {
 	if err := r.rc.Read(r.tryReadFunc); err != nil {
 		return nil, 0, err
 	}
-	b, n, err := r.block, r.n, r.err
-	r.block = nil
+	return r.result()
+}
+
+// poll is read that does not wait: without data it returns nothing.
+func (r *rawConn) poll() (*slab, int, error) {
+	if err := r.rc.Control(r.pollFunc); err != nil {
+		return nil, 0, err
+	}
+	return r.result()
+}
+
+// result returns what tryRead has read, if that was anything.
+func (r *rawConn) result() (*slab, int, error) {
+	b, n, err := r.slab, r.n, r.err
+	r.slab, r.n, r.err = nil, 0, nil
 	return b, n, err
 }
 
@@ -48,13 +63,13 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) { r.tls = newTLSInp
 
 // tryRead reads what there is and reports whether that was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
-	b := largeBlocks.get()
+	b := largeSlabs.get()
 	n, err, ready := r.readNow(fd, b.b)
 	if !ready {
 		b.free()
 		return false
 	}
-	r.block, r.n, r.err = b, n, err
+	r.slab, r.n, r.err = b, n, err
 	return true
 }
 

@@ -28,14 +28,14 @@ func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
 	return r
 }
 
-func (r *rawConn) read() (*block, int, error) {
+func (r *rawConn) read() (*slab, int, error) {
 	if r.rc != nil {
 		r.waited = false
 		if err := r.rc.Read(r.wait); err != nil {
 			return nil, 0, err
 		}
 	}
-	b := largeBlocks.get()
+	b := largeSlabs.get()
 	n, err := r.conn.Read(b.b)
 	return b, n, err
 }

@@ -53,7 +53,8 @@ type Session struct {
 
 	hubsReady atomic.Bool // there are members in ready
 
-	output outbox // the writer's; see session_write.go
+	output outbox        // the writer's; see session_write.go
+	polled *polledReader // nil where the reader waits in a goroutine of its own
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error
@@ -124,6 +125,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	s.refs.Store(3)
 	s.output.batch.datagrams = tr.limit() > 0
 	s.timers.began = time.Now()
+	s.polled = newPolledReader(s, tr)
 	if t, ok := tr.(*tlsStream); ok {
 		t.attach(s)
 	}
@@ -134,7 +136,9 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 // whoever knows its registry.
 func (s *Session) start() {
 	s.startIdleTimer()
-	go s.tr.run(s)
+	if !s.polled.start() {
+		go s.tr.run(s)
+	}
 }
 
 // connected emits the events of a session that is about to start.

@@ -9,11 +9,17 @@ import (
 // errHalted tells the reader that nothing shall be delivered any more.
 var errHalted = errors.New("chanio: delivering has stopped")
 
+// errParked tells a reader that there is nothing to read, and that it is to be
+// called when there is.
+var errParked = errors.New("chanio: parked")
+
 // readLoop is the reader of a session over a stream. start starts it; it ends with the input,
 // at the latest when terminate closes the connection.
-func (s *Session) readLoop(t *stream) {
+func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
+
+// endInput is the end of the reader, for a reason that receive gives.
+func (s *Session) endInput(t *stream, err error) {
 	defer s.release()
-	err := s.receive(t)
 	switch {
 	case errors.Is(err, errHalted):
 		close(s.recv)
@@ -39,9 +45,7 @@ func (s *Session) receive(t *stream) error {
 	for {
 		b, n, err := t.read()
 		if n > 0 {
-			s.received(n)
-			s.stats.messagesReceived.Add(1)
-			if err := s.deliver(b.take(n)); err != nil {
+			if err := s.deliver(s.take(b, n)); err != nil {
 				return err
 			}
 		} else if b != nil {
@@ -51,6 +55,13 @@ func (s *Session) receive(t *stream) error {
 			return s.readError(err)
 		}
 	}
+}
+
+// take makes a message of the first n bytes of b, and counts it.
+func (s *Session) take(b *slab, n int) []byte {
+	s.received(n)
+	s.stats.messagesReceived.Add(1)
+	return b.take(n)
 }
 
 // received counts n bytes that have arrived.
@@ -125,4 +136,15 @@ func (s *Session) halt() {
 	// The order matters: whoever sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	close(s.halted)
+	s.polled.call()
+}
+
+// isHalted reports whether halt or terminate have stopped the delivering.
+func (s *Session) isHalted() bool {
+	select {
+	case <-s.halted:
+		return true
+	default:
+		return false
+	}
 }

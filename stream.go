@@ -18,12 +18,13 @@ type halfCloser interface{ CloseWrite() error }
 // a kernel's stream socket, raw takes over the reading and writing; else conn
 // does it: the portable path.
 type stream struct {
-	conn   net.Conn
-	half   halfCloser // nil if conn has no half-close
-	raw    *rawConn   // nil on the portable path
-	large  bool       // portable: the last read filled its block
-	local  net.Addr
-	remote net.Addr
+	conn    net.Conn
+	half    halfCloser // nil if conn has no half-close
+	raw     *rawConn   // nil on the portable path
+	pollers *pollers   // what may wait for raw, of the listener; nil if there are none
+	large   bool       // portable: the last read filled its block
+	local   net.Addr
+	remote  net.Addr
 }
 
 // transportOf returns the transport of a session over a connection that the
@@ -50,17 +51,17 @@ func (t *stream) limit() int { return 0 }
 
 // read waits for data and returns it in the first n bytes of b, which is the
 // caller's then. b may come with an error, and nil without data.
-func (t *stream) read() (*block, int, error) {
+func (t *stream) read() (*slab, int, error) {
 	if t.raw != nil {
 		return t.raw.read()
 	}
 	// The buffer is held while the read waits, so it is a small one unless
 	// there is likely more.
-	b := smallBlocks.get()
+	pool := smallSlabs
 	if t.large {
-		b.free()
-		b = largeBlocks.get()
+		pool = largeSlabs
 	}
+	b := pool.get()
 	n, err := t.conn.Read(b.b)
 	t.large = n >= smallBlockSize
 	return b, n, err

@@ -152,8 +152,8 @@ func (in *input) poll(t *testing.T) (got []byte) {
 	require.NoError(t, rc.Control(func(fd uintptr) {
 		for in.raw.tryRead(fd) {
 			require.NoError(t, in.raw.err)
-			got = append(got, in.raw.block.b[:in.raw.n]...)
-			in.raw.block.free()
+			got = append(got, in.raw.slab.b[:in.raw.n]...)
+			in.raw.slab.free()
 		}
 	}))
 	return got
@@ -176,7 +176,7 @@ func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 			require.NoError(t, in.peer.CloseWrite())
 			var got []byte
 			for err == nil {
-				var b *block
+				var b *slab
 				var n int
 				b, n, err = in.read()
 				got = append(got, b.b[:n]...)
