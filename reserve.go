@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,8 @@ import (
 const (
 	// reserveSize is what the reserve adds to the live heap.
 	reserveSize = 12 << 20
+	// reserveLimit is the least GOMEMLIMIT of a program that can spare it.
+	reserveLimit = 32 * reserveSize
 	// reserveTraffic is how many bytes of slabs a collection must find for reading
 	// to be what brought it about.
 	reserveTraffic = 1 << 20
@@ -51,7 +54,7 @@ func (r *reserve) took(n int64) {
 }
 
 // A collectionMark has a pointer, since the cleanups of tiny objects may never run.
-type collectionMark struct{ *reserve }
+type collectionMark struct{ _ *byte }
 
 // mark makes the next collection call collected.
 func (r *reserve) mark() {
@@ -60,25 +63,30 @@ func (r *reserve) mark() {
 
 // collected runs after a collection, on a goroutine of the runtime's.
 func (r *reserve) collected() {
+	if r.judge(time.Now(), r.bytes.Swap(0), debug.SetMemoryLimit(-1)) {
+		r.mark()
+	} else {
+		r.marked.Store(false)
+	}
+}
+
+// judge makes the reserve or lets it go, after a collection at now that found so
+// many bytes of slabs, in a program that may take limit bytes. It reports whether
+// it wants to know of the next collection.
+func (r *reserve) judge(now time.Time, bytes, limit int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
+	known := !r.last.IsZero()
 	apart := now.Sub(r.last)
-	if r.last.IsZero() {
-		apart = reserveBelow // unknown
-	}
 	r.last = now
-	bytes := r.bytes.Swap(0)
 	switch {
-	case bytes < reserveTraffic || apart > reserveAbove:
+	case bytes < reserveTraffic, limit < reserveLimit, known && apart > reserveAbove:
 		r.held = nil
-	case apart < reserveBelow && r.held == nil:
+	case known && apart < reserveBelow && r.held == nil:
 		r.held = make([]byte, reserveSize)
 	}
-	if bytes > 0 {
-		r.mark()
-		return
+	if bytes == 0 {
+		r.last = time.Time{}
 	}
-	r.last = time.Time{}
-	r.marked.Store(false)
+	return bytes > 0
 }

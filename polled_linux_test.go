@@ -1,0 +1,232 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// crowd connects to l as often as it takes for further sessions to be polled.
+func crowd(t *testing.T, l *Listener) {
+	t.Helper()
+	for range pollersFrom {
+		connectTo(t, l)
+		s, ok := await(t, l.Sessions(), "a session")
+		require.True(t, ok)
+		require.Nil(t, s.polled, "few sessions wait by themselves")
+	}
+}
+
+// polledSession returns a session of l that has a poller, and its peer's end.
+func polledSession(t *testing.T, l *Listener) (*Session, net.Conn) {
+	t.Helper()
+	conn := connectTo(t, l)
+	s, ok := await(t, l.Sessions(), "a session")
+	require.True(t, ok)
+	require.NotNil(t, s.polled)
+	require.NotNil(t, s.polled.poller)
+	return s, conn
+}
+
+// eachPolled runs f for sessions that have a poller, of both kinds of sockets and
+// with every length of queues.
+func eachPolled(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer net.Conn)) {
+	for _, way := range listeners {
+		if way.name == "portable" {
+			continue
+		}
+		for _, q := range queues {
+			t.Run(way.name+"/"+q.name, func(t *testing.T) {
+				l := way.listen(t, t.Context(), &q.o)
+				crowd(t, l)
+				s, peer := polledSession(t, l)
+				f(t, l, s, peer)
+				require.NoError(t, l.Close())
+				l.pollers.running.Wait()
+				for _, p := range l.pollers.all {
+					require.Nil(t, p, "the last session takes its poller with it")
+				}
+			})
+		}
+	}
+}
+
+func TestAPolledSessionDeliversAllAndItsEnd(t *testing.T) {
+	// In pieces of all sizes, some of which fill a slab, to a handler that is at
+	// times slower than what comes.
+	eachPolled(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+		sent := noise(3 << 20)
+		go func() {
+			for rest, n := sent, 1; len(rest) > 0; n = min(2*n+1, len(rest)) {
+				peer.Write(rest[:min(n, len(rest))])
+				rest = rest[min(n, len(rest)):]
+			}
+			peer.(closeWriter).CloseWrite()
+		}()
+		var got []byte
+		for m := range s.Recv() {
+			got = append(got, m...)
+		}
+		require.True(t, bytes.Equal(sent, got))
+		require.NoError(t, s.CloseWrite())
+		awaitDone(t, s)
+		require.NoError(t, s.Err())
+	})
+}
+
+type closeWriter interface{ CloseWrite() error }
+
+func TestAPolledSessionHearsEachMessageOfAConversation(t *testing.T) {
+	// It parks between them, and must not miss what comes while it does.
+	eachPolled(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+		go echo(s)
+		b := make([]byte, 1)
+		for i := range 2000 {
+			_, err := peer.Write([]byte{byte(i)})
+			require.NoError(t, err)
+			_, err = io.ReadFull(peer, b)
+			require.NoError(t, err)
+			require.Equal(t, byte(i), b[0])
+		}
+	})
+}
+
+func TestAPolledSessionHearsAnEndThatComesWithItsData(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(conn *net.TCPConn) error
+		want error
+	}{
+		{"FIN", (*net.TCPConn).CloseWrite, nil},
+		{"RST", func(conn *net.TCPConn) error { conn.SetLinger(0); return conn.Close() }, syscall.ECONNRESET},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+			crowd(t, l)
+			for range 100 {
+				// Before the session is there: one event tells of both.
+				conn := connectTo(t, l).(*net.TCPConn)
+				_, err := conn.Write([]byte("last words"))
+				require.NoError(t, err)
+				require.NoError(t, test.end(conn))
+				s, ok := await(t, l.Sessions(), "a session")
+				require.True(t, ok)
+				for {
+					if _, ok := await(t, s.Recv(), "the end"); !ok {
+						break
+					}
+				}
+				s.CloseWrite()
+				awaitDone(t, s)
+				require.ErrorIs(t, s.Err(), test.want)
+			}
+		})
+	}
+}
+
+func TestUrgentDataHoldsUpNoPolledSession(t *testing.T) {
+	// A read stops where urgent data was, whatever lies behind it (tcp(7)).
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	crowd(t, l)
+	s, peer := polledSession(t, l)
+	rc, err := peer.(*net.TCPConn).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, rc.Control(func(fd uintptr) {
+		for _, part := range []struct {
+			text  string
+			flags int
+		}{{"before", unix.MSG_MORE}, {"!", unix.MSG_OOB}, {"behind", 0}} {
+			require.NoError(t, unix.Sendto(int(fd), []byte(part.text), part.flags, nil))
+		}
+	}))
+	var got []byte
+	for len(got) < len("beforebehind") {
+		m, ok := await(t, s.Recv(), "what is behind the urgent data")
+		require.True(t, ok)
+		got = append(got, m...)
+	}
+	require.Equal(t, "beforebehind", string(got))
+}
+
+func TestADescriptorHoldsUpNoPolledSession(t *testing.T) {
+	l := listenOn(t, t.Context(), "unix", unixPath(t), nil)
+	crowd(t, l)
+	s, peer := polledSession(t, l)
+	_, _, err := peer.(*net.UnixConn).WriteMsgUnix([]byte("with it "), unix.UnixRights(0), nil)
+	require.NoError(t, err)
+	_, err = peer.Write([]byte("and behind it"))
+	require.NoError(t, err)
+	var got []byte
+	for len(got) < len("with it and behind it") {
+		m, ok := await(t, s.Recv(), "what is behind the descriptor")
+		require.True(t, ok)
+		got = append(got, m...)
+	}
+	require.Equal(t, "with it and behind it", string(got))
+}
+
+func TestAPolledSessionEndsAsOthersDo(t *testing.T) {
+	cause := errors.New("no more")
+	for _, test := range []struct {
+		name string
+		end  func(l *Listener, s *Session)
+		want error
+	}{
+		{"Close", func(_ *Listener, s *Session) { go s.Close() }, nil},
+		{"Abort", func(_ *Listener, s *Session) { s.Abort(cause) }, cause},
+		{"DisconnectAll", func(l *Listener, _ *Session) { l.DisconnectAll() }, ErrClosed},
+		{"Shutdown", func(l *Listener, _ *Session) { go l.Shutdown(context.Background()) }, nil},
+	} {
+		for _, state := range []string{"parked", "delivering"} {
+			t.Run(test.name+"/"+state, func(t *testing.T) {
+				eachPolled(t, func(t *testing.T, l *Listener, s *Session, peer net.Conn) {
+					if state == "delivering" { // more than is received
+						go peer.Write(noise(4 << 20))
+						await(t, s.Recv(), "a message")
+					}
+					test.end(l, s)
+					for {
+						if _, ok := await(t, s.Recv(), "the end of Recv"); !ok {
+							break
+						}
+					}
+					if test.want == nil {
+						go s.Close()
+						peer.Close()
+					}
+					awaitDone(t, s)
+					if test.want != nil {
+						require.ErrorIs(t, s.Err(), test.want)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestWithoutADescriptorForAPollerSessionsWaitByThemselves(t *testing.T) {
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	crowd(t, l)
+	s, peer := polledSession(t, l)
+	p := s.polled.poller
+	require.NoError(t, p.file.Close()) // as good as none
+	for range 2 * len(l.pollers.all) { // until one meets it
+		next := connectTo(t, l)
+		s, _ := await(t, l.Sessions(), "a session")
+		go echo(s)
+		_, err := next.Write([]byte("x"))
+		require.NoError(t, err)
+		_, err = io.ReadFull(next, make([]byte, 1))
+		require.NoError(t, err)
+	}
+	peer.Close()
+	s.Abort(nil)
+	awaitDone(t, s)
+}
