@@ -114,7 +114,7 @@ func TestHalfOpenPeersAreEnded(t *testing.T) {
 		ended  []string
 	}{
 		// A route that is gone may be what the kernel says in the place of the timeout.
-		{"keep-alive", wantEcho, config{KeepAlive: true}, []string{" " + syscall.ETIMEDOUT.Error(), " " + syscall.EHOSTUNREACH.Error()}},
+		{"keep-alive", wantEcho, config{KeepAlive: true}, []string{syscall.ETIMEDOUT.Error(), syscall.EHOSTUNREACH.Error()}},
 		{"IdleTimeout", wantEcho, config{IdleTimeout: 2 * time.Second}, []string{"IdleTimeout"}},
 		{"WriteTimeout", wantStream, config{WriteTimeout: 2 * time.Second}, []string{"WriteTimeout"}},
 	} {
