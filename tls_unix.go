@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"os"
 	"reflect"
+	"slices"
 	"syscall"
 	"unsafe"
 )
@@ -60,24 +61,27 @@ func (t *tlsInput) read(fd uintptr, p []byte) (n int, err error, ready bool) {
 	return n, err, true
 }
 
-// lend lets tc read records into memory of the pool: fresh memory for each read
-// would cost more than all else, and one that holds several records takes them
-// with one system call. Only the reader uses the buffer, and it is not inside tc
-// now.
+// lend lets tc read records into memory of the pool, behind the part of one that
+// it may have: fresh memory for each read would cost more than all else, and one
+// that holds several records takes them with one system call. Only the reader uses
+// the buffer, and it is not inside tc now.
 func (t *tlsInput) lend() {
-	if t.pending != nil && t.lent == nil && t.pending.Len() == 0 {
-		t.lent = inputBlocks.get()
-		*t.pending = *bytes.NewBuffer(t.lent.b[:0])
-	}
-}
-
-// reclaim takes the input buffer back, unless there is a part of a record in it.
-// All that tc has decrypted, which is in the same memory, must have been read.
-func (t *tlsInput) reclaim() {
-	if t.pending == nil || t.pending.Len() > 0 {
+	if t.pending == nil || t.lent != nil || t.pending.Len() > inputBlockSize/2 {
 		return
 	}
-	*t.pending = bytes.Buffer{}
+	t.lent = inputBlocks.get()
+	n := copy(t.lent.b, t.pending.Bytes())
+	*t.pending = *bytes.NewBuffer(t.lent.b[:n])
+}
+
+// reclaim takes the input buffer back. If there is a part of a record in it, tc
+// keeps that and no more: a peer that never sends the rest shall not hold a block.
+// All that tc has decrypted, which is in the same memory, must have been read.
+func (t *tlsInput) reclaim() {
+	if t.pending == nil {
+		return
+	}
+	*t.pending = *bytes.NewBuffer(slices.Clone(t.pending.Bytes()))
 	if t.lent != nil {
 		t.lent.free()
 		t.lent = nil
