@@ -3,6 +3,7 @@ package chanio
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +32,9 @@ const (
 // these collections stops all goroutines and scans all stacks, and the small heap
 // between them makes the scavenger return pages that are needed again at once. With
 // the reserve counted as held the collections are as far apart as in a larger
-// program. Its pages are never touched: it takes addresses and no memory, but for
-// what the heap may grow by before a collection.
+// program. Its pages are never touched, since a strings.Builder, unlike make, does
+// not clear what it takes: it takes addresses and no memory, but for what the heap
+// may grow by before a collection.
 //
 // The runtime tells of each collection by the cleanup of an object that nobody
 // holds; such a mark is out only while slabs are taken.
@@ -41,7 +43,7 @@ type reserve struct {
 	marked atomic.Bool  // a mark is out
 
 	mu   sync.Mutex
-	held []byte
+	held strings.Builder
 	last time.Time // when the last collection was, if it was the mark before that told
 }
 
@@ -81,9 +83,9 @@ func (r *reserve) judge(now time.Time, bytes, limit int64) bool {
 	r.last = now
 	switch {
 	case bytes < reserveTraffic, limit < reserveLimit, known && apart > reserveAbove:
-		r.held = nil
-	case known && apart < reserveBelow && r.held == nil:
-		r.held = make([]byte, reserveSize)
+		r.held.Reset()
+	case known && apart < reserveBelow && r.held.Cap() == 0:
+		r.held.Grow(reserveSize)
 	}
 	if bytes == 0 {
 		r.last = time.Time{}
