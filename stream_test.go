@@ -74,3 +74,22 @@ func TestOnlyWritesToSocketsAreInterrupted(t *testing.T) {
 	require.True(t, resumable(a))
 	require.False(t, resumable(hide(a)), "what it has inside may not write again")
 }
+
+// A connection that is wrapped, to count its bytes or to limit them, is a TCP
+// connection still.
+func TestAbortResetsAWrappedConnection(t *testing.T) {
+	type wrapped struct{ *net.TCPConn }
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	peer, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	defer peer.Close()
+	conn, err := ln.Accept()
+	require.NoError(t, err)
+	s := NewSession(t.Context(), wrapped{conn.(*net.TCPConn)}, nil)
+	s.Abort(nil)
+	<-s.Done()
+	_, err = peer.Read(make([]byte, 1))
+	require.ErrorIs(t, err, errReset)
+}
