@@ -45,7 +45,7 @@ func (w *rawWriter) tryWrite(fd uintptr) bool {
 	for len(w.parts) > 0 {
 		n, err := ignoreEINTR(func() (int, error) {
 			if len(w.parts) == 1 {
-				return syscall.Write(int(fd), w.parts[0])
+				return sendNow(int(fd), w.parts[0])
 			}
 			return unix.Writev(int(fd), w.parts)
 		})

@@ -1,6 +1,8 @@
 package chanio
 
 import (
+	"net"
+	"runtime"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -64,4 +66,36 @@ func TestProgressExtendsWriteTimeout(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 	})
+}
+
+// Somebody may have made the socket a blocking one, as os.File.Fd does. A read that
+// waits in the kernel without the scheduler's knowledge would stop the program.
+func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
+	if raceEnabled {
+		t.Skip("with the race detector the scheduler knows")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	peer, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	defer peer.Close()
+	conn, err := ln.Accept()
+	require.NoError(t, err)
+	rc, err := conn.(*net.TCPConn).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, rc.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) }))
+	require.NoError(t, err)
+
+	s := NewSession(t.Context(), conn, &Options{WriteTimeout: 50 * time.Millisecond})
+	runtime.GC() // stops all goroutines, and so waits for those that can't be stopped
+	_, err = peer.Write([]byte("x"))
+	require.NoError(t, err)
+	m, _ := await(t, s.Recv(), "what the peer sent")
+	require.Equal(t, "x", string(m))
+	for s.Put(make([]byte, 1<<10)) == nil {
+	}
+	runtime.GC()
+	awaitDone(t, s)
+	requireTimeout(t, s.Err())
 }

@@ -15,3 +15,5 @@ func (w *rawWriter) init(conn net.Conn, _ syscall.RawConn) { w.conn = conn }
 func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {
 	return writeBuffers(w.conn, parts, blockSize, s)
 }
+
+func recvNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }

@@ -90,7 +90,7 @@ func (t *tlsInput) reclaim() {
 
 // readNow reads from a socket without waiting.
 func readNow(fd int, p []byte) (int, error) {
-	n, err := ignoreEINTR(func() (int, error) { return syscall.Read(fd, p) })
+	n, err := ignoreEINTR(func() (int, error) { return recvNow(fd, p) })
 	switch {
 	case err == syscall.EAGAIN:
 		return 0, errWouldBlock{}

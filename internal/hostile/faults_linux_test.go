@@ -116,16 +116,16 @@ type fault struct {
 }
 
 var faults = []fault{
-	{calls: "read", name: "EINTR", when: "1+2"},
-	{calls: "write,writev", name: "EINTR", when: "1+2"},
+	{calls: "read,recvfrom", name: "EINTR", when: "1+2"},
+	{calls: "write,sendto,writev", name: "EINTR", when: "1+2"},
 	{calls: "epoll_pwait", name: "EINTR", when: "1+2"},
 	{calls: "accept4", name: "EINTR", when: "1+2"},
 	{calls: "recvmmsg", name: "EINTR", when: "1+2"},
 	{calls: "sendmmsg", name: "EINTR", when: "1+2"},
 	// The kernel says this only if there is nothing, and Go's poller waits for
 	// more, so that a call which it is said to by mistake may wait for long.
-	{calls: "read", name: "EAGAIN", when: "5+5", breaks: true},
-	{calls: "write,writev", name: "EAGAIN", when: "5+5", breaks: true},
+	{calls: "read,recvfrom", name: "EAGAIN", when: "5+5", breaks: true},
+	{calls: "write,sendto,writev", name: "EAGAIN", when: "5+5", breaks: true},
 	{calls: "accept4", name: "EAGAIN", when: "1+4", breaks: true},
 	{calls: "recvmmsg", name: "EAGAIN", when: "1+2"},
 	{calls: "sendmmsg", name: "EAGAIN", when: "1+2"},
@@ -139,12 +139,12 @@ var faults = []fault{
 	{calls: "sendmmsg", name: "ENOBUFS", when: "1+2"},
 	{calls: "sendmmsg", name: "ENOMEM", when: "1+2"},
 	{calls: "sendmmsg", name: "EPERM", when: "1+2"}, // a packet filter
-	{calls: "read", name: "ENOBUFS", when: "5+20", breaks: true},
-	{calls: "read", name: "ENOMEM", when: "5+20", breaks: true},
-	{calls: "read", name: "ECONNRESET", when: "5+20", breaks: true},
+	{calls: "read,recvfrom", name: "ENOBUFS", when: "5+20", breaks: true},
+	{calls: "read,recvfrom", name: "ENOMEM", when: "5+20", breaks: true},
+	{calls: "read,recvfrom", name: "ECONNRESET", when: "5+20", breaks: true},
 	// Not write: Go's runtime writes to wake its poller, and must not fail.
-	{calls: "writev", name: "ENOBUFS", when: "1+5", breaks: true},
-	{calls: "writev", name: "ENOMEM", when: "1+5", breaks: true},
+	{calls: "sendto,writev", name: "ENOBUFS", when: "5+20", breaks: true},
+	{calls: "sendto,writev", name: "ENOMEM", when: "5+20", breaks: true},
 }
 
 func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
