@@ -25,10 +25,16 @@ type polledReader struct {
 
 // newPolledReader returns nil for sessions whose reader waits by itself: those that
 // have no pollers or are few, those that are not a kernel's socket's, and those that
-// read under a state of their own, of TLS or of a framing.
+// read under a state of their own, of a framing.
 func newPolledReader(s *Session, tr transport) *polledReader {
-	t, ok := tr.(*stream)
-	if !ok || t.pollers == nil || t.raw == nil || s.set.codec != nil || s.reg.size() <= pollersFrom {
+	var t *stream
+	switch tr := tr.(type) {
+	case *stream:
+		t = tr
+	case *tlsStream:
+		t = &tr.stream
+	}
+	if t == nil || t.pollers == nil || t.raw == nil || s.set.codec != nil || s.reg.size() <= pollersFrom {
 		return nil
 	}
 	// Of a Unix socket a read ends where a descriptor was passed (unix(7)).
@@ -101,7 +107,7 @@ func (r *polledReader) step(more bool) {
 	}
 	s := r.session
 	for range pollReads {
-		if s.isHalted() {
+		if s.isHalted() || r.conn.unsettled() {
 			break
 		}
 		b, n, err := r.conn.poll()
@@ -115,7 +121,8 @@ func (r *polledReader) step(more bool) {
 			go r.run(nil, err)
 			return
 		}
-		last := r.exact && !more && n < len(b.b)
+		// An error beside data comes again.
+		last := r.exact && !more && err == nil && n < len(b.b) && r.conn.drained()
 		m := s.take(b, n)
 		select {
 		case s.recv <- m:
@@ -159,14 +166,18 @@ func (r *polledReader) receive() error {
 		if s.isHalted() {
 			return errHalted
 		}
+		if err := r.conn.settle(); err != nil {
+			return s.readError(err)
+		}
 		b, n, err := r.conn.poll()
 		switch {
-		case err != nil:
-			return s.readError(err)
 		case n > 0:
+			// An error beside data comes again.
 			if err := s.deliver(s.take(b, n)); err != nil {
 				return err
 			}
+		case err != nil:
+			return s.readError(err)
 		case r.park():
 			return errParked
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -17,34 +18,67 @@ import (
 func crowd(t *testing.T, l *Listener) {
 	t.Helper()
 	for range pollersFrom {
-		connectTo(t, l)
+		dialPolled(t, l)
 		s, ok := await(t, l.Sessions(), "a session")
 		require.True(t, ok)
 		require.Nil(t, s.polled, "few sessions wait by themselves")
 	}
 }
 
+// dialPolled connects to l, which may want TLS.
+func dialPolled(t *testing.T, l *Listener) net.Conn {
+	t.Helper()
+	if l.set.TLS == nil {
+		return connectTo(t, l)
+	}
+	_, client := testTLS(t)
+	return dialPeer(t, l.Addr(), client)
+}
+
 // polledSession returns a session of l that has a poller, and its peer's end.
 func polledSession(t *testing.T, l *Listener) (*Session, net.Conn) {
 	t.Helper()
-	conn := connectTo(t, l)
+	conn := dialPolled(t, l)
+	return nextPolled(t, l), conn
+}
+
+// nextPolled returns the next session of l, which has a poller.
+func nextPolled(t *testing.T, l *Listener) *Session {
+	t.Helper()
 	s, ok := await(t, l.Sessions(), "a session")
 	require.True(t, ok)
 	require.NotNil(t, s.polled)
 	require.NotNil(t, s.polled.poller)
-	return s, conn
+	return s
 }
 
-// eachPolled runs f for sessions that have a poller, of both kinds of sockets and
-// with every length of queues.
+// polledListeners are the ways to listen for sessions that a poller may read.
+var polledListeners = []struct {
+	name    string
+	network string
+	tls     bool
+}{
+	{"tcp", "tcp", false},
+	{"unix", "unix", false},
+	{"tls", "tcp", true},
+	{"tls unix", "unix", true},
+}
+
+// eachPolled runs f for sessions that have a poller, of all kinds and with every
+// length of queues.
 func eachPolled(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer net.Conn)) {
-	for _, way := range listeners {
-		if way.name == "portable" {
-			continue
-		}
+	for _, way := range polledListeners {
 		for _, q := range queues {
 			t.Run(way.name+"/"+q.name, func(t *testing.T) {
-				l := way.listen(t, t.Context(), &q.o)
+				o := q.o
+				if way.tls {
+					o.TLS, _ = testTLS(t)
+				}
+				address := "127.0.0.1:0"
+				if way.network == "unix" {
+					address = unixPath(t)
+				}
+				l := listenOn(t, t.Context(), way.network, address, &o)
 				crowd(t, l)
 				s, peer := polledSession(t, l)
 				f(t, l, s, peer)
@@ -129,6 +163,28 @@ func TestAPolledSessionHearsAnEndThatComesWithItsData(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAPolledSessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
+	config, _ := testTLS(t)
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
+	crowd(t, l)
+	s, conn := polledSession(t, l)
+	peer := conn.(*tlsPeer)
+	var sealed bytes.Buffer
+	socket := peer.wire.Conn
+	peer.wire.Conn = captured{socket, &sealed}
+	_, err := peer.Write([]byte("last words"))
+	require.NoError(t, err)
+	require.NoError(t, peer.CloseWrite())
+	require.NoError(t, socket.SetWriteDeadline(time.Time{})) // crypto/tls ends it
+	_, err = socket.Write(sealed.Bytes())
+	require.NoError(t, err)
+	m, _ := await(t, s.Recv(), "the data")
+	require.Equal(t, "last words", string(m))
+	_, ok := await(t, s.Recv(), "the end")
+	require.False(t, ok)
+	require.NoError(t, s.Err())
 }
 
 func TestUrgentDataHoldsUpNoPolledSession(t *testing.T) {
@@ -229,4 +285,38 @@ func TestWithoutADescriptorForAPollerSessionsWaitByThemselves(t *testing.T) {
 	peer.Close()
 	s.Abort(nil)
 	awaitDone(t, s)
+}
+
+func TestATLSPeerThatTakesNothingHoldsUpNoOther(t *testing.T) {
+	// crypto/tls answers a key update from where it reads, which here is where
+	// others are read, too.
+	config, _ := testTLS(t)
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
+	crowd(t, l)
+	peer := dialRecordPeer(t, l.Addr())
+	s := nextPolled(t, l)
+	other, conn := polledSession(t, l)
+	for other.polled.poller != s.polled.poller {
+		other, conn = polledSession(t, l)
+	}
+	go echo(other)
+	want := noise(16 << 20) // more than kernels hold
+	put := make(chan error, 1)
+	go func() { put <- s.Put(bytes.Clone(want)) }()
+	const rounds = 15 // a client of crypto/tls takes no more updates than 16 in a row
+	for i := range rounds {
+		peer.send(t, peer.keyUpdate(t, true), peer.record(recordData, []byte{byte(i)}))
+		require.Equal(t, []byte{byte(i)}, receiveN(t, s, 1))
+		_, err := conn.Write([]byte{byte(i)})
+		require.NoError(t, err)
+		b := make([]byte, 1)
+		_, err = io.ReadFull(conn, b)
+		require.NoError(t, err)
+		require.Equal(t, byte(i), b[0])
+	}
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(peer, got)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got))
+	require.NoError(t, <-put)
 }

@@ -21,11 +21,44 @@ type rawWriter struct {
 	n       int      // how many bytes were written
 	waited  int      // n when it last waited; -1 before that
 	err     error
+
+	// writeNow's.
+	now     immediate
+	nowFunc func(fd uintptr)
+}
+
+// An immediate is a write that does not wait.
+type immediate struct {
+	p   []byte
+	n   int
+	err error
 }
 
 func (w *rawWriter) init(_ net.Conn, rc syscall.RawConn) {
 	w.rc = rc
 	w.tryWriteFunc = w.tryWrite
+	w.nowFunc = w.tryNow
+}
+
+// writeNow writes as much of p as the kernel takes now, while no write is under
+// way. One call at a time.
+func (w *rawWriter) writeNow(p []byte) (int, error) {
+	w.now = immediate{p: p}
+	err := w.rc.Control(w.nowFunc)
+	n := w.now.n
+	if w.now.err != nil {
+		err = os.NewSyscallError("write", w.now.err)
+	}
+	w.now = immediate{}
+	return n, err
+}
+
+func (w *rawWriter) tryNow(fd uintptr) {
+	n, err := ignoreEINTR(func() (int, error) { return sendNow(int(fd), w.now.p) })
+	if err == syscall.EAGAIN {
+		err = nil
+	}
+	w.now.n, w.now.err = max(n, 0), err
 }
 
 func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {

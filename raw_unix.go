@@ -37,6 +37,9 @@ func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
 }
 
 func (r *rawConn) read() (*slab, int, error) {
+	if err := r.settle(); err != nil {
+		return nil, 0, err
+	}
 	if err := r.rc.Read(r.tryReadFunc); err != nil {
 		return nil, 0, err
 	}
@@ -48,7 +51,30 @@ func (r *rawConn) poll() (*slab, int, error) {
 	if err := r.rc.Control(r.pollFunc); err != nil {
 		return nil, 0, err
 	}
-	return r.result()
+	b, n, err := r.result()
+	if n == 0 && b != nil {
+		b.free()
+		b = nil
+	}
+	return b, n, err
+}
+
+// settle waits until the peer takes what reading from it has called for, if that
+// is much.
+func (r *rawConn) settle() error {
+	if r.tls == nil {
+		return nil
+	}
+	return r.tls.records.settle()
+}
+
+// unsettled reports whether settle would wait.
+func (r *rawConn) unsettled() bool { return r.tls != nil && r.tls.records.owesMuch() }
+
+// drained reports whether a read that has not filled its buffer has read all that
+// there was.
+func (r *rawConn) drained() bool {
+	return r.tls == nil || r.tls.pending != nil && r.tls.records.drained
 }
 
 // result returns what tryRead has read, if that was anything.
@@ -86,6 +112,8 @@ func (r *rawConn) readNow(fd uintptr, p []byte) (n int, err error, ready bool) {
 	}
 	return n, err, true
 }
+
+func (r *rawConn) writeNow(p []byte) (int, error) { return r.out.writeNow(p) }
 
 func (r *rawConn) write(parts [][]byte, s *Session) (int, error) { return r.out.write(parts, s) }
 

@@ -16,4 +16,7 @@ func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {
 	return writeBuffers(w.conn, parts, blockSize, s)
 }
 
+// writeNow leaves all to write.
+func (w *rawWriter) writeNow([]byte) (int, error) { return 0, nil }
+
 func recvNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }

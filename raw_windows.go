@@ -49,5 +49,8 @@ func (r *rawConn) write(parts [][]byte, s *Session) (int, error) {
 	return writeBuffers(r.socket, parts, blockSize, s)
 }
 
+// writeNow leaves all to write.
+func (r *rawConn) writeNow([]byte) (int, error) { return 0, nil }
+
 // readNow is only for systems whose sockets are read without waiting.
 func readNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -53,8 +53,9 @@ type Session struct {
 
 	hubsReady atomic.Bool // there are members in ready
 
-	output outbox        // the writer's; see session_write.go
-	polled *polledReader // nil where the reader waits in a goroutine of its own
+	output  outbox        // the writer's; see session_write.go
+	records *recordConn   // nil where there is no TLS that the library has set up
+	polled  *polledReader // nil where the reader waits in a goroutine of its own
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error

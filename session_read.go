@@ -31,6 +31,7 @@ func (s *Session) endInput(t *stream, err error) {
 		s.inputEnded()
 		close(s.recv)
 	default:
+		s.records.flushAlert()
 		s.terminate(s.errorAt("read", err), false)
 		close(s.recv)
 	}

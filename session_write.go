@@ -127,6 +127,10 @@ func (s *Session) writeOnce(o *outbox) bool {
 		return false
 	}
 	o.batch.free()
+	if err := s.records.flush(); err != nil { // what the reader has left
+		s.terminate(s.errorAt("write", err), false)
+		return true
+	}
 	return s.awaitWork(o)
 }
 

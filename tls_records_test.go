@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -170,24 +171,122 @@ func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T)
 	require.Equal(t, bytes.Repeat([]byte("xy"), 10), receiveN(t, s, 20))
 }
 
-func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
-	// A TCP whose receive buffer is full drops what acknowledges its own segments,
-	// too, so that both ends might do nothing but repeat; Unix sockets do not.
-	config, _ := testTLS(t)
-	o := &Options{TLS: config, WriteTimeout: 50 * time.Millisecond, WriteBuffer: 1 << 12}
-	accepted, addr := startListener("unix")(t, config, o)
-	peer := dialRecordPeer(t, addr)
-	s := accepted()
-	go func() {
-		for range s.Recv() {
-		}
-	}()
-	for {
-		// Data between them, or crypto/tls ends it for updating too often.
-		if _, err := peer.wire.Write(slices.Concat(peer.keyUpdate(t, true), peer.record(recordData, []byte("x")))); err != nil {
-			break
-		}
+// eachDeaf runs f for a session whose peer is about to ask for answers and to take
+// none: one that waits by itself, and one that a poller may read.
+func eachDeaf(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *recordPeer)) {
+	for _, others := range []int{0, 10} {
+		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
+			config, _ := testTLS(t)
+			o := o
+			o.WriteBuffer = 1 << 12
+			// A TCP whose receive buffer is full drops what acknowledges its own segments,
+			// too, so that both ends might do nothing but repeat; Unix sockets do not.
+			accepted, addr := startListener("unix")(t, config, &o)
+			for range others {
+				dialRecordPeer(t, addr)
+				accepted()
+			}
+			peer := dialRecordPeer(t, addr)
+			f(t, accepted(), peer)
+		})
 	}
-	awaitDone(t, s)
-	require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
+}
+
+// ask sends a message, and asks for an answer: without a message between them,
+// crypto/tls ends a session for updating too often.
+func (p *recordPeer) ask(t *testing.T) error {
+	_, err := p.wire.Write(slices.Concat(p.keyUpdate(t, true), p.record(recordData, []byte("x"))))
+	return err
+}
+
+func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
+	eachDeaf(t, Options{WriteTimeout: 50 * time.Millisecond}, func(t *testing.T, s *Session, peer *recordPeer) {
+		go func() {
+			for range s.Recv() {
+			}
+		}()
+		for peer.ask(t) == nil {
+		}
+		awaitDone(t, s)
+		require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
+	})
+}
+
+func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
+	eachDeaf(t, Options{WriteTimeout: -1}, func(t *testing.T, s *Session, peer *recordPeer) {
+		enough := time.After(time.Second) // it may be read from no more long before
+		for asked := 0; asked >= 0; asked++ {
+			require.Less(t, asked, 100_000, "it is read from without end")
+			require.NoError(t, peer.ask(t))
+			select {
+			case <-s.Recv():
+			case <-enough:
+				asked = -2
+			}
+		}
+		s.records.mu.Lock()
+		left := len(s.records.left)
+		s.records.mu.Unlock()
+		require.LessOrEqual(t, left, recordBlockSize+inputBlockSize)
+	})
+}
+
+func TestAnAnswerIsSentByASessionThatHasNothingElseToSay(t *testing.T) {
+	config, _ := testTLS(t)
+	config.SessionTicketsDisabled = true // or they would come first
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	// On the portable path nothing is sent from where it is read.
+	l := Serve(t.Context(), hiddenListener{ln}, &Options{TLS: config})
+	defer l.Close()
+	peer := dialRecordPeer(t, l.Addr())
+	await(t, l.Sessions(), "a session")
+	peer.send(t, peer.keyUpdate(t, true))
+	header := make([]byte, 5)
+	_, err = io.ReadFull(peer.wire.Conn, header)
+	require.NoError(t, err)
+	require.Equal(t, []byte{recordData, 3, 3, 0, 5 + 1 + 16}, header)
+}
+
+func TestFlushingRecordsWaitsForThoseOfAnotherFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, t.Context(), Options{})
+		peer := m.connect(t)
+		s := <-m.Sessions()
+		_, err := s.records.post([]byte("these"))
+		require.NoError(t, err)
+		flushed := make(chan error)
+		for range 2 {
+			go func() { flushed <- s.records.flush() }()
+			synctest.Wait() // the first has taken all, the second nothing
+		}
+		select {
+		case <-flushed:
+			t.Fatal("they were not sent")
+		default:
+		}
+		_, err = io.ReadFull(peer.NetConn(), make([]byte, len("these")))
+		require.NoError(t, err)
+		require.NoError(t, <-flushed)
+		require.NoError(t, <-flushed)
+	})
+}
+
+func TestWhereRecordsCouldNotBeSentNoneFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, t.Context(), Options{})
+		m.connect(t)
+		s := <-m.Sessions()
+		_, err := s.records.post([]byte("these"))
+		require.NoError(t, err)
+		flushed := make(chan error)
+		go func() { flushed <- s.records.flush() }()
+		synctest.Wait()
+		s.Abort(nil)
+		err = <-flushed
+		require.Error(t, err)
+		require.Equal(t, err, s.records.flush())
+		_, again := s.records.post([]byte("those"))
+		require.Equal(t, err, again)
+	})
 }

@@ -30,6 +30,7 @@ func newInput(t testing.TB, version uint16) *input {
 	server, client := testTLS(t)
 	client.ServerName = "localhost"
 	client.MaxVersion = version
+	client.DynamicRecordSizingDisabled = true
 	a, b := socketPair(t, "tcp")
 	t.Cleanup(func() { a.Close(); b.Close() })
 	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
@@ -157,6 +158,55 @@ func (in *input) poll(t *testing.T) (got []byte) {
 		}
 	}))
 	return got
+}
+
+func TestAReadThatFillsTheInputBufferMayHaveLeftSomething(t *testing.T) {
+	in := newInput(t, tls.VersionTLS13)
+	const overhead = 5 + 1 + 16 // of a record: header, type, tag
+	full := noise(inputBlockSize - 3*overhead)
+	_, err := in.peer.Write(full)
+	require.NoError(t, err)
+	_, err = in.peer.Write([]byte("more"))
+	require.NoError(t, err)
+	b, n, err := in.raw.poll()
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(full, b.b[:n]), "records that end where the buffer does")
+	require.False(t, in.raw.drained())
+	b.free()
+	b, n, err = in.raw.poll()
+	require.NoError(t, err)
+	require.Equal(t, "more", string(b.b[:n]))
+	require.True(t, in.raw.drained())
+	b.free()
+	in.raw.tls.pending = nil // as in a Go that has it no more
+	_, err = in.peer.Write([]byte("the last"))
+	require.NoError(t, err)
+	b, n, err = in.raw.poll()
+	require.NoError(t, err)
+	require.Equal(t, "the last", string(b.b[:n]))
+	require.False(t, in.raw.drained(), "there may be whole records left")
+	b.free()
+}
+
+func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("here all is left for the writer")
+	}
+	in := newInput(t, tls.VersionTLS13)
+	records := noise(maxRecord)
+	sent := 0
+	for owed := false; !owed; sent += len(records) {
+		var err error
+		owed, err = in.records.post(records)
+		require.NoError(t, err)
+	}
+	taken := sent - len(in.records.left)
+	_, err := io.CopyN(io.Discard, in.peer.wire.Conn, int64(taken)) // there is room again
+	require.NoError(t, err)
+	owed, err := in.records.post([]byte("the next"))
+	require.NoError(t, err)
+	require.True(t, owed)
+	require.Len(t, in.records.left, sent-taken+len("the next"))
 }
 
 // captured is a connection that sends nothing.
