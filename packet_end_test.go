@@ -218,6 +218,7 @@ func TestTheEndReleasesAPutThatWaits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, p := memPacketConn(t, t.Context(), &Options{SendQueue: -1})
 				require.NoError(t, p.Put(Packet{Addr: somePeer}))
+				synctest.Wait() // or the writer might still take the next one with it
 				put := make(chan error)
 				go func() { put <- p.Put(Packet{Addr: somePeer, Data: []byte("no room")}) }()
 				synctest.Wait()

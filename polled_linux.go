@@ -54,7 +54,8 @@ func (r *polledReader) start() bool {
 		r.stream.pollers.leave(r)
 		return false
 	}
-	if !r.park() {
+	// What came with the end of a handshake is not in the socket any more.
+	if r.conn.buffered() || !r.park() {
 		go r.run(nil, nil)
 	}
 	return true

@@ -3,6 +3,7 @@ package chanio
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -185,6 +186,51 @@ func TestAPolledSessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 	_, ok := await(t, s.Recv(), "the end")
 	require.False(t, ok)
 	require.NoError(t, s.Err())
+}
+
+func TestAPolledSessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
+	config, client := testTLS(t)
+	client.ServerName = "localhost"
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
+	crowd(t, l)
+	for range 20 { // one write may still be two reads
+		w := &joined{Conn: connectTo(t, l)}
+		peer := tls.Client(w, client)
+		require.NoError(t, peer.Handshake())
+		w.join = true
+		_, err := peer.Write([]byte("at once"))
+		require.NoError(t, err)
+		s := nextPolled(t, l)
+		m, _ := await(t, s.Recv(), "the first message")
+		require.Equal(t, "at once", string(m))
+	}
+}
+
+// joined is a connection of a client whose second flight, the end of the handshake,
+// goes out with what is written when join is set.
+type joined struct {
+	net.Conn
+	join  bool
+	begun bool
+	held  []byte
+}
+
+func (c *joined) Write(p []byte) (int, error) {
+	if !c.begun {
+		c.begun = true
+		return c.Conn.Write(p)
+	}
+	c.held = append(c.held, p...)
+	if c.join {
+		return len(p), c.release()
+	}
+	return len(p), nil
+}
+
+func (c *joined) release() error {
+	_, err := c.Conn.Write(c.held)
+	c.held = nil
+	return err
 }
 
 func TestUrgentDataHoldsUpNoPolledSession(t *testing.T) {

@@ -77,6 +77,12 @@ func (r *rawConn) drained() bool {
 	return r.tls == nil || r.tls.pending != nil && r.tls.records.drained
 }
 
+// buffered reports whether there may be something to read that is not in the socket
+// any more.
+func (r *rawConn) buffered() bool {
+	return r.tls != nil && (r.tls.pending == nil || r.tls.pending.Len() > 0)
+}
+
 // result returns what tryRead has read, if that was anything.
 func (r *rawConn) result() (*slab, int, error) {
 	b, n, err := r.slab, r.n, r.err
