@@ -192,12 +192,14 @@ func (h *Hub) watchGate(d time.Duration) {
 // gateExpired ends the gated members that made no progress for WriteTimeout
 // since the gate was shut, and watches over the others. It may come late, when
 // the gate has been opened or shut again.
-func (h *Hub) gateExpired() {
-	var stuck []lagger
+func (h *Hub) gateExpired() { h.report(h.dismissStuck()) }
+
+// dismissStuck is gateExpired, but for telling the world.
+func (h *Hub) dismissStuck() (stuck []lagger) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.gate.room == nil {
-		h.mu.Unlock()
-		return
+		return nil
 	}
 	next := h.writeTimeout
 	shut := time.Since(h.gate.since)
@@ -207,6 +209,7 @@ func (h *Hub) gateExpired() {
 		}
 		left := h.writeTimeout - min(shut, m.s.output.stall.lasts(m.s))
 		if left <= 0 {
+			m.s.stuck.Store(true) // before it is gated no more
 			stuck = append(stuck, h.dismiss(m, fmt.Errorf("%w: %w", ErrLagged, &timeoutError{"WriteTimeout", h.writeTimeout})))
 			continue
 		}
@@ -215,6 +218,5 @@ func (h *Hub) gateExpired() {
 	if h.gate.room != nil {
 		h.watchGate(next)
 	}
-	h.mu.Unlock()
-	h.report(stuck)
+	return stuck
 }

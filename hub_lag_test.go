@@ -314,6 +314,25 @@ func TestTheMemberThatHoldsAPublisherForWriteTimeoutEndsWithErrLagged(t *testing
 	}
 }
 
+func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1000, WriteTimeout: time.Second})
+		s, _ := joinMem(t, h, nil)
+		held := heldPublisher(t, h, 400)
+		h.mu.Lock()
+		h.gate.timer.Stop()
+		h.mu.Unlock()
+		time.Sleep(time.Second)
+		stuck := h.dismissStuck()
+		require.Len(t, stuck, 1)
+		s.writeExpired() // before the hub ends it
+		h.report(stuck)
+		<-s.Done()
+		require.ErrorIs(t, s.Err(), ErrLagged)
+		require.NoError(t, <-held)
+	})
+}
+
 func TestProgressStartsTheHubsWriteTimeoutAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 64 << 10 // a write each
