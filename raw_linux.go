@@ -22,43 +22,48 @@ type rawWriter struct {
 	waited  int      // n when it last waited; -1 before that
 	err     error
 
-	// writeNow's.
-	now     immediate
-	nowFunc func(fd uintptr)
+	now *immediate // writeNow's; nil until there is one: only TLS has them
 }
 
 // An immediate is a write that does not wait.
 type immediate struct {
-	p   []byte
-	n   int
-	err error
+	tryFunc func(fd uintptr)
+	p       []byte
+	n       int
+	err     error
 }
 
 func (w *rawWriter) init(_ net.Conn, rc syscall.RawConn) {
 	w.rc = rc
 	w.tryWriteFunc = w.tryWrite
-	w.nowFunc = w.tryNow
 }
 
 // writeNow writes as much of p as the kernel takes now, while no write is under
 // way. One call at a time.
 func (w *rawWriter) writeNow(p []byte) (int, error) {
-	w.now = immediate{p: p}
-	err := w.rc.Control(w.nowFunc)
-	n := w.now.n
-	if w.now.err != nil {
-		err = os.NewSyscallError("write", w.now.err)
+	if w.now == nil {
+		w.now = new(immediate)
+		w.now.tryFunc = w.now.try
 	}
-	w.now = immediate{}
-	return n, err
+	now := w.now
+	now.p, now.n, now.err = p, 0, nil
+	err := w.rc.Control(now.tryFunc)
+	now.p = nil
+	if now.err != nil {
+		err = os.NewSyscallError("write", now.err)
+	}
+	return now.n, err
 }
 
-func (w *rawWriter) tryNow(fd uintptr) {
-	n, err := ignoreEINTR(func() (int, error) { return sendNow(int(fd), w.now.p) })
-	if err == syscall.EAGAIN {
-		err = nil
+func (w *immediate) try(fd uintptr) {
+	n, err := ignoreEINTR(func() (int, error) { return sendNow(int(fd), w.p) })
+	switch err {
+	case nil:
+		w.n = n
+	case syscall.EAGAIN:
+	default:
+		w.err = err
 	}
-	w.now.n, w.now.err = max(n, 0), err
 }
 
 func (w *rawWriter) write(parts [][]byte, s *Session) (int, error) {
