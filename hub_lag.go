@@ -83,6 +83,7 @@ func (h *Hub) treat(m *member) lagger {
 // dismiss takes m, whose session is to end with err for being behind, out of the
 // hub. The caller holds mu.
 func (h *Hub) dismiss(m *member, err error) lagger {
+	m.s.lagged.Store(true) // before it is gated no more
 	err = m.s.errorAt("multicast", err)
 	events := []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Err: err})}
 	return lagger{m: m, err: err, events: append(events, h.expel(m, err)...)}
@@ -209,7 +210,6 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 		}
 		left := h.writeTimeout - min(shut, m.s.output.stall.lasts(m.s))
 		if left <= 0 {
-			m.s.stuck.Store(true) // before it is gated no more
 			stuck = append(stuck, h.dismiss(m, fmt.Errorf("%w: %w", ErrLagged, &timeoutError{"WriteTimeout", h.writeTimeout})))
 			continue
 		}

@@ -333,6 +333,21 @@ func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
 	})
 }
 
+func TestATimeoutOfTheSessionBesideLagDisconnectSaysTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &Options{Lag: LagDisconnect})
+		s, _ := joinMem(t, h, nil)
+		m := s.membersNow()[0]
+		h.mu.Lock()
+		late := h.treat(m)
+		h.mu.Unlock()
+		s.writeExpired() // before the hub ends it
+		h.report([]lagger{late})
+		<-s.Done()
+		require.ErrorIs(t, s.Err(), ErrLagged)
+	})
+}
+
 func TestProgressStartsTheHubsWriteTimeoutAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 64 << 10 // a write each

@@ -52,7 +52,7 @@ type Session struct {
 	flushed atomic.Bool  // there are waiters in flushes
 
 	hubsReady atomic.Bool // there are members in ready
-	stuck     atomic.Bool // a hub is about to end it for holding publishers
+	lagged    atomic.Bool // a hub is about to end it for being behind
 
 	output  outbox        // the writer's; see session_write.go
 	records *recordConn   // nil where there is no TLS that the library has set up

@@ -315,8 +315,8 @@ func (s *Session) idleExpired() {
 // writeExpired ends a session whose peer took nothing for WriteTimeout.
 func (s *Session) writeExpired() {
 	var err error = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
-	// In this order: whoever is gated no more may be stuck.
-	if s.holdsPublisher() || s.stuck.Load() {
+	// In this order: whoever is gated no more may be dismissed.
+	if s.holdsPublisher() || s.lagged.Load() {
 		err = fmt.Errorf("%w: %w", ErrLagged, err)
 	}
 	s.terminate(s.errorAt("write", err), true)
