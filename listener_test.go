@@ -951,10 +951,7 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		for _, q := range queues {
 			t.Run(network+"/"+q.name, func(t *testing.T) {
-				address := "127.0.0.1:0"
-				if network == "unix" {
-					address = unixPath(t)
-				}
+				address := anyAddress(t, network)
 				l := listenOn(t, t.Context(), network, address, &q.o)
 				handled := serveEach(l, echo)
 				before, sessions, events := l.Addr().String(), l.Sessions(), l.Events()

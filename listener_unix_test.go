@@ -276,10 +276,7 @@ func TestARestartedServerCanServeItsPeersAgain(t *testing.T) {
 	// A restart in the middle of traffic, on a real port, many times.
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			address := "127.0.0.1:0"
-			if network == "unix" {
-				address = unixPath(t)
-			}
+			address := anyAddress(t, network)
 			l := listenOn(t, t.Context(), network, address, nil)
 			handled := serveEach(l, echo)
 			c := Connect(t.Context(), network, l.Addr().String(), &Options{Backoff: Backoff{Min: time.Microsecond, Max: time.Millisecond}})

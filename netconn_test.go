@@ -33,6 +33,15 @@ func hide(conn net.Conn) net.Conn {
 	return conn
 }
 
+// anyAddress returns an address of network to listen on: tcp or unix.
+func anyAddress(t testing.TB, network string) string {
+	t.Helper()
+	if network == "unix" {
+		return unixPath(t)
+	}
+	return "127.0.0.1:0"
+}
+
 // unixPath returns a path to listen on. It skips the test where there are no
 // unix sockets.
 func unixPath(t testing.TB) string {
@@ -50,10 +59,7 @@ func unixPath(t testing.TB) string {
 // socketPair returns the two ends of a connection over real sockets.
 func socketPair(t testing.TB, network string) (a, b net.Conn) {
 	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = unixPath(t)
-	}
+	address := anyAddress(t, network)
 	ln, err := net.Listen(network, address)
 	require.NoError(t, err)
 	defer ln.Close()

@@ -75,10 +75,7 @@ func eachPolled(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer
 				if way.tls {
 					o.TLS, _ = testTLS(t)
 				}
-				address := "127.0.0.1:0"
-				if way.network == "unix" {
-					address = unixPath(t)
-				}
+				address := anyAddress(t, way.network)
 				l := listenOn(t, t.Context(), way.network, address, &o)
 				crowd(t, l)
 				s, peer := polledSession(t, l)
@@ -172,14 +169,13 @@ func TestAPolledSessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 	crowd(t, l)
 	s, conn := polledSession(t, l)
 	peer := conn.(*tlsPeer)
-	var sealed bytes.Buffer
-	socket := peer.wire.Conn
-	peer.wire.Conn = captured{socket, &sealed}
-	_, err := peer.Write([]byte("last words"))
-	require.NoError(t, err)
-	require.NoError(t, peer.CloseWrite())
-	require.NoError(t, socket.SetWriteDeadline(time.Time{})) // crypto/tls ends it
-	_, err = socket.Write(sealed.Bytes())
+	sealed := peer.seal(func() {
+		_, err := peer.Write([]byte("last words"))
+		require.NoError(t, err)
+		require.NoError(t, peer.CloseWrite())
+	})
+	require.NoError(t, peer.wire.SetWriteDeadline(time.Time{})) // crypto/tls ends it
+	_, err := peer.wire.Conn.Write(sealed.Bytes())
 	require.NoError(t, err)
 	m, _ := await(t, s.Recv(), "the data")
 	require.Equal(t, "last words", string(m))
@@ -221,16 +217,12 @@ func (c *joined) Write(p []byte) (int, error) {
 		return c.Conn.Write(p)
 	}
 	c.held = append(c.held, p...)
-	if c.join {
-		return len(p), c.release()
+	if !c.join {
+		return len(p), nil
 	}
-	return len(p), nil
-}
-
-func (c *joined) release() error {
 	_, err := c.Conn.Write(c.held)
 	c.held = nil
-	return err
+	return len(p), err
 }
 
 func TestUrgentDataHoldsUpNoPolledSession(t *testing.T) {

@@ -123,10 +123,7 @@ var tlsKinds = []struct {
 
 func startListener(network string) func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
 	return func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
-		address := "127.0.0.1:0"
-		if network == "unix" {
-			address = unixPath(t)
-		}
+		address := anyAddress(t, network)
 		o.TLS = config
 		l, err := Listen(context.Background(), network, address, o)
 		require.NoError(t, err)

@@ -215,13 +215,13 @@ func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
 func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
 	eachDeaf(t, Options{WriteTimeout: -1}, func(t *testing.T, s *Session, peer *recordPeer) {
 		enough := time.After(time.Second) // it may be read from no more long before
-		for asked := 0; asked >= 0; asked++ {
+		for asked, read := 0, true; read; asked++ {
 			require.Less(t, asked, 100_000, "it is read from without end")
 			require.NoError(t, peer.ask(t))
 			select {
 			case <-s.Recv():
 			case <-enough:
-				asked = -2
+				read = false
 			}
 		}
 		s.records.mu.Lock()

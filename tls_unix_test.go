@@ -90,11 +90,10 @@ func TestAnIdleTLSSessionKeepsAPartOfARecordAndNoMore(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			for _, size := range []int{1, 100, 5000, maxRecord, 10, 70_000} {
 				want := noise(size)
-				var sealed bytes.Buffer // the records of want
-				in.peer.wire.Conn = captured{in.peer.wire.Conn, &sealed}
-				_, err := in.peer.Write(want)
-				require.NoError(t, err)
-				in.peer.wire.Conn = in.peer.wire.Conn.(captured).Conn
+				sealed := in.peer.seal(func() {
+					_, err := in.peer.Write(want)
+					require.NoError(t, err)
+				})
 
 				var got []byte
 				for sealed.Len() > 0 {
@@ -207,6 +206,16 @@ func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, owed)
 	require.Len(t, in.records.left, sent-taken+len("the next"))
+}
+
+// seal returns the records of what p sends in f, which are not sent.
+func (p *tlsPeer) seal(f func()) *bytes.Buffer {
+	conn := p.wire.Conn
+	defer func() { p.wire.Conn = conn }()
+	sealed := new(bytes.Buffer)
+	p.wire.Conn = captured{conn, sealed}
+	f()
+	return sealed
 }
 
 // captured is a connection that sends nothing.
