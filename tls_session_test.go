@@ -489,3 +489,21 @@ func TestTLSMayBeSpokenInsideTLS(t *testing.T) {
 	requireEcho(t, inner, "hello")
 	require.NoError(t, inner.Close())
 }
+
+// TestAnEmptyMessageOfAHubIsNothingOverTLS has it alone in a member's batch.
+func TestAnEmptyMessageOfAHubIsNothingOverTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, context.Background(), Options{})
+		peer := m.connect(t)
+		s := <-m.Sessions()
+		require.NoError(t, m.Multicast(nil))
+		synctest.Wait()
+		require.EqualValues(t, 1, m.Hub().Stats().MessagesSent, "written, as it were")
+		require.NoError(t, m.Multicast([]byte("one")))
+		buf := make([]byte, 10)
+		n, err := peer.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, "one", string(buf[:n]))
+		require.NoError(t, s.Err())
+	})
+}

@@ -55,7 +55,7 @@ const (
 func (t *tlsStream) write(b *batch, _ *Session) (sent int, err error) {
 	t.records.writing.Store(true)
 	defer t.records.writing.Store(false)
-	if len(b.parts) > 1 || len(b.parts[0]) > maxRecord {
+	if len(b.parts) > 1 || b.size > maxRecord {
 		t.records.gather()
 	}
 	sealed := 0
