@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -153,19 +154,38 @@ func (g *goodOnes) until(what string, right func(st state) bool) latencies {
 // trip.
 func (g *goodOnes) newcomers(n int) latencies {
 	g.t.Helper()
-	var all latencies
+	all, _ := g.persistent(n)
+	return all
+}
+
+// persistent are newcomers that try again after one of the errors in again, and
+// tells how often they did.
+func (g *goodOnes) persistent(n int, again ...error) (all latencies, tries int) {
+	g.t.Helper()
 	for range n {
 		start := time.Now()
-		conn, err := g.r.dialTo()
+		err := g.newcomer()
+		isAgain := func(e error) bool { return errors.Is(err, e) }
+		for ; slices.ContainsFunc(again, isAgain) && time.Since(start) < patience; tries++ {
+			err = g.newcomer()
+		}
 		require.NoError(g.t, err, "a new good client")
-		_, err = conn.Write([]byte{wantEcho})
-		require.NoError(g.t, err)
-		require.NoError(g.t, trip(conn, 1), "a new good client")
 		all = append(all, time.Since(start))
-		conn.Close()
 	}
 	slices.Sort(all)
-	return all
+	return all, tries
+}
+
+func (g *goodOnes) newcomer() error {
+	conn, err := g.r.dialTo()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte{wantEcho}); err != nil {
+		return err
+	}
+	return trip(conn, 1)
 }
 
 // close ends the good ones.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,11 +117,16 @@ func TestHandshakesOfAByteASecondKeepNobodyOut(t *testing.T) {
 			if c.many > bound {
 				r.await("the first to be dropped", func(st state) bool { return st.Failed[c.ends] > 0 })
 			}
-			newDuring := g.newcomers(20)
+			// Where more handshakes begin while a good client is in its own, it may be
+			// the one that is dropped. It comes again, and the slow ones do not keep it out.
+			newDuring, again := g.persistent(20, syscall.ECONNRESET, syscall.EPIPE)
+			if c.many < bound {
+				require.Zero(t, again, "there is room for all")
+			}
 			during := g.phase(busy)
 			st := r.await("handshakes to be ended", func(st state) bool { return st.Failed[c.ends] > 0 })
 			require.Less(t, st.Goroutines, 5*goodClients+4*bound)
-			report(t, before, during, "new clients before:", newBefore, "and during:", newDuring, "handshakes that failed:", st.Failed)
+			report(t, before, during, "new clients before:", newBefore, "and during:", newDuring, "that came again:", again, "handshakes that failed:", st.Failed)
 			g.close()
 			r.process.Wait()
 		})
@@ -164,11 +170,11 @@ func (c halfRecords) Write(p []byte) (int, error) {
 }
 
 func TestPeersWithHalfATLSRecordHoldNobodyUp(t *testing.T) {
-	r := startServer(t, config{TLS: true, IdleTimeout: patience})
+	r := startServer(t, config{TLS: true, IdleTimeout: patience}, withLittleMemory)
 	g := connectGood(t, r)
 	before := g.phase(nil)
 	const many = 100
-	grown := r.state().Heap
+	grown := -r.live()
 	for range many {
 		conn := r.dial(t).(*tls.Conn)
 		_, err := conn.Write([]byte{wantEcho})
@@ -183,19 +189,20 @@ func TestPeersWithHalfATLSRecordHoldNobodyUp(t *testing.T) {
 		require.NoError(t, err)
 	}
 	during := g.phase(nil)
-	st := r.awaitSessions(goodClients + many)
-	require.Less(t, st.Heap-grown, int64(many*128<<10))
-	report(t, before, during, "peers with half a record:", many, "KiB of heap for each:", (st.Heap-grown)/many>>10)
+	r.awaitSessions(goodClients + many)
+	grown += r.live()
+	require.Less(t, grown, int64(many*40<<10), "a record and a session")
+	report(t, before, during, "peers with half a record:", many, "KiB of heap for each:", grown/many>>10)
 	g.close()
 	r.process.Wait()
 }
 
 func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
 	const many = 64
-	r := startServer(t, config{WriteTimeout: 3 * time.Second})
+	r := startServer(t, config{WriteTimeout: 3 * time.Second}, withLittleMemory)
 	g := connectGood(t, r)
 	before := g.phase(nil)
-	grown := r.state().Heap
+	grown := -r.live()
 
 	var attack sync.WaitGroup
 	for range many {
@@ -211,12 +218,13 @@ func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
 		})
 	}
 	r.await("the answers to fill every buffer", func(st state) bool { return st.Pending > many*piece })
+	grown += r.live()
 	during := g.phase(nil)
-	st := r.await("WriteTimeout", func(st state) bool { return st.Ended["WriteTimeout"] == many })
+	r.await("WriteTimeout", func(st state) bool { return st.Ended["WriteTimeout"] == many })
 	attack.Wait()
 	const queues = 2*(8+2)*64<<10 + 64<<10 // what both queues of a session can hold, and a write
-	require.Less(t, st.Heap-grown, int64(many*queues*3/2), "with what the collector has not yet freed")
-	report(t, before, during, "peers that never read:", many, "MiB of heap:", (st.Heap-grown)>>20)
+	require.Less(t, grown, int64(many*queues))
+	report(t, before, during, "peers that never read:", many, "MiB of heap:", grown>>20)
 	r.awaitSessions(goodClients)
 	g.close()
 	r.process.Wait()

@@ -48,7 +48,7 @@ type state struct {
 	Members     int
 	Goroutines  int
 	Descriptors int
-	Heap        int64            // bytes that the heap ever took from the system
+	Heap        int64            // bytes that the heap ever took from the system, with garbage
 	Ended       map[string]int64 // sessions that have ended, by why
 	Failed      map[string]int64 // accepts and handshakes
 }
@@ -64,7 +64,7 @@ const (
 const piece = 1 << 10
 
 // playServer is the part of a child that serves: it gets a config, answers with
-// its address, answers "state", and multicasts on "publish".
+// its address, answers "state" and "live", and multicasts on "publish".
 func playServer(t *testing.T, commands *bufio.Scanner) {
 	require.True(t, commands.Scan())
 	c := config{Network: "tcp", Address: "127.0.0.1:0"}
@@ -91,6 +91,8 @@ func playServer(t *testing.T, commands *bufio.Scanner) {
 			text, err := json.Marshal(s.state())
 			require.NoError(t, err)
 			child.Answer(string(text))
+		case "live":
+			child.Answer(liveHeap())
 		case "publish": // a MiB
 			for range 1 << 20 / piece {
 				require.NoError(t, l.Multicast(make([]byte, piece)))
@@ -216,6 +218,26 @@ func (r *remote) state() (st state) {
 	require.NoError(r.t, json.Unmarshal([]byte(text), &st))
 	return st
 }
+
+// liveHeap returns the bytes of the heap that are in use.
+func liveHeap() int64 {
+	runtime.GC()
+	runtime.GC() // a pool gives its content up in the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// live returns the server's liveHeap.
+func (r *remote) live() (bytes int64) {
+	r.t.Helper()
+	r.process.Ask("live", &bytes)
+	return bytes
+}
+
+// withLittleMemory is the environment of a server whose memory is measured: the
+// library then keeps no reserve, whether it reads fast or not.
+const withLittleMemory = "GOMEMLIMIT=256MiB"
 
 // await asks for the state until it is right.
 func (r *remote) await(what string, right func(st state) bool) state {
