@@ -73,15 +73,11 @@ func (r *rawConn) unsettled() bool { return r.tls != nil && r.tls.records.owesMu
 
 // drained reports whether a read that has not filled its buffer has read all that
 // there was.
-func (r *rawConn) drained() bool {
-	return r.tls == nil || r.tls.pending != nil && r.tls.records.drained
-}
+func (r *rawConn) drained() bool { return r.tls == nil || r.tls.drained }
 
 // buffered reports whether there may be something to read that is not in the socket
 // any more.
-func (r *rawConn) buffered() bool {
-	return r.tls != nil && (r.tls.pending == nil || r.tls.pending.Len() > 0)
-}
+func (r *rawConn) buffered() bool { return r.tls != nil && r.tls.holds() }
 
 // result returns what tryRead has read, if that was anything.
 func (r *rawConn) result() (*slab, int, error) {

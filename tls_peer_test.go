@@ -27,6 +27,8 @@ type wire struct {
 	net.Conn
 	piece int // writes are cut into pieces of that many bytes; 0: they are not
 
+	heard, said []byte // the first bytes of each direction
+
 	mu    sync.Mutex
 	left  int // after that many bytes more the stream ends, and the rest is lost
 	ended bool
@@ -40,9 +42,19 @@ func (w *wire) endAfter(n int) {
 	w.left, w.armed = n, true
 }
 
+// keepFirst is how much of each direction a wire keeps.
+const keepFirst = 100
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.heard = append(w.heard, p[:min(n, keepFirst-len(w.heard))]...)
+	return n, err
+}
+
 func (w *wire) Write(p []byte) (n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.said = append(w.said, p[:min(len(p), keepFirst-len(w.said))]...)
 	for n < len(p) {
 		piece := len(p) - n
 		if w.piece > 0 {
@@ -183,7 +195,13 @@ func dialRecordPeer(t *testing.T, addr net.Addr) *recordPeer {
 	_, config := testTLS(t)
 	config.MinVersion = tls.VersionTLS13
 	config.KeyLogWriter = &keys
-	p := &recordPeer{tlsPeer: dialPeer(t, addr, config)}
+	return newRecordPeer(t, dialPeer(t, addr, config), keys.String())
+}
+
+// newRecordPeer makes one of a peer that has shaken hands, and of its key log.
+func newRecordPeer(t *testing.T, peer *tlsPeer, keys string) *recordPeer {
+	t.Helper()
+	p := &recordPeer{tlsPeer: peer}
 	switch id := p.ConnectionState().CipherSuite; id {
 	case tls.TLS_AES_128_GCM_SHA256:
 		p.newHash, p.keySize = sha256.New, 16
@@ -192,7 +210,7 @@ func dialRecordPeer(t *testing.T, addr net.Addr) *recordPeer {
 	default:
 		t.Skip("the standard library has no " + tls.CipherSuiteName(id))
 	}
-	for line := range strings.Lines(keys.String()) {
+	for line := range strings.Lines(keys) {
 		if fields := strings.Fields(line); fields[0] == "CLIENT_TRAFFIC_SECRET_0" {
 			secret, err := hex.DecodeString(fields[2])
 			require.NoError(t, err)

@@ -17,7 +17,9 @@ type recordConn struct {
 	net.Conn
 	raw     *rawConn // nil on the portable path
 	fd      int      // the reader's: the socket, while reads shall not wait; else -1
-	drained bool     // the reader's: its last read has left nothing
+	drained bool     // the reader's: its last read that did not wait has left nothing
+	taken   int      // the reader's: how much was read without waiting, ever
+	shaking bool     // the reader's: it has written records of a handshake, in a renegotiation
 	session *Session // whose records are written; nil during the handshake
 
 	writing atomic.Bool // the writer has a batch
@@ -35,23 +37,31 @@ type recordConn struct {
 
 func (c *recordConn) Read(p []byte) (int, error) {
 	if c.fd < 0 {
-		if err := c.settle(); err != nil {
+		if err := c.beforeWaiting(); err != nil {
 			return 0, err
 		}
 		return c.Conn.Read(p)
 	}
 	n, err := readNow(c.fd, p)
 	c.drained = n < len(p)
+	c.taken += n
 	if n == 0 && err == nil && len(p) > 0 {
 		err = io.EOF
 	}
 	return n, err
 }
 
+// recordTypeHandshake is the first byte of a record with a handshake's message
+// (RFC 5246, 6.2.1). In TLS 1.3 there are none behind the first handshake.
+const recordTypeHandshake = 22
+
 // Write is called for each record.
 func (c *recordConn) Write(p []byte) (int, error) {
 	if c.session == nil {
 		return c.Conn.Write(p)
+	}
+	if p[0] == recordTypeHandshake { // the reader's, then: it runs renegotiations
+		c.shaking = true
 	}
 	owed, err := c.post(p)
 	if owed {
@@ -171,6 +181,16 @@ func (c *recordConn) settle() error {
 		return c.flush()
 	}
 	return nil
+}
+
+// beforeWaiting is settle, but that in a renegotiation all goes out: the peer waits
+// for it, and crypto/tls lets the writer wait for the reader then.
+func (c *recordConn) beforeWaiting() error {
+	if c.shaking {
+		c.shaking = false
+		return c.flush()
+	}
+	return c.settle()
 }
 
 func (c *recordConn) owesMuch() bool {

@@ -192,11 +192,60 @@ func eachDeaf(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *re
 	}
 }
 
-// ask sends a message, and asks for an answer: without a message between them,
-// crypto/tls ends a session for updating too often.
+// ask sends what asks for answers.
 func (p *recordPeer) ask(t *testing.T) error {
-	_, err := p.wire.Write(slices.Concat(p.keyUpdate(t, true), p.record(recordData, []byte("x"))))
+	_, err := p.wire.Write(p.chatter(t))
 	return err
+}
+
+// chatter asks for as many answers, before a message, as crypto/tls bears without
+// ending the session for updating too often.
+func (p *recordPeer) chatter(t *testing.T) (records []byte) {
+	for range 15 {
+		records = append(records, p.keyUpdate(t, true)...)
+	}
+	return append(records, p.record(recordData, []byte("x"))...)
+}
+
+// eachReader runs f for a listener's session that is read by its own goroutine, and
+// for one that a poller reads.
+func eachReader(t *testing.T, f func(t *testing.T, accepted func() *Session, addr net.Addr)) {
+	for _, others := range []int{0, 10} {
+		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
+			config, _ := testTLS(t)
+			accepted, addr := startListener("tcp")(t, config, new(Options))
+			for range others {
+				dialRecordPeer(t, addr)
+				accepted()
+			}
+			f(t, accepted, addr)
+		})
+	}
+}
+
+// An error that crypto/tls has found behind data, and does not repeat.
+func TestAnErrorThatComesBesideDataEndsTheSession(t *testing.T) {
+	eachReader(t, func(t *testing.T, accepted func() *Session, addr net.Addr) {
+		peer := dialRecordPeer(t, addr)
+		s := accepted()
+		const serverHelloDone = 14 // which has no place here
+		peer.send(t, peer.record(recordData, []byte("x")), peer.record(recordHandshake, []byte{serverHelloDone, 0, 0, 0}))
+		require.Equal(t, "x", string(receiveAll(s)))
+		awaitDone(t, s)
+		require.ErrorContains(t, s.Err(), "unexpected handshake message")
+	})
+}
+
+func TestWhatFollowsAWarningIsDelivered(t *testing.T) {
+	eachReader(t, func(t *testing.T, accepted func() *Session, addr net.Addr) {
+		peer, records := dialLegacyPeer(t, addr)
+		s := accepted()
+		for range 3 {
+			_, err := peer.wire.Conn.Write(slices.Concat(records.record(recordData, []byte("x")), records.record(recordAlert, []byte{1, 90}), records.record(recordData, []byte("yyy"))))
+			require.NoError(t, err)
+			require.Equal(t, "xyyy", string(receiveN(t, s, 4)))
+		}
+	})
 }
 
 func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {

@@ -13,6 +13,11 @@ type tlsStream struct {
 	stream  // over the tls.Conn, but for raw, which is the socket's
 	tc      *tls.Conn
 	records *recordConn
+
+	// Where the peer may ask for a renegotiation, the writer waits inside tc until
+	// that is over.
+	renegotiates bool
+	turn         stall // the writer's, while it is inside tc
 }
 
 // newTLSStream puts TLS over conn; side is tls.Server or tls.Client.
@@ -22,7 +27,8 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 	t := &tlsStream{stream: *newStream(tc), tc: tc, records: records}
 	// In a renegotiation crypto/tls waits for the peer inside Read, which it
 	// can't with reads that do not wait.
-	if rc := streamSocket(conn); rc != nil && config.Renegotiation == tls.RenegotiateNever {
+	t.renegotiates = config.Renegotiation != tls.RenegotiateNever
+	if rc := streamSocket(conn); rc != nil && !t.renegotiates {
 		t.raw = newRawConn(conn, rc)
 		t.raw.readTLS(tc, records)
 		records.raw = t.raw
@@ -52,7 +58,7 @@ const (
 // write encrypts the batch, and sends the records in as few writes as it can. Only
 // flush waits for the kernel, outside of tc: whoever reads through tc may have to
 // write, too, and shall not be held up.
-func (t *tlsStream) write(b *batch, _ *Session) (sent int, err error) {
+func (t *tlsStream) write(b *batch, s *Session) (sent int, err error) {
 	t.records.writing.Store(true)
 	defer t.records.writing.Store(false)
 	if len(b.parts) > 1 || b.size > maxRecord {
@@ -70,7 +76,7 @@ func (t *tlsStream) write(b *batch, _ *Session) (sent int, err error) {
 				sent = sealed
 				t.records.gather()
 			}
-			if _, err := t.tc.Write(piece); err != nil {
+			if err := t.seal(piece, s); err != nil {
 				return sent, err
 			}
 			sealed += len(piece)
@@ -80,6 +86,16 @@ func (t *tlsStream) write(b *batch, _ *Session) (sent int, err error) {
 		return sent, err
 	}
 	return sealed, nil
+}
+
+// seal has tc make records of p.
+func (t *tlsStream) seal(p []byte, s *Session) error {
+	if t.renegotiates {
+		t.turn.begin(s)
+		defer t.turn.end()
+	}
+	_, err := t.tc.Write(p)
+	return err
 }
 
 // closeWrite sends close_notify.

@@ -4,6 +4,7 @@ package chanio
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -22,6 +23,7 @@ type input struct {
 	*tlsStream
 	t    testing.TB
 	peer *tlsPeer
+	keys bytes.Buffer // the peer's key log
 }
 
 // newInput returns one that has shaken hands.
@@ -36,7 +38,10 @@ func newInput(t testing.TB, version uint16) *input {
 	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
 	require.NoError(t, b.SetDeadline(time.Now().Add(patience)))
 	w := &wire{Conn: a}
-	in := &input{newTLSStream(b, tls.Server, ownTLS(server)), t, &tlsPeer{tls.Client(w, client), w}}
+	in := &input{tlsStream: newTLSStream(b, tls.Server, ownTLS(server)), t: t}
+	client.CipherSuites = legacySuites
+	client.KeyLogWriter = &in.keys
+	in.peer = &tlsPeer{tls.Client(w, client), w}
 	shaken := make(chan error)
 	go func() { shaken <- in.peer.Handshake() }()
 	require.NoError(t, in.handshake(t.Context()))
@@ -115,6 +120,70 @@ func TestAnIdleTLSSessionKeepsAPartOfARecordAndNoMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// legacyInput returns an input, and the records of its peer, of TLS 1.2.
+func legacyInput(t *testing.T) (*input, *legacyRecords) {
+	in := newInput(t, tls.VersionTLS12)
+	return in, newLegacyRecords(t, in.keys.String(), in.peer.wire.heard, false)
+}
+
+func (in *input) send(records ...[]byte) {
+	in.t.Helper()
+	_, err := in.peer.wire.Conn.Write(bytes.Join(records, nil))
+	require.NoError(in.t, err)
+}
+
+// Behind data crypto/tls looks at an alert that follows, and decrypts what follows
+// that: it is in the memory that an idle session gives back.
+func TestWhatIsDecryptedBehindAWarningIsReadBeforeItsMemoryIsAnothers(t *testing.T) {
+	in, peer := legacyInput(t)
+	for _, size := range []int{1, 10_000, maxRecord} {
+		want := noise(size)
+		in.send(peer.record(recordData, []byte("x")), peer.record(recordAlert, []byte{1, 90}), peer.record(recordData, want))
+		var got []byte
+		for len(got) < 1+size {
+			got = append(got, in.take(1)...)
+			if in.raw.tls.lent == nil {
+				require.Zero(t, in.raw.tls.plain.Len(), "bytes that are read from memory which was given back")
+			}
+		}
+		require.Equal(t, byte('x'), got[0])
+		require.True(t, bytes.Equal(want, got[1:]))
+		in.idle()
+		require.Nil(t, in.raw.tls.lent)
+	}
+}
+
+// A message of a handshake that is not whole is followed by data.
+func TestMemoryOfWhatIsDecryptedIsNotGivenBackBesideAnError(t *testing.T) {
+	in, peer := legacyInput(t)
+	in.send(peer.record(recordData, []byte("x")), peer.record(recordHandshake, []byte{0}), peer.record(recordData, noise(10_000)), peer.record(recordData, noise(10_000)))
+	require.Equal(t, "x", string(in.take(1)))
+	for range 2 {
+		_, n, err := in.read()
+		require.ErrorContains(t, err, "pending application data")
+		require.Zero(t, n)
+	}
+	require.NotZero(t, in.raw.tls.plain.Len())
+	require.NotNil(t, in.raw.tls.lent)
+}
+
+func TestOneReadTakesABoundedPartOfAFloodOfKeyUpdates(t *testing.T) {
+	in := newInput(t, tls.VersionTLS13)
+	peer := newRecordPeer(t, in.peer, in.keys.String())
+	var flood []byte
+	one := 0
+	for range 300 {
+		flood = append(flood, peer.chatter(t)...)
+		one = cmp.Or(one, len(flood))
+	}
+	in.send(flood)
+	b, n, err := in.read()
+	require.NoError(t, err)
+	b.free()
+	require.Positive(t, n)
+	require.LessOrEqual(t, n, 1+(chaff+chaffPerByte*n)/one)
 }
 
 func TestReadingRecordsTakesNoFreshMemory(t *testing.T) {
