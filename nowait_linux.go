@@ -30,6 +30,24 @@ func sendNow(fd int, p []byte) (int, error) {
 	return result(n, errno)
 }
 
+// sendPartsNow is sendNow of as many parts as one sendmsg(2) shall take.
+func sendPartsNow(fd int, parts [][]byte) (int, error) {
+	var entries [maxParts]unix.Iovec
+	n := 0
+	for _, p := range parts[:min(len(parts), maxParts)] {
+		if len(p) > 0 {
+			entries[n].Base = unsafe.SliceData(p)
+			entries[n].SetLen(len(p))
+			n++
+		}
+	}
+	message := unix.Msghdr{Iov: &entries[0]}
+	message.SetIovlen(n)
+	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(&message)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0, 0)
+	return result(sent, errno)
+}
+
 // epollNow is epoll_wait(2) without waiting. All architectures have the system
 // call that also takes a signal mask, here none.
 func epollNow(fd int, events []unix.EpollEvent) (int, error) {

@@ -4,8 +4,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // rawWriter writes a batch to a stream socket with as few system calls as the
@@ -85,7 +83,7 @@ func (w *rawWriter) tryWrite(fd uintptr) bool {
 			if len(w.parts) == 1 {
 				return sendNow(int(fd), w.parts[0])
 			}
-			return unix.Writev(int(fd), w.parts)
+			return sendPartsNow(int(fd), w.parts)
 		})
 		switch {
 		case err == syscall.EAGAIN:

@@ -93,7 +93,7 @@ func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
 	require.NoError(t, err)
 	m, _ := await(t, s.Recv(), "what the peer sent")
 	require.Equal(t, "x", string(m))
-	for s.Put(make([]byte, 1<<10)) == nil {
+	for s.Put(make([]byte, 10<<10)) == nil { // several go out together, uncopied
 	}
 	runtime.GC()
 	awaitDone(t, s)
