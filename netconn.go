@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type netConn struct {
 	writing       chan struct{} // filled by who writes: the pieces of a Write stay together
 	readDeadline  *deadline
 	writeDeadline *deadline
+	closed        atomic.Bool // by Close
 }
 
 var (
@@ -132,7 +134,11 @@ func (c *netConn) lock(slot chan<- struct{}, expired <-chan struct{}, op string)
 	}
 }
 
-func (c *netConn) Close() error         { return c.s.Close() }
+func (c *netConn) Close() error {
+	c.closed.Store(true)
+	return c.s.Close()
+}
+
 func (c *netConn) CloseWrite() error    { return c.s.CloseWrite() }
 func (c *netConn) LocalAddr() net.Addr  { return c.s.LocalAddr() }
 func (c *netConn) RemoteAddr() net.Addr { return c.s.RemoteAddr() }
@@ -147,12 +153,21 @@ func (c *netConn) SetDeadline(t time.Time) error {
 func (c *netConn) SetReadDeadline(t time.Time) error  { return c.setDeadline(c.readDeadline, t) }
 func (c *netConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(c.writeDeadline, t) }
 
+// setDeadline works on a session that has ended in order and was not closed, too:
+// what it has received may still be read.
 func (c *netConn) setDeadline(d *deadline, t time.Time) error {
-	if c.s.over.Load() {
+	if c.closed.Load() || c.s.over.Load() && !c.s.endedByItself() {
 		return c.s.errorAt("set deadline", ErrClosed)
 	}
 	d.set(t)
 	return nil
+}
+
+// endedByItself reports whether both directions were ended, and nobody called Close.
+func (s *Session) endedByItself() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err == nil && s.eof && !s.closing
 }
 
 // A deadline is a point in time that can be moved, told by a channel: as in

@@ -230,6 +230,26 @@ func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
 	}
 }
 
+func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.RecvQueue = 1
+		s, peer := memSession(t, &o)
+		c := s.NetConn()
+		_, err := peer.Write([]byte("the answer"))
+		require.NoError(t, err)
+		require.NoError(t, s.CloseWrite())
+		require.NoError(t, peer.Close())
+		<-s.Done()
+		require.NoError(t, s.Err())
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second)))
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, "the answer", string(got))
+		require.NoError(t, c.Close())
+		require.ErrorIs(t, c.SetReadDeadline(time.Now()), net.ErrClosed)
+	})
+}
+
 func TestNetConnCloseWriteAndCloseAreTheSessions(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		s, peer := memSession(t, &o)
