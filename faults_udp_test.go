@@ -18,7 +18,8 @@ func TestUDPOverARelayThatLosesRepeatsAndReorders(t *testing.T) {
 	for _, q := range faultQueues {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprint(q.name, "/", seed), func(t *testing.T) {
-				o := &chanio.Options{SendQueue: q.size} // one of 0 for receiving drops what comes while nobody receives
+				// With less room for receiving, what comes while nobody receives is dropped.
+				o := &chanio.Options{SendQueue: q.size, RecvQueue: 1 << 10}
 				l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", o)
 				require.NoError(t, err)
 				defer l.Close()
