@@ -62,9 +62,10 @@ func (b tlsBuffers) holds() bool {
 	return b.pending == nil || b.pending.Len() > 0 || b.plain.Len() > 0
 }
 
-// A read ends, though there is more, where that much went into what is not data,
-// for each byte of data and beside: a peer may send key updates without end, each
-// of which costs more than a record of data, and others wait for the same poller.
+// A read ends, though there is more, when it has decrypted more bytes than chaff, and
+// chaffPerByte for each byte of data that they gave: a peer may send key updates
+// without end, each of which costs more than a record of data, and others wait for
+// the same poller.
 const (
 	chaffPerByte = 4
 	chaff        = 8 << 10
