@@ -88,14 +88,25 @@ func (t *tlsStream) write(b *batch, s *Session) (sent int, err error) {
 	return sealed, nil
 }
 
-// seal has tc make records of p.
+// seal has tc make records of p, not longer than one.
 func (t *tlsStream) seal(p []byte, s *Session) error {
-	if t.renegotiates {
-		t.turn.begin(s)
-		defer t.turn.end()
+	if !t.renegotiates {
+		_, err := t.tc.Write(p)
+		return err
 	}
-	_, err := t.tc.Write(p)
-	return err
+	t.turn.begin(s)
+	defer t.turn.end()
+	for {
+		n, err := t.tc.Write(p)
+		if n > 0 || err == nil || err.Error() != "tls: internal error" {
+			return err
+		}
+		// crypto/tls says just that, having done nothing, where a renegotiation has
+		// begun between two of its looks at the handshake: it is to be waited for.
+		if err := t.tc.Handshake(); err != nil {
+			return err
+		}
+	}
 }
 
 // closeWrite sends close_notify.
