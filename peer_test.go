@@ -40,7 +40,7 @@ func TestOfABatchThatNobodyReceivesRecvHoldsWhatItCan(t *testing.T) {
 func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
-		const queue, batch = 4, 100
+		const queue, batch, batches = 4, 100, 20 // the scheduler may not run the handler now and then
 		m, l := memPeers(t, t.Context(), &Options{RecvQueue: queue})
 		s := m.session(1, l)
 		<-s.Recv()
@@ -52,8 +52,11 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 			}
 			got <- n
 		}()
-		s.tr.(*peer).receive(runOf(batch))
+		for range batches {
+			synctest.Wait() // the handler waits
+			s.tr.(*peer).receive(runOf(batch))
+		}
 		s.Abort(nil)
-		require.Greater(t, <-got, queue+1) // one more than fit: the one that the handler had in its hands
+		require.Greater(t, <-got, batches*(queue+1)) // one more than fit: the one that the handler had in its hands
 	})
 }
