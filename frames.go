@@ -120,7 +120,8 @@ func (d *deframer) scanned(need int) {
 
 // complete adds to rest as much of p as the message may need, and returns how
 // much of p that used, and the message, never nil, if it is whole. Then there
-// is no rest.
+// is no rest, unless a user's Framing had to look past the message's end: then
+// that much of rest begins the next one, and nothing of p is used.
 func (d *deframer) complete(p []byte) (m []byte, used int, err error) {
 	before := len(d.rest)
 	take := max(before, restChunk)
@@ -144,7 +145,12 @@ func (d *deframer) complete(p []byte) (m []byte, used int, err error) {
 	if _, foreign := d.codec.(userFraming); foreign || len(m) < len(d.rest)/2 || len(m) <= smallMessage {
 		m = d.own(m)
 	} // else it keeps the memory in which it was gathered
-	d.rest, d.seen, d.need = nil, 0, 0
+	d.seen, d.need = 0, 0
+	if n < before {
+		d.rest = d.rest[n:before]
+		return m, 0, nil
+	}
+	d.rest = nil
 	return m, n - before, nil
 }
 
