@@ -29,6 +29,8 @@ type outbox struct {
 	batch  batch
 	taken  int64 // messages received from send, ever
 	closed bool  // the user has closed send
+	last   bool  // no message is accepted any more
+	left   int   // if last: how many messages in send are still to be received
 	stall  stall
 	hubs   hubReader
 }

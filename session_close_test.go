@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -424,6 +425,51 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 				require.NoError(t, err)
 			}
 		})
+	}
+}
+
+// refilling is a connection on which each write finds a bare sender that has
+// filled Send again when it returns.
+type refilling struct {
+	*memConn
+	send    chan<- []byte // nil until the session is made
+	refills atomic.Int32  // how many more there are
+}
+
+func (c *refilling) Write(p []byte) (int, error) {
+	if c.refills.Add(-1) >= 0 {
+		for range cap(c.send) - len(c.send) {
+			c.send <- []byte("more")
+		}
+	}
+	return c.memConn.Write(p)
+}
+
+func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
+	const refills = 1000
+	for _, way := range []struct {
+		name string
+		end  func(s *Session) error
+	}{{"CloseWrite", (*Session).CloseWrite}, {"Close", (*Session).Close}} {
+		for _, queue := range []int{1, 128} {
+			t.Run(way.name+", SendQueue "+strconv.Itoa(queue), func(t *testing.T) {
+				peer, b := memPair()
+				conn := &refilling{memConn: b}
+				conn.refills.Store(refills)
+				s := NewSession(t.Context(), conn, &Options{SendQueue: queue})
+				defer s.Close()
+				conn.send = s.send
+				go func() {
+					io.Copy(io.Discard, peer)
+					peer.Close()
+				}()
+				require.NoError(t, s.Put([]byte("accepted")))
+				require.NoError(t, way.end(s))
+				awaitDone(t, s)
+				require.NoError(t, s.Err())
+				require.Positive(t, conn.refills.Load(), "it ended before the sender did")
+			})
+		}
 	}
 }
 

@@ -110,8 +110,10 @@ func (s *Session) writeOnce(o *outbox) bool {
 		s.abandon(o)
 		return false
 	}
-	// Read before the sources: what a Put accepts after this is not missed.
-	last := s.ending.Load() && s.puts.empty()
+	if !o.last && s.ending.Load() && s.puts.empty() {
+		// A bare sender may go on filling send, and must not keep it from ending.
+		o.last, o.left = true, len(s.send)
+	}
 	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
 	}
@@ -122,7 +124,7 @@ func (s *Session) writeOnce(o *outbox) bool {
 	switch {
 	case !o.batch.empty():
 		return s.writeBatch(o)
-	case last && s.hubsDrained():
+	case o.last && s.hubsDrained():
 		s.endOutput()
 		return false
 	}
@@ -137,7 +139,7 @@ func (s *Session) writeOnce(o *outbox) bool {
 // gather fills the batch from all sources without waiting. Messages from send
 // come first, then each hub's in turn, each of them whole.
 func (s *Session) gather(o *outbox) error {
-	for !o.batch.full() && !o.closed {
+	for !o.batch.full() && s.receives(o) {
 		select {
 		case m, ok := <-s.send:
 			if err := s.accept(o, m, ok); err != nil {
@@ -152,6 +154,9 @@ func (s *Session) gather(o *outbox) error {
 	return nil
 }
 
+// receives reports whether the writer still receives from send.
+func (s *Session) receives(o *outbox) bool { return !o.closed && (!o.last || o.left > 0) }
+
 // accept takes m, which was received from send, into the batch. If send was
 // closed by the user, that is CloseWrite.
 func (s *Session) accept(o *outbox, m []byte, ok bool) error {
@@ -161,6 +166,9 @@ func (s *Session) accept(o *outbox, m []byte, ok bool) error {
 		return nil
 	}
 	o.taken++
+	if o.last {
+		o.left--
+	}
 	if err := s.checkSize(len(m)); err != nil {
 		s.datagramFailed(len(m), err)
 		return nil
@@ -176,7 +184,7 @@ func (s *Session) accept(o *outbox, m []byte, ok bool) error {
 // awaitWork waits for a message or a wake-up.
 func (s *Session) awaitWork(o *outbox) bool {
 	send := s.send
-	if o.closed {
+	if !s.receives(o) {
 		send = nil
 	}
 	select {
