@@ -76,6 +76,7 @@ func (h *Hub) treat(m *member) lagger {
 		l.skipped, _ = m.skip(h.log.End(), h.log.Head().Bytes)
 	}
 	h.skipped += l.skipped
+	m.s.stats.messagesDropped.Add(l.skipped) // here, before m's session can be summed up
 	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
 	return l
 }
@@ -83,22 +84,34 @@ func (h *Hub) treat(m *member) lagger {
 // dismiss takes m, whose session is to end with err for being behind, out of the
 // hub. The caller holds mu.
 func (h *Hub) dismiss(m *member, err error) lagger {
-	m.s.lagged.Store(true) // before it is gated no more
+	m.s.lagged.Store(true) // before it is gated no more, and before it has nothing to write
 	err = m.s.errorAt("multicast", err)
 	events := []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Err: err})}
 	return lagger{m: m, err: err, events: append(events, h.expel(m, err)...)}
 }
 
-// report tells the world of those that were treated. The caller must not hold
-// mu.
+// report ends the sessions of those that were dismissed, and tells the world. The
+// caller must not hold mu.
 func (h *Hub) report(treated []lagger) {
+	endDismissed(treated)
+	h.tell(treated)
+}
+
+// endDismissed ends the sessions of those that were dismissed.
+func endDismissed(treated []lagger) {
 	for _, l := range treated {
-		h.events.report(l.events...)
-		l.m.s.stats.messagesDropped.Add(l.skipped)
 		if l.err != nil {
 			l.m.s.dropMember(l.m)
 			l.m.s.terminate(l.err, true)
 		}
+	}
+}
+
+// tell logs what befell those that were treated, for which a Logger may take its
+// time: what must be done is done before.
+func (h *Hub) tell(treated []lagger) {
+	for _, l := range treated {
+		h.events.report(l.events...)
 	}
 }
 

@@ -278,8 +278,11 @@ func (s *Session) leaveHubs() {
 }
 
 // hubsDrained reports whether no hub has anything for the session to write. It
-// has left them all.
+// has left them all, in good order: a hub that has dismissed it is about to end it.
 func (s *Session) hubsDrained() bool {
+	if s.lagged.Load() {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.members) == 0

@@ -191,10 +191,11 @@ func (h *Hub) publish(p []byte) error {
 	}
 	h.mu.Unlock()
 
+	endDismissed(lagged)
 	for _, m := range woken {
 		m.s.memberReady(m)
 	}
-	h.report(lagged)
+	h.tell(lagged)
 	if stopped {
 		return h.refuse(len(p), ErrClosed)
 	}

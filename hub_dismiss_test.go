@@ -1,0 +1,94 @@
+package chanio
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
+	for _, way := range []struct {
+		name string
+		end  func(s *Session) // does not wait
+	}{
+		{"CloseWrite", func(s *Session) { s.CloseWrite() }},
+		{"Close", (*Session).beginClose},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := testHub(t, &Options{MaxLag: 1000})
+				s, peer := joinMem(t, h, nil)
+				require.NoError(t, h.Multicast(message(0, 400)))
+				synctest.Wait() // in a write
+				require.NoError(t, h.Multicast(message(1, 400)))
+				flushed := make(chan error, 1)
+				go func() { flushed <- s.Flush(context.Background()) }()
+				synctest.Wait()
+				way.end(s)
+
+				h.mu.Lock()
+				late := h.treat(s.membersNow()[0])
+				h.mu.Unlock()
+				all := readInto(peer)
+				synctest.Wait() // the writer has written what it had, and looks for more
+				require.Empty(t, all, "there is no end of stream behind what is missing")
+				require.Empty(t, flushed)
+
+				h.report([]lagger{late})
+				require.Equal(t, message(0, 400), <-all)
+				require.ErrorIs(t, s.Err(), ErrLagged)
+				require.ErrorIs(t, <-flushed, ErrClosed)
+				require.EqualValues(t, 400, s.Stats().Undelivered)
+			})
+		})
+	}
+}
+
+// A heldLog is a slog.Handler that waits with each record, once it is held,
+// until release is closed.
+type heldLog struct {
+	held    *atomic.Bool
+	release chan struct{}
+}
+
+func (l heldLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l heldLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l heldLog) WithGroup(string) slog.Handler            { return l }
+
+func (l heldLog) Handle(context.Context, slog.Record) error {
+	if l.held.Load() {
+		<-l.release
+	}
+	return nil
+}
+
+func TestADismissalDoesNotWaitForTheLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logger := heldLog{new(atomic.Bool), make(chan struct{})}
+		h := testHub(t, &Options{MaxLag: 1000, Logger: slog.New(logger)})
+		slow, _ := joinMem(t, h, &Options{WriteTimeout: -1})
+		_, peer := joinMem(t, h, nil)
+		all := readInto(peer)
+		for i := range 2 { // the first is in a write
+			require.NoError(t, h.Multicast(message(i, 501)))
+			synctest.Wait()
+		}
+		logger.held.Store(true)
+		published := make(chan error, 1)
+		go func() { published <- h.Multicast(message(2, 501)) }()
+		synctest.Wait()
+		require.Empty(t, published, "the publisher waits for the Logger")
+		<-slow.Done()
+		require.ErrorIs(t, slow.Err(), ErrLagged)
+		require.NoError(t, h.Flush(t.Context()), "the other member has everything")
+
+		close(logger.release)
+		require.NoError(t, <-published)
+		peer.Close()
+		require.Equal(t, append(append(message(0, 501), message(1, 501)...), message(2, 501)...), <-all)
+	})
+}
