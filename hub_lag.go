@@ -1,6 +1,7 @@
 package chanio
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -20,7 +21,12 @@ type lagger struct {
 // bytes are published, as the policy says, and returns whom it had to treat.
 // The caller holds mu, which LagBlock gives up while it waits.
 func (h *Hub) makeRoom(n int64) (treated []lagger) {
-	for !h.stopped && h.log.Head().Bytes+n > h.clear {
+	for !h.stopped && h.staying > 0 && h.log.Head().Bytes+n > h.clear {
+		if h.lag == LagBlock {
+			for _, m := range h.tooMuchLeft() {
+				treated = append(treated, h.treat(m))
+			}
+		}
 		late := h.late(n)
 		switch {
 		case len(late) == 0:
@@ -59,6 +65,41 @@ func (h *Hub) late(n int64) (late []*member) {
 	}
 	if len(late) == 0 {
 		h.clear = least + h.maxLag
+	}
+	return late
+}
+
+// tooMuchLeft returns those of the sessions that have left, the ones furthest
+// behind, that have to go so that what the others have yet to take is MaxLag at
+// most. Nobody waits for them, so with [LagBlock] they would hold ever more of the
+// log, each another part of it. The caller holds mu.
+func (h *Hub) tooMuchLeft() (late []*member) {
+	type part struct { // what m has yet to take
+		m        *member
+		from, to int64
+	}
+	var parts []part
+	for _, m := range h.places[h.staying:] {
+		if taken := m.taken.Load(); taken < m.end {
+			parts = append(parts, part{m, taken, m.end})
+		}
+	}
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(b.from, a.from) })
+	var held int64
+	var apart []part // the parts so far, those that touch as one; the last begins first
+	for i, p := range parts {
+		for n := len(apart); n > 0 && apart[n-1].from <= p.to; n-- {
+			held -= apart[n-1].to - apart[n-1].from
+			p.to = max(p.to, apart[n-1].to)
+			apart = apart[:n-1]
+		}
+		apart = append(apart, p)
+		if held += p.to - p.from; held > h.maxLag {
+			for _, q := range parts[i:] {
+				late = append(late, q.m)
+			}
+			break
+		}
 	}
 	return late
 }

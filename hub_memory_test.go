@@ -2,6 +2,8 @@ package chanio
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"testing"
@@ -73,4 +75,45 @@ func TestTenThousandIdleMembersCostNoGoroutineBeyondTheirSessions(t *testing.T) 
 	require.LessOrEqual(t, runtime.NumGoroutine(), before)
 	h.Close()
 	require.LessOrEqual(t, runtime.NumGoroutine(), before)
+}
+
+func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
+	const maxLag, size, leavers = 1 << 20, 32 << 10, 64
+	for _, lag := range lagPolicies {
+		for _, test := range []struct {
+			name     string
+			sessions int
+		}{{"many sessions", leavers}, {"one that comes back", 1}} {
+			t.Run(fmt.Sprintf("%v, %s", lag, test.name), func(t *testing.T) {
+				h := testHub(t, &Options{Lag: lag, MaxLag: maxLag})
+				stuck := pipeSessions(t, test.sessions, &Options{WriteTimeout: -1})
+				conn, peer := net.Pipe()
+				healthy := NewSession(context.Background(), conn, nil)
+				defer func() { healthy.Abort(nil); <-healthy.Done() }()
+				require.NoError(t, h.Join(healthy))
+				before := liveHeap()
+				m := make([]byte, size)
+				for i := range leavers {
+					s := stuck[i%test.sessions]
+					h.Join(s)
+					for range maxLag / size {
+						require.NoError(t, h.Multicast(m))
+						_, err := io.ReadFull(peer, m)
+						require.NoError(t, err)
+					}
+					h.Leave(s)
+				}
+				require.Less(t, liveHeap()-before, int64(leavers*(64<<10)+3*maxLag), "a write each, and MaxLag twice")
+				ended := 0
+				for _, s := range stuck {
+					if s.Err() != nil {
+						require.ErrorIs(t, s.Err(), ErrLagged)
+						ended++
+					}
+				}
+				require.Equal(t, lag != LagDrop, ended > 0, "%d have ended", ended)
+				runtime.KeepAlive(stuck)
+			})
+		}
+	}
 }

@@ -109,8 +109,8 @@ type Options struct {
 	// [LagDisconnect].
 	Lag LagPolicy
 	// MaxLag is how many bytes a hub's member may fall behind; it is also the
-	// hub's memory, since its members share one log. If zero, 16 MiB; it can't
-	// be negative.
+	// hub's memory, since its members share one log (with [LagBlock], twice as
+	// much at most). If zero, 16 MiB; it can't be negative.
 	MaxLag int
 
 	// Backoff paces the tries of [Connect].
@@ -172,7 +172,9 @@ const (
 	LagDrop
 	// LagBlock makes publishers wait for the member, for at most
 	// [Options].WriteTimeout without its progress; then its session ends with
-	// [ErrLagged].
+	// [ErrLagged]. They do not wait for who has left, or is closing: those have
+	// MaxLag bytes together to write what was published before, and past it the
+	// ones furthest behind end with ErrLagged.
 	LagBlock
 )
 
