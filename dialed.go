@@ -120,13 +120,14 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 	}
 	s.output.stall.mark(s)
 	defer s.output.stall.end()
-	for rest := packets.packets; len(rest) > 0; {
+	for b.done < len(b.parts) {
 		if s.over.Load() {
 			return sent, ErrClosed // the socket may be open, for other sessions
 		}
+		rest := packets.packets[b.done:]
 		n, err := conn.Write(rest)
+		b.done += n
 		sent += int(size(rest[:n]))
-		rest = rest[n:]
 		switch {
 		case err == nil:
 			continue
@@ -139,10 +140,11 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 			s.writeExpired() // to drop what a publisher waits for would be no progress
 			return sent, ErrClosed
 		}
-		s.datagramFailed(len(rest[0].Data), err)
-		b.messages--
-		b.size -= len(rest[0].Data)
-		rest = rest[1:]
+		p, m := b.failed()
+		if m != nil {
+			m.failed(len(p))
+		}
+		s.datagramFailed(len(p), err)
 	}
 	return sent, nil
 }
@@ -150,7 +152,7 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 // datagramFailed reports a datagram that could not be sent.
 func (s *Session) datagramFailed(size int, err error) {
 	s.stats.messagesDropped.Add(1)
-	s.stats.undelivered.Add(int64(size))
+	s.lost(1, int64(size))
 	if e := s.checkSize(size); e != nil {
 		err = e // which says it better
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {

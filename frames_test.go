@@ -306,6 +306,31 @@ func TestASessionJoinsHubsOfItsOwnFramingOnly(t *testing.T) {
 	})
 }
 
+// keyed is a Framing with a function in it.
+type keyed struct {
+	Lines
+	key func() []byte
+}
+
+func TestAFramingWithAFunctionInItIsTheSameAsItself(t *testing.T) {
+	o := &Options{Framing: keyed{key: func() []byte { return nil }}}
+	l := listenTCP(t, o)
+	conn, s := joinTCP(t, l)
+	require.Equal(t, 1, l.Hub().Len(), "the listener's own hub")
+	h := testHub(t, o)
+	require.NoError(t, h.Join(s), "a hub of the same options")
+	require.NoError(t, l.Multicast([]byte("one")))
+	read(t, conn, "one\n")
+	require.NoError(t, h.Multicast([]byte("two")))
+	read(t, conn, "two\n")
+
+	other := testHub(t, &Options{Framing: keyed{key: func() []byte { return nil }}})
+	require.ErrorContains(t, other.Join(s), "framing", "nothing can tell")
+	framing := &keyed{key: func() []byte { return nil }}
+	pointed, _ := memSession(t, &Options{Framing: framing})
+	require.NoError(t, testHub(t, &Options{Framing: framing}).Join(pointed), "one pointer")
+}
+
 // A framed peer that is slow is held in what has arrived: many sessions that
 // each got the head of a large message must not cost as much as its header
 // claims.

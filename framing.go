@@ -8,7 +8,9 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"reflect"
 	"slices"
+	"unsafe"
 )
 
 // Framing cuts a stream into messages and back. It has no state: one value
@@ -360,6 +362,14 @@ func codecOf(f Framing) codec {
 		return f.(codec)
 	}
 	return userFraming{f}
+}
+
+// sameFraming reports whether a and b frame alike, as far as can be told. A
+// function is only comparable with nil, so a value that has one in it is only
+// the same as a copy of the interface that it is in.
+func sameFraming(a, b Framing) bool {
+	type words = [2]unsafe.Pointer // an interface's: its type, and where the value is
+	return *(*words)(unsafe.Pointer(&a)) == *(*words)(unsafe.Pointer(&b)) || reflect.DeepEqual(a, b)
 }
 
 // userFraming is the codec of a Framing that is not the library's. What its

@@ -30,7 +30,7 @@ func (h *Hub) flush(ctx context.Context) error {
 	h.flushing.Add(1)
 	defer h.flushing.Add(-1)
 	h.mu.Lock()
-	f.target = h.log.Head().Bytes
+	f.target = h.log.Head().Weight
 	for _, m := range h.places {
 		h.account(m)
 		if m.credit < h.aim(m, f.target) {

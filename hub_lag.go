@@ -17,23 +17,23 @@ type lagger struct {
 	err     error   // else: what its session ends with
 }
 
-// makeRoom sees to it that no member is more than MaxLag behind when n more
-// bytes are published, as the policy says, and returns whom it had to treat.
+// makeRoom sees to it that no member is more than MaxLag behind when a message of
+// weight n is published, as the policy says, and returns whom it had to treat.
 // The caller holds mu, which LagBlock gives up while it waits.
 func (h *Hub) makeRoom(n int64) (treated []lagger) {
-	for !h.stopped && h.staying > 0 && h.log.Head().Bytes+n > h.clear {
-		if h.lag == LagBlock {
-			for _, m := range h.tooMuchLeft() {
-				treated = append(treated, h.treat(m))
-			}
-		}
+	for !h.stopped && h.staying > 0 && h.log.Head().Weight+n > h.clear {
 		late := h.late(n)
-		switch {
-		case len(late) == 0:
-			return treated
-		case h.lag == LagBlock:
-			h.await(n)
+		if h.lag == LagBlock {
+			left := h.tooMuchLeft()
+			if len(late) == 0 && len(left) == 0 {
+				break
+			}
+			h.clear = 0 // to look again, at the one if it waited for the other
+			h.await(n, late, left)
 			continue
+		}
+		if len(late) == 0 {
+			break
 		}
 		for _, m := range late {
 			treated = append(treated, h.treat(m))
@@ -42,11 +42,11 @@ func (h *Hub) makeRoom(n int64) (treated []lagger) {
 	return treated
 }
 
-// late returns the members that n more bytes would put more than MaxLag behind;
-// if there is none it notes how much more can be published before it has to
+// late returns the members that a message of weight n would put more than MaxLag
+// behind, which who has taken everything never is; if there is none it notes how much more can be published before it has to
 // look again. The caller holds mu.
 func (h *Hub) late(n int64) (late []*member) {
-	head := h.log.Head().Bytes
+	head := h.log.Head().Weight
 	least := head
 	places := h.places[h.parked:]
 	if h.lag == LagBlock {
@@ -54,8 +54,8 @@ func (h *Hub) late(n int64) (late []*member) {
 	}
 	for _, m := range places {
 		taken := m.taken.Load()
-		if taken >= m.end {
-			continue // only its last write is under way
+		if taken >= min(head, m.end) {
+			continue // only a write is under way
 		}
 		if head+n-taken > h.maxLag {
 			late = append(late, m)
@@ -70,9 +70,8 @@ func (h *Hub) late(n int64) (late []*member) {
 }
 
 // tooMuchLeft returns those of the sessions that have left, the ones furthest
-// behind, that have to go so that what the others have yet to take is MaxLag at
-// most. Nobody waits for them, so with [LagBlock] they would hold ever more of the
-// log, each another part of it. The caller holds mu.
+// behind, without which the others have MaxLag to take at most: each may hold
+// another part of the log. The caller holds mu.
 func (h *Hub) tooMuchLeft() (late []*member) {
 	type part struct { // what m has yet to take
 		m        *member
@@ -111,12 +110,14 @@ func (h *Hub) treat(m *member) lagger {
 		return h.dismiss(m, ErrLagged)
 	}
 	l := lagger{m: m}
+	var bytes int64
 	if m.left {
-		l.skipped, _ = m.skip(sharedlog.Cursor{}, m.end)
+		l.skipped, bytes = m.skip(sharedlog.Cursor{}, m.end)
 	} else {
-		l.skipped, _ = m.skip(h.log.End(), h.log.Head().Bytes)
+		l.skipped, bytes = m.skip(h.log.End(), h.log.Head().Weight)
 	}
-	h.skipped += l.skipped
+	h.dropped += l.skipped
+	h.skipped += bytes
 	m.s.stats.messagesDropped.Add(l.skipped) // here, before m's session can be summed up
 	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
 	return l
@@ -166,21 +167,25 @@ type gate struct {
 	timer *time.Timer   // WriteTimeout of the members that make no progress
 }
 
-// await waits until no member is late any more for n bytes, one of them made no
-// progress for WriteTimeout, or the hub is stopped. The caller holds mu, which
-// it gives up meanwhile.
-func (h *Hub) await(n int64) {
+// await waits until those in late have room for a message of weight n, and those
+// in left have everything, one of them made no progress for WriteTimeout, or the
+// hub is stopped. The caller holds mu, which it gives up meanwhile.
+func (h *Hub) await(n int64, late, left []*member) {
 	if h.gate == nil {
 		h.gate = new(gate)
 	}
-	head := h.log.Head().Bytes
-	// A little more than is needed, or publishers would wake for each message.
-	need := min(head, head+n-h.maxLag+h.maxLag/8)
-	h.need.Store(max(need, h.need.Load())) // before taken is read: see member.next
-	for _, m := range h.members() {
-		if !m.gated && m.taken.Load() < need {
-			m.gated = true
-			h.gate.count++
+	for _, m := range left {
+		h.shut(m)
+	}
+	if len(late) > 0 {
+		head := h.log.Head().Weight
+		// A little more than is needed, or publishers would wake for each message.
+		need := min(head, head+n-h.maxLag+h.maxLag/8)
+		h.need.Store(max(need, h.need.Load())) // before taken is read: see member.took
+		for _, m := range h.members() {
+			if m.taken.Load() < need {
+				h.shut(m)
+			}
 		}
 	}
 	if h.gate.count == 0 {
@@ -196,6 +201,14 @@ func (h *Hub) await(n int64) {
 	h.mu.Unlock()
 	<-room // closed by the last member that passes or leaves, the timer, and stop
 	h.mu.Lock()
+}
+
+// shut makes publishers wait for m. The caller holds mu.
+func (h *Hub) shut(m *member) {
+	if !m.gated {
+		m.gated = true
+		h.gate.count++
+	}
 }
 
 // pass lets m, which has taken more, through the gate.
@@ -258,7 +271,7 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 	}
 	next := h.writeTimeout
 	shut := time.Since(h.gate.since)
-	for _, m := range slices.Clone(h.members()) { // dismiss changes them
+	for _, m := range slices.Clone(h.places) { // dismiss changes them
 		if !m.gated {
 			continue
 		}

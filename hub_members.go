@@ -31,7 +31,7 @@ func (h *Hub) park(m *member) {
 	h.move(m, h.parked)
 	h.parked++
 	m.cursor = sharedlog.Cursor{}
-	m.taken.Store(h.log.Head().Bytes)
+	m.taken.Store(h.log.Head().Weight)
 	h.settled(m)
 	h.trim()
 }
@@ -68,6 +68,7 @@ func (h *Hub) discard(m *member) {
 	h.places[last] = nil
 	h.places = h.places[:last]
 	m.gone = true
+	h.ungate(m)
 	h.trim()
 }
 
@@ -118,13 +119,16 @@ func (h *Hub) leave(m *member) {
 		return
 	}
 	parked := h.remove(m)
-	m.end = h.log.Head().Bytes
+	m.end = h.log.Head().Weight
 	if parked {
 		h.forget(m)
 	} else {
 		m.mu.Lock()
 		m.cursor.Cut() // it must not keep what is published from now on
 		m.mu.Unlock()
+		if h.lag == LagBlock {
+			h.clear = 0 // it may be too much now: see tooMuchLeft
+		}
 	}
 	event := h.events.queue(Event{Kind: EventLeft, Session: m.s})
 	gone := m.gone
@@ -157,10 +161,10 @@ func (h *Hub) drop(m *member) {
 // expel takes m, whose session has ended with err or is about to, out of the hub
 // for good. The caller holds mu, and reports the events without it.
 func (h *Hub) expel(m *member, err error) (events []Event) {
-	end := min(h.log.Head().Bytes, m.end)
-	_, missed := m.skip(sharedlog.Cursor{}, end) // its session may be kept for long
-	h.lost += missed                             // and the writer counts what is in flight
-	m.s.stats.undelivered.Add(missed)
+	end := min(h.log.Head().Weight, m.end)
+	messages, bytes := m.skip(sharedlog.Cursor{}, end) // its session may be kept for long
+	h.lost += bytes                                    // and the writer counts what is in flight
+	m.s.lost(messages, bytes)
 	if !m.left {
 		h.remove(m)
 		m.end = end

@@ -7,6 +7,8 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -80,40 +82,79 @@ func TestTenThousandIdleMembersCostNoGoroutineBeyondTheirSessions(t *testing.T) 
 func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 	const maxLag, size, leavers = 1 << 20, 32 << 10, 64
 	for _, lag := range lagPolicies {
-		for _, test := range []struct {
-			name     string
-			sessions int
-		}{{"many sessions", leavers}, {"one that comes back", 1}} {
-			t.Run(fmt.Sprintf("%v, %s", lag, test.name), func(t *testing.T) {
-				h := testHub(t, &Options{Lag: lag, MaxLag: maxLag})
-				stuck := pipeSessions(t, test.sessions, &Options{WriteTimeout: -1})
-				conn, peer := net.Pipe()
-				healthy := NewSession(context.Background(), conn, nil)
-				defer func() { healthy.Abort(nil); <-healthy.Done() }()
-				require.NoError(t, h.Join(healthy))
-				before := liveHeap()
-				m := make([]byte, size)
-				for i := range leavers {
-					s := stuck[i%test.sessions]
-					h.Join(s)
-					for range maxLag / size {
-						require.NoError(t, h.Multicast(m))
-						_, err := io.ReadFull(peer, m)
-						require.NoError(t, err)
+		for _, sessions := range []int{leavers, 1} {
+			t.Run(fmt.Sprintf("%v, %d sessions", lag, sessions), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := testHub(t, &Options{Lag: lag, MaxLag: maxLag})
+					stuck := pipeSessions(t, sessions, &Options{WriteTimeout: -1})
+					_, peer := joinMem(t, h, nil)
+					before := liveHeap()
+					m := make([]byte, size)
+					for i := range leavers {
+						s := stuck[i%sessions]
+						h.Join(s)
+						for range maxLag / size {
+							require.NoError(t, h.Multicast(m))
+							_, err := io.ReadFull(peer, m)
+							require.NoError(t, err)
+						}
+						h.Leave(s)
 					}
-					h.Leave(s)
-				}
-				require.Less(t, liveHeap()-before, int64(leavers*(64<<10)+3*maxLag), "a write each, and MaxLag twice")
-				ended := 0
-				for _, s := range stuck {
-					if s.Err() != nil {
-						require.ErrorIs(t, s.Err(), ErrLagged)
-						ended++
+					require.Less(t, liveHeap()-before, int64(leavers*(64<<10)+3*maxLag), "a write each, and MaxLag twice")
+					ended := 0
+					for _, s := range stuck {
+						if s.Err() != nil {
+							require.ErrorIs(t, s.Err(), ErrLagged)
+							ended++
+						}
 					}
-				}
-				require.Equal(t, lag != LagDrop, ended > 0, "%d have ended", ended)
-				runtime.KeepAlive(stuck)
+					require.Equal(t, lag != LagDrop, ended > 0, "%d have ended", ended)
+					runtime.KeepAlive(stuck)
+				})
 			})
 		}
 	}
+}
+
+func TestLagBlockWaitsForThoseThatHaveLeftRatherThanLoseWhatTheyWereToGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 400
+		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1000})
+		_, peer := joinMem(t, h, nil)
+		go io.Copy(io.Discard, peer)
+		defer peer.Close()
+		s, slow := joinMem(t, h, nil)
+		var want []byte
+		sent := make(chan int, 1)
+		go func() {
+			i := 0
+			for range 20 {
+				for range 2 {
+					want = append(want, message(i, size)...)
+					if err := h.Multicast(message(i, size)); err != nil {
+						t.Error(err)
+					}
+					i++
+				}
+				h.Leave(s)
+				if err := h.Join(s); err != nil {
+					t.Error(err)
+				}
+			}
+			sent <- i
+		}()
+		synctest.Wait()
+		require.Empty(t, sent, "the publisher is held")
+		got := make([]byte, 40*size)
+		for i := range got {
+			if i%size == 0 {
+				time.Sleep(time.Second) // slow, but within WriteTimeout
+			}
+			_, err := io.ReadFull(slow, got[i:i+1])
+			require.NoError(t, err)
+		}
+		<-sent
+		require.Equal(t, want, got)
+		require.NoError(t, s.Err())
+	})
 }

@@ -17,7 +17,7 @@ type member struct {
 	s   *Session
 
 	// taken is how much of the log was taken for a write or skipped, and
-	// written how much of that is done; both count from the log's beginning.
+	// written how much of that is done; both are the Weight of a Position.
 	taken, written atomic.Int64
 
 	// mu lets the writer of an active member go on without the hub's mu. Who
@@ -71,14 +71,17 @@ func (m *member) takeNext(b *batch) bool {
 	if b.datagrams {
 		return m.takeDatagrams(b)
 	}
-	chunk, messages, passed := m.next()
-	if messages > 0 {
-		b.addChunk(chunk, messages)
+	m.mu.Lock()
+	chunk := m.cursor.Next()
+	passed := m.took(chunk)
+	m.mu.Unlock()
+	if chunk.Messages > 0 {
+		b.addChunk(chunk.Data, chunk.Messages)
 	}
 	if passed {
 		m.hub.pass(m)
 	}
-	return messages > 0
+	return chunk.Messages > 0
 }
 
 // takeDatagrams is takeNext message by message: only under the hub's mu does
@@ -87,38 +90,37 @@ func (m *member) takeDatagrams(b *batch) bool {
 	h := m.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	chunk, messages, passed := m.next()
-	if messages > 0 {
-		b.addDatagrams(chunk, m.cursor.Ends(nil, messages))
+	m.mu.Lock()
+	chunk, ends := m.cursor.NextIndexed(maxPackets, b.ends[:0])
+	passed := m.took(chunk)
+	m.mu.Unlock()
+	b.ends = ends
+	if chunk.Messages > 0 {
+		b.addDatagrams(m, chunk.Data, ends)
 	}
 	if passed && m.taken.Load() >= h.need.Load() {
 		h.ungate(m)
 	}
-	return messages > 0
+	return chunk.Messages > 0
 }
 
-// next moves the cursor over the next chunk, which is in flight then. It reports
-// whether that passed what publishers may wait for.
-func (m *member) next() (chunk []byte, messages int, passed bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// took notes that chunk is in flight. It reports whether that passed what
+// publishers may wait for. The caller holds mu.
+func (m *member) took(chunk sharedlog.Chunk) (passed bool) {
+	m.messages += uint32(chunk.Messages)
+	m.bytes += uint32(len(chunk.Data))
 	taken := m.taken.Load()
-	chunk, messages = m.cursor.Next()
-	m.messages += uint32(messages)
-	m.bytes += uint32(len(chunk))
-	now := taken + int64(len(chunk))
+	now := taken + chunk.Weight
 	m.taken.Store(now)
 	need := m.hub.need.Load()
-	return chunk, messages, taken < need && need <= now
+	return taken < need && need <= now
 }
 
-// wrote notes that what was taken is written.
+// wrote notes that what was taken is written, but for what failed or was lost.
 func (m *member) wrote() {
 	h := m.hub
 	m.written.Store(m.taken.Load())
-	h.sentBytes.Add(int64(m.bytes))
-	h.sentMessages.Add(int64(m.messages))
-	m.bytes, m.messages = 0, 0
+	m.sent()
 	if h.flushing.Load() > 0 {
 		h.mu.Lock()
 		h.account(m)
@@ -126,12 +128,30 @@ func (m *member) wrote() {
 	}
 }
 
-// lost notes that what was taken will never be written.
-func (m *member) lost() {
-	m.hub.mu.Lock()
-	m.hub.lost += int64(m.bytes)
-	m.hub.mu.Unlock()
+// sent counts what is in flight as sent.
+func (m *member) sent() {
+	m.hub.sentBytes.Add(int64(m.bytes))
+	m.hub.sentMessages.Add(int64(m.messages))
 	m.bytes, m.messages = 0, 0
+}
+
+// lost notes that so much of what is in flight will never be written.
+func (m *member) lost(messages, bytes uint32) {
+	m.messages -= messages
+	m.bytes -= bytes
+	m.hub.mu.Lock()
+	m.hub.lost += int64(bytes)
+	m.hub.mu.Unlock()
+}
+
+// failed notes that a datagram of n bytes that is in flight could not be sent.
+func (m *member) failed(n int) {
+	m.messages--
+	m.bytes -= uint32(n)
+	m.hub.mu.Lock()
+	m.hub.lost += int64(n)
+	m.hub.dropped++
+	m.hub.mu.Unlock()
 }
 
 // skip moves m to cursor, which stands at position to, and returns how much m
@@ -139,7 +159,7 @@ func (m *member) lost() {
 func (m *member) skip(cursor sharedlog.Cursor, to int64) (messages, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	messages, bytes = m.cursor.Rest(), to-m.taken.Load()
+	messages, bytes = m.cursor.Rest()
 	m.cursor = cursor
 	m.taken.Store(to)
 	return messages, bytes
@@ -150,11 +170,9 @@ func (m *member) skip(cursor sharedlog.Cursor, to int64) (messages, bytes int64)
 func (m *member) idle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.cursor.Rest() == 0
+	messages, _ := m.cursor.Rest()
+	return messages == 0
 }
-
-// owed returns how many bytes before end m has not written.
-func (m *member) owed(end int64) int64 { return max(0, end-m.written.Load()) }
 
 // hubReader is what the writer knows of its session's hubs.
 type hubReader struct {
@@ -198,18 +216,29 @@ func (s *Session) wroteHubs(o *outbox) {
 	}
 	o.hubs.taken = false
 	for _, m := range o.hubs.active {
-		if m.messages > 0 {
+		if m.messages > 0 || m.written.Load() < m.taken.Load() { // those that failed are none
 			m.wrote()
 		}
 	}
 }
 
-// lostHubs notes that the batch will never be written.
+// lostHubs notes that the rest of the batch will never be written.
 func (s *Session) lostHubs(o *outbox) {
 	o.hubs.taken = false
+	if o.batch.datagrams {
+		for m, p := range o.batch.undone {
+			if m != nil {
+				m.lost(1, uint32(len(p)))
+			}
+		}
+	}
 	for _, m := range o.hubs.active {
-		if m.messages > 0 {
-			m.lost()
+		switch {
+		case m.messages == 0:
+		case o.batch.datagrams:
+			m.sent()
+		default:
+			m.lost(m.messages, m.bytes)
 		}
 	}
 }
@@ -220,7 +249,7 @@ func (s *Session) addMember(m *member) (known bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refusing {
-		return false, s.errorAt("join", ErrClosed)
+		return false, ErrClosed
 	}
 	for _, other := range s.members {
 		if other.hub != m.hub {
@@ -312,7 +341,7 @@ func (s *Session) markHubs() []hubMark {
 	var marks []hubMark
 	for _, m := range s.membersNow() {
 		m.hub.mu.Lock()
-		end := min(m.hub.log.Head().Bytes, m.end)
+		end := min(m.hub.log.Head().Weight, m.end)
 		m.hub.mu.Unlock()
 		marks = append(marks, hubMark{m, end})
 	}
@@ -322,7 +351,7 @@ func (s *Session) markHubs() []hubMark {
 // hubsPast reports whether all before marks is written.
 func hubsPast(marks []hubMark) bool {
 	for _, k := range marks {
-		if k.m.owed(k.end) > 0 {
+		if k.m.written.Load() < k.end {
 			return false
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -47,8 +46,10 @@ type Hub struct {
 	gate    *gate       // made when a publisher first waits
 	flushes *hubFlush   // a list of those that wait
 	joined  int64       // members there have ever been
-	skipped int64       // messages that lagging members did not get
-	lost    int64       // bytes that members had not written when they ended
+	due     int64       // bytes that members were to get, ever, each member counted
+	dropped int64       // messages that they did not get: they lagged, or could not be sent
+	skipped int64       // bytes that lagging ones did not get
+	lost    int64       // bytes that members had not written when they ended, or could not be sent
 	end     *hubEnd     // made when it comes, or is asked for
 	stopCtx func() bool // ends the watch over the context; may be nil
 }
@@ -106,29 +107,36 @@ func newHub(set *settings) *Hub {
 
 // Join makes s a member: it gets what is multicast after Join has returned. To
 // join twice is once. The error is ErrClosed if the hub or s has ended, or s
-// was closed for writing; it says so if the framings differ.
+// was closed for writing; else it says so if the framings differ. Those that
+// have functions in them are the same only if both are of one Options value, or
+// one pointer.
 func (h *Hub) Join(s *Session) error {
 	if s == nil {
 		return fmt.Errorf("chanio: join of a nil session")
 	}
-	if !reflect.DeepEqual(h.framing, s.set.Framing) {
-		return s.errorAt("join", fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing))
-	}
+	same := sameFraming(h.framing, s.set.Framing)
 	m := &member{hub: h, s: s, end: farAway}
 	h.mu.Lock()
-	if h.stopped {
-		h.mu.Unlock()
-		return s.errorAt("join", ErrClosed)
+	known, err := false, error(nil)
+	switch {
+	case h.stopped, s.isRefusing():
+		err = ErrClosed
+	case !same:
+		err = fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing)
+	default:
+		known, err = s.addMember(m)
 	}
-	known, err := s.addMember(m)
 	if known || err != nil {
 		h.mu.Unlock()
+		if err != nil {
+			err = s.errorAt("join", err)
+		}
 		return err
 	}
 	if s.output.batch.datagrams {
 		h.log.Index()
 	}
-	m.credit = h.log.Head().Bytes // no Flush that waits now waits for m
+	m.credit = h.log.Head().Weight // no Flush that waits now waits for m
 	h.joined++
 	h.add(m)
 	event := h.events.queue(Event{Kind: EventJoined, Session: s})
@@ -177,16 +185,16 @@ func (h *Hub) refuse(n int, err error) error {
 
 // publish appends what is to go over the wire to the log.
 func (h *Hub) publish(p []byte) error {
-	n := int64(len(p))
-	if n > min(h.maxLag, math.MaxUint32/2) {
+	if int64(len(p)) > min(h.maxLag, math.MaxUint32/2) {
 		return h.refuse(len(p), fmt.Errorf("MaxLag is %d: %w", h.maxLag, ErrMessageTooLarge))
 	}
 	var few [8]*member // spares most rooms an allocation
 	var woken []*member
 	h.mu.Lock()
-	lagged := h.makeRoom(n)
+	lagged := h.makeRoom(h.log.Weight(len(p)))
 	stopped := h.stopped
 	if !stopped && h.staying > 0 {
+		h.due += int64(h.staying) * int64(len(p))
 		woken = h.unpark(few[:0], h.log.Append(p))
 	}
 	h.mu.Unlock()
@@ -269,8 +277,9 @@ func (h *Hub) All() iter.Seq[*Session] {
 
 // Stats returns what the hub did: BytesReceived and MessagesReceived were
 // published to it while it had members, BytesSent and MessagesSent went from it to members, each
-// member counted; BytesPending is what members have yet to write, and
-// Undelivered what members that ended never wrote.
+// member counted; BytesPending is what members have yet to write, Undelivered
+// what members that ended never wrote, and MessagesDropped what lagging ones
+// skipped. A datagram that could not be sent is in both.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	head := h.log.Head()
@@ -279,15 +288,13 @@ func (h *Hub) Stats() Stats {
 		Accepted:         h.joined,
 		BytesReceived:    head.Bytes,
 		MessagesReceived: head.Messages,
-		MessagesDropped:  h.skipped,
+		BytesSent:        h.sentBytes.Load(),
+		MessagesSent:     h.sentMessages.Load(),
+		MessagesDropped:  h.dropped,
 		Undelivered:      h.lost,
 	}
-	for _, m := range h.places {
-		st.BytesPending += m.owed(min(head.Bytes, m.end))
-	}
+	st.BytesPending = h.due - st.BytesSent - h.skipped - h.lost
 	h.mu.Unlock()
-	st.BytesSent = h.sentBytes.Load()
-	st.MessagesSent = h.sentMessages.Load()
 	st.EventsDropped = h.events.lost()
 	return st
 }
@@ -352,7 +359,7 @@ func (h *Hub) stop(err error) {
 	h.stopped = true
 	end := h.theEnd()
 	end.err = err
-	for _, m := range h.members() {
+	for _, m := range h.places {
 		h.ungate(m)
 	}
 	members := slices.Clone(h.members())

@@ -172,9 +172,9 @@ const (
 	LagDrop
 	// LagBlock makes publishers wait for the member, for at most
 	// [Options].WriteTimeout without its progress; then its session ends with
-	// [ErrLagged]. They do not wait for who has left, or is closing: those have
-	// MaxLag bytes together to write what was published before, and past it the
-	// ones furthest behind end with ErrLagged.
+	// [ErrLagged]. For sessions that have left, or are closing, and have yet to
+	// write what was published before, they only wait where those hold more than
+	// MaxLag bytes of the hub's log together.
 	LagBlock
 )
 

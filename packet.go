@@ -360,7 +360,7 @@ func (p *PacketConn) finish() {
 		<-p.writerDone
 	}
 	p.terminate(nil)
-	p.stats.undelivered.Add(drain(p.send, func(m Packet) int { return len(m.Data) }))
+	p.lost(drain(p.send, func(m Packet) int { return len(m.Data) }))
 	p.unwatch()
 	close(p.recv)
 	p.events.close(p.Err())

@@ -91,10 +91,16 @@ func (p *PacketConn) Flush(ctx context.Context) error {
 
 // flushResult is what Flush returns once the endpoint has ended.
 func (p *PacketConn) flushResult() error {
-	if p.stats.undelivered.Load() == 0 {
+	if p.stats.lost.Load() == 0 {
 		return nil
 	}
 	return p.errorAt("flush", netip.AddrPort{}, ErrClosed)
+}
+
+// lost counts packets that were accepted and will not be sent.
+func (p *PacketConn) lost(packets, bytes int64) {
+	p.stats.lost.Add(packets)
+	p.stats.undelivered.Add(bytes)
 }
 
 // needWriter starts the writer, if the endpoint still has use for one.
@@ -214,7 +220,7 @@ func (p *PacketConn) transmit(b *packetBatch) bool {
 		switch {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
-			p.stats.undelivered.Add(size(rest))
+			p.lost(int64(len(rest)), size(rest))
 			return false
 		default:
 			p.failed(rest[0], err)

@@ -234,6 +234,13 @@ func TestAHubMessageThatNoDatagramHoldsFailsForUDPSessionsOnly(t *testing.T) {
 	require.ErrorContains(t, e.Err, "100000 bytes")
 	require.Same(t, s2, e.Session)
 	require.NoError(t, s2.Err())
+	require.NoError(t, h.Flush(t.Context()))
+	st := h.Stats()
+	require.EqualValues(t, 3, st.MessagesSent)
+	require.EqualValues(t, len(large)+2*len("fits"), st.BytesSent)
+	require.EqualValues(t, 1, st.MessagesDropped)
+	require.EqualValues(t, len(large), st.Undelivered)
+	require.Zero(t, st.BytesPending)
 }
 
 func TestCloseOfAUDPSessionSendsWhatItsHubPublished(t *testing.T) {

@@ -70,17 +70,19 @@ func offer[T any](c chan<- T, m T, refused, giveUp <-chan struct{}) (err error) 
 	}
 }
 
-// drain takes what is in c now and returns the bytes that were in it.
-func drain[T any](c <-chan T, size func(T) int) (bytes int64) {
+// drain takes what is in c now and returns how many messages that were, and of how
+// many bytes.
+func drain[T any](c <-chan T, size func(T) int) (messages, bytes int64) {
 	for range len(c) { // and no more: a bare sender may be filling it all the time
 		select {
 		case m, ok := <-c:
 			if ok {
+				messages++
 				bytes += int64(size(m))
 			}
 		default:
-			return bytes
+			return messages, bytes
 		}
 	}
-	return bytes
+	return messages, bytes
 }

@@ -278,7 +278,7 @@ func (s *Session) release() {
 // finish runs once, when the session has ended and neither goroutine nor Put
 // is left: nobody else touches the session's channels now but bare senders.
 func (s *Session) finish() {
-	s.stats.undelivered.Add(drain(s.send, func(m []byte) int { return len(m) }))
+	s.lost(drain(s.send, func(m []byte) int { return len(m) }))
 	s.stats.bytesPending.Store(0)
 	s.mu.Lock()
 	stop := s.stopParent
@@ -293,6 +293,15 @@ func (s *Session) finish() {
 	close(s.done)
 	if s.reg != nil {
 		s.reg.left()
+	}
+}
+
+// lost counts messages that were accepted, or published by a hub, and will not be
+// sent. An empty one is nothing on a raw stream.
+func (s *Session) lost(messages, bytes int64) {
+	s.stats.undelivered.Add(bytes)
+	if bytes > 0 || s.output.batch.datagrams || s.set.codec != nil {
+		s.stats.lost.Add(messages)
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *Session) Close() error {
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stats.undelivered.Load() == 0 && !errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
+	if s.stats.lost.Load() == 0 && !errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
 		return nil // it was ended from elsewhere when only the end of stream was left to send
 	}
 	return s.closeErr

@@ -593,6 +593,22 @@ func TestAPeerThatEndedAndTakesNothingEndsTheSessionWithAnError(t *testing.T) {
 	})
 }
 
+func TestAPeerThatEndedAndTakesNothingOfAHubEndsTheSessionWithAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, nil)
+		s, peer := joinMem(t, h, nil)
+		require.NoError(t, h.Multicast(message(0, 1000)))
+		synctest.Wait()
+		require.EqualValues(t, 1000, s.Stats().BytesPending)
+		start := time.Now()
+		peer.CloseWrite()
+		<-s.Done()
+		require.Equal(t, 5*time.Second, since(start))
+		requireTimeout(t, s.Err())
+		requireAllIsCounted(t, s, 1000)
+	})
+}
+
 func TestAPeerThatEndedAndTakesALongMessageSlowlyGetsAllOfIt(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		s, peer := memSession(t, &o)

@@ -51,7 +51,7 @@ func (s *Session) Flush(ctx context.Context) error {
 
 // flushResult is what Flush returns once the session has finished.
 func (s *Session) flushResult() error {
-	if s.stats.undelivered.Load() == 0 {
+	if s.stats.lost.Load() == 0 {
 		return nil
 	}
 	return s.errorAt("flush", ErrClosed)

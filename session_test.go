@@ -710,10 +710,12 @@ func TestDrainTakesWhatIsThereAndNotWhatKeepsComing(t *testing.T) {
 	c := make(chan int, 3)
 	c <- 10
 	c <- 20
-	require.EqualValues(t, 30, drain(c, func(n int) int {
+	messages, bytes := drain(c, func(n int) int {
 		c <- 1 // a sender that never stops
 		return n
-	}))
+	})
+	require.EqualValues(t, 2, messages)
+	require.EqualValues(t, 30, bytes)
 }
 
 func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {

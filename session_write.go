@@ -58,6 +58,16 @@ func (s *Session) refuse() (after func()) {
 	return func() {}
 }
 
+// isRefusing reports whether no message is accepted any more.
+func (s *Session) isRefusing() bool {
+	select {
+	case <-s.refused:
+		return true
+	default:
+		return false
+	}
+}
+
 // putsGone runs once, when the gate is shut and no Put is inside.
 func (s *Session) putsGone() {
 	s.wakeWriter()
@@ -173,9 +183,8 @@ func (s *Session) accept(o *outbox, m []byte, ok bool) error {
 		s.datagramFailed(len(m), err)
 		return nil
 	}
-	s.stats.bytesPending.Add(int64(len(m)))
 	if err := o.batch.add(m, s.set.codec); err != nil {
-		s.stats.undelivered.Add(int64(len(m)))
+		s.lost(1, int64(len(m)))
 		return err
 	}
 	return nil
@@ -199,6 +208,7 @@ func (s *Session) awaitWork(o *outbox) bool {
 
 // writeBatch writes what was gathered.
 func (s *Session) writeBatch(o *outbox) bool {
+	s.stats.bytesPending.Store(int64(o.batch.size))
 	n, err := s.tr.write(&o.batch, s)
 	if err != nil {
 		s.terminate(s.errorAt("write", err), false)
@@ -232,8 +242,15 @@ func (s *Session) progressed() {
 
 // abandon counts what was gathered and not written.
 func (s *Session) abandon(o *outbox) {
-	s.stats.undelivered.Add(int64(max(0, o.batch.size-o.batch.sent)))
+	b := &o.batch
+	if b.datagrams {
+		undone := len(b.parts) - b.done
+		s.stats.messagesSent.Add(int64(b.messages - undone))
+		s.lost(int64(undone), int64(b.size-b.sent))
+	} else if b.size > b.sent {
+		s.lost(int64(b.messages), int64(b.size-b.sent)) // some of them may be sent
+	}
 	s.lostHubs(o)
-	o.batch.reset()
+	b.reset()
 	s.stats.bytesPending.Store(0)
 }

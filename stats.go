@@ -49,6 +49,7 @@ type counters struct {
 	messagesSent     atomic.Int64
 	messagesDropped  atomic.Int64
 	undelivered      atomic.Int64
+	lost             atomic.Int64 // messages that undelivered is of; empty ones count
 }
 
 func (c *counters) snapshot() Stats {

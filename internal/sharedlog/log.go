@@ -21,10 +21,25 @@ const (
 	maxSegment = 64 << 10
 	// maxMessages is how many messages a segment counts: empty ones take no room.
 	maxMessages = math.MaxInt32
+	// maxIndexed is how many it does in an indexed log, so that what a reader
+	// keeps of the index is bounded too.
+	maxIndexed = 4096
+	// indexEntry is the size of a message's entry in the index.
+	indexEntry = 4
 )
 
-// A Position counts what was appended before a point in the log.
-type Position struct{ Bytes, Messages int64 }
+// A Position counts what was appended before a point in the log. Weight is what
+// the log holds for it: the bytes, and the entries of an index, so that even
+// empty messages weigh something there.
+type Position struct{ Bytes, Messages, Weight int64 }
+
+// A Chunk is whole messages, contiguous in the log's memory, which never
+// changes.
+type Chunk struct {
+	Data     []byte
+	Messages int
+	Weight   int64 // as of a Position
+}
 
 // A Log is append-only. Appending and all else but Cursor.Next is for one
 // goroutine at a time; cursors may read meanwhile.
@@ -46,7 +61,8 @@ type segment struct {
 	// moment. Storing it publishes the bytes; storing next seals it.
 	filled atomic.Uint64
 
-	ends []uint32 // of an indexed log: where each message ends
+	indexed bool
+	ends    []uint32 // if indexed: where each message ends
 }
 
 func (g *segment) load() (bytes, messages uint32) {
@@ -61,7 +77,19 @@ func (g *segment) fill(bytes, messages uint32) {
 // hasRoom reports whether a message of n bytes fits.
 func (g *segment) hasRoom(n int) bool {
 	bytes, messages := g.load()
-	return len(g.buf)-int(bytes) >= n && messages < maxMessages
+	limit := uint32(maxMessages)
+	if g.indexed {
+		limit = maxIndexed
+	}
+	return len(g.buf)-int(bytes) >= n && messages < limit
+}
+
+// weight returns what messages of so many bytes weigh in g.
+func (g *segment) weight(messages, bytes uint32) int64 {
+	if g.indexed {
+		return int64(bytes) + indexEntry*int64(messages)
+	}
+	return int64(bytes)
 }
 
 // New returns a log whose segments hold a quarter of window bytes at most.
@@ -71,6 +99,14 @@ func New(window int) Log {
 
 // Head returns the position behind the last message.
 func (l *Log) Head() Position { return l.head }
+
+// Weight returns what a message of n bytes is going to weigh.
+func (l *Log) Weight(n int) int64 {
+	if l.indexed {
+		return int64(n) + indexEntry
+	}
+	return int64(n)
+}
 
 // Append copies message to the end of the log and returns a cursor that stands
 // before it.
@@ -82,11 +118,12 @@ func (l *Log) Append(message []byte) Cursor {
 	bytes, messages := g.load()
 	copy(g.buf[bytes:], message)
 	end := bytes + uint32(len(message))
-	if l.indexed {
+	if g.indexed {
 		g.ends = append(g.ends, end)
 	}
 	l.head.Bytes += int64(len(message))
 	l.head.Messages++
+	l.head.Weight += l.Weight(len(message))
 	g.fill(end, messages+1)
 	return Cursor{g, bytes, messages}
 }
@@ -99,7 +136,7 @@ func (l *Log) grow(n int) *segment {
 	if n > size || n > int(l.limit)/2 {
 		size = n
 	}
-	g := &segment{buf: make([]byte, size)}
+	g := &segment{buf: make([]byte, size), indexed: l.indexed}
 	if l.tail != nil {
 		if used, _ := l.tail.load(); int(used) >= len(l.tail.buf)/2 {
 			l.size = min(2*l.size, l.limit)
@@ -130,7 +167,7 @@ func (l *Log) End() Cursor {
 }
 
 // Index makes the log record where each message ends, from the next one on, for
-// cursors that stand at its end or behind it.
+// NextIndexed of cursors that stand at its end or behind it.
 func (l *Log) Index() {
 	if !l.indexed {
 		l.indexed = true
@@ -147,48 +184,73 @@ type Cursor struct {
 	messages uint32
 }
 
-// Next returns what was appended behind the cursor and is contiguous: whole
-// messages, and how many; nothing if there is none. The bytes are the log's and
-// never change. Next is safe beside Append.
-func (c *Cursor) Next() (chunk []byte, messages int) {
+// Next returns what was appended behind the cursor and is contiguous; no messages
+// if there is nothing. It is safe beside Append.
+func (c *Cursor) Next() Chunk { return c.next(maxMessages) }
+
+// NextIndexed is Next of limit messages at most, in a log that is indexed. It
+// appends to ends where each of them ends, counted from the first one's
+// beginning. Unlike Next it is not safe beside Append.
+func (c *Cursor) NextIndexed(limit int, ends []int) (Chunk, []int) {
+	chunk := c.next(uint32(limit))
+	last := c.messages
+	start := c.bytes - uint32(len(chunk.Data))
+	for i := last - uint32(chunk.Messages); i < last; i++ {
+		ends = append(ends, int(c.seg.ends[i]-start))
+	}
+	return chunk, ends
+}
+
+// next is Next of limit messages at most, which is for indexed logs to choose.
+func (c *Cursor) next(limit uint32) Chunk {
 	for c.seg != nil {
 		next := c.seg.next.Load() // before filled: once sealed, that is final
 		bytes, count := c.seg.load()
 		if count > c.messages { // empty messages count too
-			chunk, messages = c.seg.buf[c.bytes:bytes:bytes], int(count-c.messages)
+			if count-c.messages > limit {
+				count = c.messages + limit
+				bytes = c.seg.ends[count-1]
+			}
+			chunk := Chunk{
+				Data:     c.seg.buf[c.bytes:bytes:bytes],
+				Messages: int(count - c.messages),
+				Weight:   c.seg.weight(count-c.messages, bytes-c.bytes),
+			}
 			c.bytes, c.messages = bytes, count
-			return chunk, messages
+			return chunk
 		}
 		if next == nil {
-			return nil, 0
+			break
 		}
 		*c = Cursor{seg: next}
 	}
-	return nil, 0
+	return Chunk{}
 }
 
-// Rest returns how many messages there are behind the cursor.
-func (c *Cursor) Rest() (messages int64) {
-	g, before := c.seg, c.messages
-	for g != nil {
-		_, count := g.load()
-		messages += int64(count - before)
-		g, before = g.next.Load(), 0
+// Rest returns how many messages there are behind the cursor, and of how many
+// bytes.
+func (c *Cursor) Rest() (messages, bytes int64) {
+	read := *c
+	for g := c.seg; g != nil; g = g.next.Load() {
+		filled, count := g.load()
+		messages += int64(count - read.messages)
+		bytes += int64(filled - read.bytes)
+		read = Cursor{}
 	}
-	return messages
+	return messages, bytes
 }
 
 // Cut makes what there is behind the cursor, and no more, a log of the cursor's
 // own, which shares the messages' memory: what is appended later is neither
 // read nor kept by it. Cut is not safe beside Append.
 func (c *Cursor) Cut() {
-	if c.Rest() == 0 {
+	if messages, _ := c.Rest(); messages == 0 {
 		*c = Cursor{}
 		return
 	}
 	var last *segment
 	for g := c.seg; g != nil; g = g.next.Load() {
-		own := &segment{buf: g.buf, ends: g.ends}
+		own := &segment{buf: g.buf, indexed: g.indexed, ends: g.ends}
 		own.fill(g.load())
 		if last == nil {
 			c.seg = own
@@ -197,19 +259,4 @@ func (c *Cursor) Cut() {
 		}
 		last = own
 	}
-}
-
-// Ends appends to dst where each of the n messages before the cursor ends,
-// counted from the first of them. The log must be indexed; unlike Next it is
-// not safe beside Append.
-func (c *Cursor) Ends(dst []int, n int) []int {
-	first := int(c.messages) - n
-	start := uint32(0)
-	if first > 0 {
-		start = c.seg.ends[first-1]
-	}
-	for _, end := range c.seg.ends[first:c.messages] {
-		dst = append(dst, int(end-start))
-	}
-	return dst
 }

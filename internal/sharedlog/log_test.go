@@ -15,13 +15,19 @@ import (
 // readAll returns what there is behind c.
 func readAll(c *Cursor) (all []byte, messages int) {
 	for {
-		chunk, n := c.Next()
-		if n == 0 {
+		chunk := c.Next()
+		if chunk.Messages == 0 {
 			return all, messages
 		}
-		all = append(all, chunk...)
-		messages += n
+		all = append(all, chunk.Data...)
+		messages += chunk.Messages
 	}
+}
+
+// rest returns how many messages there are behind c.
+func rest(c Cursor) int64 {
+	messages, _ := c.Rest()
+	return messages
 }
 
 // repeat returns n bytes of value b.
@@ -58,12 +64,14 @@ func TestACursorReadsAllThatIsAppendedBehindIt(t *testing.T) {
 				}
 				want, wantLate = append(want, m...), append(wantLate, m...)
 			}
-			require.Equal(t, Position{int64(len(want)), int64(len(test.sizes))}, l.Head())
-			require.EqualValues(t, len(test.sizes), c.Rest())
+			require.Equal(t, Position{int64(len(want)), int64(len(test.sizes)), int64(len(want))}, l.Head())
+			behind, bytes := c.Rest()
+			require.EqualValues(t, len(test.sizes), behind)
+			require.EqualValues(t, len(want), bytes)
 			got, messages := readAll(&c)
 			require.Equal(t, want, got)
 			require.Equal(t, len(test.sizes), messages)
-			require.Zero(t, c.Rest())
+			require.Zero(t, rest(c))
 			got, messages = readAll(&late)
 			require.Equal(t, wantLate, got)
 			require.Equal(t, len(test.sizes)-len(test.sizes)/2, messages)
@@ -73,10 +81,8 @@ func TestACursorReadsAllThatIsAppendedBehindIt(t *testing.T) {
 
 func TestTheZeroCursorReadsNothing(t *testing.T) {
 	var c Cursor
-	chunk, n := c.Next()
-	require.Nil(t, chunk)
-	require.Zero(t, n)
-	require.Zero(t, c.Rest())
+	require.Zero(t, c.Next())
+	require.Zero(t, rest(c))
 	c.Cut()
 	require.Equal(t, Cursor{}, c)
 }
@@ -86,7 +92,7 @@ func TestEndReadsOnlyWhatIsAppendedAfterIt(t *testing.T) {
 	require.Equal(t, Cursor{}, l.End(), "of a log that holds nothing")
 	l.Append([]byte("before"))
 	end := l.End()
-	require.Zero(t, end.Rest())
+	require.Zero(t, rest(end))
 	l.Append(repeat('x', minSegment))
 	got, n := readAll(&end)
 	require.Equal(t, repeat('x', minSegment), got)
@@ -96,11 +102,11 @@ func TestEndReadsOnlyWhatIsAppendedAfterIt(t *testing.T) {
 func TestAChunkIsWholeMessagesThatNothingCanGrowInto(t *testing.T) {
 	l := New(1 << 20)
 	c := l.Append([]byte("one"))
-	chunk, n := c.Next()
-	require.Equal(t, 1, n)
-	require.Equal(t, len(chunk), cap(chunk))
+	chunk := c.Next()
+	require.Equal(t, 1, chunk.Messages)
+	require.Equal(t, len(chunk.Data), cap(chunk.Data))
 	l.Append([]byte("two"))
-	require.Equal(t, "one", string(chunk))
+	require.Equal(t, "one", string(chunk.Data))
 }
 
 func TestSegmentsGrowWithTrafficAndShrinkWhenAllHaveReadThem(t *testing.T) {
@@ -112,7 +118,7 @@ func TestSegmentsGrowWithTrafficAndShrinkWhenAllHaveReadThem(t *testing.T) {
 	require.Equal(t, maxSegment, len(l.tail.buf))
 	l.Drop()
 	require.Nil(t, l.tail)
-	require.Equal(t, Position{1 << 20, 1 << 12}, l.Head(), "positions go on")
+	require.Equal(t, Position{1 << 20, 1 << 12, 1 << 20}, l.Head(), "positions go on")
 	for range 20 {
 		l.Append([]byte{1})
 		l.Drop()
@@ -187,7 +193,7 @@ func TestACutCursorReadsWhatWasThereAndKeepsNothingThatComesLater(t *testing.T) 
 	runtime.GC()
 	<-later // hangs if c keeps it
 
-	require.EqualValues(t, len(want), c.Rest())
+	require.EqualValues(t, len(want), rest(c))
 	got, n := readAll(&c)
 	require.Equal(t, bytes.Join(want, nil), got)
 	require.Equal(t, len(want), n)
@@ -222,19 +228,27 @@ func TestEndsTellWhereEachMessageOfAChunkEnds(t *testing.T) {
 	l.Append([]byte("a"))
 	l.Append(nil)
 	l.Append([]byte("bcd"))
+	limit := maxIndexed
 	read := func(c *Cursor) (messages []string) {
 		for {
-			chunk, n := c.Next()
-			if n == 0 {
+			chunk, ends := c.NextIndexed(limit, nil)
+			if chunk.Messages == 0 {
 				return messages
 			}
+			require.Len(t, ends, chunk.Messages)
+			require.LessOrEqual(t, chunk.Messages, limit)
+			require.EqualValues(t, len(chunk.Data)+indexEntry*chunk.Messages, chunk.Weight)
 			start := 0
-			for _, end := range c.Ends(nil, n) {
-				messages = append(messages, string(chunk[start:end]))
+			for _, end := range ends {
+				messages = append(messages, string(chunk.Data[start:end]))
 				start = end
 			}
-			require.Equal(t, len(chunk), start)
+			require.Equal(t, len(chunk.Data), start)
 		}
+	}
+	for limit = 1; limit < 3; limit++ {
+		some := c
+		require.Equal(t, []string{"a", "", "bcd"}, read(&some), "%d at a time", limit)
 	}
 	require.Equal(t, []string{"a", "", "bcd"}, read(&c))
 	l.Append([]byte("e"))
@@ -244,6 +258,30 @@ func TestEndsTellWhereEachMessageOfAChunkEnds(t *testing.T) {
 	l.Append(repeat('f', minSegment))
 	require.Equal(t, []string{string(repeat('f', minSegment))}, read(&c))
 	require.Equal(t, []string{"e"}, read(&cut))
+}
+
+func TestAnIndexedLogWeighsWhatItHolds(t *testing.T) {
+	for _, size := range []int{0, 1, 4, 100, 40_000} {
+		l := New(16 << 20)
+		l.Index()
+		first := l.Append(nil)
+		for l.Head().Weight < 4<<20 {
+			l.Append(make([]byte, size))
+		}
+		require.EqualValues(t, l.Head().Bytes+indexEntry*l.Head().Messages, l.Head().Weight)
+		held, most := 0, 0
+		for g := first.seg; g != nil; g = g.next.Load() {
+			held += len(g.buf) + indexEntry*cap(g.ends)
+			most = max(most, len(g.ends))
+		}
+		require.LessOrEqual(t, most, maxIndexed, "messages of %d bytes", size)
+		require.Less(t, held, int(l.Head().Weight)*2+maxSegment, "messages of %d bytes", size)
+		weight := int64(0)
+		for chunk := first.Next(); chunk.Messages > 0; chunk = first.Next() {
+			weight += chunk.Weight
+		}
+		require.Equal(t, l.Head().Weight, weight)
+	}
 }
 
 func TestManyCursorsReadBesideTheAppender(t *testing.T) {
@@ -262,7 +300,8 @@ func TestManyCursorsReadBesideTheAppender(t *testing.T) {
 					last = true
 				default:
 				}
-				chunk, n := c.Next()
+				read := c.Next()
+				chunk, n := read.Data, read.Messages
 				if n == 0 && last {
 					t.Errorf("message %d is missing", next)
 					return
@@ -305,8 +344,9 @@ func FuzzLog(f *testing.F) {
 			next, last int // last < 0: not cut
 		}
 		readers := []*reader{{last: -1}}
-		check := func(r *reader) {
-			chunk, n := r.c.Next()
+		check := func(r *reader, limit int) {
+			chunk, ends := r.c.NextIndexed(1+limit, nil)
+			n := chunk.Messages
 			end := len(all)
 			if r.last >= 0 {
 				end = r.last
@@ -316,15 +356,17 @@ func FuzzLog(f *testing.F) {
 				return
 			}
 			require.LessOrEqual(t, r.next+n, end)
-			require.Equal(t, string(bytes.Join(all[r.next:r.next+n], nil)), string(chunk))
-			ends := r.c.Ends(nil, n)
+			require.LessOrEqual(t, n, 1+limit)
+			require.Equal(t, string(bytes.Join(all[r.next:r.next+n], nil)), string(chunk.Data))
 			at := 0
 			for i, m := range all[r.next : r.next+n] {
 				at += len(m)
 				require.Equal(t, at, ends[i])
 			}
 			r.next += n
-			require.EqualValues(t, end-r.next, r.c.Rest())
+			messages, left := r.c.Rest()
+			require.EqualValues(t, end-r.next, messages)
+			require.EqualValues(t, len(bytes.Join(all[r.next:end], nil)), left)
 		}
 		for i, op := range ops {
 			r := readers[i%len(readers)]
@@ -340,7 +382,7 @@ func FuzzLog(f *testing.F) {
 				all = append(all, m)
 			case 4:
 				if r.last >= 0 || r.c != (Cursor{}) {
-					check(r)
+					check(r, int(op))
 				}
 			case 5:
 				readers = append(readers, &reader{l.End(), len(all), -1})
