@@ -180,11 +180,12 @@ func (c *Client) Events() <-chan Event { return c.events.channel() }
 // Reconnect closes the current session, in order, and dials as soon as that is
 // Done; without one it dials at once, whatever Backoff says. It does not wait.
 func (c *Client) Reconnect() {
+	current := c.reg.snapshot() // before the dial, whose session is not to be closed
 	select {
 	case c.redial <- struct{}{}:
 	default:
 	}
-	for _, s := range c.reg.snapshot() {
+	for _, s := range current {
 		s.beginClose()
 	}
 }

@@ -51,7 +51,7 @@ func NewTimer(ctx context.Context) *Timer {
 
 // Reset arms the timer to expire once, after d; a d that is not positive
 // expires at once. A wait that was armed before ends as canceled.
-func (t *Timer) Reset(d time.Duration) { t.arm(time.Now(), d, 0) }
+func (t *Timer) Reset(d time.Duration) { t.arm(d, time.Now().Add(d), 0) }
 
 // ResetAt arms the timer to expire once, at the time at; a time that has
 // passed expires at once. A wait that was armed before ends as canceled.
@@ -69,7 +69,12 @@ func (t *Timer) Reset(d time.Duration) { t.arm(time.Now(), d, 0) }
 // To follow a clock that is set, arm the timer anew.
 func (t *Timer) ResetAt(at time.Time) {
 	now := time.Now()
-	t.arm(now, at.Sub(now), 0)
+	d := at.Sub(now) // 292 years at most
+	deadline := now.Add(d)
+	if !deadline.Equal(at) {
+		deadline = at
+	}
+	t.arm(d, deadline, 0)
 }
 
 // Every arms the timer to expire every d, the first time after d. Each expiry
@@ -82,7 +87,7 @@ func (t *Timer) Every(d time.Duration) {
 		t.Cancel()
 		return
 	}
-	t.arm(time.Now(), d, d)
+	t.arm(d, time.Now().Add(d), d)
 }
 
 // C returns the channel of the waits' ends, which is always the same. Only the
@@ -135,16 +140,16 @@ func (t *Timer) Deadline() (time.Time, bool) {
 	return t.deadline, true
 }
 
-// arm starts a wait of d from now on, followed by waits of period unless that
+// arm starts a wait of d, until deadline, followed by waits of period unless that
 // is zero.
-func (t *Timer) arm(now time.Time, d, period time.Duration) {
+func (t *Timer) arm(d time.Duration, deadline time.Time, period time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
 		return
 	}
 	t.cancel()
-	t.armed, t.deadline, t.period = true, now.Add(d), period
+	t.armed, t.deadline, t.period = true, deadline, period
 	if t.alarm == nil {
 		t.alarm = time.AfterFunc(d, t.expire)
 	} else {
@@ -159,7 +164,11 @@ func (t *Timer) expire() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if !t.armed || now.Before(t.deadline) {
+	switch {
+	case !t.armed:
+		return
+	case now.Before(t.deadline):
+		t.alarm.Reset(time.Until(t.deadline))
 		return
 	}
 	t.deliver(Expiry{Time: now})

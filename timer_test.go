@@ -84,6 +84,22 @@ func TestTimerOfTheFarthestFutureDoesNotExpire(t *testing.T) {
 	}
 }
 
+func TestDeadlineIsTheTimeOfResetAtHoweverFar(t *testing.T) {
+	inBubble(t, func(t *testing.T, timer *Timer) {
+		for _, at := range []time.Time{
+			time.Now().Add(time.Minute),
+			time.Now().AddDate(290, 0, 0),
+			time.Now().AddDate(300, 0, 0), // past a time.Duration
+			time.Date(9999, 12, 31, 23, 59, 59, 999, time.UTC),
+		} {
+			timer.ResetAt(at)
+			deadline, armed := timer.Deadline()
+			require.True(t, armed)
+			require.True(t, deadline.Equal(at), "%v is not %v", deadline, at)
+		}
+	})
+}
+
 func TestEveryExpiresInRhythmUntilCanceled(t *testing.T) {
 	inBubble(t, func(t *testing.T, timer *Timer) {
 		start := time.Now()
