@@ -71,6 +71,7 @@ type PacketConn struct {
 	refusing bool  // refused is closed
 	closing  bool  // Close has begun
 	over     bool  // it has ended: the socket is closed
+	finished bool  // nothing is accepted any more, and no writer started
 	timer    *time.Timer
 	ctx      context.Context // made by the first call of Context
 	cancel   context.CancelCauseFunc
@@ -356,7 +357,11 @@ func (p *PacketConn) received(packets, bytes int64) {
 // endpoint's channels but bare senders.
 func (p *PacketConn) finish() {
 	<-p.putsGone
-	if p.writer.Load() {
+	p.mu.Lock()
+	p.finished = true
+	writing := p.writer.Load()
+	p.mu.Unlock()
+	if writing {
 		<-p.writerDone
 	}
 	p.terminate(nil)

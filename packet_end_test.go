@@ -36,6 +36,33 @@ func TestCloseFlushesWhatWasAccepted(t *testing.T) {
 	})
 }
 
+func TestAFirstPutBesideACloseIsSentOrRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := memPacketConn(t, t.Context(), nil)
+		require.True(t, p.puts.enter()) // a Put begins
+		p.beginClose()
+		synctest.Wait()
+		p.needWriter() // and goes on
+		require.NoError(t, offer(p.send, Packet{Addr: somePeer, Data: []byte("accepted")}, p.refused, nil))
+		require.True(t, p.puts.leave())
+		close(p.putsGone)
+		require.Equal(t, "accepted", string((<-m.out).Data))
+		<-p.Done()
+		require.NoError(t, p.Close())
+		require.EqualValues(t, 1, p.Stats().MessagesSent)
+	})
+}
+
+func TestAnEndpointThatHasEndedStartsNoWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := memPacketConn(t, t.Context(), nil)
+		require.NoError(t, p.Close())
+		p.Send()
+		require.False(t, p.writer.Load())
+		require.ErrorIs(t, p.Put(Packet{Addr: somePeer}), ErrClosed)
+	})
+}
+
 func TestAClosedSendMeansClose(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		a, b := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne), packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)

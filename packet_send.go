@@ -103,14 +103,15 @@ func (p *PacketConn) lost(packets, bytes int64) {
 	p.stats.undelivered.Add(bytes)
 }
 
-// needWriter starts the writer, if the endpoint still has use for one.
+// needWriter starts the writer, if the endpoint still has use for one: also when
+// Close has begun, for a Put that was inside before.
 func (p *PacketConn) needWriter() {
 	if p.writer.Load() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.writer.Load() && !p.refusing {
+	if !p.writer.Load() && !p.finished {
 		p.writer.Store(true)
 		go p.writeLoop()
 	}
