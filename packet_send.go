@@ -171,7 +171,7 @@ func (b *packetBatch) free() {
 func (p *PacketConn) sendWith(m Packet) bool {
 	b := packetBatches.Get().(*packetBatch)
 	defer b.free()
-	b.add(m)
+	p.accept(b, m)
 	open := p.take(b, maxPackets)
 	return p.transmit(b) && open
 }
@@ -180,8 +180,9 @@ func (p *PacketConn) sendWith(m Packet) bool {
 func (p *PacketConn) sendQueued() bool {
 	for left := len(p.send); left > 0; {
 		b := packetBatches.Get().(*packetBatch)
-		open := p.take(b, min(left, maxPackets))
-		left -= len(b.packets)
+		limit := min(left, maxPackets)
+		open := p.take(b, limit)
+		left -= limit
 		ok := p.transmit(b)
 		b.free()
 		if !ok || !open {
@@ -191,21 +192,31 @@ func (p *PacketConn) sendQueued() bool {
 	return true
 }
 
-// take adds to b what waits in send, until there are limit packets. It reports
-// whether send is open.
+// take adds to b what waits in send, limit packets at most. It reports whether
+// send is open.
 func (p *PacketConn) take(b *packetBatch, limit int) bool {
-	for len(b.packets) < limit {
+	for range limit {
 		select {
 		case m, ok := <-p.send:
 			if !ok {
 				return false
 			}
-			b.add(m)
+			p.accept(b, m)
 		default:
 			return true
 		}
 	}
 	return true
+}
+
+// accept adds m to b, unless it can't be sent by any means: what the system makes
+// of no address is not for everybody an error.
+func (p *PacketConn) accept(b *packetBatch, m Packet) {
+	if err := checkPacket(m.Addr, len(m.Data)); err != nil {
+		p.failed(datagram.Packet(m), err)
+		return
+	}
+	b.add(m)
 }
 
 // transmit hands b to the kernel. It reports whether the socket is open; what
@@ -241,9 +252,7 @@ func size(packets []datagram.Packet) (bytes int64) {
 
 // failed reports a packet that could not be sent.
 func (p *PacketConn) failed(m datagram.Packet, err error) {
-	if e := checkPacket(m.Addr, len(m.Data)); e != nil {
-		err = e // which says it better
-	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &timeoutError{"WriteTimeout", p.set.WriteTimeout}
 	}
 	p.events.emit(Event{Kind: EventFailed, Err: p.errorAt("write", m.Addr, err)})

@@ -189,10 +189,25 @@ func TestAPacketThatCannotBeSentIsAnEventWithItsAddress(t *testing.T) {
 }
 
 func TestAPacketWithoutAnAddressIsAnError(t *testing.T) {
-	p := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
-	require.ErrorContains(t, p.Put(Packet{Data: []byte("x")}), "no address")
-	p.Send() <- Packet{Data: []byte("x")}
-	require.ErrorContains(t, nextEvent(t, p, EventFailed).Err, "no address")
+	eachPath(t, func(t *testing.T, oneByOne bool) {
+		for _, f := range packetFamilies {
+			t.Run(f.name, func(t *testing.T) {
+				o := &Options{SendQueue: 4}
+				p := packetConn(t, f.network, f.address, o, oneByOne)
+				other := packetConn(t, f.network, f.address, o, oneByOne)
+				port := other.LocalAddr().Port()
+				for _, nowhere := range []netip.AddrPort{{}, netip.AddrPortFrom(netip.Addr{}, port)} {
+					m := Packet{Addr: nowhere, Data: []byte("x")}
+					require.ErrorContains(t, p.Put(m), "no address")
+					p.Send() <- m
+					require.ErrorContains(t, nextEvent(t, p, EventFailed).Err, "no address")
+				}
+				require.NoError(t, p.Put(Packet{Addr: other.LocalAddr(), Data: []byte("here")}))
+				require.Equal(t, "here", string(nextPacket(t, other).Data), "and nothing before")
+				require.EqualValues(t, 1, p.Stats().MessagesSent)
+			})
+		}
+	})
 }
 
 func TestAPeerThatRefusesDoesNotEndAnEndpointThatOthersUse(t *testing.T) {
