@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"example.com/chanio/internal/netns"
 )
 
 // withoutGSO makes c send a message a datagram.
@@ -142,7 +143,7 @@ func TestSegmentsGoOutAsOneAndComeInAsOne(t *testing.T) {
 }
 
 func TestSegmentsThatARouteRefusesGoOneByOneFromThenOn(t *testing.T) {
-	inNamespace(t, "ip link set lo up mtu 1500")
+	netns.Enter(t, "ip link set lo up mtu 1500")
 	a, b := listen(t, "udp4", "127.0.0.1:0", Config{}), listen(t, "udp4", "127.0.0.1:0", Config{})
 	w := &a.engine.(*batched).batchWriter
 	if w.largest.Load() == 0 {
@@ -167,7 +168,7 @@ func TestATTLOf0JoinsAnyNumberOfGroupsWhereTheSystemSendsThem(t *testing.T) {
 		{"IPv6", "udp6", "[::]:0", "ff02::%d", "ip -6 route add local ff00::/8 dev lo table local"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
-			inNamespace(t, "ip link set lo up; "+f.route)
+			netns.Enter(t, "ip link set lo up; "+f.route)
 			a, b := listen(t, f.network, f.wildcard, Config{}), listen(t, f.network, f.wildcard, Config{})
 			require.NoError(t, a.SetMulticast(Multicast{TTL: -1}))
 			for i := range 3 * maxMemberships {
@@ -181,20 +182,6 @@ func TestATTLOf0JoinsAnyNumberOfGroupsWhereTheSystemSendsThem(t *testing.T) {
 			_, err := a.Write([]Packet{{Addr: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(f.group, 99)), 9)}})
 			require.ErrorIs(t, err, net.ErrClosed)
 		})
-	}
-}
-
-// inNamespace moves the test to a network namespace of its own, for which it
-// runs setup: what it opens is there. Without the right to do so it skips.
-func inNamespace(t *testing.T, setup string) {
-	t.Helper()
-	runtime.LockOSThread() // and never unlocked: the thread dies with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		t.Skipf("no network namespaces here: %v", err)
-	}
-	if out, err := exec.Command("sh", "-c", setup).CombinedOutput(); err != nil {
-		t.Skipf("%s: %v: %s", setup, err, out)
 	}
 }
 

@@ -28,8 +28,12 @@ func refusal(err error, connected bool) bool {
 // undelivered reports that err, of a read, is what an ICMP message said of a
 // datagram that was sent before.
 func undelivered(err error) bool {
-	return refusal(err, true) || errors.Is(err, syscall.EMSGSIZE)
+	return refusal(err, true) || tooBig(err)
 }
+
+// tooBig reports that err says that a datagram is larger than it can be, or, on a
+// connected socket, that an ICMP message said so of one that was sent before.
+func tooBig(err error) bool { return errors.Is(err, syscall.EMSGSIZE) }
 
 // passes reports that err, of a read, is about resources that come back.
 func passes(err error) bool {

@@ -17,6 +17,10 @@ func undelivered(err error) bool {
 	return refusal(err, true) || errors.Is(err, windows.WSAENETRESET) // its time to live ran out
 }
 
+// tooBig reports that err, of a write, may be what an ICMP message said of a
+// datagram that was sent before, which Windows does not tell.
+func tooBig(error) bool { return false }
+
 // passes reports that err, of a read, is about resources that come back.
 func passes(err error) bool { return errors.Is(err, windows.WSAENOBUFS) }
 

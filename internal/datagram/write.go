@@ -31,18 +31,17 @@ func (c *Conn) Write(ps []Packet) (n int, err error) {
 
 // write is Write without care for hostOnly.
 func (c *Conn) write(ps []Packet) (n int, err error) {
-	for tries := 0; n < len(ps); {
+	var f failures
+	for n < len(ps) {
 		sent, err := c.engine.write(ps[n:])
 		n += sent
 		if sent > 0 { // so what failed before was not about it
-			c.refused.Add(int64(tries))
-			tries = 0
+			c.refused.Add(f.refusals + f.tooBig)
+			f = failures{}
 		}
 		switch {
 		case err == nil:
-		case refusal(err, c.connected) && tries < maxRefusals:
-			// It was about what was sent before, and is gone now.
-			tries++
+		case f.ofAnother(c, err):
 		case refusesSource(err) && ps[n].Local.IsValid():
 			// A broadcast address, for one, looks like any other.
 			p := ps[n]
@@ -52,12 +51,33 @@ func (c *Conn) write(ps []Packet) (n int, err error) {
 			}
 			n++
 		default:
+			if !refusal(err, c.connected) {
+				c.refused.Add(f.refusals)
+			}
 			return n, bare(err)
 		}
 	}
 	return n, nil
 }
 
+// failures are how often the sending of one datagram has failed for what may have
+// been about an earlier one.
+type failures struct{ refusals, tooBig int64 }
+
 // maxRefusals bounds how many refusals of earlier datagrams the sending of one
 // datagram is tried again for.
 const maxRefusals = 8
+
+// ofAnother reports whether err, of a write, may be about an earlier datagram: then
+// it is gone now, and the datagram is to be tried again.
+func (f *failures) ofAnother(c *Conn, err error) bool {
+	switch {
+	case refusal(err, c.connected) && f.refusals < maxRefusals:
+		f.refusals++
+		return true
+	case c.connected && tooBig(err) && f.tooBig == 0:
+		f.tooBig++
+		return true
+	}
+	return false
+}

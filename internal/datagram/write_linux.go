@@ -54,6 +54,15 @@ func (w *batchWriter) sendAll(ps []Packet) (n int, err error) {
 		if err == nil {
 			continue
 		}
+		if w.conn.connected && tooBig(err) && out.counts[0] > 1 {
+			// An ICMP message said so of an earlier datagram, or it is the segments.
+			sent, err = w.sendSome(out, ps[n:n+out.counts[0]], int(w.largest.Load()))
+			n += sent
+			if err == nil {
+				w.conn.refused.Add(1)
+				continue
+			}
+		}
 		count := out.counts[0] // of the message that failed
 		if count == 1 || !refusesSegments(err) {
 			return n, err
