@@ -149,6 +149,39 @@ func TestATooBigOfAnEarlierDatagramLosesNothingThatIsSentNext(t *testing.T) {
 	})
 }
 
+func TestRefusalsInTheMiddleOfAWriteAreCounted(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		for _, f := range families {
+			t.Run(f.name, func(t *testing.T) {
+				gone := listen(t, f.network, f.address, cfg)
+				c := dial(t, f.network, gone.LocalAddr(), cfg)
+				require.NoError(t, gone.Close())
+				ps := make([]Packet, 10)
+				for i := range ps {
+					ps[i].Data = pattern(i, 10+i) // of one size they were one to GSO
+				}
+				write(t, c, ps...)
+				require.EqualValues(t, len(ps)-1, c.Refused(), "all but the last one's, which nobody has met")
+			})
+		}
+	})
+}
+
+func TestADatagramThatFailsInTheMiddleOfAWriteIsNoRefusal(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		for _, f := range families {
+			t.Run(f.name, func(t *testing.T) {
+				peer := listen(t, f.network, f.address, cfg)
+				c := dial(t, f.network, peer.LocalAddr(), cfg)
+				n, err := c.Write([]Packet{{Data: pattern(1, 10)}, {Data: make([]byte, MaxPayload6+1)}, {Data: pattern(2, 20)}})
+				require.ErrorIs(t, err, unix.EMSGSIZE)
+				require.Equal(t, 1, n)
+				require.Zero(t, c.Refused())
+			})
+		}
+	})
+}
+
 // A scripted engine fails writes with its errors, one after the other, and sends
 // all where there is none left, or it is nil.
 type scripted struct{ errs []error }

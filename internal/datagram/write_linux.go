@@ -83,12 +83,17 @@ func (w *batchWriter) sendAll(ps []Packet) (n int, err error) {
 // sendSome sends ps with GSO for segments of at most largest bytes, until a message
 // fails: then that is the first one in out.
 func (w *batchWriter) sendSome(out *outbox, ps []Packet, largest int) (n int, err error) {
+	refused := false // the last sendmmsg may have ended early for that
 	for n < len(ps) {
 		out.pack(w.conn, ps[n:], largest)
 		sent, err := w.sendBatch(out.msgs[:out.used])
+		if refused && (err == nil || refusal(err, true)) {
+			w.conn.refused.Add(1) // else the next message was what ended it
+		}
 		if err != nil {
 			return n, err
 		}
+		refused = sent < out.used && w.conn.connected && w.hasRoom()
 		for _, count := range out.counts[:sent] {
 			n += count
 		}
@@ -113,6 +118,21 @@ func (w *batchWriter) sendBatch(ms []ipv4.Message) (int, error) {
 		}
 	}
 	return w.out.WriteBatch(ms, 0)
+}
+
+// hasRoom reports whether the socket's send buffer is far from full. A sendmmsg that
+// ends early keeps its reason to itself (sendmmsg(2), BUGS), which is then no want
+// of room; on a connected socket it may be an ICMP refusal.
+func (w *batchWriter) hasRoom() (room bool) {
+	w.conn.raw.Control(func(fd uintptr) {
+		used, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		if err != nil {
+			return
+		}
+		size, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF)
+		room = err == nil && used < size/2
+	})
+	return room
 }
 
 // refusesSegments reports that err can be a refusal of GSO: EIO where the
