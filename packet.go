@@ -22,7 +22,8 @@ type Packet struct {
 	// group's. In a packet to be sent it is the address to send from if that
 	// is one of this host's unicast addresses, else, or if it is the zero
 	// value, the system chooses; its port is ignored. So a packet that is sent
-	// back as it came is answered from where the peer expects it.
+	// back as it came is answered from where the peer expects it. An endpoint that
+	// is bound to one unicast address sends from that one.
 	//
 	// Where the system doesn't tell, it is the address that the endpoint is
 	// bound to.

@@ -44,3 +44,40 @@ func TestMulticastThatCannotBeSetNamesWhat(t *testing.T) {
 	require.ErrorContains(t, c.SetMulticast(Multicast{Interface: &net.Interface{Index: 1 << 20, Name: "nowhere0"}}), `"nowhere0"`)
 	require.ErrorContains(t, c.SetMulticast(Multicast{TTL: 1 << 20}), "TTL 1048576")
 }
+
+// listenGroup returns a Conn of a group, joined on the loopback interface.
+func listenGroup(t *testing.T, group string, cfg Config) *Conn {
+	t.Helper()
+	lo := loopback(t)
+	free := listen(t, "udp4", "0.0.0.0:0", cfg)
+	addr := netip.AddrPortFrom(netip.MustParseAddr(group), free.LocalAddr().Port())
+	require.NoError(t, free.Close())
+	c, err := ListenGroup(t.Context(), addr, lo, cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.Join(addr.Addr(), netip.Addr{}, lo))
+	return c
+}
+
+func TestAGroupsConnSendsFromTheLocalAddressThatIsAskedFor(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has all of 127.0.0.0/8")
+	}
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		c := listenGroup(t, "239.255.7.2", cfg)
+		peer := listen(t, "udp4", "127.0.0.1:0", cfg)
+		from := netip.MustParseAddr("127.0.0.2")
+		write(t, c, Packet{Addr: peer.LocalAddr(), Local: netip.AddrPortFrom(from, 1), Data: []byte("x")})
+		require.Equal(t, netip.AddrPortFrom(from, c.LocalAddr().Port()), receive(t, peer, 1)[0].Addr)
+		write(t, c, Packet{Addr: peer.LocalAddr(), Local: c.LocalAddr(), Data: []byte("x")})
+		require.Equal(t, "127.0.0.1", receive(t, peer, 1)[0].Addr.Addr().String(), "a group is no source")
+	})
+}
+
+func TestAGroupsConnMayBroadcast(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		c := listenGroup(t, "239.255.7.3", cfg)
+		_, err := c.Write([]Packet{{Addr: netip.MustParseAddrPort("127.255.255.255:9"), Data: []byte("x")}})
+		require.NoError(t, err)
+	})
+}

@@ -31,7 +31,10 @@ func ListenGroup(_ context.Context, group netip.AddrPort, ifi *net.Interface, cf
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), group.String())
-	defer f.Close() // FilePacketConn has a descriptor of its own
+	defer f.Close()                                                                       // FilePacketConn has a descriptor of its own
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil { // as net does
+		return nil, os.NewSyscallError("setsockopt SO_BROADCAST", err)
+	}
 	if err := bindGroup(fd, group, ifi); err != nil {
 		return nil, err
 	}

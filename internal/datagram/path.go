@@ -16,7 +16,7 @@ func (c *Conn) path(p *Packet) (source netip.Addr, ifIndex int) {
 	if scoped {
 		ifIndex = p.IfIndex
 	}
-	if c.connected || !c.wildcard || !from.IsValid() || from.IsUnspecified() || from.IsMulticast() || from == broadcast {
+	if c.connected || c.bound() || !from.IsValid() || from.IsUnspecified() || from.IsMulticast() || from == broadcast {
 		return source, ifIndex
 	}
 	if from.Is4() != to.Is4() {
@@ -27,6 +27,10 @@ func (c *Conn) path(p *Packet) (source netip.Addr, ifIndex int) {
 	}
 	return from.WithZone(""), ifIndex
 }
+
+// bound reports whether the socket is bound to an address that it sends from: a
+// group's is none.
+func (c *Conn) bound() bool { return !c.wildcard && !c.local.Addr().IsMulticast() }
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
