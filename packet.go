@@ -96,9 +96,6 @@ func listenPacket(ctx context.Context, network, address string, o *Options, oneB
 	if err != nil {
 		return nil, err
 	}
-	if ap, err := netip.ParseAddrPort(address); err == nil && ap.Addr().Unmap().IsMulticast() {
-		return nil, wrapOp("listen", network, nil, udpAddr(ap), errors.New("a multicast group: ListenMulticast is for that"))
-	}
 	conn, err := datagram.Listen(ctx, network, address, datagramConfig(set, oneByOne))
 	if err != nil {
 		return nil, wrapOp("listen", network, nil, nil, err)

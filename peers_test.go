@@ -215,6 +215,8 @@ func TestAUDPAddressThatCannotBeBoundIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "chanio: listen udp")
 	_, err = Listen(t.Context(), "udp4", "[::1]:0", nil)
 	require.ErrorContains(t, err, "chanio: listen udp4")
+	_, err = Listen(t.Context(), "udp4", "239.1.2.3:1234", nil)
+	require.ErrorContains(t, err, "chanio: listen udp4: 239.1.2.3:1234: a multicast group, which ListenMulticast is for")
 	ended, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("over before it began"))
 	_, err = Listen(ended, "udp", "127.0.0.1:0", nil)

@@ -3,14 +3,26 @@ package datagram
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 
 	"example.com/chanio/internal/sockopt"
 )
 
-// Listen returns a Conn bound to address. Network is udp, udp4 or udp6.
+// Listen returns a Conn bound to address. Network is udp, udp4 or udp6. A group's
+// address is an error: net would bind the wildcard address in its place.
 func Listen(ctx context.Context, network, address string, cfg Config) (*Conn, error) {
+	host, _, _ := net.SplitHostPort(address) // bind says what is wrong
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Unmap().IsMulticast() {
+		return nil, fmt.Errorf("%s: a multicast group, which ListenMulticast is for", address)
+	}
+	return bind(ctx, network, address, cfg)
+}
+
+// bind is Listen with what net does to a group's address.
+func bind(ctx context.Context, network, address string, cfg Config) (*Conn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		return errors.Join(raw.Control(func(fd uintptr) { err = cfg.share(fd) }), err)

@@ -18,5 +18,5 @@ func ListenGroup(ctx context.Context, group netip.AddrPort, _ *net.Interface, cf
 	}
 	// Net knows a group when it sees one, binds the wildcard address in its
 	// place and makes it shareable.
-	return Listen(ctx, network, group.String(), cfg)
+	return bind(ctx, network, group.String(), cfg)
 }

@@ -31,8 +31,9 @@ func ListenGroup(_ context.Context, group netip.AddrPort, ifi *net.Interface, cf
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), group.String())
-	defer f.Close()                                                                       // FilePacketConn has a descriptor of its own
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil { // as net does
+	defer f.Close() // FilePacketConn has a descriptor of its own
+	// As net does:
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 		return nil, os.NewSyscallError("setsockopt SO_BROADCAST", err)
 	}
 	if err := bindGroup(fd, group, ifi); err != nil {
