@@ -22,7 +22,7 @@ func (c *Conn) useBatches(udp *net.UDPConn, cfg Config) error {
 	err := c.raw.Control(func(fd uintptr) {
 		// What fails here is done without.
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
-		unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1)
+		e.gro = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 		if _, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT); err != nil {
 			e.limit(0)
 		}

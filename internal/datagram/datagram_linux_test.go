@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -211,6 +212,60 @@ func TestAnIdleConnHoldsNoBuffers(t *testing.T) {
 	for _, c := range all {
 		c.StopReceiving()
 		require.NoError(t, <-ended)
+	}
+}
+
+func TestControlMessagesThatAUserAskedForCutOffNoneOfOurs(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			a, b := listen(t, f.network, f.address, Config{}), listen(t, f.network, f.address, Config{})
+			require.NoError(t, b.raw.Control(func(fd uintptr) {
+				for _, option := range []struct{ name, value int }{
+					{unix.SO_TIMESTAMPNS, 1},
+					{unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_RX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE},
+				} {
+					require.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, option.name, option.value))
+				}
+			}))
+			var ps []Packet
+			for i := range 10 {
+				ps = append(ps, Packet{Addr: b.LocalAddr(), Data: pattern(i, 100)})
+			}
+			write(t, a, ps...)
+			for i, p := range receive(t, b, len(ps)) {
+				require.Equal(t, ps[i].Data, p.Data)
+				require.Equal(t, b.LocalAddr(), p.Local)
+				require.Positive(t, p.IfIndex)
+			}
+			require.Zero(t, b.KernelDropped())
+		})
+	}
+}
+
+func TestAMessageOfWhichNobodyKnowsHowManyDatagramsItIsIsDropped(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		gro, told bool // GRO is on; its note was not cut off
+		want      int
+	}{{"unknown", true, false, 0}, {"told before the cut", true, true, 3}, {"without GRO", false, false, 1}} {
+		t.Run(test.name, func(t *testing.T) {
+			in := inboxes.Get().(*inbox)
+			defer in.free(1)
+			in.msgs[0].length = 300
+			in.msgs[0].header.Flags = unix.MSG_CTRUNC
+			used := 0
+			if test.told {
+				data, rest := putControl(in.controls[0][:], unix.SOL_UDP, unix.UDP_GRO, 4)
+				binary.NativeEndian.PutUint32(data, 100)
+				used = maxControl - len(rest)
+			}
+			in.msgs[0].header.SetControllen(used)
+			r := batchReader{conn: new(Conn), gro: test.gro}
+			b := r.unpack(in.msgs[:1], in)
+			require.Len(t, b.packets, test.want)
+			require.Equal(t, test.want == 0, r.conn.KernelDropped() == 1)
+			b.free()
+		})
 	}
 }
 

@@ -15,8 +15,9 @@ type oneByOne struct {
 // maxDatagram is more than any datagram has bytes.
 const maxDatagram = 1 << 16
 
-// maxControl has room for the control messages that were asked for.
-const maxControl = 128
+// maxControl has room for the control messages that were asked for, here and, by a
+// net.Dialer's Control, elsewhere.
+const maxControl = 512
 
 // single is what one read needs.
 type single struct {

@@ -16,13 +16,14 @@ const (
 	writeMessages = 32          // messages, each of which GSO can make up of many datagrams
 	maxSegments   = 64          // datagrams in a message: what every kernel allows
 	maxSegmented  = MaxPayload4 // bytes in a message, which is one datagram to the kernel at first
+	outControl    = 64          // bytes of control messages: the path, and the size of segments
 )
 
 // outbox is the memory of one sendmmsg.
 type outbox struct {
 	msgs     [writeMessages]ipv4.Message
 	addrs    [writeMessages]net.UDPAddr
-	controls [writeMessages][maxControl]byte
+	controls [writeMessages][outControl]byte
 	ips      [writeMessages][16]byte
 	counts   [writeMessages]int // how many datagrams are in each message
 	used     int                // how many messages there are

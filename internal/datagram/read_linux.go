@@ -21,6 +21,7 @@ type batchReader struct {
 	conn  *Conn
 	ready func(fd uintptr) bool // tryRead, made once
 	seen  uint32                // the kernel's count of dropped datagrams, when last told
+	gro   bool                  // the kernel may put datagrams together
 
 	// What tryRead leaves for read.
 	in  *inbox
@@ -73,6 +74,10 @@ func (r *batchReader) unpack(msgs []message, in *inbox) *batch {
 	var notes [readMessages]note
 	for i := range msgs {
 		notes[i] = r.parse(&msgs[i], in.controls[i][:])
+		if notes[i].unknown {
+			r.conn.dropped.Add(1)
+			continue
+		}
 		for part := range notes[i].parts(int(msgs[i].length)) {
 			carve.expect(part)
 		}
@@ -80,6 +85,9 @@ func (r *batchReader) unpack(msgs []message, in *inbox) *batch {
 	b := newBatch()
 	for i := range msgs {
 		nt := &notes[i]
+		if nt.unknown {
+			continue
+		}
 		p := Packet{Addr: r.address(&in.names[i]), Local: nt.local, IfIndex: nt.ifIndex}
 		data := in.data[i*maxDatagram:]
 		for part := range nt.parts(int(msgs[i].length)) {
@@ -107,7 +115,8 @@ func (r *batchReader) address(sa *unix.RawSockaddrInet6) netip.AddrPort {
 type note struct {
 	local   netip.AddrPort
 	ifIndex int
-	segment int // the size of the datagrams that GRO put together; 0 for one
+	segment int  // the size of the datagrams that GRO put together; 0 for one
+	unknown bool // what it would say of GRO may be cut off: the message is of no use
 }
 
 // parts iterates over the sizes of the datagrams in a message of n bytes.
@@ -159,6 +168,7 @@ func (r *batchReader) parse(m *message, controls []byte) note {
 			}
 		}
 	}
+	nt.unknown = m.header.Flags&unix.MSG_CTRUNC != 0 && nt.segment == 0 && r.gro
 	return nt
 }
 
