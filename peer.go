@@ -51,11 +51,13 @@ func (p *peer) receive(run []datagram.Packet) {
 
 // put puts as many of the datagrams into Recv as it has room for, and returns how
 // many that were. They are counted first, so that whoever received one finds it
-// in Stats. A session that receives nothing any more takes all.
+// in Stats. A session that receives nothing any more takes all, for nobody; it may
+// be summed up already.
 func (p *peer) put(run []datagram.Packet) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.halted {
+		p.table.turned.Add(int64(len(run)))
 		return len(run)
 	}
 	last := &run[len(run)-1]

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ type peers struct {
 	l       *Listener
 	parent  context.Context // whose values the sessions' contexts have
 	conn    *datagram.Conn
-	turned  atomic.Int64  // datagrams of peers that could not become sessions
+	turned  atomic.Int64  // datagrams of peers that could not become sessions, or were ones
 	arrival chan struct{} // one slot: offer shall look at undelivered; sent and closed by serve
 
 	mu          sync.Mutex // never held across anything that blocks, nor while a session ends
@@ -27,6 +28,7 @@ type peers struct {
 	heard       list.List  // of all in byAddr, the one idle for longest first
 	quiet       list.List  // of those that were never answered, in the same order
 	undelivered []*Session // that nobody has received from Sessions
+	tidyAt      int        // how many undelivered are looked through for those that have ended
 	ignored     ignored
 	timer       *time.Timer // the next IdleTimeout; nil while there are no peers
 	stopped     bool        // there will be no more sessions
@@ -198,16 +200,31 @@ func (t *peers) admit(first *datagram.Packet, now time.Time) *peer {
 		return nil
 	}
 	s.connected(t.l.events)
+	t.queue(s)
+	s.release()
+	return p
+}
+
+// queue makes offer deliver s, behind the others. Where MaxHandshakes bounds them
+// not, those that have ended, to make room or idle, must not pile up.
+func (t *peers) queue(s *Session) {
 	t.mu.Lock()
+	if n := len(t.undelivered); n > 0 && n >= t.tidyAt {
+		// The first one may be under way.
+		rest := slices.DeleteFunc(t.undelivered[1:], func(s *Session) bool { return s.over.Load() })
+		t.undelivered = t.undelivered[:1+len(rest)]
+		t.tidyAt = max(tidyMin, 2*len(t.undelivered))
+	}
 	t.undelivered = append(t.undelivered, s)
 	t.mu.Unlock()
-	s.release()
 	select {
 	case t.arrival <- struct{}{}:
 	default:
 	}
-	return p
 }
+
+// tidyMin is how many undelivered sessions are worth looking through.
+const tidyMin = 64
 
 // reserve reports whether addr may become a session, for which there is a place
 // then. At MaxSessions one has to go for it, which is out of the table already:

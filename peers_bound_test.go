@@ -130,6 +130,24 @@ func TestNoMaxHandshakesIsNoBound(t *testing.T) {
 	})
 }
 
+func TestUndeliveredPeersThatHaveGoneDoNotPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sessions, flood = 10, 20 * tidyMin
+		m, l := memPeers(t, t.Context(), &Options{MaxHandshakes: -1, MaxSessions: sessions})
+		table := l.src.(*peers)
+		for i := range flood {
+			m.from(i, "hello")
+			require.LessOrEqual(t, len(table.undelivered), tidyMin+1)
+		}
+		require.EqualValues(t, flood, l.Stats().Accepted)
+		var last *Session
+		for last == nil || last.RemoteAddr().String() != peerAddress(flood-1).String() {
+			last = <-l.Sessions()
+		}
+		require.NoError(t, last.Err(), "those that live are delivered")
+	})
+}
+
 func TestAnUndeliveredPeerReceives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), &Options{RecvQueue: 10})

@@ -542,6 +542,7 @@ func TestWhatArrivesWhileASessionClosesIsDiscarded(t *testing.T) {
 		require.True(t, isClosed(s.Recv()))
 		require.EqualValues(t, 1, s.Stats().MessagesReceived)
 		require.EqualValues(t, 1, l.Stats().Accepted)
+		require.EqualValues(t, 1, l.Stats().MessagesDropped, "and counted")
 	})
 }
 
