@@ -91,6 +91,7 @@ type Conn struct {
 
 	engine   engine
 	zoner    zoner
+	zones    zones
 	hostOnly *hostOnly // nil unless it is needed; set by SetMulticast
 	refused  atomic.Int64
 	dropped  atomic.Int64

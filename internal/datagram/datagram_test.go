@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -258,6 +259,50 @@ func TestAWriteToAnotherAddressFamilyIsAnError(t *testing.T) {
 			require.Error(t, err)
 		}
 	})
+}
+
+func TestAPacketToAZoneThatIsNoneIsAnErrorAndGoesNowhere(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		c, here := listen(t, "udp6", "[::1]:0", cfg), listen(t, "udp6", "[::1]:0", cfg)
+		port := here.LocalAddr().Port()
+		for _, addr := range []string{"ff02::7:2%nowhere0", "fe80::7%nowhere0"} {
+			ps := []Packet{
+				{Addr: here.LocalAddr(), Data: []byte("before")},
+				{Addr: netip.AddrPortFrom(netip.MustParseAddr(addr), port), Data: []byte("x")},
+				{Addr: here.LocalAddr(), Data: []byte("after")},
+			}
+			n, err := c.Write(ps)
+			require.ErrorContains(t, err, `zone "nowhere0"`)
+			require.Equal(t, 1, n)
+			write(t, c, ps[2:]...)
+			got := receive(t, here, 2)
+			require.Equal(t, "before", string(got[0].Data))
+			require.Equal(t, "after", string(got[1].Data))
+		}
+	})
+}
+
+func TestZonesAreRememberedInABoundedNumber(t *testing.T) {
+	lo := loopback(t)
+	to := func(zone string) *Packet {
+		return &Packet{Addr: netip.AddrPortFrom(netip.MustParseAddr("fe80::1").WithZone(zone), 1)}
+	}
+	var z zones
+	require.NoError(t, z.check(to("")))
+	require.NoError(t, z.check(to("7")), "an index")
+	require.Empty(t, z.known)
+	require.NoError(t, z.check(to(lo.Name)))
+	require.Contains(t, z.known, lo.Name)
+	require.Error(t, z.check(to("nowhere0")))
+
+	z.known = map[string]time.Time{"gone0": time.Now().Add(-zonesValid)}
+	require.Error(t, z.check(to("gone0")), "it was there a while ago")
+	require.Empty(t, z.known)
+	for i := range maxZones {
+		z.known[fmt.Sprint("link", i)] = time.Now()
+	}
+	require.NoError(t, z.check(to(lo.Name)))
+	require.Len(t, z.known, 1)
 }
 
 func TestStopReceivingEndsAReceiveAndLeavesTheSending(t *testing.T) {

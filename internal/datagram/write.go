@@ -10,6 +10,21 @@ import "net/netip"
 // Consecutive datagrams of equal size to one peer go out as one where the
 // system can do that. Any number of goroutines may write.
 func (c *Conn) Write(ps []Packet) (n int, err error) {
+	for i := range ps {
+		err := c.zones.check(&ps[i])
+		if err == nil {
+			continue
+		}
+		if n, earlier := c.writeZoned(ps[:i]); earlier != nil {
+			return n, earlier
+		}
+		return i, err
+	}
+	return c.writeZoned(ps)
+}
+
+// writeZoned is Write of packets whose zones are known.
+func (c *Conn) writeZoned(ps []Packet) (n int, err error) {
 	if c.hostOnly == nil {
 		return c.write(ps)
 	}
