@@ -43,8 +43,8 @@ func (h *Hub) makeRoom(n int64) (treated []lagger) {
 }
 
 // late returns the members that a message of weight n would put more than MaxLag
-// behind, which who has taken everything never is; if there is none it notes how much more can be published before it has to
-// look again. The caller holds mu.
+// behind, which who has taken everything never is; if there is none it notes how
+// much more can be published before it has to look again. The caller holds mu.
 func (h *Hub) late(n int64) (late []*member) {
 	head := h.log.Head().Weight
 	least := head
