@@ -11,13 +11,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/memory"
 )
 
 // writeInPieces writes p to conn in pieces of random sizes up to limit.
@@ -336,9 +337,7 @@ func TestAFramingWithAFunctionInItIsTheSameAsItself(t *testing.T) {
 // claims.
 func TestALargeHeaderCostsNothingUntilItsBytesArrive(t *testing.T) {
 	const sessions, claimed = 50, 1 << 20
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	before := memory.Live()
 	for range sessions {
 		a, b := net.Pipe()
 		s := NewSession(t.Context(), b, &Options{Framing: LengthPrefix{Size: 4}})
@@ -348,9 +347,7 @@ func TestALargeHeaderCostsNothingUntilItsBytesArrive(t *testing.T) {
 		_, err = a.Write(make([]byte, 100)) // read only when the header has been
 		require.NoError(t, err)
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(sessions*claimed/10))
+	require.Less(t, memory.Live()-before, int64(sessions*claimed/10))
 }
 
 // sealed is a Framing whose messages end in a full stop, and which wants to see

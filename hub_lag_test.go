@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/memory"
 )
 
 // joinMem returns a session over memory that is a member of h, and its peer.
@@ -446,7 +448,7 @@ func TestWhoIsNoMemberAnyMoreKeepsNothingThatIsPublishedLater(t *testing.T) {
 			defer func() { healthy.Abort(nil); <-healthy.Done() }()
 			require.NoError(t, h.Join(s))
 			require.NoError(t, h.Join(healthy))
-			before := liveHeap()
+			before := memory.Live()
 			m := make([]byte, size)
 			for i := range messages {
 				if i == 8 {
@@ -458,7 +460,7 @@ func TestWhoIsNoMemberAnyMoreKeepsNothingThatIsPublishedLater(t *testing.T) {
 					require.NoError(t, err)
 				}
 			}
-			require.Less(t, liveHeap()-before, int64(4<<20))
+			require.Less(t, memory.Live()-before, int64(4<<20))
 			runtime.KeepAlive(s)
 		})
 	}
@@ -512,13 +514,13 @@ func TestStalledMembersHoldAWriteEachAndNoMore(t *testing.T) {
 			require.NoError(t, h.Multicast(m))
 		}
 	}
-	before := liveHeap()
+	before := memory.Live()
 	for _, s := range pipeSessions(t, members, &Options{WriteTimeout: -1}) {
 		require.NoError(t, h.Join(s)) // each stalls at another place
 		publish(200)
 	}
 	publish(10 * maxLag / size)
-	grown := liveHeap() - before
+	grown := memory.Live() - before
 	t.Logf("%d KiB a member", grown/members>>10)
 	const write = 3 * blockSize // a chunk, one more that still went in, and the session itself
 	require.Less(t, grown, int64(maxLag+blockSize+members*write))
@@ -598,12 +600,12 @@ func TestAStalledMemberCostsTheOthersNothing(t *testing.T) {
 				})
 			}
 			var grown int64
-			base := liveHeap()
+			base := memory.Live()
 			for seq := range messages {
 				require.NoError(t, l.Multicast(numbered(seq, size)))
 				pace.await(int64(seq+1)*size, maxLag/2)
 				if seq%64 == 0 {
-					grown = max(grown, liveHeap()-base)
+					grown = max(grown, memory.Live()-base)
 				}
 			}
 			readers.Wait()

@@ -11,16 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// liveHeap returns how many bytes are reachable.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what the first has found to be garbage is gone
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
+	"example.com/chanio/internal/memory"
+)
 
 // pipeSessions returns n sessions whose peers neither read nor write.
 func pipeSessions(t testing.TB, n int, o *Options) []*Session {
@@ -46,14 +39,14 @@ func TestTenThousandIdleHubsOfThreeMembersHoldLessThan1KBEach(t *testing.T) {
 	sessions := pipeSessions(t, members, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	all := make([]*Hub, hubs)
-	before := liveHeap()
+	before := memory.Live()
 	for i := range all {
 		all[i] = NewHub(ctx, nil)
 		for j := range 3 {
 			require.NoError(t, all[i].Join(sessions[(3*i+j)%members]))
 		}
 	}
-	each := (liveHeap() - before) / hubs
+	each := (memory.Live() - before) / hubs
 	t.Logf("%d bytes a hub", each)
 	require.Less(t, each, int64(1024))
 	for _, h := range all {
@@ -88,7 +81,7 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 					h := testHub(t, &Options{Lag: lag, MaxLag: maxLag})
 					stuck := pipeSessions(t, sessions, &Options{WriteTimeout: -1})
 					_, peer := joinMem(t, h, nil)
-					before := liveHeap()
+					before := memory.Live()
 					m := make([]byte, size)
 					for i := range leavers {
 						s := stuck[i%sessions]
@@ -100,7 +93,7 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 						}
 						h.Leave(s)
 					}
-					require.Less(t, liveHeap()-before, int64(leavers*(64<<10)+3*maxLag), "a write each, and MaxLag twice")
+					require.Less(t, memory.Live()-before, int64(leavers*(64<<10)+3*maxLag), "a write each, and MaxLag twice")
 					ended := 0
 					for _, s := range stuck {
 						if s.Err() != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/memory"
 )
 
 func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
@@ -224,13 +226,13 @@ func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T)
 					}
 				})
 			}
-			before := liveHeap()
+			before := memory.Live()
 			for sent := 0; sent < c.addresses; sent += burst {
 				f.send(sent, burst)
 				questions += insist(t, good, fmt.Sprint(sent), nil)
 				require.LessOrEqual(t, tableSize(l), c.maxSessions)
 			}
-			grown := liveHeap() - before
+			grown := memory.Live() - before
 			live := l.Len()
 			require.LessOrEqual(t, live, c.maxSessions)
 			require.NoError(t, served.Err())

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/memory"
 )
 
 // stuckMember returns a dialed udp session whose socket takes nothing before the
@@ -95,11 +97,11 @@ func TestEmptyDatagramsCountForMaxLag(t *testing.T) {
 func TestAHubHoldsMaxLagOfEmptyDatagrams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, s, h := stuckMember(t, &Options{Lag: LagDrop, MaxLag: 64 << 10})
-		before := liveHeap()
+		before := memory.Live()
 		for range 2_000_000 {
 			h.Multicast(nil)
 		}
-		require.Less(t, liveHeap()-before, int64(2<<20))
+		require.Less(t, memory.Live()-before, int64(2<<20))
 		require.NoError(t, s.Err())
 	})
 }

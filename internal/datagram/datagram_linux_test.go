@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"example.com/chanio/internal/memory"
 	"example.com/chanio/internal/netns"
 )
 
@@ -188,14 +188,7 @@ func TestATTLOf0JoinsAnyNumberOfGroupsWhereTheSystemSendsThem(t *testing.T) {
 
 func TestAnIdleConnHoldsNoBuffers(t *testing.T) {
 	const conns = 64
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC() // a pool gives its content up in the second
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
+	before := memory.Live()
 	ended := make(chan error, conns)
 	from := listen(t, "udp4", "127.0.0.1:0", Config{})
 	all := make([]*Conn, conns)
@@ -208,7 +201,7 @@ func TestAnIdleConnHoldsNoBuffers(t *testing.T) {
 		<-got
 	}
 	// A few buffers may be on their way through the pool, but not one each.
-	require.Less(t, heap()-before, int64(conns*readMessages*maxDatagram/4))
+	require.Less(t, memory.Live()-before, int64(conns*readMessages*maxDatagram/4))
 	for _, c := range all {
 		c.StopReceiving()
 		require.NoError(t, <-ended)

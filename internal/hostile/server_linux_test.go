@@ -17,6 +17,7 @@ import (
 
 	"example.com/chanio"
 	"example.com/chanio/internal/child"
+	"example.com/chanio/internal/memory"
 )
 
 // A config says how a server is to be.
@@ -92,7 +93,7 @@ func playServer(t *testing.T, commands *bufio.Scanner) {
 			require.NoError(t, err)
 			child.Answer(string(text))
 		case "live":
-			child.Answer(liveHeap())
+			child.Answer(memory.Live())
 		case "publish": // a MiB
 			for range 1 << 20 / piece {
 				require.NoError(t, l.Multicast(make([]byte, piece)))
@@ -219,16 +220,7 @@ func (r *remote) state() (st state) {
 	return st
 }
 
-// liveHeap returns the bytes of the heap that are in use.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // a pool gives its content up in the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
-// live returns the server's liveHeap.
+// live returns how much of the server's heap is reachable.
 func (r *remote) live() (bytes int64) {
 	r.t.Helper()
 	r.process.Ask("live", &bytes)
