@@ -10,6 +10,9 @@ import "net/netip"
 // Consecutive datagrams of equal size to one peer go out as one where the
 // system can do that. Any number of goroutines may write.
 func (c *Conn) Write(ps []Packet) (n int, err error) {
+	if c.connected { // to where it was connected to
+		return c.writeZoned(ps)
+	}
 	for i := range ps {
 		err := c.zones.check(&ps[i])
 		if err == nil {
