@@ -46,6 +46,7 @@ type state struct {
 	Sessions    int
 	Accepted    int64
 	Pending     int64
+	Received    int64 // bytes
 	Members     int
 	Goroutines  int
 	Descriptors int
@@ -183,7 +184,7 @@ func (s *server) state() state {
 	runtime.ReadMemStats(&m)
 	descriptors, _ := os.ReadDir("/proc/self/fd")
 	return state{
-		Sessions: s.l.Len(), Accepted: st.Accepted, Pending: st.BytesPending, Members: s.l.Hub().Len(),
+		Sessions: s.l.Len(), Accepted: st.Accepted, Pending: st.BytesPending, Received: st.BytesReceived, Members: s.l.Hub().Len(),
 		Goroutines: runtime.NumGoroutine(), Descriptors: len(descriptors), Heap: int64(m.HeapSys),
 		Ended: maps.Clone(s.ended), Failed: maps.Clone(s.failed),
 	}
