@@ -41,7 +41,8 @@ func (h *Hub) flush(ctx context.Context) error {
 		h.mu.Unlock()
 		return nil
 	}
-	f.next, h.flushes = h.flushes, f
+	w := h.waiting()
+	f.next, w.flushes = w.flushes, f
 	h.mu.Unlock()
 
 	select {
@@ -72,7 +73,10 @@ func (h *Hub) account(m *member) {
 func (h *Hub) uncredit(m *member) { h.creditFlushes(m, m.credit, farAway) }
 
 func (h *Hub) creditFlushes(m *member, before, now int64) {
-	for p := &h.flushes; *p != nil; {
+	if h.waits == nil {
+		return
+	}
+	for p := &h.waits.flushes; *p != nil; {
 		f := *p
 		if aim := h.aim(m, f.target); before < aim && aim <= now {
 			f.left--
@@ -88,7 +92,7 @@ func (h *Hub) creditFlushes(m *member, before, now int64) {
 
 // endFlush takes f out of those that wait. The caller holds mu.
 func (h *Hub) endFlush(f *hubFlush) {
-	for p := &h.flushes; *p != nil; p = &(*p).next {
+	for p := &h.waits.flushes; *p != nil; p = &(*p).next {
 		if *p == f {
 			*p = f.next
 			return

@@ -117,7 +117,7 @@ func (h *Hub) treat(m *member) lagger {
 		l.skipped, bytes = m.skip(h.log.End(), h.log.Head().Weight)
 	}
 	h.dropped += l.skipped
-	h.skipped += bytes
+	h.owed -= bytes
 	m.s.stats.messagesDropped.Add(l.skipped) // here, before m's session can be summed up
 	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
 	return l
@@ -171,9 +171,7 @@ type gate struct {
 // in left have everything, one of them made no progress for WriteTimeout, or the
 // hub is stopped. The caller holds mu, which it gives up meanwhile.
 func (h *Hub) await(n int64, late, left []*member) {
-	if h.gate == nil {
-		h.gate = new(gate)
-	}
+	gate := &h.waiting().gate
 	for _, m := range left {
 		h.shut(m)
 	}
@@ -188,16 +186,16 @@ func (h *Hub) await(n int64, late, left []*member) {
 			}
 		}
 	}
-	if h.gate.count == 0 {
+	if gate.count == 0 {
 		h.need.Store(0)
 		return
 	}
-	if h.gate.room == nil {
-		h.gate.room = make(chan struct{})
-		h.gate.since = time.Now()
+	if gate.room == nil {
+		gate.room = make(chan struct{})
+		gate.since = time.Now()
 		h.watchGate(h.writeTimeout)
 	}
-	room := h.gate.room
+	room := gate.room
 	h.mu.Unlock()
 	<-room // closed by the last member that passes or leaves, the timer, and stop
 	h.mu.Lock()
@@ -207,7 +205,7 @@ func (h *Hub) await(n int64, late, left []*member) {
 func (h *Hub) shut(m *member) {
 	if !m.gated {
 		m.gated = true
-		h.gate.count++
+		h.waits.gate.count++
 	}
 }
 
@@ -226,8 +224,8 @@ func (h *Hub) ungate(m *member) {
 		return
 	}
 	m.gated = false
-	h.gate.count--
-	if h.gate.count == 0 {
+	h.waits.gate.count--
+	if h.waits.gate.count == 0 {
 		h.openGate()
 	}
 }
@@ -235,11 +233,11 @@ func (h *Hub) ungate(m *member) {
 // openGate lets all publishers look again. The caller holds mu.
 func (h *Hub) openGate() {
 	h.need.Store(0)
-	if h.gate != nil && h.gate.room != nil {
-		close(h.gate.room)
-		h.gate.room = nil
-		if h.gate.timer != nil {
-			h.gate.timer.Stop()
+	if h.waits != nil && h.waits.gate.room != nil {
+		close(h.waits.gate.room)
+		h.waits.gate.room = nil
+		if h.waits.gate.timer != nil {
+			h.waits.gate.timer.Stop()
 		}
 	}
 }
@@ -250,10 +248,10 @@ func (h *Hub) openGate() {
 func (h *Hub) watchGate(d time.Duration) {
 	switch {
 	case h.writeTimeout <= 0:
-	case h.gate.timer == nil:
-		h.gate.timer = time.AfterFunc(d, h.gateExpired)
+	case h.waits.gate.timer == nil:
+		h.waits.gate.timer = time.AfterFunc(d, h.gateExpired)
 	default:
-		h.gate.timer.Reset(d)
+		h.waits.gate.timer.Reset(d)
 	}
 }
 
@@ -266,11 +264,11 @@ func (h *Hub) gateExpired() { h.report(h.dismissStuck()) }
 func (h *Hub) dismissStuck() (stuck []lagger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.gate.room == nil {
+	if h.waits.gate.room == nil {
 		return nil
 	}
 	next := h.writeTimeout
-	shut := time.Since(h.gate.since)
+	shut := time.Since(h.waits.gate.since)
 	for _, m := range slices.Clone(h.places) { // dismiss changes them
 		if !m.gated {
 			continue
@@ -282,7 +280,7 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 		}
 		next = min(next, left)
 	}
-	if h.gate.room != nil {
+	if h.waits.gate.room != nil {
 		h.watchGate(next)
 	}
 	return stuck

@@ -322,7 +322,7 @@ func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
 		s, _ := joinMem(t, h, nil)
 		held := heldPublisher(t, h, 400)
 		h.mu.Lock()
-		h.gate.timer.Stop()
+		h.waits.gate.timer.Stop()
 		h.mu.Unlock()
 		time.Sleep(time.Second)
 		stuck := h.dismissStuck()

@@ -163,7 +163,7 @@ func (h *Hub) drop(m *member) {
 func (h *Hub) expel(m *member, err error) (events []Event) {
 	end := min(h.log.Head().Weight, m.end)
 	messages, bytes := m.skip(sharedlog.Cursor{}, end) // its session may be kept for long
-	h.lost += bytes                                    // and the writer counts what is in flight
+	h.lose(bytes)                                      // and the writer counts what is in flight
 	m.s.lost(messages, bytes)
 	if !m.left {
 		h.remove(m)
@@ -173,6 +173,12 @@ func (h *Hub) expel(m *member, err error) (events []Event) {
 	h.uncredit(m)
 	h.discard(m)
 	return events
+}
+
+// lose counts bytes that a member was to get and will not. The caller holds mu.
+func (h *Hub) lose(bytes int64) {
+	h.owed -= bytes
+	h.lost += bytes
 }
 
 // forget takes m, which has left and written all that it was to get, out of the

@@ -403,7 +403,7 @@ func TestFlushWaitsUntilEveryMemberHasWrittenWhatWasPublishedBefore(t *testing.T
 			require.NoError(t, <-flushed)
 		}
 		require.Zero(t, h.flushing.Load())
-		require.Nil(t, h.flushes)
+		require.Nil(t, h.waits.flushes)
 	})
 }
 
@@ -424,7 +424,7 @@ func TestAHubsFlushReturnsTheErrorOfItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, h.Flush(ctx), context.DeadlineExceeded)
-		require.Nil(t, h.flushes)
+		require.Nil(t, h.waits.flushes)
 	})
 }
 

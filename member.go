@@ -140,7 +140,7 @@ func (m *member) lost(messages, bytes uint32) {
 	m.messages -= messages
 	m.bytes -= bytes
 	m.hub.mu.Lock()
-	m.hub.lost += int64(bytes)
+	m.hub.lose(int64(bytes))
 	m.hub.mu.Unlock()
 }
 
@@ -149,7 +149,7 @@ func (m *member) failed(n int) {
 	m.messages--
 	m.bytes -= uint32(n)
 	m.hub.mu.Lock()
-	m.hub.lost += int64(n)
+	m.hub.lose(int64(n))
 	m.hub.dropped++
 	m.hub.mu.Unlock()
 }

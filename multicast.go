@@ -43,15 +43,27 @@ type Hub struct {
 	parked  int32     // places[:parked] have written everything and hold nothing of the log
 	lag     LagPolicy
 	stopped bool
-	gate    *gate       // made when a publisher first waits
-	flushes *hubFlush   // a list of those that wait
+	waits   *hubWaits   // made when somebody first waits
 	joined  int64       // members there have ever been
-	due     int64       // bytes that members were to get, ever, each member counted
+	owed    int64       // bytes that members were to get, each member counted, sent or not
 	dropped int64       // messages that they did not get: they lagged, or could not be sent
-	skipped int64       // bytes that lagging ones did not get
 	lost    int64       // bytes that members had not written when they ended, or could not be sent
 	end     *hubEnd     // made when it comes, or is asked for
 	stopCtx func() bool // ends the watch over the context; may be nil
+}
+
+// hubWaits are those who wait for members, which is seldom.
+type hubWaits struct {
+	gate    gate      // publishers
+	flushes *hubFlush // a list of calls of Flush
+}
+
+// waiting returns waits. The caller holds mu.
+func (h *Hub) waiting() *hubWaits {
+	if h.waits == nil {
+		h.waits = new(hubWaits)
+	}
+	return h.waits
 }
 
 // A hubEnd is how a hub ends.
@@ -194,7 +206,7 @@ func (h *Hub) publish(p []byte) error {
 	lagged := h.makeRoom(h.log.Weight(len(p)))
 	stopped := h.stopped
 	if !stopped && h.staying > 0 {
-		h.due += int64(h.staying) * int64(len(p))
+		h.owed += int64(h.staying) * int64(len(p))
 		woken = h.unpark(few[:0], h.log.Append(p))
 	}
 	h.mu.Unlock()
@@ -293,7 +305,7 @@ func (h *Hub) Stats() Stats {
 		MessagesDropped:  h.dropped,
 		Undelivered:      h.lost,
 	}
-	st.BytesPending = h.due - st.BytesSent - h.skipped - h.lost
+	st.BytesPending = h.owed - st.BytesSent
 	h.mu.Unlock()
 	st.EventsDropped = h.events.lost()
 	return st

@@ -44,11 +44,11 @@ type Chunk struct {
 // A Log is append-only. Appending and all else but Cursor.Next is for one
 // goroutine at a time; cursors may read meanwhile.
 type Log struct {
-	limit   int32 // the largest segment, unless a message is larger
-	size    int32 // the next segment
 	tail    *segment
 	head    Position
-	indexed bool // segments record where messages end
+	limit   uint16 // of minSegment is the largest segment, unless a message is larger
+	size    uint16 // of it is the next segment
+	indexed bool   // segments record where messages end
 }
 
 // segment is a run of whole messages.
@@ -94,7 +94,7 @@ func (g *segment) weight(messages, bytes uint32) int64 {
 
 // New returns a log whose segments hold a quarter of window bytes at most.
 func New(window int) Log {
-	return Log{limit: int32(min(max(window/4, minSegment), maxSegment)), size: minSegment}
+	return Log{limit: uint16(min(max(window/4, minSegment), maxSegment) / minSegment), size: 1}
 }
 
 // Head returns the position behind the last message.
@@ -132,8 +132,8 @@ func (l *Log) Append(message []byte) Cursor {
 // as they are used, so that they follow the traffic; a message of which no two
 // would fit has one of its own size, so that little is wasted.
 func (l *Log) grow(n int) *segment {
-	size := int(l.size)
-	if n > size || n > int(l.limit)/2 {
+	size := int(l.size) * minSegment
+	if n > size || n > int(l.limit)*minSegment/2 {
 		size = n
 	}
 	g := &segment{buf: make([]byte, size), indexed: l.indexed}
@@ -141,7 +141,7 @@ func (l *Log) grow(n int) *segment {
 		if used, _ := l.tail.load(); int(used) >= len(l.tail.buf)/2 {
 			l.size = min(2*l.size, l.limit)
 		} else {
-			l.size = max(l.size/2, minSegment)
+			l.size = max(l.size/2, 1)
 		}
 		l.tail.next.Store(g)
 	}
@@ -153,7 +153,7 @@ func (l *Log) grow(n int) *segment {
 // then. It is smaller when it grows again.
 func (l *Log) Drop() {
 	l.tail = nil
-	l.size = max(l.size/2, minSegment)
+	l.size = max(l.size/2, 1)
 }
 
 // End returns a cursor behind the last message. It is the zero Cursor if the
