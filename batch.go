@@ -20,17 +20,7 @@ type batch struct {
 	sent     int      // bytes of them that the kernel has taken
 	messages int
 
-	// Of datagrams, each of which is a part and goes out by itself.
-	datagrams bool
-	owners    []owner
-	ends      []int // memory for addDatagrams
-	done      int   // parts that were sent, or failed
-}
-
-// An owner is whose some parts of a batch are.
-type owner struct {
-	m   *member // nil for those that came by Send
-	end int     // the first part that is not
+	datagrams *datagramBatch // nil unless each message is a part, and goes out by itself
 }
 
 // outbox is the writer's own state: nobody else touches it while the writer
@@ -51,7 +41,7 @@ func (b *batch) empty() bool { return b.messages == 0 }
 
 // full reports that nothing more shall be added: what is there is worth a write.
 func (b *batch) full() bool {
-	if b.datagrams {
+	if b.datagrams != nil {
 		return len(b.parts) >= maxPackets
 	}
 	return b.size >= blockSize || len(b.parts) >= maxParts
@@ -60,7 +50,7 @@ func (b *batch) full() bool {
 // add takes a message, framed by f unless f is nil. A batch keeps the messages
 // in the order in which they were added.
 func (b *batch) add(m []byte, f Framing) error {
-	if b.datagrams {
+	if b.datagrams != nil {
 		b.addDatagram(m)
 		b.own(nil)
 		return nil
@@ -80,61 +70,6 @@ func (b *batch) addChunk(chunk []byte, messages int) {
 	b.messages += messages
 	if len(chunk) > 0 {
 		b.addBytes(chunk)
-	}
-}
-
-// addDatagrams takes messages of m that are one behind the other in chunk, each up
-// to one of ends.
-func (b *batch) addDatagrams(m *member, chunk []byte, ends []int) {
-	start := 0
-	for _, end := range ends {
-		b.addDatagram(chunk[start:end])
-		start = end
-	}
-	b.own(m)
-}
-
-func (b *batch) addDatagram(p []byte) {
-	b.messages++
-	b.size += len(p)
-	b.parts = append(b.parts, p)
-}
-
-// own notes that the parts since the last owner's are m's.
-func (b *batch) own(m *member) {
-	if n := len(b.owners); n > 0 && b.owners[n-1].m == m {
-		b.owners[n-1].end = len(b.parts)
-		return
-	}
-	b.owners = append(b.owners, owner{m, len(b.parts)})
-}
-
-// failed notes that the next datagram is not going to be sent, and returns it and
-// whose it was.
-func (b *batch) failed() (p []byte, m *member) {
-	p = b.parts[b.done]
-	for _, o := range b.owners {
-		if b.done < o.end {
-			m = o.m
-			break
-		}
-	}
-	b.done++
-	b.messages--
-	b.size -= len(p)
-	return p, m
-}
-
-// undone yields the datagrams that were neither sent nor failed, and whose they
-// are.
-func (b *batch) undone(yield func(m *member, p []byte) bool) {
-	i := b.done
-	for _, o := range b.owners {
-		for ; i < o.end; i++ {
-			if !yield(o.m, b.parts[i]) {
-				return
-			}
-		}
 	}
 }
 
@@ -213,9 +148,10 @@ func (b *batch) claim(p []byte) {
 func (b *batch) reset() {
 	clear(b.parts) // or they would keep the messages
 	b.parts = b.parts[:0]
-	clear(b.owners)
-	b.owners = b.owners[:0]
-	b.used, b.open, b.size, b.sent, b.messages, b.done = 0, false, 0, 0, 0, 0
+	b.used, b.open, b.size, b.sent, b.messages = 0, false, 0, 0, 0
+	if b.datagrams != nil {
+		b.datagrams.reset()
+	}
 }
 
 // free gives the memory of an empty batch away, before the writer goes idle.
@@ -227,5 +163,7 @@ func (b *batch) free() {
 	if cap(b.parts) > 4 {
 		b.parts = nil
 	}
-	b.owners, b.ends = nil, nil
+	if b.datagrams != nil {
+		b.datagrams.free()
+	}
 }

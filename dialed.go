@@ -120,13 +120,13 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Sessio
 	}
 	s.output.stall.mark(s)
 	defer s.output.stall.end()
-	for b.done < len(b.parts) {
+	for b.datagrams.done < len(b.parts) {
 		if s.over.Load() {
 			return sent, ErrClosed // the socket may be open, for other sessions
 		}
-		rest := packets.packets[b.done:]
+		rest := packets.packets[b.datagrams.done:]
 		n, err := conn.Write(rest)
-		b.done += n
+		b.datagrams.done += n
 		sent += int(size(rest[:n]))
 		switch {
 		case err == nil:

@@ -68,7 +68,7 @@ func (m *member) take(b *batch) bool {
 
 // takeNext adds the next chunk to b, if there is one.
 func (m *member) takeNext(b *batch) bool {
-	if b.datagrams {
+	if b.datagrams != nil {
 		return m.takeDatagrams(b)
 	}
 	m.mu.Lock()
@@ -91,10 +91,10 @@ func (m *member) takeDatagrams(b *batch) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m.mu.Lock()
-	chunk, ends := m.cursor.NextIndexed(maxPackets, b.ends[:0])
+	chunk, ends := m.cursor.NextIndexed(maxPackets, b.datagrams.ends[:0])
 	passed := m.took(chunk)
 	m.mu.Unlock()
-	b.ends = ends
+	b.datagrams.ends = ends
 	if chunk.Messages > 0 {
 		b.addDatagrams(m, chunk.Data, ends)
 	}
@@ -225,7 +225,7 @@ func (s *Session) wroteHubs(o *outbox) {
 // lostHubs notes that the rest of the batch will never be written.
 func (s *Session) lostHubs(o *outbox) {
 	o.hubs.taken = false
-	if o.batch.datagrams {
+	if o.batch.datagrams != nil {
 		for m, p := range o.batch.undone {
 			if m != nil {
 				m.lost(1, uint32(len(p)))
@@ -235,7 +235,7 @@ func (s *Session) lostHubs(o *outbox) {
 	for _, m := range o.hubs.active {
 		switch {
 		case m.messages == 0:
-		case o.batch.datagrams:
+		case o.batch.datagrams != nil:
 			m.sent()
 		default:
 			m.lost(m.messages, m.bytes)

@@ -145,7 +145,7 @@ func (h *Hub) Join(s *Session) error {
 		}
 		return err
 	}
-	if s.output.batch.datagrams {
+	if s.output.batch.datagrams != nil {
 		h.log.Index()
 	}
 	m.credit = h.log.Head().Weight // no Flush that waits now waits for m

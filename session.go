@@ -125,7 +125,9 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	// The open state, released by terminate; the gate, by putsGone; the reader,
 	// by itself: a session that is ended before start does not finish before it.
 	s.refs.Store(3)
-	s.output.batch.datagrams = tr.limit() > 0
+	if tr.limit() > 0 {
+		s.output.batch.datagrams = new(datagramBatch)
+	}
 	s.timers.began = time.Now()
 	s.polled = newPolledReader(s, tr)
 	if t, ok := tr.(*tlsStream); ok {
@@ -300,7 +302,7 @@ func (s *Session) finish() {
 // sent. An empty one is nothing on a raw stream.
 func (s *Session) lost(messages, bytes int64) {
 	s.stats.undelivered.Add(bytes)
-	if bytes > 0 || s.output.batch.datagrams || s.set.codec != nil {
+	if bytes > 0 || s.output.batch.datagrams != nil || s.set.codec != nil {
 		s.stats.lost.Add(messages)
 	}
 }

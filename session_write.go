@@ -234,7 +234,7 @@ func (s *Session) wrote(o *outbox, n int) {
 // progressed notes that the kernel has taken something, of a write that may
 // still go on.
 func (s *Session) progressed() {
-	if !s.output.batch.datagrams {
+	if s.output.batch.datagrams == nil {
 		s.touch() // of udp sessions, only what is received counts
 	}
 	s.extendHalfOpen()
@@ -243,8 +243,8 @@ func (s *Session) progressed() {
 // abandon counts what was gathered and not written.
 func (s *Session) abandon(o *outbox) {
 	b := &o.batch
-	if b.datagrams {
-		undone := len(b.parts) - b.done
+	if b.datagrams != nil {
+		undone := len(b.parts) - b.datagrams.done
 		s.stats.messagesSent.Add(int64(b.messages - undone))
 		s.lost(int64(undone), int64(b.size-b.sent))
 	} else if b.size > b.sent {

@@ -1,0 +1,84 @@
+package chanio
+
+// A datagramBatch is what a batch knows of its parts where each is a datagram:
+// they go out, or fail, one by one.
+type datagramBatch struct {
+	owners []owner
+	ends   []int // memory for where a hub's messages end
+	done   int   // parts that were sent, or failed
+}
+
+// An owner is whose some parts of a batch are.
+type owner struct {
+	m   *member // nil for those that came by Send
+	end int     // the first part that is not
+}
+
+// reset empties d and keeps its memory.
+func (d *datagramBatch) reset() {
+	clear(d.owners)
+	d.owners, d.done = d.owners[:0], 0
+}
+
+// free gives memory away, as that of a batch, but for what one message needs.
+func (d *datagramBatch) free() {
+	if cap(d.owners) > 4 {
+		d.owners = nil
+	}
+	d.ends = nil
+}
+
+// addDatagrams takes messages of m that are one behind the other in chunk, each up
+// to one of ends.
+func (b *batch) addDatagrams(m *member, chunk []byte, ends []int) {
+	start := 0
+	for _, end := range ends {
+		b.addDatagram(chunk[start:end])
+		start = end
+	}
+	b.own(m)
+}
+
+func (b *batch) addDatagram(p []byte) {
+	b.messages++
+	b.size += len(p)
+	b.parts = append(b.parts, p)
+}
+
+// own notes that the parts since the last owner's are m's.
+func (b *batch) own(m *member) {
+	if n := len(b.datagrams.owners); n > 0 && b.datagrams.owners[n-1].m == m {
+		b.datagrams.owners[n-1].end = len(b.parts)
+		return
+	}
+	b.datagrams.owners = append(b.datagrams.owners, owner{m, len(b.parts)})
+}
+
+// failed notes that the next datagram is not going to be sent, and returns it and
+// whose it was.
+func (b *batch) failed() (p []byte, m *member) {
+	p = b.parts[b.datagrams.done]
+	for _, o := range b.datagrams.owners {
+		if b.datagrams.done < o.end {
+			m = o.m
+			break
+		}
+	}
+	b.datagrams.done++
+	b.messages--
+	b.size -= len(p)
+	return p, m
+}
+
+// undone yields the datagrams that were neither sent nor failed, and whose they
+// are.
+func (b *batch) undone(yield func(m *member, p []byte) bool) {
+	i := b.datagrams.done
+	for _, o := range b.datagrams.owners {
+		for ; i < o.end; i++ {
+			if !yield(o.m, b.parts[i]) {
+				return
+			}
+		}
+	}
+}
