@@ -124,8 +124,10 @@ func TestHandshakesOfAByteASecondKeepNobodyOut(t *testing.T) {
 				require.Zero(t, again, "there is room for all")
 			}
 			during := g.phase(busy)
-			st := r.await("handshakes to be ended", func(st state) bool { return st.Failed[c.ends] > 0 })
-			require.Less(t, st.Goroutines, 5*goodClients+4*bound)
+			// Those that are dropped at once, by a round of newcomers, take a moment to go.
+			st := r.await("handshakes to be ended, and their goroutines", func(st state) bool {
+				return st.Failed[c.ends] > 0 && st.Goroutines < 5*goodClients+4*bound
+			})
 			report(t, before, during, "new clients before:", newBefore, "and during:", newDuring, "that came again:", again, "handshakes that failed:", st.Failed)
 			g.close()
 			r.process.Wait()
