@@ -26,6 +26,7 @@ func (c *Conn) useBatches(udp *net.UDPConn, cfg Config) error {
 		if _, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT); err != nil {
 			e.limit(0)
 		}
+		e.direct = cfg.ManyWriters && callsAreCheap(int(fd))
 	})
 	c.engine = e
 	return err

@@ -25,7 +25,8 @@ type batchWriter struct {
 	// to 0 when there is no GSO, else below the size that a route refused.
 	largest atomic.Int32
 
-	ferry *ferry // nil where one goroutine writes at a time
+	ferry  *ferry // nil where one goroutine writes at a time
+	direct bool   // a datagram alone does not go by the ferry
 }
 
 func (w *batchWriter) init(c *Conn, udp *net.UDPConn, manyWriters bool) {
@@ -38,6 +39,14 @@ func (w *batchWriter) init(c *Conn, udp *net.UDPConn, manyWriters bool) {
 }
 
 func (w *batchWriter) write(ps []Packet) (n int, err error) {
+	if w.direct && len(ps) == 1 {
+		switch done, err := w.conn.sendDirect(&ps[0]); {
+		case err != nil:
+			return 0, err
+		case done:
+			return 1, nil
+		}
+	}
 	if w.ferry != nil {
 		return w.ferry.write(ps)
 	}
