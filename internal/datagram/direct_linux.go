@@ -13,9 +13,9 @@ import (
 
 // cheapCall is what a system call costs at most where goroutines had better make
 // their own than share one: sharing costs each a wake-up, and sendmmsg spends some
-// 400 ns a message on what sendto does without. With a call of 300 ns an echo to a
-// hundred peers is served a seventh faster directly; with calls of a microsecond
-// and more, as in some virtual machines, that much slower.
+// 400 ns a message on what sendto does without. With calls of 300 ns an echo to a
+// hundred peers is served a seventh faster directly; on a machine that was slower
+// by more than twice it was that much slower. The line is drawn between them.
 const cheapCall = 600 * time.Nanosecond
 
 // callsAreCheap measures a system call on fd, several times for the least.
