@@ -27,7 +27,10 @@ func BenchmarkPacketEcho(b *testing.B) {
 				defer client.Close()
 				go func() {
 					for m := range server.Recv() {
-						server.Send() <- m
+						select {
+						case server.Send() <- m:
+						case <-server.Done():
+						}
 					}
 				}()
 				m := Packet{Addr: server.LocalAddr(), Data: make([]byte, 32)}
