@@ -29,7 +29,7 @@ func BenchmarkBatchGather(b *testing.B) {
 		{"framed-32B", 32, LengthPrefix{}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var t batch
+			var t outBatch
 			m := make([]byte, c.size)
 			b.ReportAllocs()
 			for b.Loop() {

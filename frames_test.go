@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/memory"
+	"example.com/chanio/internal/test/memory"
 )
 
 // writeInPieces writes p to conn in pieces of random sizes up to limit.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/memory"
+	"example.com/chanio/internal/test/memory"
 )
 
 // joinMem returns a session over memory that is a member of h, and its peer.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/memory"
+	"example.com/chanio/internal/test/memory"
 )
 
 // pipeSessions returns n sessions whose peers neither read nor write.

@@ -152,16 +152,6 @@ func (l *Listener) Sessions() <-chan *Session { return l.sessions }
 // behind EventStopped.
 func (l *Listener) Events() <-chan Event { return l.events.channel() }
 
-// Multicast publishes p to all sessions in the listener's hub; it is
-// Hub().Multicast.
-func (l *Listener) Multicast(p []byte) error { return l.hub.Multicast(p) }
-
-// Hub returns the listener's own hub, which has the listener's options. Stream
-// sessions join it before they are delivered, unless Options.ManualJoin is set;
-// udp sessions only by its Join: a forged address must not subscribe anyone.
-// It ends with the listener.
-func (l *Listener) Hub() *Hub { return l.hub }
-
 // Session returns the session with that ID, if it lives: it is forgotten once
 // it is Done.
 func (l *Listener) Session(id ID) (*Session, bool) { return l.reg.session(id) }

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/child"
+	"example.com/chanio/internal/test/child"
 )
 
 // children are the parts that child processes play.

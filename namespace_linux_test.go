@@ -3,7 +3,7 @@ package chanio
 import (
 	"testing"
 
-	"example.com/chanio/internal/netns"
+	"example.com/chanio/internal/test/netns"
 )
 
 // withMulticast6 moves the test to where the loopback interface has a route for

@@ -54,7 +54,7 @@ type Session struct {
 	hubsReady atomic.Bool // there are members in ready
 	lagged    atomic.Bool // a hub is about to end it for being behind
 
-	output  outbox        // the writer's; see session_write.go
+	output  writerState        // the writer's; see session_write.go
 	records *recordConn   // nil where there is no TLS that the library has set up
 	polled  *polledReader // nil where the reader waits in a goroutine of its own
 
@@ -126,7 +126,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	// by itself: a session that is ended before start does not finish before it.
 	s.refs.Store(3)
 	if tr.limit() > 0 {
-		s.output.batch.datagrams = new(datagramBatch)
+		s.output.batch.datagrams = new(outDatagrams)
 	}
 	s.timers.began = time.Now()
 	s.polled = newPolledReader(s, tr)

@@ -59,7 +59,7 @@ func (s *Session) flushResult() error {
 
 // checkFlushes answers the waiters whose messages are written. The writer calls
 // it with an empty batch: all that it has taken is written.
-func (s *Session) checkFlushes(o *outbox) {
+func (s *Session) checkFlushes(o *writerState) {
 	if s.lagged.Load() {
 		return // it is about to end, with messages of a hub undelivered
 	}

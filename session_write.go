@@ -115,7 +115,7 @@ func (s *Session) writeLoop() {
 
 // writeOnce gathers what the sources have, writes it, and waits for more if it
 // was nothing. It reports whether the writer goes on.
-func (s *Session) writeOnce(o *outbox) bool {
+func (s *Session) writeOnce(o *writerState) bool {
 	if s.over.Load() {
 		s.abandon(o)
 		return false
@@ -148,7 +148,7 @@ func (s *Session) writeOnce(o *outbox) bool {
 
 // gather fills the batch from all sources without waiting. Messages from send
 // come first, then each hub's in turn, each of them whole.
-func (s *Session) gather(o *outbox) error {
+func (s *Session) gather(o *writerState) error {
 	for !o.batch.full() && s.receives(o) {
 		select {
 		case m, ok := <-s.send:
@@ -165,11 +165,11 @@ func (s *Session) gather(o *outbox) error {
 }
 
 // receives reports whether the writer still receives from send.
-func (s *Session) receives(o *outbox) bool { return !o.closed && (!o.last || o.left > 0) }
+func (s *Session) receives(o *writerState) bool { return !o.closed && (!o.last || o.left > 0) }
 
 // accept takes m, which was received from send, into the batch. If send was
 // closed by the user, that is CloseWrite.
-func (s *Session) accept(o *outbox, m []byte, ok bool) error {
+func (s *Session) accept(o *writerState, m []byte, ok bool) error {
 	if !ok {
 		o.closed = true
 		s.closeOutput()
@@ -191,7 +191,7 @@ func (s *Session) accept(o *outbox, m []byte, ok bool) error {
 }
 
 // awaitWork waits for a message or a wake-up.
-func (s *Session) awaitWork(o *outbox) bool {
+func (s *Session) awaitWork(o *writerState) bool {
 	send := s.send
 	if !s.receives(o) {
 		send = nil
@@ -207,7 +207,7 @@ func (s *Session) awaitWork(o *outbox) bool {
 }
 
 // writeBatch writes what was gathered.
-func (s *Session) writeBatch(o *outbox) bool {
+func (s *Session) writeBatch(o *writerState) bool {
 	s.stats.bytesPending.Store(int64(o.batch.size))
 	n, err := s.tr.write(&o.batch, s)
 	if err != nil {
@@ -225,7 +225,7 @@ func (s *Session) writeBatch(o *outbox) bool {
 }
 
 // wrote counts n bytes that the kernel has taken.
-func (s *Session) wrote(o *outbox, n int) {
+func (s *Session) wrote(o *writerState, n int) {
 	s.stats.bytesSent.Add(int64(n))
 	o.batch.sent = n
 	s.progressed()
@@ -241,7 +241,7 @@ func (s *Session) progressed() {
 }
 
 // abandon counts what was gathered and not written.
-func (s *Session) abandon(o *outbox) {
+func (s *Session) abandon(o *writerState) {
 	b := &o.batch
 	if b.datagrams != nil {
 		undone := len(b.parts) - b.datagrams.done

@@ -16,7 +16,7 @@ type transport interface {
 	interrupt()
 	// write sends what is in b and returns how many bytes the kernel took. It
 	// tells s.output.stall when it waits and when there was progress.
-	write(b *batch, s *Session) (n int, err error)
+	write(b *outBatch, s *Session) (n int, err error)
 	// closeWrite sends the end of stream, or returns errNoHalfClose.
 	closeWrite() error
 	canHalfClose() bool
@@ -37,7 +37,7 @@ type noTransport struct{}
 func (noTransport) run(*Session)                          {}
 func (noTransport) interrupt()                            {}
 func (noTransport) limit() int                            { return 0 }
-func (noTransport) write(*batch, *Session) (int, error)   { return 0, ErrClosed }
+func (noTransport) write(*outBatch, *Session) (int, error)   { return 0, ErrClosed }
 func (noTransport) closeWrite() error                     { return errNoHalfClose }
 func (noTransport) canHalfClose() bool                    { return false }
 func (noTransport) shut(bool)                             {}

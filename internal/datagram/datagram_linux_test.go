@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"example.com/chanio/internal/memory"
-	"example.com/chanio/internal/netns"
+	"example.com/chanio/internal/test/memory"
+	"example.com/chanio/internal/test/netns"
 )
 
 // withoutGSO makes c send a message a datagram.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"example.com/chanio/internal/netns"
+	"example.com/chanio/internal/test/netns"
 )
 
 // An icmpError is an ICMP message about a datagram.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/netns"
+	"example.com/chanio/internal/test/netns"
 )
 
 // linkFamilies are what tests on a link between two hosts use.

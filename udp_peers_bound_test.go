@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/memory"
+	"example.com/chanio/internal/test/memory"
 )
 
 func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {

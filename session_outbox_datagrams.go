@@ -1,8 +1,8 @@
 package chanio
 
-// A datagramBatch is what a batch knows of its parts where each is a datagram:
+// A outDatagrams is what a batch knows of its parts where each is a datagram:
 // they go out, or fail, one by one.
-type datagramBatch struct {
+type outDatagrams struct {
 	owners []owner
 	ends   []int // memory for where a hub's messages end
 	done   int   // parts that were sent, or failed
@@ -15,13 +15,13 @@ type owner struct {
 }
 
 // reset empties d and keeps its memory.
-func (d *datagramBatch) reset() {
+func (d *outDatagrams) reset() {
 	clear(d.owners)
 	d.owners, d.done = d.owners[:0], 0
 }
 
 // free gives memory away, as that of a batch, but for what one message needs.
-func (d *datagramBatch) free() {
+func (d *outDatagrams) free() {
 	if cap(d.owners) > 4 {
 		d.owners = nil
 	}
@@ -30,7 +30,7 @@ func (d *datagramBatch) free() {
 
 // addDatagrams takes messages of m that are one behind the other in chunk, each up
 // to one of ends.
-func (b *batch) addDatagrams(m *member, chunk []byte, ends []int) {
+func (b *outBatch) addDatagrams(m *member, chunk []byte, ends []int) {
 	start := 0
 	for _, end := range ends {
 		b.addDatagram(chunk[start:end])
@@ -39,14 +39,14 @@ func (b *batch) addDatagrams(m *member, chunk []byte, ends []int) {
 	b.own(m)
 }
 
-func (b *batch) addDatagram(p []byte) {
+func (b *outBatch) addDatagram(p []byte) {
 	b.messages++
 	b.size += len(p)
 	b.parts = append(b.parts, p)
 }
 
 // own notes that the parts since the last owner's are m's.
-func (b *batch) own(m *member) {
+func (b *outBatch) own(m *member) {
 	if n := len(b.datagrams.owners); n > 0 && b.datagrams.owners[n-1].m == m {
 		b.datagrams.owners[n-1].end = len(b.parts)
 		return
@@ -56,7 +56,7 @@ func (b *batch) own(m *member) {
 
 // failed notes that the next datagram is not going to be sent, and returns it and
 // whose it was.
-func (b *batch) failed() (p []byte, m *member) {
+func (b *outBatch) failed() (p []byte, m *member) {
 	p = b.parts[b.datagrams.done]
 	for _, o := range b.datagrams.owners {
 		if b.datagrams.done < o.end {
@@ -72,7 +72,7 @@ func (b *batch) failed() (p []byte, m *member) {
 
 // undone yields the datagrams that were neither sent nor failed, and whose they
 // are.
-func (b *batch) undone(yield func(m *member, p []byte) bool) {
+func (b *outBatch) undone(yield func(m *member, p []byte) bool) {
 	i := b.datagrams.done
 	for _, o := range b.datagrams.owners {
 		for ; i < o.end; i++ {

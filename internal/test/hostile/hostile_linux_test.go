@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"example.com/chanio/internal/child"
+	"example.com/chanio/internal/test/child"
 )
 
 var measure = flag.Duration("measure", 0, "how long the good clients of each phase go on, at least")

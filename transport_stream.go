@@ -72,7 +72,7 @@ func (t *stream) read() (*slab, int, error) {
 func (t *stream) interrupt() { t.conn.SetReadDeadline(aLongTimeAgo) }
 func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
 
-func (t *stream) write(b *batch, s *Session) (int, error) {
+func (t *stream) write(b *outBatch, s *Session) (int, error) {
 	if t.raw != nil {
 		return t.raw.write(b.parts, s)
 	}

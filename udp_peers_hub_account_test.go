@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/memory"
+	"example.com/chanio/internal/test/memory"
 )
 
 // stuckMember returns a dialed udp session whose socket takes nothing before the

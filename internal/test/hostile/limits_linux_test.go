@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
-	"example.com/chanio/internal/child"
-	"example.com/chanio/internal/netns"
+	"example.com/chanio/internal/test/child"
+	"example.com/chanio/internal/test/netns"
 )
 
 func TestWithoutDescriptorsThoseThatAreThereAreServed(t *testing.T) {

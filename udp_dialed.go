@@ -97,7 +97,7 @@ func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
 
 func (t *dialed) interrupt() { t.conn.StopReceiving() }
 
-func (t *dialed) write(b *batch, s *Session) (int, error) {
+func (t *dialed) write(b *outBatch, s *Session) (int, error) {
 	return writeDatagrams(t.conn, datagram.Packet{Addr: t.remote}, b, s)
 }
 
@@ -111,7 +111,7 @@ func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, fals
 
 // writeDatagrams sends each part of b as a datagram to where to says. One that
 // cannot be sent is an event and ends nothing; to a hub it is no progress.
-func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *batch, s *Session) (sent int, err error) {
+func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Session) (sent int, err error) {
 	packets := packetBatches.Get().(*packetBatch)
 	defer packets.free()
 	for _, p := range b.parts {

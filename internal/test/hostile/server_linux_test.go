@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
-	"example.com/chanio/internal/child"
-	"example.com/chanio/internal/memory"
+	"example.com/chanio/internal/test/child"
+	"example.com/chanio/internal/test/memory"
 )
 
 // A config says how a server is to be.

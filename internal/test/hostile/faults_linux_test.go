@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
-	"example.com/chanio/internal/child"
+	"example.com/chanio/internal/test/child"
 )
 
 // playEvery is the part of a child that echoes on every transport. It answers

@@ -88,7 +88,7 @@ func (p *peer) interrupt() {
 
 func (p *peer) run(*Session) {} // nothing to start: see receive
 
-func (p *peer) write(b *batch, s *Session) (int, error) {
+func (p *peer) write(b *outBatch, s *Session) (int, error) {
 	p.mu.Lock()
 	local, ifIndex := p.local, p.ifIndex
 	p.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
-	"example.com/chanio/internal/child"
+	"example.com/chanio/internal/test/child"
 )
 
 // A task is what a child process is to do.

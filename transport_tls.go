@@ -58,7 +58,7 @@ const (
 // write encrypts the batch, and sends the records in as few writes as it can. Only
 // flush waits for the kernel, outside of tc: whoever reads through tc may have to
 // write, too, and shall not be held up.
-func (t *tlsStream) write(b *batch, s *Session) (sent int, err error) {
+func (t *tlsStream) write(b *outBatch, s *Session) (sent int, err error) {
 	t.records.writing.Store(true)
 	defer t.records.writing.Store(false)
 	if len(b.parts) > 1 || b.size > maxRecord {

@@ -9,9 +9,9 @@ const copyLimit = 4 << 10
 // IOV_MAX (1,024), and enough that a write call's cost is nothing beside them.
 const maxParts = 64
 
-// A batch is what the writer hands to the transport as one write: messages
+// A outBatch is what the writer hands to the transport as one write: messages
 // from any source, whole and in order. The zero value is empty.
-type batch struct {
+type outBatch struct {
 	parts    [][]byte // what goes out; small messages share a part, within buf
 	buf      *block   // where small messages are copied together; nil until needed
 	used     int      // bytes of buf that are taken
@@ -20,13 +20,13 @@ type batch struct {
 	sent     int      // bytes of them that the kernel has taken
 	messages int
 
-	datagrams *datagramBatch // nil unless each message is a part, and goes out by itself
+	datagrams *outDatagrams // nil unless each message is a part, and goes out by itself
 }
 
-// outbox is the writer's own state: nobody else touches it while the writer
+// writerState is the writer's own state: nobody else touches it while the writer
 // runs.
-type outbox struct {
-	batch  batch
+type writerState struct {
+	batch  outBatch
 	taken  int64 // messages received from send, ever
 	closed bool  // the user has closed send
 	last   bool  // no message is accepted any more
@@ -37,10 +37,10 @@ type outbox struct {
 
 // empty reports that nothing was added. A batch of empty messages on a raw
 // stream is not empty, and writes nothing.
-func (b *batch) empty() bool { return b.messages == 0 }
+func (b *outBatch) empty() bool { return b.messages == 0 }
 
 // full reports that nothing more shall be added: what is there is worth a write.
-func (b *batch) full() bool {
+func (b *outBatch) full() bool {
 	if b.datagrams != nil {
 		return len(b.parts) >= maxPackets
 	}
@@ -49,7 +49,7 @@ func (b *batch) full() bool {
 
 // add takes a message, framed by f unless f is nil. A batch keeps the messages
 // in the order in which they were added.
-func (b *batch) add(m []byte, f Framing) error {
+func (b *outBatch) add(m []byte, f Framing) error {
 	if b.datagrams != nil {
 		b.addDatagram(m)
 		b.own(nil)
@@ -66,7 +66,7 @@ func (b *batch) add(m []byte, f Framing) error {
 }
 
 // addChunk takes messages that are framed already.
-func (b *batch) addChunk(chunk []byte, messages int) {
+func (b *outBatch) addChunk(chunk []byte, messages int) {
 	b.messages += messages
 	if len(chunk) > 0 {
 		b.addBytes(chunk)
@@ -74,7 +74,7 @@ func (b *batch) addChunk(chunk []byte, messages int) {
 }
 
 // addBytes takes p as it is.
-func (b *batch) addBytes(p []byte) {
+func (b *outBatch) addBytes(p []byte) {
 	b.size += len(p)
 	if len(b.parts) == 0 {
 		b.parts = append(b.parts, p) // alone, it needs no copy
@@ -94,7 +94,7 @@ func (b *batch) addBytes(p []byte) {
 }
 
 // addFramed frames m into buf, or into memory of its own if it is large.
-func (b *batch) addFramed(m []byte, f Framing) error {
+func (b *outBatch) addFramed(m []byte, f Framing) error {
 	room := b.room()
 	framed, err := f.AppendFrame(room, m)
 	if err != nil || len(framed) == 0 {
@@ -112,7 +112,7 @@ func (b *batch) addFramed(m []byte, f Framing) error {
 }
 
 // copyIn copies p to the end of buf.
-func (b *batch) copyIn(p []byte) {
+func (b *outBatch) copyIn(p []byte) {
 	room := b.room()
 	if cap(room) < len(p) {
 		// buf is used up, which full prevents for all but the last message.
@@ -124,7 +124,7 @@ func (b *batch) copyIn(p []byte) {
 }
 
 // room returns what is left of buf, with length 0.
-func (b *batch) room() []byte {
+func (b *outBatch) room() []byte {
 	if b.buf == nil {
 		b.buf = largeBlocks.get()
 	}
@@ -132,7 +132,7 @@ func (b *batch) room() []byte {
 }
 
 // claim makes p, which was written to the start of room, part of the batch.
-func (b *batch) claim(p []byte) {
+func (b *outBatch) claim(p []byte) {
 	start := b.used
 	b.used += len(p)
 	if b.open {
@@ -145,7 +145,7 @@ func (b *batch) claim(p []byte) {
 }
 
 // reset empties the batch and keeps its memory for the next one.
-func (b *batch) reset() {
+func (b *outBatch) reset() {
 	clear(b.parts) // or they would keep the messages
 	b.parts = b.parts[:0]
 	b.used, b.open, b.size, b.sent, b.messages = 0, false, 0, 0, 0
@@ -155,7 +155,7 @@ func (b *batch) reset() {
 }
 
 // free gives the memory of an empty batch away, before the writer goes idle.
-func (b *batch) free() {
+func (b *outBatch) free() {
 	if b.buf != nil {
 		b.buf.free()
 		b.buf = nil

@@ -71,7 +71,7 @@ func (t *givenTLS) interrupt() {
 	}
 }
 
-func (t *givenTLS) write(b *batch, s *Session) (int, error) {
+func (t *givenTLS) write(b *outBatch, s *Session) (int, error) {
 	s.output.stall.begin(s) // the handshake is a part of the write
 	if err := t.awaitHandshake(); err != nil {
 		s.output.stall.end()

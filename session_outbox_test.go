@@ -36,7 +36,7 @@ func (headed) Next(buf []byte, _ int) ([]byte, int, error) {
 // concatenation.
 func checkBatches(t *testing.T, sizes []int, f Framing) {
 	t.Helper()
-	var b batch
+	var b outBatch
 	var want []byte
 	messages, checks := 0, 0
 	check := func() {
@@ -138,7 +138,7 @@ func FuzzBatch(f *testing.F) {
 }
 
 func TestBatchCopiesSmallMessagesTogetherAndLargeOnesNot(t *testing.T) {
-	var b batch
+	var b outBatch
 	for range 2 { // again after a reset
 		small, large := make([]byte, 10), make([]byte, copyLimit+1)
 		for _, m := range [][]byte{small, small, small, large, small, small} {
@@ -154,7 +154,7 @@ func TestBatchCopiesSmallMessagesTogetherAndLargeOnesNot(t *testing.T) {
 }
 
 func TestBatchKeepsNoMessageAfterReset(t *testing.T) {
-	var b batch
+	var b outBatch
 	for range 4 {
 		require.NoError(t, b.add(make([]byte, copyLimit+1), nil))
 	}

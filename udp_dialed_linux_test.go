@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/netns"
+	"example.com/chanio/internal/test/netns"
 )
 
 func TestADialToAGroupLeavesFromAnAddressOfItsInterface(t *testing.T) {

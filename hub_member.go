@@ -45,7 +45,7 @@ const farAway = math.MaxInt64
 
 // take adds what is next in the log to b. It reports whether m goes on: else it
 // is parked or gone, and the writer forgets it.
-func (m *member) take(b *batch) bool {
+func (m *member) take(b *outBatch) bool {
 	if m.before != nil {
 		if !m.before.finished {
 			return true
@@ -67,7 +67,7 @@ func (m *member) take(b *batch) bool {
 }
 
 // takeNext adds the next chunk to b, if there is one.
-func (m *member) takeNext(b *batch) bool {
+func (m *member) takeNext(b *outBatch) bool {
 	if b.datagrams != nil {
 		return m.takeDatagrams(b)
 	}
@@ -86,7 +86,7 @@ func (m *member) takeNext(b *batch) bool {
 
 // takeDatagrams is takeNext message by message: only under the hub's mu does
 // the log tell where they end.
-func (m *member) takeDatagrams(b *batch) bool {
+func (m *member) takeDatagrams(b *outBatch) bool {
 	h := m.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -183,7 +183,7 @@ type hubReader struct {
 
 // gatherHubs adds a chunk of each active member to the batch, in turn, while
 // there is room.
-func (s *Session) gatherHubs(o *outbox) {
+func (s *Session) gatherHubs(o *writerState) {
 	r := &o.hubs
 	if s.hubsReady.Load() {
 		s.mu.Lock()
@@ -210,7 +210,7 @@ func (s *Session) gatherHubs(o *outbox) {
 }
 
 // wroteHubs notes that the batch is written.
-func (s *Session) wroteHubs(o *outbox) {
+func (s *Session) wroteHubs(o *writerState) {
 	if !o.hubs.taken {
 		return
 	}
@@ -223,7 +223,7 @@ func (s *Session) wroteHubs(o *outbox) {
 }
 
 // lostHubs notes that the rest of the batch will never be written.
-func (s *Session) lostHubs(o *outbox) {
+func (s *Session) lostHubs(o *writerState) {
 	o.hubs.taken = false
 	if o.batch.datagrams != nil {
 		for m, p := range o.batch.undone {

@@ -24,7 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/chanio"
-	"example.com/chanio/internal/child"
+	"example.com/chanio/internal/test/child"
 )
 
 var (
@@ -50,7 +50,7 @@ func TestWhatWasFlushedBeforeACleanCloseArrives(t *testing.T) {
 		}
 		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { round(t, seed) })
 		if !ok {
-			t.Fatalf("to repeat it: go test -race ./internal/soak -run '^TestWhat' -soak.seed=%d", seed)
+			t.Fatalf("to repeat it: go test -race ./internal/test/soak -run '^TestWhat' -soak.seed=%d", seed)
 		}
 	}
 }
