@@ -24,6 +24,7 @@ type Timer struct {
 	armed    bool          // a wait is running
 	deadline time.Time     // when it expires
 	period   time.Duration // from one expiry to the next; zero: there is one
+	fired    bool          // the newest value is an expiry, which c may still hold
 	ended    bool          // the context has, and c is closed
 }
 
@@ -50,7 +51,9 @@ func NewTimer(ctx context.Context) *Timer {
 }
 
 // Reset arms the timer to expire once, after d; a d that is not positive
-// expires at once. A wait that was armed before ends as canceled.
+// expires at once. A wait that was armed before ends as canceled. Once Reset,
+// ResetAt, Every or Cancel has returned, neither C nor Wait yields an expiry of
+// an earlier wait: one that was not received is dropped.
 func (t *Timer) Reset(d time.Duration) { t.arm(d, time.Now().Add(d), 0) }
 
 // ResetAt arms the timer to expire once, at the time at; a time that has
@@ -92,10 +95,11 @@ func (t *Timer) Every(d time.Duration) {
 
 // C returns the channel of the waits' ends, which is always the same. Only the
 // timer sends, one value a wait, and it closes the channel when its context
-// ends, behind the last value. The channel holds the newest value: one that
-// nobody has received is replaced by the next, also by the Canceled of a wait
-// that was ended by arming the timer anew. Who does not receive holds up
-// nothing. It is for one receiver; a value goes to one of several.
+// ends, after the last value. The channel holds the newest value: a value that
+// was not received is replaced by the next, also by the Canceled of a wait that
+// was ended by arming the timer anew, and an expiry is dropped by Reset,
+// ResetAt, Every and Cancel. A slow receiver holds up nothing. The channel is
+// meant for one receiver; each value goes to one of several.
 func (t *Timer) C() <-chan Expiry { return t.c }
 
 // Wait returns the next value of [Timer.C], so it ends when the armed wait
@@ -122,11 +126,12 @@ func (t *Timer) Wait(ctx context.Context) (Expiry, error) {
 
 // Cancel ends the armed wait, and so a periodic timer, and reports whether
 // there was one. When Cancel returns true the wait's value is a canceled one;
-// when it returns false the wait had ended before, or none was armed.
+// when it returns false no wait was armed, or it had ended; an expiry that was
+// not received is dropped.
 func (t *Timer) Cancel() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.cancel()
+	return t.disarm()
 }
 
 // Deadline returns when the armed wait expires, which for a periodic timer is
@@ -148,7 +153,7 @@ func (t *Timer) arm(d time.Duration, deadline time.Time, period time.Duration) {
 	if t.ended {
 		return
 	}
-	t.cancel()
+	t.disarm()
 	t.armed, t.deadline, t.period = true, deadline, period
 	if t.alarm == nil {
 		t.alarm = time.AfterFunc(d, t.expire)
@@ -181,6 +186,20 @@ func (t *Timer) expire() {
 	t.alarm.Reset(time.Until(t.deadline))
 }
 
+// disarm is cancel for a caller who must not meet an expiry from before: one
+// that c still holds is dropped. The caller holds mu.
+func (t *Timer) disarm() bool {
+	armed := t.cancel()
+	if t.fired {
+		t.fired = false
+		select {
+		case <-t.c:
+		default: // it was received
+		}
+	}
+	return armed
+}
+
 // cancel ends the armed wait, if there is one, with mu held.
 func (t *Timer) cancel() bool {
 	if !t.armed {
@@ -199,6 +218,7 @@ func (t *Timer) deliver(e Expiry) {
 	default:
 	}
 	t.c <- e
+	t.fired = !e.Canceled
 }
 
 // end cancels the armed wait and closes c: the timer's context has ended.

@@ -185,6 +185,57 @@ func TestArmingAnExpiredTimerCancelsNothing(t *testing.T) {
 	})
 }
 
+func TestAnExpiryOfAnEarlierWaitIsNeverSeenAfterACall(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		call func(timer *Timer)
+		next time.Duration // when the next value comes; 0: none does
+	}{
+		{"Reset", func(timer *Timer) { timer.Reset(time.Hour) }, time.Hour},
+		{"ResetAt", func(timer *Timer) { timer.ResetAt(time.Now().Add(time.Hour)) }, time.Hour},
+		{"Every", func(timer *Timer) { timer.Every(time.Hour) }, time.Hour},
+		{"Every of no period", func(timer *Timer) { timer.Every(0) }, 0},
+		{"Cancel", func(timer *Timer) { timer.Cancel() }, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, timer *Timer) {
+				timer.Reset(time.Millisecond)
+				<-time.After(20 * time.Millisecond)
+				called := time.Now()
+				tc.call(timer)
+				requireNoValue(t, timer)
+				if tc.next > 0 {
+					e, err := timer.Wait(t.Context())
+					require.NoError(t, err)
+					require.Equal(t, Expiry{Time: called.Add(tc.next)}, e)
+				}
+			})
+		})
+	}
+}
+
+func TestATickOfAnEarlierRhythmIsNeverSeenAfterACall(t *testing.T) {
+	inBubble(t, func(t *testing.T, timer *Timer) {
+		timer.Every(time.Second)
+		<-time.After(5*time.Second + 500*time.Millisecond)
+		timer.Reset(time.Minute)
+		require.True(t, (<-timer.C()).Canceled, "the wait for the next tick")
+		requireNoValue(t, timer)
+	})
+}
+
+func TestACanceledWaitIsStillToldAfterAnother(t *testing.T) {
+	inBubble(t, func(t *testing.T, timer *Timer) {
+		timer.Reset(time.Second)
+		canceled := time.Now()
+		timer.Cancel()
+		timer.Cancel()
+		timer.Reset(time.Minute)
+		require.Equal(t, Expiry{Time: canceled, Canceled: true}, <-timer.C())
+		require.False(t, (<-timer.C()).Canceled)
+	})
+}
+
 func TestAnUnreadValueIsReplacedByTheNewest(t *testing.T) {
 	inBubble(t, func(t *testing.T, timer *Timer) {
 		timer.Reset(time.Second)
@@ -211,11 +262,11 @@ func TestCancelReportsWhetherAWaitWasArmed(t *testing.T) {
 		timer.Reset(time.Second)
 		<-time.After(time.Minute)
 		require.False(t, timer.Cancel(), "expired already")
-		require.False(t, (<-timer.C()).Canceled)
+		requireNoValue(t, timer)
 	})
 }
 
-func TestCancelAtTheInstantOfTheExpiryGivesOneOfThem(t *testing.T) {
+func TestCancelAtTheInstantOfTheExpiryYieldsNoExpiry(t *testing.T) {
 	inBubble(t, func(t *testing.T, timer *Timer) {
 		for round := range 2000 {
 			canceled := make(chan bool, 1)
@@ -228,7 +279,9 @@ func TestCancelAtTheInstantOfTheExpiryGivesOneOfThem(t *testing.T) {
 				time.AfterFunc(time.Second, cancel)
 				timer.Reset(time.Second)
 			}
-			require.Equal(t, <-canceled, (<-timer.C()).Canceled)
+			if <-canceled {
+				require.True(t, (<-timer.C()).Canceled)
+			}
 			requireNoValue(t, timer)
 		}
 	})
