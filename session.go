@@ -54,7 +54,7 @@ type Session struct {
 	hubsReady atomic.Bool // there are members in ready
 	lagged    atomic.Bool // a hub is about to end it for being behind
 
-	output  writerState        // the writer's; see session_write.go
+	output  writerState   // the writer's; see session_write.go
 	records *recordConn   // nil where there is no TLS that the library has set up
 	polled  *polledReader // nil where the reader waits in a goroutine of its own
 

@@ -34,13 +34,13 @@ type transport interface {
 // noTransport is the transport of a session that never began.
 type noTransport struct{}
 
-func (noTransport) run(*Session)                          {}
-func (noTransport) interrupt()                            {}
-func (noTransport) limit() int                            { return 0 }
-func (noTransport) write(*outBatch, *Session) (int, error)   { return 0, ErrClosed }
-func (noTransport) closeWrite() error                     { return errNoHalfClose }
-func (noTransport) canHalfClose() bool                    { return false }
-func (noTransport) shut(bool)                             {}
-func (noTransport) localAddr() net.Addr                   { return nil }
-func (noTransport) remoteAddr() net.Addr                  { return nil }
-func (noTransport) tls() (s tls.ConnectionState, ok bool) { return s, false }
+func (noTransport) run(*Session)                           {}
+func (noTransport) interrupt()                             {}
+func (noTransport) limit() int                             { return 0 }
+func (noTransport) write(*outBatch, *Session) (int, error) { return 0, ErrClosed }
+func (noTransport) closeWrite() error                      { return errNoHalfClose }
+func (noTransport) canHalfClose() bool                     { return false }
+func (noTransport) shut(bool)                              {}
+func (noTransport) localAddr() net.Addr                    { return nil }
+func (noTransport) remoteAddr() net.Addr                   { return nil }
+func (noTransport) tls() (s tls.ConnectionState, ok bool)  { return s, false }
