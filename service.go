@@ -1,13 +1,9 @@
 package chanio
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"runtime"
-	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -33,26 +29,26 @@ type Service struct {
 type serviceRun struct {
 	ctx    context.Context // its end is the run's, and its cause is why
 	cancel context.CancelCauseFunc
-	calls  *runContext     // ctx, for the posted functions
+	calls  *runContext     // ctx, as the functions are handed it
 	group  *errgroup.Group // the functions of Go; the first error cancels ctx
 	woken  chan struct{}   // closed when ctx has ended and the loop been told
 	done   chan struct{}   // closed by the loop, as its last act
 
 	// With the service's mu held:
-	loopID   uint64 // the goroutine of the loop
-	draining bool   // Shutdown: the run ends when the queue is empty
-	closed   bool   // ended by Close, Shutdown or Restart
-	err      error  // written before done is closed
+	goroutines map[uint64]struct{} // those of the loop and of the functions of Go
+	draining   bool                // Shutdown: the run ends when the queue is empty
+	closed     bool                // ended by Close, Shutdown or Restart
+	restart    bool                // Restart from inside: another run follows
+	err        error               // written before done is closed
 }
 
 // What a service refuses. Who posts may do so often, so these are made once.
 var (
-	errNilFunction   = errors.New("nil function")
-	errPostClosed    = wrapOp("post", "service", nil, nil, ErrClosed)
-	errPostFull      = wrapOp("post", "service", nil, nil, ErrFull)
-	errPostNil       = wrapOp("post", "service", nil, nil, errNilFunction)
-	errGoNil         = wrapOp("go", "service", nil, nil, errNilFunction)
-	errRestartInside = wrapOp("restart", "service", nil, nil, errors.New("called by a function that the service runs"))
+	errNilFunction = errors.New("nil function")
+	errPostClosed  = wrapOp("post", "service", nil, nil, ErrClosed)
+	errPostFull    = wrapOp("post", "service", nil, nil, ErrFull)
+	errPostNil     = wrapOp("post", "service", nil, nil, errNilFunction)
+	errGoNil       = wrapOp("go", "service", nil, nil, errNilFunction)
 )
 
 // NewService starts a service that runs until ctx ends or a call ends it. Of
@@ -130,7 +126,8 @@ func (s *Service) Dispatch(ctx context.Context, fn func(ctx context.Context)) er
 // not done before all of them have returned.
 //
 // Once the service has ended or been closed, Go does nothing. fn must not wait
-// for the service's end: fn's own return is a part of it.
+// for Done: fn's own return is a part of it. It may call Close, Shutdown and
+// Restart, which then do not wait.
 func (s *Service) Go(fn func(ctx context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,9 +136,26 @@ func (s *Service) Go(fn func(ctx context.Context) error) {
 			if fn == nil {
 				return errGoNil
 			}
-			return fn(r.ctx)
+			id := goroutineID()
+			s.enter(r, id)
+			defer s.leave(r, id)
+			return fn(r.calls)
 		})
 	}
+}
+
+// enter notes that the goroutine with that number is one of r's.
+func (s *Service) enter(r *serviceRun, goroutine uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.goroutines[goroutine] = struct{}{}
+}
+
+// leave undoes enter.
+func (s *Service) leave(r *serviceRun, goroutine uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(r.goroutines, goroutine)
 }
 
 // Context returns the context of what belongs to the service: it ends when the
@@ -175,30 +189,33 @@ func (s *Service) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.run.close()
+	s.run.restart = false
 	return nil
 }
 
 // Shutdown ends the service when it has run all that was accepted, what those
 // functions post included, and returns nil when its goroutines are gone, those
-// of [Service.Go] included: their context is canceled behind the last posted
+// of [Service.Go] included: their context is canceled after the last posted
 // function. If ctx ends before that, the rest is dropped as by [Service.Close]
 // and Shutdown returns ctx's error at once.
 //
-// Called by a function that the service runs, with whatever ctx, Shutdown
-// starts the end and returns nil: it would wait for its own caller. The end of
-// ctx drops the rest nevertheless.
+// Called by a function that the service runs, posted or of Go, Shutdown starts
+// the end and returns nil, because it would wait for its own caller; the end of
+// ctx still drops the rest. The same holds for a call with the context that such
+// a function was handed, or one derived from it, whoever makes it: a function
+// that waits for a helper's Shutdown hands it that context.
 func (s *Service) Shutdown(ctx context.Context) error {
 	caller := goroutineID()
 	s.mu.Lock()
 	r := s.run
 	r.draining = true
-	inside := r.isLoop(caller)
+	r.restart = false
+	inside := s.inside(ctx, caller)
 	s.mu.Unlock()
 	s.notify()
 
 	if inside {
-		stop := context.AfterFunc(ctx, func() { s.abandon(r) })
-		context.AfterFunc(r.ctx, func() { stop() })
+		s.boundShutdown(ctx, r)
 		return nil
 	}
 	select {
@@ -215,6 +232,12 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	}
 }
 
+// boundShutdown drops what r has left to run when ctx ends.
+func (s *Service) boundShutdown(ctx context.Context, r *serviceRun) {
+	stop := context.AfterFunc(ctx, func() { s.abandon(r) })
+	context.AfterFunc(r.ctx, func() { stop() })
+}
+
 // Restart ends the service as [Service.Close] does, unless it has ended
 // already, waits until Done is closed, and starts it again, with a new Context
 // and a new Done. To run what is queued first, call [Service.Shutdown] before.
@@ -222,8 +245,12 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // ctx bounds the waiting: when it ends, Restart returns its error and the
 // service stays closed. (A context under the service's own ends with it.) A
 // service whose options or whose lifetime, the context given to [NewService],
-// ended it cannot be restarted; the error is what Err was. Called by a
-// function that the service runs, Restart returns an error and does nothing.
+// ended it cannot be restarted; the error is what Err was.
+//
+// Called by a function that the service runs, or with the context that one was
+// handed, as [Service.Shutdown] says, Restart starts the end and returns nil. The
+// service starts again when its functions have returned, unless Close or Shutdown
+// is called before.
 func (s *Service) Restart(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -231,12 +258,13 @@ func (s *Service) Restart(ctx context.Context) error {
 	caller := goroutineID()
 	s.mu.Lock()
 	r := s.run
-	if r.isLoop(caller) {
-		s.mu.Unlock()
-		return errRestartInside
-	}
 	r.close()
+	r.restart = s.inside(ctx, caller)
+	inside := r.restart
 	s.mu.Unlock()
+	if inside {
+		return s.restartable()
+	}
 
 	select {
 	case <-r.done:
@@ -248,10 +276,18 @@ func (s *Service) Restart(ctx context.Context) error {
 	if s.run != r {
 		return nil // another Restart was faster
 	}
+	if err := s.restartable(); err != nil {
+		return err
+	}
+	s.start()
+	return nil
+}
+
+// restartable returns an error if the service's lifetime is over.
+func (s *Service) restartable() error {
 	if s.lifetime.Err() != nil {
 		return wrapOp("restart", "service", nil, nil, context.Cause(s.lifetime))
 	}
-	s.start()
 	return nil
 }
 
@@ -266,6 +302,8 @@ func (s *Service) start() {
 		group:  group,
 		woken:  make(chan struct{}),
 		done:   make(chan struct{}),
+
+		goroutines: make(map[uint64]struct{}),
 	}
 	context.AfterFunc(ctx, func() {
 		s.notify()
@@ -303,17 +341,11 @@ func (r *serviceRun) close() {
 	r.cancel(ErrClosed)
 }
 
-// isLoop tells whether the loop runs on the goroutine with that number, with
-// the service's mu held.
-func (r *serviceRun) isLoop(goroutine uint64) bool { return goroutine != 0 && goroutine == r.loopID }
-
 // loop is the service's own goroutine, from start to the end of r. There is no
 // deferred call in it: one would run, and tell others of an orderly end, while
 // the panic of a posted function is about to end the program.
 func (s *Service) loop(r *serviceRun) {
-	s.mu.Lock()
-	r.loopID = goroutineID()
-	s.mu.Unlock()
+	s.enter(r, goroutineID())
 
 	var calls []callContext // unused ones: it is cheaper to make some at once
 	for fn := s.take(r); fn != nil; fn = s.take(r) {
@@ -350,7 +382,8 @@ func (s *Service) take(r *serviceRun) func(context.Context) {
 	}
 }
 
-// finish drops what is queued, waits for the functions of Go and closes done.
+// finish drops what is queued, waits for the functions of Go and closes done. It
+// starts the run that a Restart from inside has asked for.
 func (s *Service) finish(r *serviceRun) {
 	s.mu.Lock()
 	s.queue = postQueue{}
@@ -365,43 +398,9 @@ func (s *Service) finish(r *serviceRun) {
 	if cause := context.Cause(r.ctx); !r.closed || cause != ErrClosed {
 		r.err = cause
 	}
+	if r.restart && s.lifetime.Err() == nil {
+		s.start()
+	}
 	s.mu.Unlock()
 	close(r.done)
-}
-
-// callContext is what one posted function is handed, for Dispatch to know it
-// by. Each call has its own, so that one which was kept is never taken for that
-// of a later call.
-type callContext struct {
-	*runContext
-	returned atomic.Bool
-}
-
-// runContext is what the callContexts of a run have in common.
-type runContext struct {
-	context.Context
-	service *Service
-}
-
-// callKey is the key of the innermost callContext.
-type callKey struct{}
-
-func (c *callContext) Value(key any) any {
-	if key == (callKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-// goroutineID returns the number that the runtime gives the calling goroutine
-// in stack traces, which is never used again, or 0 if it can't be read. It is
-// how Shutdown and Restart know that they would wait for their own caller, who
-// may pass any context; it takes a microsecond, so Dispatch goes by the
-// context alone.
-func goroutineID() uint64 {
-	var buf [64]byte
-	trace := buf[:runtime.Stack(buf[:], false)]
-	number, _, _ := bytes.Cut(bytes.TrimPrefix(trace, []byte("goroutine ")), []byte(" "))
-	id, _ := strconv.ParseUint(string(number), 10, 64)
-	return id
 }

@@ -3,10 +3,12 @@ package chanio
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -238,6 +240,57 @@ func TestCloseAndShutdownFromInsideStartTheEndAndReturn(t *testing.T) {
 	}
 }
 
+// waysInside run call the ways in which a call can come from inside a service.
+var waysInside = map[string]func(s *Service, call func(ctx context.Context)){
+	"a posted function, its own context": func(s *Service, call func(ctx context.Context)) {
+		_ = s.Post(call)
+	},
+	"a posted function, another context": func(s *Service, call func(ctx context.Context)) {
+		_ = s.Post(func(context.Context) { call(context.Background()) })
+	},
+	"a posted function that waits for a helper": func(s *Service, call func(ctx context.Context)) {
+		_ = s.Post(func(ctx context.Context) { helper(func() { call(ctx) }) })
+	},
+	"a function of Go, its own context": func(s *Service, call func(ctx context.Context)) {
+		s.Go(func(ctx context.Context) error { call(ctx); return nil })
+	},
+	"a function of Go, another context": func(s *Service, call func(ctx context.Context)) {
+		s.Go(func(context.Context) error { call(context.Background()); return nil })
+	},
+	"a function of Go that waits for a helper": func(s *Service, call func(ctx context.Context)) {
+		s.Go(func(ctx context.Context) error { helper(func() { call(ctx) }); return nil })
+	},
+	"a function of another service under it": func(s *Service, call func(ctx context.Context)) {
+		s.Go(func(ctx context.Context) error {
+			other := NewService(ctx, nil)
+			_ = other.Post(call)
+			<-other.Done()
+			return nil
+		})
+	},
+}
+
+// helper runs f on another goroutine and waits for it.
+func helper(f func()) {
+	var g sync.WaitGroup
+	g.Go(f)
+	g.Wait()
+}
+
+func TestShutdownFromInsideNeverWaitsForItsCaller(t *testing.T) {
+	for name, run := range waysInside {
+		t.Run(name, func(t *testing.T) {
+			withService(t, nil, func(t *testing.T, s *Service) {
+				returned := make(chan error, 1)
+				run(s, func(ctx context.Context) { returned <- s.Shutdown(ctx) })
+				<-s.Done()
+				require.NoError(t, <-returned)
+				require.NoError(t, s.Err())
+			})
+		})
+	}
+}
+
 func TestShutdownFromInsideIsBoundedByItsContext(t *testing.T) {
 	withService(t, nil, func(t *testing.T, s *Service) {
 		bound, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -386,13 +439,47 @@ func TestRestartWhoseContextEndsLeavesTheServiceClosed(t *testing.T) {
 	})
 }
 
-func TestRestartFromInsideIsAnErrorAndDoesNothing(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
-		refused := make(chan error, 1)
-		mustPost(t, s, func(context.Context) { refused <- s.Restart(context.Background()) })
-		require.EqualError(t, <-refused, "chanio: restart service: called by a function that the service runs")
-		require.NoError(t, s.Shutdown(t.Context()))
-	})
+func TestRestartFromInsideStartsTheEndAndReturns(t *testing.T) {
+	for name, run := range waysInside {
+		t.Run(name, func(t *testing.T) {
+			withService(t, nil, func(t *testing.T, s *Service) {
+				first, done := s.Context(), s.Done()
+				returned := make(chan error, 1)
+				run(s, func(ctx context.Context) { returned <- s.Restart(ctx) })
+				require.NoError(t, <-returned)
+				<-done
+				require.ErrorIs(t, context.Cause(first), ErrClosed)
+				ran := make(chan struct{})
+				mustPost(t, s, func(context.Context) { close(ran) })
+				<-ran
+				require.NoError(t, s.Err())
+				require.NoError(t, s.Shutdown(t.Context()))
+			})
+		})
+	}
+}
+
+func TestCloseAfterARestartFromInsideEndsTheService(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		call func(ctx context.Context, s *Service) error
+	}{
+		{"Close", func(_ context.Context, s *Service) error { return s.Close() }},
+		{"Shutdown", func(ctx context.Context, s *Service) error { return s.Shutdown(ctx) }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			withService(t, nil, func(t *testing.T, s *Service) {
+				done := s.Done()
+				mustPost(t, s, func(ctx context.Context) {
+					assert.NoError(t, s.Restart(ctx))
+					assert.NoError(t, end.call(ctx, s))
+				})
+				<-done
+				require.ErrorIs(t, s.Post(func(context.Context) {}), ErrClosed)
+				require.NoError(t, s.Err())
+			})
+		})
+	}
 }
 
 func TestRestartAfterTheEndOfTheLifetimeIsAnError(t *testing.T) {
