@@ -24,6 +24,7 @@ func serve(ctx context.Context, std streams, args []string) error {
 		control   bool
 		cert, key string
 		timed     bool
+		busy      int
 	)
 	fs := newFlags("serve", std)
 	where.register(fs)
@@ -38,6 +39,7 @@ func serve(ctx context.Context, std streams, args []string) error {
 	fs.BoolVar(&timed, "time", false, "measure how long publishing each multicast message takes")
 	fs.StringVar(&cert, "cert", "", "PEM `file` of the TLS certificate; without one it is self-signed")
 	fs.StringVar(&key, "key", "", "PEM `file` of the certificate's key")
+	fs.IntVar(&busy, "busy", 0, "`goroutines` that compute beside the server, without a pause")
 	fs.BoolVar(&control, "control", false, "take commands from standard input and end with it")
 	job, err := parse(fs, args, "echo", "multicast")
 	if err != nil {
@@ -57,6 +59,9 @@ func serve(ctx context.Context, std streams, args []string) error {
 	s, err := server.Start(ctx, job, c)
 	if err != nil {
 		return err
+	}
+	for range busy {
+		go compute(ctx)
 	}
 	if control {
 		fmt.Fprintln(std.out, s.Addr())
@@ -119,6 +124,16 @@ func obey(ctx context.Context, w io.Writer, commands map[string]func() (string, 
 			}
 			fmt.Fprintln(w, answer)
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// compute uses a processor until ctx ends. It never blocks, so that the scheduler
+// has to take the processor from it.
+func compute(ctx context.Context) {
+	for x := uint64(1); x != 0; {
+		if x = x*6364136223846793005 | 1; x>>50 == 0 && ctx.Err() != nil {
 			return
 		}
 	}

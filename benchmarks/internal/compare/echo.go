@@ -18,6 +18,7 @@ type echo struct {
 	size     int // bytes of a message; if zero, messageSize, and the name does not say it
 	pinned   bool
 	framed   bool
+	busy     int      // goroutines that compute beside the server
 	flags    []string // further ones of server and load
 }
 
@@ -33,6 +34,9 @@ func (e echo) name() string {
 	if e.pinned {
 		name += "-pinned"
 	}
+	if e.busy > 0 {
+		name += "-busy" + strconv.Itoa(e.busy)
+	}
 	return name
 }
 
@@ -47,6 +51,9 @@ func (e echo) title() string {
 	}
 	if e.pinned {
 		t += ", all on one CPU"
+	}
+	if e.busy > 0 {
+		t += ", beside " + counted(e.busy, "goroutine") + " that compute"
 	}
 	return t
 }
@@ -79,6 +86,9 @@ func (e echo) run(ctx context.Context, set Settings, impl, client string) (Sampl
 	if e.size > 0 {
 		load.Size = e.size
 	}
+	if e.busy > 0 {
+		server.Args = append([]string{"-busy", strconv.Itoa(e.busy)}, server.Args...)
+	}
 	if e.framed {
 		server.Args = append([]string{"-frame"}, server.Args...)
 		load.Args = append([]string{"-frame"}, load.Args...)
@@ -108,6 +118,7 @@ func streamEchoes(network string) []Scenario {
 		{network: network, clients: 1, inFlight: 1000},
 		{network: network, clients: 100, inFlight: 1000},
 		{network: network, clients: 1, inFlight: 1, pinned: true},
+		{network: network, clients: 100, inFlight: 1, busy: 4},
 	} {
 		all = append(all, e.scenario(entrants...))
 	}
