@@ -115,9 +115,7 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		l.startHandshake(ctx, h, quit)
 		return
 	}
-	t := newStream(conn)
-	t.pollers = &l.pollers
-	if s := l.begin(ctx, t); s != nil {
+	if s := l.begin(ctx, newStream(conn)); s != nil {
 		l.deliver(s, quit)
 	}
 }

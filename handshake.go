@@ -90,9 +90,7 @@ func (h *handshakes) abort() {
 // where what is served is a listener of crypto/tls. Else it is nil.
 func (l *Listener) handshaker(conn net.Conn) handshaker {
 	if l.set.TLS != nil {
-		t := newTLSStream(conn, tls.Server, l.set.TLS)
-		t.pollers = &l.pollers
-		return t
+		return newTLSStream(conn, tls.Server, l.set.TLS)
 	}
 	if tc, ok := conn.(*tls.Conn); ok {
 		return newGivenTLS(tc)

@@ -19,7 +19,6 @@ type Listener struct {
 	events *eventQueue
 
 	handshakes handshakes
-	pollers    pollers // run waits for them
 
 	sessions chan *Session // sent by whoever admits sessions; closed by run
 	done     chan struct{} // closed by run, last of all
@@ -302,7 +301,6 @@ func (l *Listener) run(ctx context.Context) {
 	}
 	close(l.sessions)
 	l.reg.awaitEmpty()
-	l.pollers.wait()
 	l.src.release()
 	l.hub.stop(l.Err())
 	<-l.hub.Done()

@@ -48,14 +48,6 @@ func sendPartsNow(fd int, parts [][]byte) (int, error) {
 	return result(sent, errno)
 }
 
-// epollNow is epoll_wait(2) without waiting. All architectures have the system
-// call that also takes a signal mask, here none.
-func epollNow(fd int, events []unix.EpollEvent) (int, error) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
-	return result(n, errno)
-}
-
 func result(n uintptr, errno syscall.Errno) (int, error) {
 	if errno != 0 {
 		return 0, errno

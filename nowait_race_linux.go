@@ -16,5 +16,3 @@ func recvNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }
 func sendNow(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }
 
 func sendPartsNow(fd int, parts [][]byte) (int, error) { return unix.Writev(fd, parts) }
-
-func epollNow(fd int, events []unix.EpollEvent) (int, error) { return unix.EpollWait(fd, events, 0) }

@@ -68,16 +68,9 @@ func (r *rawConn) settle() error {
 	return r.tls.records.settle()
 }
 
-// unsettled reports whether settle would wait.
-func (r *rawConn) unsettled() bool { return r.tls != nil && r.tls.records.owesMuch() }
-
 // drained reports whether a read that has not filled its buffer has read all that
 // there was.
 func (r *rawConn) drained() bool { return r.tls == nil || r.tls.drained }
-
-// buffered reports whether there may be something to read that is not in the socket
-// any more.
-func (r *rawConn) buffered() bool { return r.tls != nil && r.tls.holds() }
 
 // result returns what tryRead has read, if that was anything.
 func (r *rawConn) result() (*slab, int, error) {

@@ -54,9 +54,8 @@ type Session struct {
 	hubsReady atomic.Bool // there are members in ready
 	lagged    atomic.Bool // a hub is about to end it for being behind
 
-	output  writerState   // the writer's; see session_write.go
-	records *recordConn   // nil where there is no TLS that the library has set up
-	polled  *polledReader // nil where the reader waits in a goroutine of its own
+	output  writerState // the writer's; see session_write.go
+	records *recordConn // nil where there is no TLS that the library has set up
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error
@@ -129,7 +128,6 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		s.output.batch.datagrams = new(outDatagrams)
 	}
 	s.timers.began = time.Now()
-	s.polled = newPolledReader(s, tr)
 	if t, ok := tr.(*tlsStream); ok {
 		t.attach(s)
 	}
@@ -140,9 +138,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 // whoever knows its registry.
 func (s *Session) start() {
 	s.startIdleTimer()
-	if !s.polled.start() {
-		go s.tr.run(s)
-	}
+	go s.tr.run(s)
 }
 
 // connected emits the events of a session that is about to start.

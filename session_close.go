@@ -168,7 +168,6 @@ func (s *Session) terminate(cause error, reset bool) {
 		cancel(cause)
 	}
 	s.tr.shut(reset)
-	s.polled.call()
 	s.leaveHubs()
 	s.wakeWriter()
 	s.release()

@@ -9,10 +9,6 @@ import (
 // errHalted tells the reader that nothing shall be delivered any more.
 var errHalted = errors.New("chanio: delivering has stopped")
 
-// errParked tells a reader that there is nothing to read, and that it is to be
-// called when there is.
-var errParked = errors.New("chanio: parked")
-
 // readLoop is the reader of a session over a stream. start starts it; it ends with the input,
 // at the latest when terminate closes the connection.
 func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
@@ -137,15 +133,4 @@ func (s *Session) halt() {
 	// The order matters: whoever sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	close(s.halted)
-	s.polled.call()
-}
-
-// isHalted reports whether halt or terminate have stopped the delivering.
-func (s *Session) isHalted() bool {
-	select {
-	case <-s.halted:
-		return true
-	default:
-		return false
-	}
 }

@@ -15,19 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// crowd connects to l as often as it takes for further sessions to be polled.
-func crowd(t *testing.T, l *Listener) {
-	t.Helper()
-	for range pollersFrom {
-		dialPolled(t, l)
-		s, ok := await(t, l.Sessions(), "a session")
-		require.True(t, ok)
-		require.Nil(t, s.polled, "few sessions wait by themselves")
-	}
-}
-
-// dialPolled connects to l, which may want TLS.
-func dialPolled(t *testing.T, l *Listener) net.Conn {
+// dialListener connects to l, which may want TLS.
+func dialListener(t *testing.T, l *Listener) net.Conn {
 	t.Helper()
 	if l.set.TLS == nil {
 		return connectTo(t, l)
@@ -36,25 +25,17 @@ func dialPolled(t *testing.T, l *Listener) net.Conn {
 	return dialPeer(t, l.Addr(), client)
 }
 
-// polledSession returns a session of l that has a poller, and its peer's end.
-func polledSession(t *testing.T, l *Listener) (*Session, net.Conn) {
+// acceptedBy returns a session of l and its peer's end.
+func acceptedBy(t *testing.T, l *Listener) (*Session, net.Conn) {
 	t.Helper()
-	conn := dialPolled(t, l)
-	return nextPolled(t, l), conn
-}
-
-// nextPolled returns the next session of l, which has a poller.
-func nextPolled(t *testing.T, l *Listener) *Session {
-	t.Helper()
+	conn := dialListener(t, l)
 	s, ok := await(t, l.Sessions(), "a session")
 	require.True(t, ok)
-	require.NotNil(t, s.polled)
-	require.NotNil(t, s.polled.poller)
-	return s
+	return s, conn
 }
 
-// polledListeners are the ways to listen for sessions that a poller may read.
-var polledListeners = []struct {
+// streamListeners are the ways to listen for sessions over a kernel's socket.
+var streamListeners = []struct {
 	name    string
 	network string
 	tls     bool
@@ -65,10 +46,9 @@ var polledListeners = []struct {
 	{"tls unix", "unix", true},
 }
 
-// eachPolled runs f for sessions that have a poller, of all kinds and with every
-// length of queues.
-func eachPolled(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer net.Conn)) {
-	for _, way := range polledListeners {
+// eachStream runs f for sessions of all kinds and with every length of queues.
+func eachStream(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer net.Conn)) {
+	for _, way := range streamListeners {
 		for _, q := range queues {
 			t.Run(way.name+"/"+q.name, func(t *testing.T) {
 				o := q.o
@@ -77,23 +57,18 @@ func eachPolled(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer
 				}
 				address := anyAddress(t, way.network)
 				l := listenOn(t, t.Context(), way.network, address, &o)
-				crowd(t, l)
-				s, peer := polledSession(t, l)
+				s, peer := acceptedBy(t, l)
 				f(t, l, s, peer)
 				require.NoError(t, l.Close())
-				l.pollers.running.Wait()
-				for _, p := range l.pollers.all {
-					require.Nil(t, p, "the last session takes its poller with it")
-				}
 			})
 		}
 	}
 }
 
-func TestAPolledSessionDeliversAllAndItsEnd(t *testing.T) {
+func TestASessionDeliversAllAndItsEnd(t *testing.T) {
 	// In pieces of all sizes, some of which fill a slab, to a handler that is at
 	// times slower than what comes.
-	eachPolled(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
 		sent := noise(3 << 20)
 		go func() {
 			for rest, n := sent, 1; len(rest) > 0; n = min(2*n+1, len(rest)) {
@@ -115,9 +90,9 @@ func TestAPolledSessionDeliversAllAndItsEnd(t *testing.T) {
 
 type closeWriter interface{ CloseWrite() error }
 
-func TestAPolledSessionHearsEachMessageOfAConversation(t *testing.T) {
-	// It parks between them, and must not miss what comes while it does.
-	eachPolled(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+func TestASessionHearsEachMessageOfAConversation(t *testing.T) {
+	// Its reader parks between them, and must not miss what comes while it does.
+	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
 		go echo(s)
 		b := make([]byte, 1)
 		for i := range 2000 {
@@ -130,7 +105,7 @@ func TestAPolledSessionHearsEachMessageOfAConversation(t *testing.T) {
 	})
 }
 
-func TestAPolledSessionHearsAnEndThatComesWithItsData(t *testing.T) {
+func TestASessionHearsAnEndThatComesWithItsData(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(conn *net.TCPConn) error
@@ -141,7 +116,6 @@ func TestAPolledSessionHearsAnEndThatComesWithItsData(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
-			crowd(t, l)
 			for range 100 {
 				// Before the session is there: one event tells of both.
 				conn := connectTo(t, l).(*net.TCPConn)
@@ -163,11 +137,10 @@ func TestAPolledSessionHearsAnEndThatComesWithItsData(t *testing.T) {
 	}
 }
 
-func TestAPolledSessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
+func TestASessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 	config, _ := testTLS(t)
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
-	crowd(t, l)
-	s, conn := polledSession(t, l)
+	s, conn := acceptedBy(t, l)
 	peer := conn.(*tlsPeer)
 	sealed := peer.seal(func() {
 		_, err := peer.Write([]byte("last words"))
@@ -184,11 +157,10 @@ func TestAPolledSessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-func TestAPolledSessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
+func TestASessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
 	config, client := testTLS(t)
 	client.ServerName = "localhost"
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
-	crowd(t, l)
 	for range 20 { // one write may still be two reads
 		w := &joined{Conn: connectTo(t, l)}
 		peer := tls.Client(w, client)
@@ -196,7 +168,7 @@ func TestAPolledSessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
 		w.join = true
 		_, err := peer.Write([]byte("at once"))
 		require.NoError(t, err)
-		s := nextPolled(t, l)
+		s, _ := await(t, l.Sessions(), "a session")
 		m, _ := await(t, s.Recv(), "the first message")
 		require.Equal(t, "at once", string(m))
 	}
@@ -225,11 +197,10 @@ func (c *joined) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-func TestUrgentDataHoldsUpNoPolledSession(t *testing.T) {
+func TestUrgentDataHoldsUpNoSession(t *testing.T) {
 	// A read stops where urgent data was, whatever lies behind it (tcp(7)).
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
-	crowd(t, l)
-	s, peer := polledSession(t, l)
+	s, peer := acceptedBy(t, l)
 	rc, err := peer.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, rc.Control(func(fd uintptr) {
@@ -249,10 +220,9 @@ func TestUrgentDataHoldsUpNoPolledSession(t *testing.T) {
 	require.Equal(t, "beforebehind", string(got))
 }
 
-func TestADescriptorHoldsUpNoPolledSession(t *testing.T) {
+func TestADescriptorHoldsUpNoSession(t *testing.T) {
 	l := listenOn(t, t.Context(), "unix", unixPath(t), nil)
-	crowd(t, l)
-	s, peer := polledSession(t, l)
+	s, peer := acceptedBy(t, l)
 	_, _, err := peer.(*net.UnixConn).WriteMsgUnix([]byte("with it "), unix.UnixRights(0), nil)
 	require.NoError(t, err)
 	_, err = peer.Write([]byte("and behind it"))
@@ -266,7 +236,7 @@ func TestADescriptorHoldsUpNoPolledSession(t *testing.T) {
 	require.Equal(t, "with it and behind it", string(got))
 }
 
-func TestAPolledSessionEndsAsOthersDo(t *testing.T) {
+func TestASessionEndsAsOthersDo(t *testing.T) {
 	cause := errors.New("no more")
 	for _, test := range []struct {
 		name string
@@ -280,7 +250,7 @@ func TestAPolledSessionEndsAsOthersDo(t *testing.T) {
 	} {
 		for _, state := range []string{"parked", "delivering"} {
 			t.Run(test.name+"/"+state, func(t *testing.T) {
-				eachPolled(t, func(t *testing.T, l *Listener, s *Session, peer net.Conn) {
+				eachStream(t, func(t *testing.T, l *Listener, s *Session, peer net.Conn) {
 					if state == "delivering" { // more than is received
 						go peer.Write(noise(4 << 20))
 						await(t, s.Recv(), "a message")
@@ -305,38 +275,13 @@ func TestAPolledSessionEndsAsOthersDo(t *testing.T) {
 	}
 }
 
-func TestWithoutADescriptorForAPollerSessionsWaitByThemselves(t *testing.T) {
-	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
-	crowd(t, l)
-	s, peer := polledSession(t, l)
-	p := s.polled.poller
-	require.NoError(t, p.file.Close()) // as good as none
-	for range 2 * len(l.pollers.all) { // until one meets it
-		next := connectTo(t, l)
-		s, _ := await(t, l.Sessions(), "a session")
-		go echo(s)
-		_, err := next.Write([]byte("x"))
-		require.NoError(t, err)
-		_, err = io.ReadFull(next, make([]byte, 1))
-		require.NoError(t, err)
-	}
-	peer.Close()
-	s.Abort(nil)
-	awaitDone(t, s)
-}
-
 func TestATLSPeerThatTakesNothingHoldsUpNoOther(t *testing.T) {
-	// crypto/tls answers a key update from where it reads, which here is where
-	// others are read, too.
+	// crypto/tls answers a key update from where it reads.
 	config, _ := testTLS(t)
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
-	crowd(t, l)
 	peer := dialRecordPeer(t, l.Addr())
-	s := nextPolled(t, l)
-	other, conn := polledSession(t, l)
-	for other.polled.poller != s.polled.poller {
-		other, conn = polledSession(t, l)
-	}
+	s, _ := await(t, l.Sessions(), "a session")
+	other, conn := acceptedBy(t, l)
 	go echo(other)
 	want := noise(16 << 20) // more than kernels hold
 	put := make(chan error, 1)

@@ -172,7 +172,7 @@ func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T)
 }
 
 // eachDeaf runs f for a session whose peer is about to ask for answers and to take
-// none: one that waits by itself, and one that a poller may read.
+// none: one that is alone, and one of many.
 func eachDeaf(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *recordPeer)) {
 	for _, others := range []int{0, 10} {
 		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
@@ -207,8 +207,7 @@ func (p *recordPeer) chatter(t *testing.T) (records []byte) {
 	return append(records, p.record(recordData, []byte("x"))...)
 }
 
-// eachReader runs f for a listener's session that is read by its own goroutine, and
-// for one that a poller reads.
+// eachReader runs f for a listener's session that is alone, and for one of many.
 func eachReader(t *testing.T, f func(t *testing.T, accepted func() *Session, addr net.Addr)) {
 	for _, others := range []int{0, 10} {
 		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {

@@ -18,13 +18,12 @@ type halfCloser interface{ CloseWrite() error }
 // a kernel's stream socket, raw takes over the reading and writing; else conn
 // does it: the portable path.
 type stream struct {
-	conn    net.Conn
-	half    halfCloser // nil if conn has no half-close
-	raw     *rawConn   // nil on the portable path
-	pollers *pollers   // what may wait for raw, of the listener; nil if there are none
-	large   bool       // portable: the last read filled its block
-	local   net.Addr
-	remote  net.Addr
+	conn   net.Conn
+	half   halfCloser // nil if conn has no half-close
+	raw    *rawConn   // nil on the portable path
+	large  bool       // portable: the last read filled its block
+	local  net.Addr
+	remote net.Addr
 }
 
 // transportOf returns the transport of a session over a connection that the
