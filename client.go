@@ -3,7 +3,6 @@ package chanio
 import (
 	"context"
 	"crypto/tls"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -117,14 +116,16 @@ type Client struct {
 	events  *eventQueue
 
 	sessions chan *Session // sent and closed by run
-	redial   chan struct{} // one slot: run shall not wait for its next try
+	redial   chan struct{} // one slot, filled under mu: Reconnect was called since the last try began
 	quit     chan struct{} // closed by stop
 	done     chan struct{} // closed by run, last of all
 
-	dialing context.CancelFunc // ends a dial that is under way, for good
+	dialing context.CancelFunc // ends all dialing
 	stopCtx func() bool        // ends the watch over the context
 
 	mu      sync.Mutex // never held across anything that blocks
+	try     func()     // cancels the dial that is under way; nil if none is
+	current *Session   // the last one that was connected
 	stopped bool
 	err     error
 }
@@ -177,26 +178,32 @@ func (c *Client) Sessions() <-chan *Session { return c.sessions }
 // Events returns the channel of the client's events; see [Listener.Events].
 func (c *Client) Events() <-chan Event { return c.events.channel() }
 
-// Reconnect closes the current session, in order, and dials as soon as that is
-// Done; without one it dials at once, whatever Backoff says. It does not wait.
+// Reconnect closes the current session, as [Session.Close] does, and dials as
+// soon as that is Done. Without a session it dials at once, whatever Backoff
+// says, and gives up a dial that is under way. It does not wait.
 func (c *Client) Reconnect() {
-	current := c.reg.snapshot() // before the dial, whose session is not to be closed
+	c.mu.Lock()
 	select {
 	case c.redial <- struct{}{}:
 	default:
 	}
-	for _, s := range current {
-		s.beginClose()
+	if c.try != nil {
+		c.try()
+	}
+	current := c.current
+	c.mu.Unlock()
+	if current != nil {
+		current.beginClose()
 	}
 }
 
 // Stats returns the totals of all sessions, those that have ended included.
 func (c *Client) Stats() Stats { return c.reg.stats() }
 
-// Shutdown ends the client in order, as [Listener.Shutdown] does: no dial any
-// more, the session's Recv is closed so that its handler ends it, it gets a
-// Close after Options.CloseTimeout, and is aborted when ctx ends first, whose
-// error is returned then.
+// Shutdown ends the client as [Listener.Shutdown] ends a listener: it dials no
+// more, closes the session's Recv so that its handler ends it, closes the session
+// after Options.CloseTimeout, and aborts it when ctx ends first, whose error is
+// returned then.
 func (c *Client) Shutdown(ctx context.Context) error {
 	c.stop(nil)
 	return c.reg.shutdown(ctx, c.set.CloseTimeout, c.done)
@@ -239,11 +246,10 @@ func (c *Client) stop(err error) {
 // run is the client's goroutine: it dials, delivers, and waits, until the
 // client is stopped and its session has gone. Connect starts it.
 func (c *Client) run(ctx, dialCtx context.Context) {
-	var pause time.Duration // the one before the try
+	pause := noPause // the one before the try
 	for c.running() {
-		held, ok := c.session(ctx, dialCtx)
-		if ok && held > pause {
-			pause = 0
+		if s := c.connect(ctx, dialCtx); s != nil && c.set.Backoff.held(c.hold(s), pause) {
+			pause = noPause
 		}
 		pause = c.set.Backoff.next(pause)
 		if !c.rest(c.set.Backoff.jitter(pause)) {
@@ -266,30 +272,60 @@ func (c *Client) running() bool {
 	}
 }
 
-// session dials, and if that succeeds delivers the session and waits for its
-// end. It returns how long the session lived.
-func (c *Client) session(ctx, dialCtx context.Context) (held time.Duration, ok bool) {
-	select {
-	case <-c.redial: // it asked for no more than this
-	default:
-	}
-	tr, err := dial(withEvents(dialCtx, c.events), c.network, c.address, c.set)
+// connect dials, and returns the session that has begun: nil if the try failed,
+// or Reconnect or the client's end came before it succeeded.
+func (c *Client) connect(ctx, dialCtx context.Context) *Session {
+	tryCtx, cancel := context.WithCancel(withEvents(dialCtx, c.events))
+	defer cancel()
+	c.beginTry(cancel)
+	tr, err := dial(tryCtx, c.network, c.address, c.set)
 	if err != nil {
-		if c.running() {
+		if !c.endTry(nil) && c.running() {
 			c.events.emit(Event{Kind: EventFailed, Err: err})
 		}
-		return 0, false
+		return nil
 	}
 	s := newSession(ctx, tr, c.set, c.reg)
-	if !c.reg.reserve() {
+	if c.endTry(s) || !c.reg.reserve() {
 		tr.shut(true)
-		return 0, false
+		return nil
 	}
 	if !c.reg.add(s) {
 		c.reg.left()
 		tr.shut(true)
-		return 0, false
+		return nil
 	}
+	return s
+}
+
+// beginTry notes a dial that cancel gives up. What Reconnect has asked for until
+// now is this dial.
+func (c *Client) beginTry(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.redial:
+	default:
+	}
+	c.try = cancel
+}
+
+// endTry notes the end of the dial, and s as the current session. If Reconnect
+// was called meanwhile it returns true, and s is not to be used: rest sees the
+// same call, and does not wait.
+func (c *Client) endTry(s *Session) (superseded bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.try = nil
+	if len(c.redial) > 0 {
+		return true
+	}
+	c.current = s
+	return false
+}
+
+// hold starts and delivers s, waits for its end, and returns how long it lived.
+func (c *Client) hold(s *Session) time.Duration {
 	began := time.Now()
 	s.connected(c.events)
 	s.start()
@@ -297,11 +333,11 @@ func (c *Client) session(ctx, dialCtx context.Context) (held time.Duration, ok b
 	case c.sessions <- s:
 		<-s.done
 	case <-s.done:
-	case <-c.quit: // nobody has received it, and nobody will
+	case <-c.quit: // it was not received, and will not be
 		s.terminate(ErrClosed, true)
 		<-s.done
 	}
-	return time.Since(began), true
+	return time.Since(began)
 }
 
 // rest waits for d, or until Reconnect. It reports whether to go on.
@@ -315,18 +351,4 @@ func (c *Client) rest(d time.Duration) bool {
 		return false
 	}
 	return true
-}
-
-// next returns the pause that follows d, the first one if d is 0.
-func (b *Backoff) next(d time.Duration) time.Duration {
-	if grown := float64(d) * b.Factor; grown < float64(b.Max) {
-		return max(b.Min, time.Duration(grown))
-	}
-	return b.Max
-}
-
-// jitter returns a random part of d, which keeps the clients of a server that
-// went away from coming back at the same moment.
-func (b *Backoff) jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Float64()*b.Jitter*float64(d))
 }

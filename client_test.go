@@ -259,6 +259,83 @@ func TestReconnectDoesNotWaitForTheNextTry(t *testing.T) {
 	})
 }
 
+func TestReconnectGivesUpADialThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := make(chan struct{})
+		c := Connect(t.Context(), "tcp", somewhere, &Options{
+			Dialer: failingDialer(func(ctx context.Context) error {
+				tries <- struct{}{}
+				return hang(ctx)
+			}),
+			DialTimeout: -1,
+			Backoff:     Backoff{Min: time.Hour, Max: time.Hour},
+		})
+		start := time.Now()
+		for range 5 {
+			<-tries
+			synctest.Wait()
+			c.Reconnect()
+		}
+		<-tries
+		require.Equal(t, start, time.Now())
+		require.NoError(t, c.Close())
+		for e := range c.Events() {
+			require.NotEqual(t, EventFailed, e.Kind, "a dial that was given up has not failed")
+		}
+	})
+}
+
+func TestReconnectDuringADialSkipsNoLaterPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := make(chan func() error)
+		c := Connect(t.Context(), "tcp", somewhere, &Options{
+			Dialer:  failingDialer(func(context.Context) error { return (<-tries)() }),
+			Backoff: Backoff{Min: time.Hour, Max: time.Hour, Jitter: -1},
+		})
+		fail := func() error { return errTest }
+		start := time.Now()
+		tries <- func() error { c.Reconnect(); return errTest }
+		tries <- fail // at once: Reconnect asked for it
+		require.Equal(t, start, time.Now())
+		tries <- fail
+		require.Equal(t, time.Hour, time.Since(start))
+		synctest.Wait()
+		require.NoError(t, c.Close())
+	})
+}
+
+func TestReconnectDuringADialThatSucceedsDialsAgain(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	var c *Client
+	dials := make(chan struct{}, 2)
+	begin := make(chan struct{})
+	dialer := &net.Dialer{ControlContext: func(context.Context, string, string, syscall.RawConn) error {
+		<-begin
+		if len(dials) == 0 {
+			dials <- struct{}{}
+			c.Reconnect() // before the dial has a connection, or an error
+		}
+		return nil
+	}}
+	c = Connect(t.Context(), "tcp", ln.Addr().String(), &Options{Dialer: dialer, Backoff: Backoff{Min: time.Hour}})
+	defer c.Close()
+	close(begin)
+	s, _ := await(t, c.Sessions(), "a session")
+	s.Abort(errTest)
+	awaitDone(t, s)
+	require.Empty(t, c.redial, "or the next pause would be skipped")
+}
+
+func TestAServerThatHangsUpAtOnceIsNotDialedInALoop(t *testing.T) {
+	b := Backoff{Min: -1}
+	s, err := (&Options{Backoff: b}).resolve(false)
+	require.NoError(t, err)
+	require.False(t, s.Backoff.held(time.Millisecond, 0))
+	require.True(t, s.Backoff.held(time.Second, 0))
+}
+
 func TestAClientEndsWhileItDials(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -131,7 +131,8 @@ type Options struct {
 // by Factor with each try up to Max, and starts anew after a connection that
 // held for longer than the pause before it.
 type Backoff struct {
-	// Min is the first pause. If zero, 100 milliseconds; if negative, none.
+	// Min is the first pause. If zero, 100 milliseconds. If negative, there is
+	// none before the second try, and 100 milliseconds before the third.
 	Min time.Duration
 	// Max is the longest pause. If zero, 30 seconds, or Min if that is longer.
 	Max time.Duration

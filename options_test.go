@@ -140,12 +140,14 @@ func TestBackoffGrowsFromMinByFactorToMax(t *testing.T) {
 		{"Min above the default Max", Backoff{Min: time.Hour}, []time.Duration{time.Hour, time.Hour}},
 		{"constant", Backoff{Factor: 1}, []time.Duration{100 * ms, 100 * ms}},
 		{"steep", Backoff{Factor: math.MaxFloat64}, []time.Duration{100 * ms, 30 * time.Second, 30 * time.Second}},
-		{"none", Backoff{Min: -1}, []time.Duration{0, 0}},
+		{"none at first", Backoff{Min: -1}, []time.Duration{0, 100 * ms, 200 * ms, 400 * ms}},
+		{"none at first, constant", Backoff{Min: -1, Factor: 1}, []time.Duration{0, 100 * ms, 100 * ms}},
+		{"none at first, up to less than the default", Backoff{Min: -1, Max: ms}, []time.Duration{0, ms, ms}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := (&Options{Backoff: test.b}).resolve(false)
 			require.NoError(t, err)
-			d := time.Duration(0)
+			d := noPause
 			for _, want := range test.want {
 				d = s.Backoff.next(d)
 				require.Equal(t, want, d)
