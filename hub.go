@@ -56,6 +56,7 @@ type Hub struct {
 type hubWaits struct {
 	gate    gate      // publishers
 	flushes *hubFlush // a list of calls of Flush
+	watches []*hubWatch
 }
 
 // waiting returns waits. The caller holds mu.
@@ -122,7 +123,10 @@ func newHub(set *settings) *Hub {
 // was closed for writing; else it says so if the framings differ. Those that
 // have functions in them are the same only if both are of one Options value, or
 // one pointer.
-func (h *Hub) Join(s *Session) error {
+func (h *Hub) Join(s *Session) error { return h.join(s, nil) }
+
+// join is Join, behind what s has yet to get of prior, if that is not nil.
+func (h *Hub) join(s *Session, prior *Hub) error {
 	if s == nil {
 		return fmt.Errorf("chanio: join of a nil session")
 	}
@@ -136,7 +140,7 @@ func (h *Hub) Join(s *Session) error {
 	case !same:
 		err = fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing)
 	default:
-		known, err = s.addMember(m)
+		known, err = s.addMember(m, prior)
 	}
 	if known || err != nil {
 		h.mu.Unlock()

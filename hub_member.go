@@ -19,6 +19,7 @@ type member struct {
 	// taken is how much of the log was taken for a write or skipped, and
 	// written how much of that is done; both are the Weight of a Position.
 	taken, written atomic.Int64
+	finished       atomic.Bool // the hub has forgotten it: there is nothing to come
 
 	// mu lets the writer of an active member go on without the hub's mu. Who
 	// changes the cursor from outside, or knows the member to be parked, has that.
@@ -34,8 +35,7 @@ type member struct {
 	gated  bool  // publishers wait for it
 
 	// The writer's.
-	finished bool    // there is nothing to come
-	before   *member // the place of the same session in the same hub that it left before; may be nil
+	before   *member // a place of the same session, left, whose messages go out first; may be nil
 	messages uint32  // taken and not yet written
 	bytes    uint32
 }
@@ -47,7 +47,7 @@ const farAway = math.MaxInt64
 // is parked or gone, and the writer forgets it.
 func (m *member) take(b *outBatch) bool {
 	if m.before != nil {
-		if !m.before.finished {
+		if !m.before.finished.Load() {
 			return true
 		}
 		m.before = nil
@@ -243,22 +243,22 @@ func (s *Session) lostHubs(o *writerState) {
 	}
 }
 
-// addMember makes m one of the session's places in hubs. known says that the
-// session has one in that hub already. The caller holds the hub's mu.
-func (s *Session) addMember(m *member) (known bool, err error) {
+// addMember makes m one of the session's places in hubs, behind the one that it
+// has left in the same hub or in prior. known says that the session has one in
+// that hub already. The caller holds the hub's mu.
+func (s *Session) addMember(m *member, prior *Hub) (known bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refusing {
 		return false, ErrClosed
 	}
 	for _, other := range s.members {
-		if other.hub != m.hub {
-			continue
-		}
-		if !other.left {
+		switch {
+		case other.hub == m.hub && !other.left:
 			return true, nil
-		}
-		if !other.gone {
+		case other.hub == prior:
+			m.before = other
+		case other.hub == m.hub && !other.gone && (m.before == nil || m.before.hub != prior):
 			m.before = other
 		}
 	}

@@ -23,6 +23,7 @@ func (h *Hub) add(m *member) {
 	h.move(m, h.staying)
 	h.staying++
 	h.park(m)
+	h.lenChanged()
 }
 
 // park notes that m, a member, has written everything: the next message finds
@@ -58,6 +59,7 @@ func (h *Hub) remove(m *member) (parked bool) {
 	h.move(m, h.staying)
 	m.left = true
 	h.ungate(m)
+	h.lenChanged()
 	return parked
 }
 
@@ -68,6 +70,7 @@ func (h *Hub) discard(m *member) {
 	h.places[last] = nil
 	h.places = h.places[:last]
 	m.gone = true
+	m.finished.Store(true)
 	h.ungate(m)
 	h.trim()
 }
@@ -97,7 +100,6 @@ func (h *Hub) settle(m *member) bool {
 	gone := m.gone
 	h.mu.Unlock()
 	if gone {
-		m.finished = true
 		m.s.dropMember(m)
 		m.s.wakeWriter() // it may wait for this to end the output
 	}

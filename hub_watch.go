@@ -1,0 +1,47 @@
+package chanio
+
+import "slices"
+
+// A hubWatch is a call of Watch.
+type hubWatch struct{ changed chan<- struct{} }
+
+// Watch sends on changed, without blocking, each time that Len changes, until
+// stop is called or the hub has ended: with a buffer of one, a value that waits
+// says that there is something to look at, so nothing is missed, whereas events
+// can be lost. Many hubs may share one channel. The hub never closes it.
+func (h *Hub) Watch(changed chan<- struct{}) (stop func()) {
+	watch := &hubWatch{changed}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.waiting()
+	w.watches = append(w.watches, watch)
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if i := slices.Index(w.watches, watch); i >= 0 {
+			w.watches = slices.Delete(w.watches, i, i+1)
+		}
+	}
+}
+
+// lenChanged tells those that watch. The caller holds mu.
+func (h *Hub) lenChanged() {
+	if h.waits == nil {
+		return
+	}
+	for _, w := range h.waits.watches {
+		select {
+		case w.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// JoinAfter moves s from prior to h: s leaves prior, and gets what h multicasts
+// after JoinAfter has returned, but only after all that prior multicast before.
+// (Between two hubs there is no order otherwise.) It serves a session that is
+// sent a past of its own before it joins the others. Its errors are Join's.
+func (h *Hub) JoinAfter(s *Session, prior *Hub) error {
+	prior.Leave(s)
+	return h.join(s, prior)
+}
