@@ -1,7 +1,5 @@
 package chanio
 
-import "sync"
-
 // blockSize is how much one read takes at most, and how many bytes of small
 // messages one write carries.
 const blockSize = 64 << 10
@@ -17,34 +15,3 @@ const inputBlockSize = 40 << 10
 
 // smallBlockSize is enough for what is small in most programs.
 const smallBlockSize = 4 << 10
-
-// A block is a buffer of a pool. Whoever got it owns it until free.
-type block struct {
-	b    []byte
-	pool *blockPool
-}
-
-// A blockPool recycles blocks of one size.
-type blockPool struct {
-	size int
-	pool sync.Pool
-}
-
-// The pools are shared by all sessions of the process: that is what keeps idle
-// ones from holding buffers.
-var (
-	largeBlocks  = &blockPool{size: blockSize}
-	recordBlocks = &blockPool{size: recordBlockSize}
-	inputBlocks  = &blockPool{size: inputBlockSize}
-	smallBlocks  = &blockPool{size: smallBlockSize}
-)
-
-func (p *blockPool) get() *block {
-	if b, ok := p.pool.Get().(*block); ok {
-		return b
-	}
-	return &block{make([]byte, p.size), p}
-}
-
-// free gives b back to its pool.
-func (b *block) free() { b.pool.pool.Put(b) }

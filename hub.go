@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"example.com/chanio/internal/buffer"
 	"example.com/chanio/internal/sharedlog"
 )
 
@@ -182,9 +183,9 @@ func (h *Hub) Multicast(p []byte) error {
 	if h.framing == nil {
 		return h.publish(p)
 	}
-	b := smallBlocks.get()
-	defer b.free()
-	framed, err := h.framing.AppendFrame(b.b[:0], p)
+	b := buffer.Get(buffer.Small)
+	defer b.Free()
+	framed, err := h.framing.AppendFrame(b.B[:0], p)
 	if err != nil {
 		return h.refuse(len(p), err)
 	}

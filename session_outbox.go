@@ -1,5 +1,7 @@
 package chanio
 
+import "example.com/chanio/internal/buffer"
+
 // copyLimit is the size up to which messages are copied together into one
 // buffer; larger ones go to the kernel from where they are. A copy of 4 KiB
 // costs less than one more entry of a gathered write.
@@ -12,12 +14,12 @@ const maxParts = 64
 // A outBatch is what the writer hands to the transport as one write: messages
 // from any source, whole and in order. The zero value is empty.
 type outBatch struct {
-	parts    [][]byte // what goes out; small messages share a part, within buf
-	buf      *block   // where small messages are copied together; nil until needed
-	used     int      // bytes of buf that are taken
-	open     bool     // the last part is the end of the used part of buf
-	size     int      // bytes in parts
-	sent     int      // bytes of them that the kernel has taken
+	parts    [][]byte       // what goes out; small messages share a part, within buf
+	buf      *buffer.Buffer // where small messages are copied together; nil until needed
+	used     int            // bytes of buf that are taken
+	open     bool           // the last part is the end of the used part of buf
+	size     int            // bytes in parts
+	sent     int            // bytes of them that the kernel has taken
 	messages int
 
 	datagrams *outDatagrams // nil unless each message is a part, and goes out by itself
@@ -126,9 +128,9 @@ func (b *outBatch) copyIn(p []byte) {
 // room returns what is left of buf, with length 0.
 func (b *outBatch) room() []byte {
 	if b.buf == nil {
-		b.buf = largeBlocks.get()
+		b.buf = buffer.Get(blockSize)
 	}
-	return b.buf.b[b.used:b.used]
+	return b.buf.B[b.used:b.used]
 }
 
 // claim makes p, which was written to the start of room, part of the batch.
@@ -140,7 +142,7 @@ func (b *outBatch) claim(p []byte) {
 		*last = (*last)[:len(*last)+len(p)]
 		return
 	}
-	b.parts = append(b.parts, b.buf.b[start:b.used:len(b.buf.b)])
+	b.parts = append(b.parts, b.buf.B[start:b.used:len(b.buf.B)])
 	b.open = true
 }
 
@@ -157,7 +159,7 @@ func (b *outBatch) reset() {
 // free gives the memory of an empty batch away, before the writer goes idle.
 func (b *outBatch) free() {
 	if b.buf != nil {
-		b.buf.free()
+		b.buf.Free()
 		b.buf = nil
 	}
 	if cap(b.parts) > 4 {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // recordConn is the connection under a tls.Conn. Once the handshake is over its
@@ -27,12 +29,12 @@ type recordConn struct {
 	// for that is seen to wait by testing/synctest, and a timeout may end it.
 	flushing chan struct{}
 
-	mu        sync.Mutex // never held across anything that blocks
-	gathering bool       // the writer is about to flush: until then nothing is sent
-	sending   bool       // flush is sending what it has taken from left
-	left      []byte     // records that are still to be sent
-	block     *block     // left's memory while records are gathered; else nil
-	err       error      // what sending has failed with, for good
+	mu        sync.Mutex     // never held across anything that blocks
+	gathering bool           // the writer is about to flush: until then nothing is sent
+	sending   bool           // flush is sending what it has taken from left
+	left      []byte         // records that are still to be sent
+	block     *buffer.Buffer // left's memory while records are gathered; else nil
+	err       error          // what sending has failed with, for good
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
@@ -103,8 +105,8 @@ func (c *recordConn) gather() {
 	defer c.mu.Unlock()
 	c.gathering = true
 	if c.block == nil {
-		c.block = recordBlocks.get()
-		c.left = append(c.block.b[:0], c.left...)
+		c.block = buffer.Get(recordBlockSize)
+		c.left = append(c.block.B[:0], c.left...)
 	}
 }
 
@@ -137,14 +139,14 @@ func (c *recordConn) flush() error {
 		}
 		_, err = c.send(p)
 		if b != nil {
-			b.free()
+			b.Free()
 		}
 		c.sent(err)
 	}
 }
 
 // unload takes what is left, for flush to send.
-func (c *recordConn) unload() ([]byte, *block, error) {
+func (c *recordConn) unload() ([]byte, *buffer.Buffer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {

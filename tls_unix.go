@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"unsafe"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // tlsInput is how a rawConn reads through a tls.Conn: without waiting, inside
@@ -19,9 +21,9 @@ type tlsInput struct {
 	tc      *tls.Conn
 	records *recordConn
 	tlsBuffers
-	lent    *block // the memory of pending; nil if that is tc's own
-	drained bool   // the last read has left nothing, neither in tc nor in the socket
-	err     error  // what reading has ended with
+	lent    *buffer.Buffer // the memory of pending; nil if that is tc's own
+	drained bool           // the last read has left nothing, neither in tc nor in the socket
+	err     error          // what reading has ended with
 }
 
 // tlsBuffers are what a tls.Conn holds of its input. Both are nil if that is not
@@ -129,9 +131,9 @@ func (t *tlsInput) lend() {
 	if t.pending == nil || t.lent != nil || t.pending.Len() > inputBlockSize/2 {
 		return
 	}
-	t.lent = inputBlocks.get()
-	n := copy(t.lent.b, t.pending.Bytes())
-	*t.pending = *bytes.NewBuffer(t.lent.b[:n])
+	t.lent = buffer.Get(inputBlockSize)
+	n := copy(t.lent.B, t.pending.Bytes())
+	*t.pending = *bytes.NewBuffer(t.lent.B[:n])
 }
 
 // reclaim takes the input buffer back. If there is a part of a record in it, tc
@@ -144,7 +146,7 @@ func (t *tlsInput) reclaim() {
 	}
 	*t.pending = *bytes.NewBuffer(slices.Clone(t.pending.Bytes()))
 	if t.lent != nil {
-		t.lent.free()
+		t.lent.Free()
 		t.lent = nil
 	}
 }

@@ -1,0 +1,209 @@
+package chanio
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"sync/atomic"
+	"unsafe"
+
+	"example.com/chanio/internal/buffer"
+)
+
+// A Batch is many messages in one value, in memory that is used again: for
+// programs whose messages are so many and so small that a channel operation and
+// fresh memory for each are what they spend their time on.
+//
+// A batch has one owner at a time. Whoever received it from RecvBatch or made it
+// with NewBatch owns it until it is sent (SendBatch, PutBatch) or released; from
+// then on neither the batch nor its messages may be touched. Under
+// go test -race the memory of released batches is overwritten, and a use that
+// comes too late shows. An owner that does neither leaves the memory to the garbage
+// collector, which is slower and never wrong.
+//
+// A Batch is not safe for concurrent use, but for Release. The zero Batch is empty
+// and ready to use; a Batch must not be copied.
+type Batch struct {
+	owner atomic.Uint64  // 0 is the user; else the session it was put to, by its ID, or noOwner
+	buf   *buffer.Buffer // the messages; nil while there is no memory
+	used  int            // how much of buf is taken
+	size  int            // bytes of all messages
+	codec codec          // whose frames buf.B[:used] is; nil: the messages, one after the other
+	mixed bool           // buf.B[:used] is neither
+	over  bool           // a message was refused: the batch has no room for its index
+}
+
+const (
+	// noOwner is the owner of a batch that was sent or released.
+	noOwner = math.MaxUint64
+	// maxBatch bounds the memory of a batch: its index has 32 bits.
+	maxBatch = math.MaxUint32
+	// leastRoom is the least capacity that AppendFunc offers.
+	leastRoom = 512
+)
+
+// errBatchGone says that the user of a batch is not its owner any more.
+var errBatchGone = errors.New("chanio: the batch was sent or released before")
+
+// NewBatch returns an empty batch, to be filled and sent.
+func NewBatch() *Batch { return new(Batch) }
+
+// Len returns the number of messages.
+func (b *Batch) Len() int {
+	if b.buf == nil {
+		return 0
+	}
+	return len(b.buf.Spans)
+}
+
+// Size returns the number of bytes of all messages together.
+func (b *Batch) Size() int { return b.size }
+
+// At returns message i, counted from 0; it panics if there is none. The slice is
+// part of the batch's memory: it is valid until the batch is appended to, sent
+// or released, and its capacity is its length.
+func (b *Batch) At(i int) []byte {
+	s := b.buf.Spans[i]
+	return b.buf.B[s.Start:s.End:s.End]
+}
+
+// All yields the index and the slice of each message, as At returns it.
+func (b *Batch) All() iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		for i := range b.Len() {
+			if !yield(i, b.At(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Append adds a copy of m as the last message. A batch that was sent or released
+// takes none. A batch of more than 4 GiB cannot be sent: see PutBatch.
+func (b *Batch) Append(m []byte) {
+	old, ok := b.reserve(len(m))
+	if !ok {
+		return
+	}
+	copy(b.buf.B[b.used:], m) // which may be one of the batch's own, in old
+	b.added(len(m))
+	free(old)
+}
+
+// AppendFunc adds the message that f builds: f appends it to dst, which is empty
+// and has room for a message of some size within the batch, and returns the
+// extended slice, as the Append functions of the standard library do. f must not
+// keep dst or use the batch. A batch that was sent or released does not call it.
+func (b *Batch) AppendFunc(f func(dst []byte) []byte) {
+	old, ok := b.reserve(leastRoom)
+	if !ok {
+		return
+	}
+	free(old)
+	room := b.buf.B[b.used:b.used]
+	m := f(room)
+	if cap(m) > 0 && unsafe.SliceData(m) == unsafe.SliceData(room) {
+		b.added(len(m))
+		return
+	}
+	b.Append(m) // it has outgrown the room, or is something else
+}
+
+// Release ends the batch's life: its memory may be used again, by anybody. A
+// second Release does nothing, nor does one of a batch that was put to a session.
+// It is safe for concurrent use.
+func (b *Batch) Release() {
+	if b.owner.CompareAndSwap(0, noOwner) {
+		b.recycle()
+	}
+}
+
+// reserve makes room for n more bytes and reports whether the batch takes them. If
+// the messages had to be moved, old is where they were, to be freed.
+func (b *Batch) reserve(n int) (old *buffer.Buffer, ok bool) {
+	switch {
+	case b.owner.Load() != 0 || b.over:
+		return nil, false
+	case b.buf == nil:
+		b.buf = buffer.Get(n)
+		return nil, true
+	case n <= len(b.buf.B)-b.used:
+		return nil, true
+	case uint64(b.used)+uint64(n) > maxBatch:
+		b.over = true
+		return nil, false
+	}
+	old = b.buf
+	b.buf = buffer.Get(max(2*len(old.B), b.used+n))
+	copy(b.buf.B, old.B[:b.used])
+	b.buf.Spans = append(slices.Grow(b.buf.Spans, len(old.Spans)+1), old.Spans...)
+	return old, true
+}
+
+// free frees b, unless it is nil.
+func free(b *buffer.Buffer) {
+	if b != nil {
+		b.Free()
+	}
+}
+
+// added makes a message of the next n bytes of memory, which were written.
+func (b *Batch) added(n int) {
+	b.mixed = b.mixed || b.codec != nil
+	start := b.used
+	b.used += n
+	b.size += n
+	b.buf.Spans = append(b.buf.Spans, buffer.Span{Start: uint32(start), End: uint32(b.used)})
+}
+
+// wire returns the batch as it goes over a stream that c frames, nil for a raw
+// one, if that is how it is in memory.
+func (b *Batch) wire(c codec) ([]byte, bool) {
+	switch {
+	case b.mixed:
+		return nil, false
+	case b.buf == nil:
+		return nil, true
+	case b.codec != c: // codec is never a user's framing, so they can be compared
+		return nil, false
+	}
+	return b.buf.B[:b.used], true
+}
+
+// put notes that b was handed to the session id, by an owner that is told if it
+// is none.
+func (b *Batch) put(id ID) error {
+	if b == nil {
+		return errors.New("chanio: a nil batch")
+	}
+	if !b.owner.CompareAndSwap(0, uint64(id)) {
+		return errBatchGone
+	}
+	if b.over {
+		b.unput()
+		return fmt.Errorf("%w: a batch of more than %d bytes", ErrMessageTooLarge, uint32(maxBatch))
+	}
+	return nil
+}
+
+// unput gives b back to the user.
+func (b *Batch) unput() { b.owner.Store(0) }
+
+// take makes b the writer's of session id. It fails if it is somebody else's.
+func (b *Batch) take(id ID) error {
+	if !b.owner.CompareAndSwap(uint64(id), noOwner) {
+		if err := b.put(id); err != nil {
+			return err
+		}
+		b.owner.Store(noOwner)
+	}
+	return nil
+}
+
+// recycle gives the memory away. The caller has made sure that b has no owner.
+func (b *Batch) recycle() {
+	free(b.buf)
+	b.buf, b.used, b.size = nil, 0, 0
+}
