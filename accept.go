@@ -142,7 +142,7 @@ func (l *Listener) deliver(s *Session, quit <-chan struct{}) {
 	select {
 	case l.sessions <- s:
 	case <-quit:
-		s.terminate(ErrClosed, true)
+		s.abort(ErrClosed)
 	}
 }
 

@@ -162,7 +162,7 @@ func Connect(ctx context.Context, network, address string, o *Options) *Client {
 	c.stopCtx = context.AfterFunc(ctx, func() {
 		cause := contextError(ctx)
 		c.reg.close() // first, so that every session ends with this cause
-		c.reg.terminate(cause, false)
+		c.reg.end(cause)
 		c.stop(cause)
 	})
 	go c.run(ctx, dialCtx)
@@ -212,7 +212,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 // Close aborts the session and returns nil when all goroutines are gone.
 func (c *Client) Close() error {
 	c.stop(nil)
-	c.reg.terminate(ErrClosed, true)
+	c.reg.abort(ErrClosed)
 	<-c.done
 	return nil
 }
@@ -334,7 +334,7 @@ func (c *Client) hold(s *Session) time.Duration {
 		<-s.done
 	case <-s.done:
 	case <-c.quit: // it was not received, and will not be
-		s.terminate(ErrClosed, true)
+		s.abort(ErrClosed)
 		<-s.done
 	}
 	return time.Since(began)

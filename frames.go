@@ -214,5 +214,5 @@ func (s *Session) messageWhole() {
 
 // messageExpired ends a session whose peer began a message and did not end it.
 func (s *Session) messageExpired() {
-	s.terminate(s.errorAt("read", &timeoutError{"MessageTimeout", s.set.MessageTimeout}), false)
+	s.end(s.errorAt("read", &timeoutError{"MessageTimeout", s.set.MessageTimeout}))
 }

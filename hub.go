@@ -136,7 +136,7 @@ func (h *Hub) join(s *Session, prior *Hub) error {
 	h.mu.Lock()
 	known, err := false, error(nil)
 	switch {
-	case h.stopped, s.isRefusing():
+	case h.stopped, s.life().refusing():
 		err = ErrClosed
 	case !same:
 		err = fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing)

@@ -144,7 +144,7 @@ func endDismissed(treated []lagger) {
 	for _, l := range treated {
 		if l.err != nil {
 			l.m.s.dropMember(l.m)
-			l.m.s.terminate(l.err, true)
+			l.m.s.abort(l.err)
 		}
 	}
 }

@@ -249,7 +249,7 @@ func (s *Session) lostHubs(o *writerState) {
 func (s *Session) addMember(m *member, prior *Hub) (known bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refusing {
+	if s.life().refusing() {
 		return false, ErrClosed
 	}
 	for _, other := range s.members {

@@ -132,7 +132,7 @@ func (l *Listener) start(ctx context.Context) {
 	l.stopCtx = context.AfterFunc(ctx, func() {
 		cause := contextError(ctx)
 		l.reg.close() // first, so that every session ends with this cause
-		l.reg.terminate(cause, false)
+		l.reg.end(cause)
 		l.stop(cause)
 	})
 	go l.run(ctx)
@@ -180,7 +180,7 @@ func (l *Listener) Stats() Stats {
 func (l *Listener) DisconnectAll() {
 	all := l.reg.snapshot()
 	for _, s := range all {
-		s.terminate(ErrClosed, true)
+		s.abort(ErrClosed)
 	}
 	for _, s := range all {
 		<-s.done
@@ -234,7 +234,7 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 // Close aborts every session and returns nil when all goroutines are gone.
 func (l *Listener) Close() error {
 	l.stop(nil)
-	l.reg.terminate(ErrClosed, true)
+	l.reg.abort(ErrClosed)
 	<-l.done
 	return nil
 }
@@ -320,9 +320,9 @@ func (l *Listener) rebind(err error) bool {
 	case stopped:
 	case reply == nil:
 		l.stop(err)
-		l.reg.terminate(ErrClosed, true)
+		l.reg.abort(ErrClosed)
 	default:
-		l.reg.terminate(ErrClosed, true)
+		l.reg.abort(ErrClosed)
 		l.reg.awaitEmpty()
 		if err := l.replace(); err != nil {
 			l.stop(err)

@@ -83,11 +83,9 @@ func (c *netConn) Read(p []byte) (int, error) {
 
 // endOfInput is what Read returns when there is nothing more.
 func (c *netConn) endOfInput() error {
-	c.s.mu.Lock()
-	err, eof := c.s.err, c.s.eof
-	c.s.mu.Unlock()
+	err := c.s.Err()
 	switch {
-	case eof:
+	case c.s.life().input() == inputEnded:
 		return io.EOF
 	case err != nil:
 		return c.s.errorAt("read", err)
@@ -156,19 +154,15 @@ func (c *netConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(c.w
 // setDeadline works on a session that has ended in order and was not closed, too:
 // what it has received may still be read.
 func (c *netConn) setDeadline(d *deadline, t time.Time) error {
-	if c.closed.Load() || c.s.over.Load() && !c.s.endedByItself() {
+	if c.closed.Load() || c.s.over() && !(c.s.Err() == nil && c.s.life().endedByItself()) {
 		return c.s.errorAt("set deadline", ErrClosed)
 	}
 	d.set(t)
 	return nil
 }
 
-// endedByItself reports whether both directions were ended, and nobody called Close.
-func (s *Session) endedByItself() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err == nil && s.eof && !s.closing
-}
+// endedByItself reports whether the peer has ended the session, and nobody called Close.
+func (l life) endedByItself() bool { return l.input() == inputEnded && !l.closing() }
 
 // A deadline is a point in time that can be moved, told by a channel: as in
 // net.Pipe, with another way to keep a timer that was replaced from firing.

@@ -131,10 +131,17 @@ func (r *registry) stats() Stats {
 	return st
 }
 
-// terminate ends all sessions.
-func (r *registry) terminate(cause error, reset bool) {
+// end and abort end all sessions.
+
+func (r *registry) end(cause error) {
 	for _, s := range r.snapshot() {
-		s.terminate(cause, reset)
+		s.end(cause)
+	}
+}
+
+func (r *registry) abort(cause error) {
+	for _, s := range r.snapshot() {
+		s.abort(cause)
 	}
 }
 
@@ -164,7 +171,7 @@ func (r *registry) shutdown(ctx context.Context, closeTimeout time.Duration, gon
 		return nil
 	default:
 	}
-	r.terminate(ErrClosed, true)
+	r.abort(ErrClosed)
 	<-gone
 	return ctx.Err()
 }

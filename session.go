@@ -32,6 +32,7 @@ type Session struct {
 	id     ID
 	set    *settings
 	tr     transport
+	traits traits          // the transport's
 	reg    *registry       // of the listener or client whose session it is; may be nil
 	parent context.Context // whose values Context carries
 
@@ -43,13 +44,10 @@ type Session struct {
 	done    chan struct{} // closed by finish, last of all
 
 	stats   counters
-	puts    putGate      // the Puts under way
-	refs    atomic.Int32 // what must go before finish: goroutines, the gate, the open state
-	over    atomic.Bool  // it has ended; set under mu
-	writer  atomic.Bool  // the writer was started; set under mu
-	halting atomic.Bool  // halt may be interrupting the reader
-	ending  atomic.Bool  // the writer shall end the output once its sources are drained
-	flushed atomic.Bool  // there are waiters in flushes
+	puts    putGate       // the Puts under way
+	refs    atomic.Int32  // what must go before finish: goroutines, the gate, the open state
+	word    atomic.Uint32 // its life; written under mu, see session_lifetime.go
+	flushed atomic.Bool   // there are waiters in flushes
 
 	hubsReady atomic.Bool // there are members in ready
 	lagged    atomic.Bool // a hub is about to end it for being behind
@@ -59,15 +57,7 @@ type Session struct {
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error
-	closeErr   error // what Close returns
-	refusing   bool
-	closing    bool
-	haltDone   bool
-	eof        bool // recv was closed for the peer's end of stream
-	inEnded    bool // the peer's end of stream was seen
-	written    bool // all that was accepted is written
-	outEnded   bool // and our end of stream is sent
-	writerGone bool
+	closeErr   error     // what Close returns
 	members    []*member // its places in hubs
 	ready      []*member // those of them that the writer does not know to have something
 	flushes    []*flush
@@ -112,6 +102,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		id:      ID(lastID.Add(1)),
 		set:     set,
 		tr:      tr,
+		traits:  tr.traits(),
 		reg:     reg,
 		parent:  parent,
 		recv:    make(chan []byte, set.RecvQueue),
@@ -121,16 +112,14 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		refused: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	// The open state, released by terminate; the gate, by putsGone; the reader,
+	// The open state, released by its end; the gate, by putsGone; the reader,
 	// by itself: a session that is ended before start does not finish before it.
 	s.refs.Store(3)
-	if tr.limit() > 0 {
+	if s.traits.messages {
 		s.output.batch.datagrams = new(outDatagrams)
 	}
 	s.timers.began = time.Now()
-	if t, ok := tr.(*tlsStream); ok {
-		t.attach(s)
-	}
+	tr.attach(s)
 	return s
 }
 
@@ -151,7 +140,7 @@ func (s *Session) connected(events *eventQueue) {
 
 // watch ends s with ctx.
 func (s *Session) watch(ctx context.Context) {
-	stop := context.AfterFunc(ctx, func() { s.terminate(contextError(ctx), false) })
+	stop := context.AfterFunc(ctx, func() { s.end(contextError(ctx)) })
 	s.mu.Lock()
 	s.stopParent = stop
 	s.mu.Unlock()
@@ -161,7 +150,7 @@ func (s *Session) watch(ctx context.Context) {
 func deadSession(parent context.Context, err error) *Session {
 	s := newSession(parent, noTransport{}, new(settings), nil)
 	close(s.recv)
-	s.terminate(err, false)
+	s.end(err)
 	s.release() // for the reader that it never had
 	return s
 }
@@ -217,7 +206,7 @@ func (s *Session) Context() context.Context {
 	if s.ctx == nil {
 		// Not a child of parent: the session's own cause must be the first.
 		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(s.parent))
-		if s.over.Load() {
+		if s.over() {
 			s.cancel(s.err)
 		}
 	}
@@ -251,9 +240,7 @@ func (s *Session) Stats() Stats {
 // counts returns what the session and its socket have counted.
 func (s *Session) counts() Stats {
 	st := s.stats.snapshot()
-	if t, ok := s.tr.(*dialed); ok {
-		st.KernelDropped, st.Refused = t.conn.KernelDropped(), t.conn.Refused()
-	}
+	s.tr.count(&st)
 	return st
 }
 
@@ -298,7 +285,7 @@ func (s *Session) finish() {
 // sent. An empty one is nothing on a raw stream.
 func (s *Session) lost(messages, bytes int64) {
 	s.stats.undelivered.Add(bytes)
-	if bytes > 0 || s.output.batch.datagrams != nil || s.set.codec != nil {
+	if bytes > 0 || s.traits.messages || s.set.codec != nil {
 		s.stats.lost.Add(messages)
 	}
 }

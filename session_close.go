@@ -12,9 +12,6 @@ import (
 // for the peer's end of stream.
 const lingerTimeout = 500 * time.Millisecond
 
-// errNoHalfClose says that a transport can only end both directions at once.
-var errNoHalfClose = errors.New("chanio: no half-close")
-
 // sessionTimers are the session's timers, each nil until it is first needed.
 // The session's mu guards setting them.
 type sessionTimers struct {
@@ -62,11 +59,16 @@ func (s *Session) Close() error {
 // beginClose starts what Close waits for.
 func (s *Session) beginClose() {
 	s.mu.Lock()
-	if s.over.Load() || s.closing {
+	l := s.life()
+	if l.over() || l.closing() {
 		s.mu.Unlock()
 		return
 	}
-	s.closing = true
+	s.setLife(lifeClosing)
+	s.mu.Unlock()
+	s.halt() // before the peer can answer our end of stream with its own
+
+	s.mu.Lock()
 	after := s.refuse()
 	if s.timers.halfOpen != nil {
 		s.timers.halfOpenOn.Store(false)
@@ -76,12 +78,11 @@ func (s *Session) beginClose() {
 		s.timers.close = time.AfterFunc(d, s.closeExpired)
 		s.timers.closeBy = time.Now().Add(d)
 	}
-	if s.outEnded {
+	if s.life().output() == outputEnded {
 		s.linger()
 	}
 	s.mu.Unlock()
 	after()
-	s.halt()
 	s.drainOutput()
 }
 
@@ -93,7 +94,7 @@ func (s *Session) beginClose() {
 // It is idempotent and returns an error that is ErrClosed if the session has
 // failed. Where there is no half-close (udp, net.Pipe) it starts a Close.
 func (s *Session) CloseWrite() error {
-	if !s.tr.canHalfClose() {
+	if !s.traits.halfClose {
 		s.beginClose()
 	} else {
 		s.closeOutput()
@@ -106,12 +107,12 @@ func (s *Session) CloseWrite() error {
 
 // closeOutput starts what CloseWrite promises.
 func (s *Session) closeOutput() {
-	if !s.tr.canHalfClose() {
+	if !s.traits.halfClose {
 		s.beginClose()
 		return
 	}
 	s.mu.Lock()
-	if s.over.Load() {
+	if s.over() {
 		s.mu.Unlock()
 		return
 	}
@@ -125,7 +126,6 @@ func (s *Session) closeOutput() {
 // stream. No message must be accepted any more.
 func (s *Session) drainOutput() {
 	s.leaveHubsBehind()
-	s.ending.Store(true)
 	s.needWriter()
 	s.wakeWriter()
 }
@@ -137,25 +137,35 @@ func (s *Session) Abort(cause error) {
 	if cause == nil {
 		cause = s.errorAt("session", ErrClosed)
 	}
-	s.terminate(cause, true)
+	s.abort(cause)
 }
 
-// terminate ends the session with cause, nil for a clean end, if it has not
-// ended yet. It closes the connection, which ends reader and writer.
+// end ends the session with cause, nil for a clean end, if it has not ended
+// yet. The peer sees an orderly end of stream, after what the kernel has.
+func (s *Session) end(cause error) { s.terminate(cause, false) }
+
+// abort is end with a reset: what the kernel has may be lost.
+func (s *Session) abort(cause error) { s.terminate(cause, true) }
+
+// terminate closes the connection, which ends reader and writer. Only end and
+// abort call it.
 func (s *Session) terminate(cause error, reset bool) {
 	s.mu.Lock()
-	if s.over.Load() {
+	l := s.life()
+	if l.over() {
 		s.mu.Unlock()
 		return
 	}
-	s.over.Store(true)
 	s.err = cause
-	if s.closing && !s.written {
+	if l.closing() && !l.written() {
 		s.closeErr = cause // something may not have been sent
 	}
 	after := s.refuse()
-	halt := !s.haltDone
-	s.haltDone = true
+	halt := l.input() == inputOpen || l.input() == inputEnded
+	if l.input() == inputOpen {
+		s.setInput(inputHalted)
+	}
+	s.setLife(lifeOver)
 	cancel := s.cancel
 	s.timers.stop()
 	s.mu.Unlock()
@@ -177,60 +187,71 @@ func (s *Session) terminate(cause error, reset bool) {
 // CloseTimeout has passed without write progress.
 func (s *Session) inputEnded() {
 	s.mu.Lock()
-	if s.over.Load() {
+	l := s.life()
+	if l.over() {
 		s.mu.Unlock()
 		return
 	}
-	s.inEnded = true
-	both := s.outEnded
-	if d := s.set.CloseTimeout; !both && !s.closing && d > 0 {
+	if l.input() == inputHalted {
+		s.setInput(inputDrained)
+	} else {
+		s.setInput(inputEnded)
+	}
+	both := l.output() == outputEnded
+	if d := s.set.CloseTimeout; !both && !l.closing() && d > 0 {
 		s.timers.halfOpen = time.AfterFunc(d, s.halfOpenExpired)
 		s.timers.halfOpenOn.Store(true)
 	}
 	s.mu.Unlock()
 	if both {
-		s.terminate(nil, false)
+		s.end(nil)
 	}
 }
 
 // inputFailed notes that the input failed while it was being discarded.
 func (s *Session) inputFailed(err error) {
-	s.mu.Lock()
-	written := s.written
-	s.mu.Unlock()
-	if written {
+	if s.life().written() {
 		err = nil // all that we promised is done, and nobody reads what comes
 	} else {
 		err = s.errorAt("read", err)
 	}
-	s.terminate(err, false)
+	s.end(err)
 }
 
 // endOutput sends the end of stream, behind all that was written.
 func (s *Session) endOutput() {
 	s.mu.Lock()
-	s.written = true // before the peer can see the end, and act on it
+	if s.over() {
+		s.mu.Unlock()
+		return
+	}
+	s.setOutput(outputWritten) // before the peer can see the end, and act on it
 	s.mu.Unlock()
-	err := s.tr.closeWrite()
+	var err error
+	if s.traits.halfClose {
+		err = s.tr.closeWrite()
+	}
 	s.mu.Lock()
-	closing := s.closing
-	s.outEnded = true
-	both := s.inEnded || errors.Is(err, errNoHalfClose)
-	if closing && !both {
+	l := s.life()
+	if !l.over() {
+		s.setOutput(outputEnded)
+	}
+	both := l.atEnd() || !s.traits.halfClose
+	if l.closing() && !both {
 		s.linger()
 	}
 	s.mu.Unlock()
 	switch {
-	case both, err != nil && closing: // all was written: there is nothing to lose
-		s.terminate(nil, false)
+	case both, err != nil && l.closing(): // all was written: there is nothing to lose
+		s.end(nil)
 	case err != nil:
-		s.terminate(s.errorAt("close write", err), false)
+		s.end(s.errorAt("close write", err))
 	}
 }
 
 // linger bounds the wait for the peer's end of stream. The caller holds mu.
 func (s *Session) linger() {
-	if s.over.Load() {
+	if s.over() {
 		return
 	}
 	d := lingerTimeout
@@ -243,14 +264,11 @@ func (s *Session) linger() {
 
 // closeExpired ends a Close whose time ran out: with an error if data is unsent.
 func (s *Session) closeExpired() {
-	s.mu.Lock()
-	written := s.written
-	s.mu.Unlock()
-	if written {
-		s.terminate(nil, false)
+	if s.life().written() {
+		s.end(nil)
 		return
 	}
-	s.terminate(s.errorAt("close", &timeoutError{"CloseTimeout", s.set.CloseTimeout}), true)
+	s.abort(s.errorAt("close", &timeoutError{"CloseTimeout", s.set.CloseTimeout}))
 }
 
 // halfOpenExpired ends a session that wrote nothing for CloseTimeout after its
@@ -271,7 +289,7 @@ func (s *Session) extendHalfOpen() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.over.Load() && !s.closing && s.timers.halfOpen.Stop() {
+	if !s.over() && !s.life().closing() && s.timers.halfOpen.Stop() {
 		s.timers.halfOpen.Reset(s.set.CloseTimeout)
 	}
 }
@@ -284,7 +302,7 @@ func (s *Session) startIdleTimer() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.over.Load() {
+	if !s.over() {
 		s.timers.idle = time.AfterFunc(d, s.idleExpired)
 	}
 }
@@ -302,13 +320,13 @@ func (s *Session) idleExpired() {
 	idle := time.Since(s.timers.began) - time.Duration(s.timers.active.Load())
 	if left := s.set.IdleTimeout - idle; left > 0 {
 		s.mu.Lock()
-		if !s.over.Load() {
+		if !s.over() {
 			s.timers.idle.Reset(left)
 		}
 		s.mu.Unlock()
 		return
 	}
-	s.terminate(s.errorAt("session", &timeoutError{"IdleTimeout", s.set.IdleTimeout}), false)
+	s.end(s.errorAt("session", &timeoutError{"IdleTimeout", s.set.IdleTimeout}))
 }
 
 // writeExpired ends a session whose peer took nothing for WriteTimeout.
@@ -318,7 +336,7 @@ func (s *Session) writeExpired() {
 	if s.holdsPublisher() || s.lagged.Load() {
 		err = fmt.Errorf("%w: %w", ErrLagged, err)
 	}
-	s.terminate(s.errorAt("write", err), true)
+	s.abort(s.errorAt("write", err))
 }
 
 // A stall watches over a write that the peer does not take: it ends the session

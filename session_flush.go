@@ -21,11 +21,11 @@ func (s *Session) Flush(ctx context.Context) error {
 	f := &flush{result: make(chan error, 1)}
 	s.mu.Lock()
 	switch {
-	case s.over.Load():
+	case s.over():
 		s.mu.Unlock()
 		<-s.done // soon: Undelivered is exact then
 		return s.flushResult()
-	case s.writerGone, !s.writer.Load() && len(s.members) == 0:
+	case s.life().output() == outputEnded, !s.life().hasWriter() && len(s.members) == 0:
 		s.mu.Unlock()
 		return nil
 	}

@@ -21,14 +21,11 @@ func (s *Session) endInput(t *stream, err error) {
 		close(s.recv)
 		s.discard(t)
 	case err == io.EOF:
-		s.mu.Lock()
-		s.eof = true
-		s.mu.Unlock()
 		s.inputEnded()
 		close(s.recv)
 	default:
 		s.records.flushAlert()
-		s.terminate(s.errorAt("read", err), false)
+		s.end(s.errorAt("read", err))
 		close(s.recv)
 	}
 }
@@ -87,7 +84,7 @@ func (s *Session) readError(err error) error {
 	if err == io.EOF {
 		return err
 	}
-	if s.halting.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+	if s.life().input() == inputHalted && errors.Is(err, os.ErrDeadlineExceeded) {
 		<-s.halted // halt closes it right after the interruption
 	}
 	select {
@@ -122,12 +119,11 @@ func (s *Session) discard(t *stream) {
 // halt stops delivering: recv is closed and what arrives is thrown away.
 func (s *Session) halt() {
 	s.mu.Lock()
-	if s.haltDone || s.over.Load() {
+	if l := s.life(); l.over() || l.input() != inputOpen {
 		s.mu.Unlock()
 		return
 	}
-	s.haltDone = true
-	s.halting.Store(true)
+	s.setInput(inputHalted)
 	s.mu.Unlock()
 
 	// The order matters: whoever sees halted closed can undo the interruption.

@@ -923,10 +923,10 @@ func TestTheWriterExistsFromItsFirstUseOn(t *testing.T) {
 				s.Context()
 				require.NoError(t, s.Flush(t.Context()))
 				synctest.Wait()
-				require.False(t, s.writer.Load())
+				require.False(t, s.life().hasWriter())
 				test.use(s)
 				synctest.Wait()
-				require.True(t, s.writer.Load())
+				require.True(t, s.life().hasWriter())
 			})
 		})
 	}

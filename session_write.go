@@ -47,25 +47,15 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 // refuse shuts the gate. The caller holds mu; the result is to be called
 // without it.
 func (s *Session) refuse() (after func()) {
-	if s.refusing {
+	if s.life().refusing() {
 		return func() {}
 	}
-	s.refusing = true
+	s.setOutput(outputRefused)
 	close(s.refused)
 	if s.puts.shut() {
 		return s.putsGone
 	}
 	return func() {}
-}
-
-// isRefusing reports whether no message is accepted any more.
-func (s *Session) isRefusing() bool {
-	select {
-	case <-s.refused:
-		return true
-	default:
-		return false
-	}
 }
 
 // putsGone runs once, when the gate is shut and no Put is inside.
@@ -76,14 +66,14 @@ func (s *Session) putsGone() {
 
 // needWriter starts the writer, if the session still has use for one.
 func (s *Session) needWriter() {
-	if s.writer.Load() {
+	if s.life().hasWriter() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.writer.Load() && !s.over.Load() {
+	if l := s.life(); !l.hasWriter() && !l.over() {
 		s.refs.Add(1)
-		s.writer.Store(true)
+		s.setLife(lifeWriter)
 		go s.writeLoop()
 	}
 }
@@ -106,8 +96,7 @@ func (s *Session) writeLoop() {
 	}
 	o.batch.free()
 	s.mu.Lock()
-	s.writerGone = true
-	if !s.over.Load() {
+	if !s.over() {
 		s.resolveFlushes(nil)
 	}
 	s.mu.Unlock()
@@ -116,11 +105,12 @@ func (s *Session) writeLoop() {
 // writeOnce gathers what the sources have, writes it, and waits for more if it
 // was nothing. It reports whether the writer goes on.
 func (s *Session) writeOnce(o *writerState) bool {
-	if s.over.Load() {
+	life := s.life()
+	if life.over() {
 		s.abandon(o)
 		return false
 	}
-	if !o.last && s.ending.Load() && s.puts.empty() {
+	if !o.last && life.refusing() && s.puts.empty() {
 		// A bare sender may go on filling send, and must not keep it from ending.
 		o.last, o.left = true, len(s.send)
 	}
@@ -128,7 +118,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 		s.checkFlushes(o)
 	}
 	if err := s.gather(o); err != nil {
-		s.terminate(s.errorAt("write", err), true)
+		s.abort(s.errorAt("write", err))
 		return true // to abandon what was gathered
 	}
 	switch {
@@ -140,7 +130,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 	}
 	o.batch.free()
 	if err := s.records.flush(); err != nil { // what the reader has left
-		s.terminate(s.errorAt("write", err), false)
+		s.end(s.errorAt("write", err))
 		return true
 	}
 	return s.awaitWork(o)
@@ -199,7 +189,7 @@ func (s *Session) awaitWork(o *writerState) bool {
 	select {
 	case m, ok := <-send:
 		if err := s.accept(o, m, ok); err != nil {
-			s.terminate(s.errorAt("write", err), true)
+			s.abort(s.errorAt("write", err))
 		}
 	case <-s.wake:
 	}
@@ -211,7 +201,7 @@ func (s *Session) writeBatch(o *writerState) bool {
 	s.stats.bytesPending.Store(int64(o.batch.size))
 	n, err := s.tr.write(&o.batch, s)
 	if err != nil {
-		s.terminate(s.errorAt("write", err), false)
+		s.end(s.errorAt("write", err))
 		s.wrote(o, n)
 		s.abandon(o)
 		return false
@@ -234,7 +224,7 @@ func (s *Session) wrote(o *writerState, n int) {
 // progressed notes that the kernel has taken something, of a write that may
 // still go on.
 func (s *Session) progressed() {
-	if s.output.batch.datagrams == nil {
+	if !s.traits.lossy {
 		s.touch() // of udp sessions, only what is received counts
 	}
 	s.extendHalfOpen()

@@ -46,7 +46,11 @@ func newStream(conn net.Conn) *stream {
 
 func (t *stream) run(s *Session) { s.readLoop(t) }
 
-func (t *stream) limit() int { return 0 }
+func (t *stream) traits() traits { return traits{halfClose: t.half != nil} }
+
+func (t *stream) attach(*Session) {}
+
+func (t *stream) count(*Stats) {}
 
 // read waits for data and returns it in the first n bytes of b, which is the
 // caller's then. b may come with an error, and nil without data.
@@ -129,7 +133,7 @@ func writeGroup(conn net.Conn, group *net.Buffers, s *Session, looking bool) (se
 		if n > 0 {
 			s.progressed()
 		}
-		if !looking || !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().Before(look) || s.over.Load() {
+		if !looking || !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().Before(look) || s.over() {
 			return sent, err
 		}
 		if n > 0 {
@@ -149,14 +153,7 @@ func resumable(conn net.Conn) bool {
 	return false
 }
 
-func (t *stream) canHalfClose() bool { return t.half != nil }
-
-func (t *stream) closeWrite() error {
-	if t.half == nil {
-		return errNoHalfClose
-	}
-	return t.half.CloseWrite()
-}
+func (t *stream) closeWrite() error { return t.half.CloseWrite() }
 
 // shut closes the connection. TLS's own Close would wait to send an alert, so
 // it is the connection under it that is closed.

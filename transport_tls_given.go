@@ -48,7 +48,7 @@ func (t *givenTLS) run(s *Session) {
 	t.shakeErr = t.handshake(context.Background())
 	close(t.shaken)
 	if t.shakeErr != nil {
-		s.terminate(t.shakeErr, false) // and there is nothing to read
+		s.end(t.shakeErr) // and there is nothing to read
 	}
 	s.readLoop(&t.stream)
 }

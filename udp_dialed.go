@@ -71,7 +71,7 @@ func (t *dialed) run(s *Session) {
 	defer s.release()
 	err := t.conn.Receive(s.deliverDatagrams)
 	if err != nil {
-		s.terminate(s.errorAt("read", err), false)
+		s.end(s.errorAt("read", err))
 	}
 	close(s.recv)
 }
@@ -101,13 +101,23 @@ func (t *dialed) write(b *outBatch, s *Session) (int, error) {
 	return writeDatagrams(t.conn, datagram.Packet{Addr: t.remote}, b, s)
 }
 
-func (t *dialed) closeWrite() error                         { return errNoHalfClose }
-func (t *dialed) canHalfClose() bool                        { return false }
-func (t *dialed) limit() int                                { return datagram.MaxPayload(t.remote.Addr()) }
-func (t *dialed) shut(bool)                                 { t.conn.Close() }
+func (t *dialed) traits() traits    { return datagramTraits(t.remote) }
+func (t *dialed) attach(*Session)   {}
+func (t *dialed) closeWrite() error { return nil }
+func (t *dialed) shut(bool)         { t.conn.Close() }
+func (t *dialed) count(st *Stats) {
+	st.KernelDropped += t.conn.KernelDropped()
+	st.Refused += t.conn.Refused()
+}
+
 func (t *dialed) localAddr() net.Addr                       { return udpAddr(t.local) }
 func (t *dialed) remoteAddr() net.Addr                      { return udpAddr(t.remote) }
 func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, false }
+
+// datagramTraits are those of a session whose messages are datagrams to that peer.
+func datagramTraits(remote netip.AddrPort) traits {
+	return traits{messages: true, lossy: true, maxMessage: datagram.MaxPayload(remote.Addr())}
+}
 
 // writeDatagrams sends each part of b as a datagram to where to says. One that
 // cannot be sent is an event and ends nothing; to a hub it is no progress.
@@ -121,7 +131,7 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 	s.output.stall.mark(s)
 	defer s.output.stall.end()
 	for b.datagrams.done < len(b.parts) {
-		if s.over.Load() {
+		if s.over() {
 			return sent, ErrClosed // the socket may be open, for other sessions
 		}
 		rest := packets.packets[b.datagrams.done:]
@@ -165,7 +175,7 @@ func (s *Session) datagramFailed(size int, err error) {
 
 // checkSize returns the error of a message that no datagram can hold.
 func (s *Session) checkSize(n int) error {
-	if limit := s.tr.limit(); limit > 0 && n > limit {
+	if limit := s.traits.maxMessage; limit > 0 && n > limit {
 		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, n, limit)
 	}
 	return nil

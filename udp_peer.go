@@ -99,9 +99,10 @@ func (p *peer) write(b *outBatch, s *Session) (int, error) {
 	return n, err
 }
 
-func (p *peer) closeWrite() error  { return errNoHalfClose }
-func (p *peer) canHalfClose() bool { return false }
-func (p *peer) limit() int         { return datagram.MaxPayload(p.addr.Addr()) }
+func (p *peer) traits() traits    { return datagramTraits(p.addr) }
+func (p *peer) attach(s *Session) { p.session = s }
+func (p *peer) closeWrite() error { return nil }
+func (p *peer) count(*Stats)      {}
 
 func (p *peer) shut(bool) {
 	p.table.ended(p)

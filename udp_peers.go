@@ -184,14 +184,13 @@ func (t *peers) known(addr netip.AddrPort, now time.Time) *peer {
 func (t *peers) admit(first *datagram.Packet, now time.Time) *peer {
 	victim, ok := t.reserve(first.Addr, now)
 	if victim != nil {
-		victim.session.terminate(victim.session.errorAt("session", ErrTooManySessions), false)
+		victim.session.end(victim.session.errorAt("session", ErrTooManySessions))
 	}
 	if !ok {
 		return nil
 	}
 	p := &peer{table: t, addr: first.Addr, lastHeard: now, local: first.Local, ifIndex: first.IfIndex}
 	s := newSession(t.parent, p, t.l.set, t.l.reg)
-	p.session = s
 	s.refs.Add(1) // admit's own: s does not finish before it has begun
 	t.insert(p)   // before it is known to anybody who could end it or send by it
 	if !t.l.reg.add(s) {
@@ -211,7 +210,7 @@ func (t *peers) queue(s *Session) {
 	t.mu.Lock()
 	if n := len(t.undelivered); n > 0 && n >= t.tidyAt {
 		// The first one may be under way.
-		rest := slices.DeleteFunc(t.undelivered[1:], func(s *Session) bool { return s.over.Load() })
+		rest := slices.DeleteFunc(t.undelivered[1:], func(s *Session) bool { return s.over() })
 		t.undelivered = t.undelivered[:1+len(rest)]
 		t.tidyAt = max(tidyMin, 2*len(t.undelivered))
 	}
@@ -325,7 +324,7 @@ func (t *peers) expire() {
 	}
 	t.mu.Unlock()
 	for _, p := range idle {
-		p.session.terminate(p.session.errorAt("session", &timeoutError{"IdleTimeout", limit}), false)
+		p.session.end(p.session.errorAt("session", &timeoutError{"IdleTimeout", limit}))
 	}
 }
 
