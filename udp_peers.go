@@ -45,9 +45,7 @@ func peerSettings(ctx context.Context, network string, o *Options) (*settings, e
 }
 
 func listenPeers(ctx context.Context, network, address string, set *settings) (*peers, error) {
-	cfg := datagramConfig(set, false)
-	cfg.ManyWriters = true // one a session
-	conn, err := datagram.Listen(ctx, network, address, cfg)
+	conn, err := datagram.Listen(ctx, network, address, datagramConfig(set, false))
 	if err != nil {
 		return nil, wrapOp("listen", network, nil, nil, err)
 	}

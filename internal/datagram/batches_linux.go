@@ -1,7 +1,6 @@
 package datagram
 
 import (
-	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,18 +14,16 @@ type batched struct {
 }
 
 // useBatches makes c move batches, with GRO and GSO if the kernel has them.
-func (c *Conn) useBatches(udp *net.UDPConn, cfg Config) error {
+func (c *Conn) useBatches() error {
 	e := new(batched)
 	e.batchReader.init(c)
-	e.batchWriter.init(c, udp, cfg.ManyWriters)
+	e.batchWriter.conn = c
 	err := c.raw.Control(func(fd uintptr) {
 		// What fails here is done without.
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 		e.gro = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil
-		if _, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT); err != nil {
-			e.limit(0)
-		}
-		e.direct = cfg.ManyWriters && callsAreCheap(int(fd))
+		_, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
+		e.limits.off = err != nil
 	})
 	c.engine = e
 	return err

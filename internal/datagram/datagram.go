@@ -58,7 +58,6 @@ type Config struct {
 	ReadBuffer   int           // SO_RCVBUF if positive
 	WriteBuffer  int           // SO_SNDBUF if positive
 	WriteTimeout time.Duration // how long a write waits for the kernel; 0 is forever
-	ManyWriters  bool          // goroutines write at the same time: let them share system calls
 	OneByOne     bool          // one datagram a system call, as where there are no batches
 }
 
@@ -91,7 +90,6 @@ type Conn struct {
 
 	engine   engine
 	zoner    zoner
-	zones    zones
 	hostOnly *hostOnly // nil unless it is needed; set by SetMulticast
 	refused  atomic.Int64
 	dropped  atomic.Int64
@@ -156,7 +154,7 @@ func (c *Conn) setUp(udp *net.UDPConn, cfg Config) (err error) {
 	if cfg.OneByOne {
 		return nil
 	}
-	return c.useBatches(udp, cfg)
+	return c.useBatches()
 }
 
 // LocalAddr returns the address that the socket is bound to.

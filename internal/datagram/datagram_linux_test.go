@@ -17,7 +17,7 @@ import (
 // withoutGSO makes c send a message a datagram.
 func withoutGSO(c *Conn) {
 	if e, ok := c.engine.(*batched); ok {
-		e.limit(0)
+		e.limits.off = true
 	}
 }
 
@@ -94,7 +94,8 @@ func TestSegmentsAreOnePathAndOneSizeButForTheLast(t *testing.T) {
 	require.Equal(t, maxSegments, segments(many, 100))
 }
 
-func TestARefusalOfSegmentsIsForGood(t *testing.T) {
+func TestARefusalOfSegmentsIsTheDestinationsAndNotForGood(t *testing.T) {
+	here, there := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	for _, c := range []struct {
 		name    string
 		err     error
@@ -107,14 +108,27 @@ func TestARefusalOfSegmentsIsForGood(t *testing.T) {
 		{"as older kernels say it", unix.EINVAL, 1400, 1399},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var w batchWriter
-			w.largest.Store(maxSegmented)
+			var l segmentLimits
 			require.True(t, refusesSegments(fmt.Errorf("sendmmsg: %w", c.err)))
-			w.refuse(c.segment, c.err)
-			require.EqualValues(t, c.want, w.largest.Load())
-			w.refuse(9000, unix.EMSGSIZE)
-			require.EqualValues(t, c.want, w.largest.Load(), "it never rises")
+			l.refuse(here, c.segment, c.err)
+			require.Equal(t, c.want, l.of(here))
+			require.Equal(t, maxSegmented, l.of(there))
+			l.refuse(here, 9000, unix.EMSGSIZE)
+			require.Equal(t, c.want, l.of(here), "it does not rise")
+			l.since = l.since.Add(-limitsValid)
+			require.Equal(t, maxSegmented, l.of(here), "the path may have changed")
 		})
+	}
+}
+
+func TestLimitsOfSegmentsAreBounded(t *testing.T) {
+	var l segmentLimits
+	addr := netip.MustParseAddr("10.0.0.1")
+	for range 3 * maxLimits {
+		l.refuse(addr, 1400, unix.EMSGSIZE)
+		require.LessOrEqual(t, len(l.byAddr), maxLimits)
+		require.Equal(t, 1399, l.of(addr))
+		addr = addr.Next()
 	}
 }
 
@@ -122,7 +136,7 @@ func TestSegmentsGoOutAsOneAndComeInAsOne(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
 			a, b := listen(t, f.network, f.address, Config{}), listen(t, f.network, f.address, Config{})
-			if a.engine.(*batched).largest.Load() == 0 {
+			if a.engine.(*batched).limits.off {
 				t.Skip("the kernel has no GSO")
 			}
 			var ps []Packet
@@ -138,29 +152,67 @@ func TestSegmentsGoOutAsOneAndComeInAsOne(t *testing.T) {
 				return got < 3*maxSegments
 			}))
 			require.Equal(t, 1, batches, "without GRO a batch holds %d datagrams", readMessages)
-			require.EqualValues(t, maxSegmented, a.engine.(*batched).largest.Load(), "nothing was refused")
+			require.Equal(t, maxSegmented, a.engine.(*batched).limits.of(b.LocalAddr().Addr()), "nothing was refused")
 		})
 	}
 }
 
-func TestSegmentsThatARouteRefusesGoOneByOneFromThenOn(t *testing.T) {
-	netns.Enter(t, "ip link set lo up mtu 1500")
-	a, b := listen(t, "udp4", "127.0.0.1:0", Config{}), listen(t, "udp4", "127.0.0.1:0", Config{})
+func TestSegmentsThatOneRouteRefusesGoOnByOthers(t *testing.T) {
+	netns.Enter(t, "ip link set lo up; ip route add local 10.7.8.1 dev lo mtu 1300 table local")
+	a, b := listen(t, "udp4", "0.0.0.0:0", Config{}), listen(t, "udp4", "0.0.0.0:0", Config{})
 	w := &a.engine.(*batched).batchWriter
-	if w.largest.Load() == 0 {
+	if w.limits.off {
 		t.Skip("the kernel has no GSO")
 	}
+	narrow, wide := netip.MustParseAddr("10.7.8.1"), netip.MustParseAddr("127.0.0.1")
 	for range 2 {
-		var ps []Packet
-		for i := range 5 {
-			ps = append(ps, Packet{Addr: b.LocalAddr(), Data: pattern(i, 3000)})
+		for _, to := range []netip.Addr{narrow, wide} {
+			var ps []Packet
+			for i := range 5 {
+				ps = append(ps, Packet{Addr: netip.AddrPortFrom(to, b.LocalAddr().Port()), Data: pattern(i, 1400)})
+			}
+			write(t, a, ps...)
+			for i, p := range receive(t, b, len(ps)) {
+				require.Equal(t, ps[i].Data, p.Data)
+			}
 		}
-		write(t, a, ps...)
-		for i, p := range receive(t, b, len(ps)) {
-			require.Equal(t, ps[i].Data, p.Data)
-		}
-		require.EqualValues(t, safeSegment, w.largest.Load())
+		require.Equal(t, 1399, w.limits.of(narrow))
+		require.Equal(t, maxSegmented, w.limits.of(wide))
 	}
+}
+
+// A link that comes back under its name has another index: nothing may go by the
+// one that the name had before.
+func TestALinkThatComesBackUnderItsNameIsAnsweredAtOnce(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		netns.Enter(t, "ip link set lo up")
+		// A link whose other end is in the same namespace: what goes out of one end
+		// comes in by the other.
+		again := func() {
+			require.NoError(t, netns.Run(`
+				ip link del here 2>/dev/null || true
+				ip link add here type veth peer name there
+				for i in here there; do
+					echo 0 > /proc/sys/net/ipv6/conf/$i/accept_dad
+					echo 1 > /proc/sys/net/ipv6/conf/$i/addr_gen_mode
+				done
+				ip link set here up; ip link set there up
+				ip -6 addr add fe80::1/64 dev here nodad; ip -6 addr add fe80::2/64 dev there nodad`))
+		}
+		again()
+		server, client := listen(t, "udp6", "[::]:0", cfg), listen(t, "udp6", "[::]:0", cfg)
+		to := netip.AddrPortFrom(netip.MustParseAddr("fe80::1%there"), server.LocalAddr().Port())
+		for range 3 {
+			write(t, client, Packet{Addr: to, Data: []byte("ping")})
+			got := receive(t, server, 1)[0]
+			require.Equal(t, "fe80::2%here", got.Addr.Addr().String())
+			write(t, server, got) // as it came
+			require.Equal(t, to, receive(t, client, 1)[0].Addr)
+			write(t, server, Packet{Addr: got.Addr, Data: []byte("by the name")})
+			receive(t, client, 1)
+			again()
+		}
+	})
 }
 
 func TestATTLOf0JoinsAnyNumberOfGroupsWhereTheSystemSendsThem(t *testing.T) {

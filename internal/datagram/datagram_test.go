@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -280,29 +279,6 @@ func TestAPacketToAZoneThatIsNoneIsAnErrorAndGoesNowhere(t *testing.T) {
 			require.Equal(t, "after", string(got[1].Data))
 		}
 	})
-}
-
-func TestZonesAreRememberedInABoundedNumber(t *testing.T) {
-	lo := loopback(t)
-	to := func(zone string) *Packet {
-		return &Packet{Addr: netip.AddrPortFrom(netip.MustParseAddr("fe80::1").WithZone(zone), 1)}
-	}
-	var z zones
-	require.NoError(t, z.check(to("")))
-	require.NoError(t, z.check(to("7")), "an index")
-	require.Empty(t, z.known)
-	require.NoError(t, z.check(to(lo.Name)))
-	require.Contains(t, z.known, lo.Name)
-	require.Error(t, z.check(to("nowhere0")))
-
-	z.known = map[string]time.Time{"gone0": time.Now().Add(-zonesValid)}
-	require.Error(t, z.check(to("gone0")), "it was there a while ago")
-	require.Empty(t, z.known)
-	for i := range maxZones {
-		z.known[fmt.Sprint("link", i)] = time.Now()
-	}
-	require.NoError(t, z.check(to(lo.Name)))
-	require.Len(t, z.known, 1)
 }
 
 func TestStopReceivingEndsAReceiveAndLeavesTheSending(t *testing.T) {

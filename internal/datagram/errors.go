@@ -5,6 +5,9 @@ import (
 	"net"
 )
 
+// errNoInterface says that no interface has a name, as package net does.
+var errNoInterface = errors.New("no such network interface")
+
 // bare strips the net.OpErrors from err, whose addresses are the socket's: the
 // caller knows the peer and says so.
 func bare(err error) error {

@@ -136,8 +136,8 @@ func TestATooBigOfAnEarlierDatagramLosesNothingThatIsSentNext(t *testing.T) {
 				write(t, c, Packet{Data: pattern(1, 100)}, Packet{Data: pattern(2, 100)}) // GSO makes one of them
 				require.Len(t, receive(t, peer, 2), 2)
 				require.EqualValues(t, 2, c.Refused())
-				if b, ok := c.engine.(*batched); ok && b.largest.Load() != 0 {
-					require.EqualValues(t, maxSegmented, b.largest.Load(), "it was not the segments")
+				if b, ok := c.engine.(*batched); ok && !b.limits.off {
+					require.Equal(t, maxSegmented, b.limits.of(netip.Addr{}), "it was not the segments")
 				}
 
 				n, err := c.Write([]Packet{{Data: make([]byte, MaxPayload6+1)}})

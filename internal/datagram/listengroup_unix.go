@@ -75,7 +75,7 @@ func bindGroup(fd int, group netip.AddrPort, ifi *net.Interface) error {
 		return os.NewSyscallError("setsockopt IPV6_V6ONLY", err)
 	}
 	sa := &unix.SockaddrInet6{Port: int(group.Port()), Addr: group.Addr().As16()}
-	if scoped(group.Addr()) {
+	if linkLocal(group.Addr()) {
 		if ifi == nil {
 			// Such an address can't be bound without an interface, and only the
 			// joining will tell which one the system chooses.
@@ -85,9 +85,4 @@ func bindGroup(fd int, group netip.AddrPort, ifi *net.Interface) error {
 		}
 	}
 	return os.NewSyscallError("bind", unix.Bind(fd, sa))
-}
-
-// scoped reports that addr means nothing without an interface.
-func scoped(addr netip.Addr) bool {
-	return addr.IsLinkLocalMulticast() || addr.IsInterfaceLocalMulticast()
 }

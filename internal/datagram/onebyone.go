@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -44,6 +45,10 @@ func (e *oneByOne) read() (*batch, error) {
 	carve.expect(n)
 	p := Packet{Addr: Unmap(from), Data: carve.copy(s.data[:n])}
 	p.Local, p.IfIndex = c.parseControl(s.control[:controls])
+	if linkLocal(from.Addr()) && p.IfIndex != 0 {
+		// Net may remember another interface's name.
+		p.Addr = netip.AddrPortFrom(c.zoner.zoned(from.Addr(), p.IfIndex), from.Port())
+	}
 	b := newBatch()
 	b.packets = append(b.packets, p)
 	return b, nil
@@ -66,8 +71,12 @@ func (e *oneByOne) writeOne(p *Packet) error {
 		}
 	}
 	to := Unmap(p.Addr)
-	if c.connected {
+	switch {
+	case c.connected:
 		to = netip.AddrPort{}
+	case to.Addr().Zone() != "" || linkLocal(to.Addr()) && p.IfIndex != 0:
+		// As a number: net may remember another index of that name.
+		to = netip.AddrPortFrom(to.Addr().WithZone(strconv.Itoa(c.scope(p))), to.Port())
 	}
 	_, _, err := c.sock.WriteMsgUDPAddrPort(p.Data, c.control(p), to)
 	return err

@@ -2,12 +2,12 @@ package datagram
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"syscall"
 	"unsafe"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,18 +19,35 @@ const (
 	outControl    = 64          // bytes of control messages: the path, and the size of segments
 )
 
-// outbox is the memory of one sendmmsg.
+// copyLimit is the size up to which a datagram that goes alone is copied into the
+// outbox: an Ethernet frame's. A system call on memory that the library has just
+// written need not be announced to Go's scheduler, which costs more than the copy.
+const copyLimit = 1 << 11
+
+// outbox is the memory of one sendmmsg. The system call is made here and not by
+// x/net, whose WriteBatch allocates, and looks zones up in a cache that is a
+// minute old.
 type outbox struct {
-	msgs     [writeMessages]ipv4.Message
-	addrs    [writeMessages]net.UDPAddr
-	controls [writeMessages][outControl]byte
-	ips      [writeMessages][16]byte
+	msgs     [writeMessages]message
+	controls [writeMessages][outControl]byte // aligned as msgs are
+	names    [writeMessages]unix.RawSockaddrInet6
+	vectors  []unix.Iovec
 	counts   [writeMessages]int // how many datagrams are in each message
 	used     int                // how many messages there are
-	payloads [][]byte
+	alone    [copyLimit]byte    // the copy of a datagram that goes alone
+	copied   bool               // alone is in use
+
+	try   func(fd uintptr)      // send, made once
+	await func(fd uintptr) bool // sendWhenReady, made once
+	sent  int                   // of the messages, by the last call
+	errno syscall.Errno         // of the last call
 }
 
-var outboxes = sync.Pool{New: func() any { return new(outbox) }}
+var outboxes = sync.Pool{New: func() any {
+	o := new(outbox)
+	o.try, o.await = o.send, o.sendWhenReady
+	return o
+}}
 
 // free gives the memory back, and with it all that is not its own.
 func (o *outbox) free() {
@@ -39,17 +56,67 @@ func (o *outbox) free() {
 }
 
 func (o *outbox) clear() {
-	clear(o.payloads)
+	clear(o.vectors)
 	clear(o.msgs[:o.used])
-	o.payloads, o.used = o.payloads[:0], 0
+	o.vectors, o.used, o.copied = o.vectors[:0], 0, false
 }
 
-// pack fills the outbox with the first of ps, with GSO for segments of at most
-// largest bytes.
-func (o *outbox) pack(c *Conn, ps []Packet, largest int) {
+// send sends the messages, or as many as there is room for.
+func (o *outbox) send(fd uintptr) {
+	for {
+		var n uintptr
+		if o.copied {
+			o.errno = o.sendAlone(fd)
+			n = 1
+		} else {
+			n, _, o.errno = unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&o.msgs)), uintptr(o.used), unix.MSG_DONTWAIT, 0, 0)
+		}
+		switch o.errno {
+		case 0:
+			o.sent = int(n)
+		case unix.EINTR:
+			continue
+		default:
+			o.sent = 0
+		}
+		return
+	}
+}
+
+// sendAlone sends the datagram that was copied. To an echo server of a hundred
+// peers with one datagram in flight sendto(2) is worth a fifth over sendmmsg.
+func (o *outbox) sendAlone(fd uintptr) (errno syscall.Errno) {
+	h := &o.msgs[0].header
+	if h.Control != nil {
+		_, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(h)), unix.MSG_DONTWAIT)
+		return errno
+	}
+	_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(h.Iov.Base)), uintptr(h.Iov.Len),
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
+	return errno
+}
+
+// sendWhenReady is send for a RawConn.Write, which waits when it returns false.
+func (o *outbox) sendWhenReady(fd uintptr) bool {
+	o.send(fd)
+	return o.errno != unix.EAGAIN
+}
+
+// pack fills the outbox with the first of ps. Limit returns how large a segment
+// GSO may be used for.
+func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int) {
 	o.clear()
+	// Messages point into vectors, which must not move.
+	o.vectors = slices.Grow(o.vectors, min(len(ps), writeMessages*maxSegments))
+	if len(ps) == 1 && len(ps[0].Data) <= copyLimit {
+		copy(o.alone[:], ps[0].Data)
+		o.copied = true
+	}
 	for ; o.used < writeMessages && len(ps) > 0; o.used++ {
-		n := segments(ps, largest)
+		n := 1
+		if len(ps) > 1 {
+			n = segments(ps, limit(ps[0].Addr.Addr()))
+		}
 		o.add(c, ps[:n])
 		ps = ps[n:]
 	}
@@ -82,33 +149,47 @@ func segments(ps []Packet, largest int) int {
 
 // add makes ps the next message.
 func (o *outbox) add(c *Conn, ps []Packet) {
-	start := len(o.payloads)
+	start := len(o.vectors)
 	for i := range ps {
-		o.payloads = append(o.payloads, ps[i].Data)
+		data := ps[i].Data
+		if o.copied {
+			data = o.alone[:len(data)]
+		}
+		v := unix.Iovec{Base: unsafe.SliceData(data)}
+		v.SetLen(len(data))
+		o.vectors = append(o.vectors, v)
 	}
-	m := &o.msgs[o.used]
-	m.Buffers = o.payloads[start:len(o.payloads):len(o.payloads)]
+	h := &o.msgs[o.used].header
+	h.Iov = &o.vectors[start]
+	h.SetIovlen(len(ps))
 	if !c.connected {
-		m.Addr = o.address(ps[0].Addr)
+		h.Name = (*byte)(unsafe.Pointer(&o.names[o.used]))
+		h.Namelen = o.address(c, &ps[0])
 	}
-	m.OOB = o.control(c, ps)
+	if control := o.control(c, ps); len(control) > 0 {
+		h.Control = &control[0]
+		h.SetControllen(len(control))
+	}
 	o.counts[o.used] = len(ps)
 }
 
-// address returns the next message's destination in the form that x/net wants,
-// in memory of the outbox.
-func (o *outbox) address(to netip.AddrPort) net.Addr {
-	a, ip := &o.addrs[o.used], &o.ips[o.used]
-	addr := to.Addr().Unmap()
-	if addr.Is4() {
-		b := addr.As4()
-		a.IP = append(ip[:0], b[:]...)
-	} else {
-		*ip = addr.As16()
-		a.IP = ip[:]
+// address writes the next message's destination in the form that the kernel
+// wants, and returns its size.
+func (o *outbox) address(c *Conn, p *Packet) (size uint32) {
+	name := &o.names[o.used]
+	to := p.Addr.Addr().Unmap()
+	var port uint16 // in network byte order
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&port))[:], p.Addr.Port())
+	if to.Is4() && !c.v6 {
+		*(*unix.RawSockaddrInet4)(unsafe.Pointer(name)) = unix.RawSockaddrInet4{
+			Family: unix.AF_INET, Port: port, Addr: to.As4(),
+		}
+		return unix.SizeofSockaddrInet4
 	}
-	a.Port, a.Zone = int(to.Port()), addr.Zone()
-	return a
+	// IPv4 over an AF_INET6 socket is a mapped address; IPv6 over an AF_INET one
+	// the kernel refuses.
+	*name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: to.As16(), Scope_id: uint32(c.scope(p))}
+	return unix.SizeofSockaddrInet6
 }
 
 // control returns the next message's control messages, in memory of the outbox.

@@ -14,7 +14,7 @@ func (c *Conn) Write(ps []Packet) (n int, err error) {
 		return c.writeZoned(ps)
 	}
 	for i := range ps {
-		err := c.zones.check(&ps[i])
+		err := c.checkZone(&ps[i])
 		if err == nil {
 			continue
 		}
