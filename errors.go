@@ -25,6 +25,9 @@ var (
 	ErrMessageTooLarge = errors.New("chanio: message too large")
 	// ErrFull is returned by [Service.Post] past PostQueue.
 	ErrFull = errors.New("chanio: queue full")
+	// ErrShutdown is what a [FrameReader] is told as the cause of an end while
+	// the listener or client of its session shuts down. It is no session's Err.
+	ErrShutdown = errors.New("chanio: shutting down")
 	// ErrTooManySessions is the Err of a udp session that made room for
 	// another past MaxSessions.
 	ErrTooManySessions = errors.New("chanio: too many sessions")

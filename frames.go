@@ -29,10 +29,11 @@ type deframer struct {
 
 // receiveFrames is receive under a framing.
 func (s *Session) receiveFrames(t *stream) error {
-	d := deframer{codec: s.set.codec, limit: s.set.MaxMessage}
+	d := deframer{codec: s.reading(), limit: s.set.MaxMessage}
 	defer s.messageWhole() // disarms, however it ends
 	for {
-		s.watchMessage(len(d.rest) > 0)
+		s.framed.settle()
+		s.watchMessage(len(d.rest) > 0 || s.framed.partial())
 		b, n, err := t.read()
 		if n > 0 {
 			s.received(n)
@@ -75,10 +76,13 @@ func (s *Session) deliverFrames(d *deframer, p []byte) error {
 			d.keep(p, need)
 			return nil
 		}
+		p = p[used:]
+		if m == nil {
+			continue
+		}
 		if err := s.deliverFrame(d.own(m)); err != nil {
 			return err
 		}
-		p = p[used:]
 	}
 	return nil
 }
@@ -92,6 +96,12 @@ func (s *Session) deliverFrame(m []byte) error {
 
 // deliverRest delivers what the end of the stream makes a message of the rest.
 func (s *Session) deliverRest(d *deframer) error {
+	if s.framed != nil {
+		if _, err := s.framed.final(d.rest); err != nil {
+			return err
+		}
+		return io.EOF
+	}
 	if len(d.rest) > 0 {
 		m, err := d.codec.final(d.rest)
 		if err != nil {
@@ -119,7 +129,8 @@ func (d *deframer) scanned(need int) {
 }
 
 // complete adds to rest as much of p as the message may need, and returns how
-// much of p that used, and the message, never nil, if it is whole. Then there
+// much of p that used, and the message if it is whole, nil if there was none in
+// what was taken. Then there
 // is no rest, unless a user's Framing had to look past the message's end: then
 // that much of rest begins the next one, and nothing of p is used.
 func (d *deframer) complete(p []byte) (m []byte, used int, err error) {
@@ -142,7 +153,7 @@ func (d *deframer) complete(p []byte) (m []byte, used int, err error) {
 		d.scanned(need)
 		return nil, take, nil
 	}
-	if _, foreign := d.codec.(userFraming); foreign || len(m) < len(d.rest)/2 || len(m) <= smallMessage {
+	if m != nil && (d.foreign() || len(m) < len(d.rest)/2 || len(m) <= smallMessage) {
 		m = d.own(m)
 	} // else it keeps the memory in which it was gathered
 	d.seen, d.need = 0, 0
@@ -152,6 +163,15 @@ func (d *deframer) complete(p []byte) (m []byte, used int, err error) {
 	}
 	d.rest = nil
 	return m, n - before, nil
+}
+
+// foreign reports whether a message may be in memory that is not the buffer's.
+func (d *deframer) foreign() bool {
+	switch d.codec.(type) {
+	case userFraming, *framedState:
+		return true
+	}
+	return false
 }
 
 // grow makes room for n more bytes in rest: with what arrived, doubling, and

@@ -342,10 +342,12 @@ type codec interface {
 	// once a header is known, that is the whole frame.
 	//
 	// The message has no capacity beyond its length, so that it can be handed
-	// out with the buffer.
+	// out with the buffer. It is nil if n bytes were taken that make none, which
+	// only a SessionFraming does.
 	scan(buf []byte, seen, limit int) (message []byte, n, need int, err error)
 	// final says what rest, the bytes at the end of the stream in which scan
-	// found no message, is: a last message, or an error. rest is not empty.
+	// found no message, is: a last message, or an error. Only a SessionFraming
+	// is asked about an empty rest, too, and makes no message of it.
 	final(rest []byte) (message []byte, err error)
 }
 
@@ -360,6 +362,9 @@ func codecOf(f Framing) codec {
 		return nil
 	case Lines, *Lines, Delimiter, *Delimiter, LengthPrefix, *LengthPrefix:
 		return f.(codec)
+	}
+	if f, ok := f.(SessionFraming); ok {
+		return sessionCodec{f}
 	}
 	return userFraming{f}
 }
@@ -400,6 +405,9 @@ func (f userFraming) scan(buf []byte, _, limit int) (message []byte, n, need int
 		return nil, 0, 0, tooLarge(uint64(len(buf)), limit)
 	case n == 0:
 		return nil, 0, len(buf) + 1, nil
+	}
+	if message == nil {
+		message = []byte{} // nil would be none
 	}
 	return message[:len(message):len(message)], n, n, nil
 }

@@ -89,11 +89,12 @@ func (h *handshakes) abort() {
 // handshaker returns what has to shake hands over conn: with Options.TLS, and
 // where what is served is a listener of crypto/tls. Else it is nil.
 func (l *Listener) handshaker(conn net.Conn) handshaker {
-	if l.set.TLS != nil {
+	under, handed := unwrap(conn)
+	if l.set.TLS != nil && handed == nil {
 		return newTLSStream(conn, tls.Server, l.set.TLS)
 	}
-	if tc, ok := conn.(*tls.Conn); ok {
-		return newGivenTLS(tc)
+	if isTLS(under) {
+		return newGivenTLS(conn)
 	}
 	return nil
 }

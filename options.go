@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -220,7 +221,8 @@ const maxQueue = 1 << 24
 // bound or queue means none.
 type settings struct {
 	Options
-	codec codec // of Framing; nil for raw streams
+	codec codec                    // of Framing; nil for raw streams
+	other atomic.Pointer[settings] // the last that framedBy has made of these
 }
 
 // resolve returns o with its defaults filled in. udp says that they are for
@@ -233,7 +235,7 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := settings{Options: *o, codec: codecOf(o.Framing)}
+	s := &settings{Options: *o, codec: codecOf(o.Framing)}
 	if o.TLS != nil {
 		s.TLS = ownTLS(o.TLS)
 	}
@@ -263,7 +265,7 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	s.Backoff.Max = max(orDefault(o.Backoff.Max, defaultBackoffMax), s.Backoff.Min)
 	s.Backoff.Factor = orDefault(o.Backoff.Factor, defaultBackoffFactor)
 	s.Backoff.Jitter = orDefault(o.Backoff.Jitter, defaultBackoffJitter)
-	return &s, nil
+	return s, nil
 }
 
 // orDefault resolves one value: zero is the default, negative is none.

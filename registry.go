@@ -55,6 +55,16 @@ func (r *registry) close() {
 	r.wake()
 }
 
+// isClosed reports whether the owner is ending; r may be nil.
+func (r *registry) isClosed() bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 // forget moves s, which is about to be Done, to those that ended.
 func (r *registry) forget(s *Session) {
 	r.events.emit(Event{Kind: EventDisconnected, Session: s, Err: s.Err()})

@@ -52,8 +52,9 @@ type Session struct {
 	hubsReady atomic.Bool // there are members in ready
 	lagged    atomic.Bool // a hub is about to end it for being behind
 
-	output  writerState // the writer's; see session_write.go
-	records *recordConn // nil where there is no TLS that the library has set up
+	output  writerState  // the writer's; see session_write.go
+	records *recordConn  // nil where there is no TLS that the library has set up
+	framed  *framedState // nil unless the framing has a state
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error
@@ -98,6 +99,8 @@ func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 // newSession returns a session that was not started: nothing runs yet, and
 // reg, if it is not nil, does not know it.
 func newSession(parent context.Context, tr transport, set *settings, reg *registry) *Session {
+	handed := handedOver(tr)
+	set = set.framedBy(handed.Framing)
 	s := &Session{
 		id:      ID(lastID.Add(1)),
 		set:     set,
@@ -119,6 +122,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		s.output.batch.datagrams = new(outDatagrams)
 	}
 	s.timers.began = time.Now()
+	s.framed = newFramedState(s, handed.Reader)
 	tr.attach(s)
 	return s
 }

@@ -156,10 +156,13 @@ func (s *Session) terminate(cause error, reset bool) {
 		s.mu.Unlock()
 		return
 	}
-	s.err = cause
 	if l.closing() && !l.written() {
 		s.closeErr = cause // something may not have been sent
 	}
+	if s.err == nil {
+		s.err = cause
+	}
+	cause = s.err
 	after := s.refuse()
 	halt := l.input() == inputOpen || l.input() == inputEnded
 	if l.input() == inputOpen {

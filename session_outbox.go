@@ -39,7 +39,7 @@ type writerState struct {
 
 // empty reports that nothing was added. A batch of empty messages on a raw
 // stream is not empty, and writes nothing.
-func (b *outBatch) empty() bool { return b.messages == 0 }
+func (b *outBatch) empty() bool { return b.messages == 0 && b.size == 0 }
 
 // full reports that nothing more shall be added: what is there is worth a write.
 func (b *outBatch) full() bool {

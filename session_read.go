@@ -16,7 +16,10 @@ func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
 // endInput is the end of the reader, for a reason that receive gives.
 func (s *Session) endInput(t *stream, err error) {
 	defer s.release()
+	var framed *framedEnd
 	switch {
+	case errors.As(err, &framed):
+		s.endFramed(t, framed)
 	case errors.Is(err, errHalted):
 		close(s.recv)
 		s.discard(t)
@@ -33,7 +36,7 @@ func (s *Session) endInput(t *stream, err error) {
 // receive reads and delivers until the input ends, and returns why: io.EOF,
 // errHalted or an error.
 func (s *Session) receive(t *stream) error {
-	if s.set.codec != nil {
+	if s.reading() != nil {
 		return s.receiveFrames(t)
 	}
 	for {

@@ -122,7 +122,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 		return true // to abandon what was gathered
 	}
 	switch {
-	case !o.batch.empty():
+	case !o.batch.empty(), o.last && s.hubsDrained() && s.framed.end(&o.batch):
 		return s.writeBatch(o)
 	case o.last && s.hubsDrained():
 		s.endOutput()
@@ -136,9 +136,10 @@ func (s *Session) writeOnce(o *writerState) bool {
 	return s.awaitWork(o)
 }
 
-// gather fills the batch from all sources without waiting. Messages from send
-// come first, then each hub's in turn, each of them whole.
+// gather fills the batch from all sources without waiting. What a framing has to
+// reply comes first, then messages from send, then each hub's in turn, each of them whole.
 func (s *Session) gather(o *writerState) error {
+	s.framed.gather(&o.batch)
 	for !o.batch.full() && s.receives(o) {
 		select {
 		case m, ok := <-s.send:
@@ -237,7 +238,7 @@ func (s *Session) abandon(o *writerState) {
 		undone := len(b.parts) - b.datagrams.done
 		s.stats.messagesSent.Add(int64(b.messages - undone))
 		s.lost(int64(undone), int64(b.size-b.sent))
-	} else if b.size > b.sent {
+	} else if b.size > b.sent && b.messages > 0 {
 		s.lost(int64(b.messages), int64(b.size-b.sent)) // some of them may be sent
 	}
 	s.lostHubs(o)

@@ -24,20 +24,33 @@ type stream struct {
 	large  bool       // portable: the last read filled its block
 	local  net.Addr
 	remote net.Addr
+
+	handed *Handover // what conn came in, until a session has looked; may be nil
+	first  []byte    // input that was read before, of a Handover
 }
 
 // transportOf returns the transport of a session over a connection that the
 // library has not made.
 func transportOf(conn net.Conn) transport {
-	if tc, ok := conn.(*tls.Conn); ok {
-		return newGivenTLS(tc)
+	if under, _ := unwrap(conn); isTLS(under) {
+		return newGivenTLS(conn)
 	}
 	return newStream(conn)
 }
 
+func isTLS(conn net.Conn) bool {
+	_, ok := conn.(*tls.Conn)
+	return ok
+}
+
+// newStream returns the transport over conn, which may be a Handover.
 func newStream(conn net.Conn) *stream {
+	conn, handed := unwrap(conn)
 	t := &stream{conn: conn, local: unmapAddr(conn.LocalAddr()), remote: unmapAddr(conn.RemoteAddr())}
 	t.half, _ = conn.(halfCloser)
+	if handed != nil {
+		t.handed, t.first = handed, handed.Buffered
+	}
 	if rc := streamSocket(conn); rc != nil {
 		t.raw = newRawConn(conn, rc)
 	}
@@ -55,6 +68,9 @@ func (t *stream) count(*Stats) {}
 // read waits for data and returns it in the first n bytes of b, which is the
 // caller's then. b may come with an error, and nil without data.
 func (t *stream) read() (*slab, int, error) {
+	if len(t.first) > 0 {
+		return t.readFirst()
+	}
 	if t.raw != nil {
 		return t.raw.read()
 	}
@@ -68,6 +84,16 @@ func (t *stream) read() (*slab, int, error) {
 	n, err := t.conn.Read(b.b)
 	t.large = n >= smallBlockSize
 	return b, n, err
+}
+
+// readFirst reads what was read before there was a session.
+func (t *stream) readFirst() (*slab, int, error) {
+	b := smallSlabs.get()
+	n := copy(b.b, t.first)
+	if t.first = t.first[n:]; len(t.first) == 0 {
+		t.first = nil
+	}
+	return b, n, nil
 }
 
 // interrupt makes reads that wait, now or later, fail with
@@ -181,6 +207,8 @@ func underTLS(conn net.Conn) net.Conn {
 		case *tls.Conn:
 			conn = c.NetConn()
 		case *recordConn:
+			conn = c.Conn
+		case *Handover:
 			conn = c.Conn
 		default:
 			return conn

@@ -3,6 +3,7 @@ package chanio
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"sync"
 )
 
@@ -22,8 +23,11 @@ type givenTLS struct {
 	interrupted bool // what is read, as soon as the handshake is over
 }
 
-func newGivenTLS(tc *tls.Conn) *givenTLS {
-	return &givenTLS{stream: *newStream(tc), tc: tc, shaken: make(chan struct{})}
+// newGivenTLS returns the transport over a *tls.Conn, or a Handover of one.
+func newGivenTLS(conn net.Conn) *givenTLS {
+	t := &givenTLS{stream: *newStream(conn), shaken: make(chan struct{})}
+	t.tc = t.conn.(*tls.Conn)
+	return t
 }
 
 // handshake runs the handshake, or waits until who runs it is done, or until

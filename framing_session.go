@@ -1,0 +1,262 @@
+package chanio
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// A SessionFraming is a [Framing] whose reading has a state: a protocol such as
+// WebSocket, with messages in fragments, answers to what comes in, and an end
+// of its own. A session under it never calls Next of the Framing: it reads
+// through a [FrameReader] of its own.
+//
+// AppendFrame is the same for all sessions and has no state, so that a hub
+// frames a message once for all its members. Where two sessions agreed on
+// different forms, compressed and plain, their Framing values must differ.
+type SessionFraming interface {
+	Framing
+	// NewReader returns the reader of one session.
+	NewReader() FrameReader
+	// Accepts returns the error that AppendFrame would return for message. Put
+	// asks it before it takes the message.
+	Accepts(message []byte) error
+}
+
+// A FrameReader is the state of one session under a [SessionFraming]. The
+// session's reader calls Next, Partial and Final, one at a time; its writer
+// calls End, possibly at the same time.
+type FrameReader interface {
+	// Next is [Framing].Next with a state. It takes n bytes from the start of
+	// buf, of which it may modify just those; n == 0 means that more are
+	// needed. A nil message with n > 0 means that they completed none: a
+	// fragment, or a frame that is not for the user. The message may also be
+	// memory of the FrameReader's, which the session copies before it calls
+	// Next again.
+	//
+	// reply is what must go to the peer because of what was taken: it goes out
+	// ahead of what waits in Send, whole and between two messages, also beside
+	// an error. The session copies it. From a peer that does not take its
+	// replies the session stops reading.
+	//
+	// An error ends the session: what was accepted goes out, then what End
+	// makes of the error, then the end of stream, as in [Session.Close]. Err is
+	// the error, and nil for io.EOF, with which Next reports that the peer has
+	// ended the conversation as it should. Next is not called again then.
+	Next(buf []byte, max int) (message []byte, n int, reply []byte, err error)
+	// Partial reports whether a part of a message has been taken and the rest
+	// is still to come: MessageTimeout runs until then.
+	Partial() bool
+	// Final is called at the peer's end of stream with the bytes that Next did
+	// not take, which may be none. It returns nil if a stream may end here, and
+	// else the error that ends the session as one of Next's does.
+	Final(rest []byte) error
+	// End returns what goes out between the last message and the end of stream.
+	// It is called once, unless the session ends at once (Abort, a write that
+	// fails, the end of the context). cause is nil after CloseWrite and Close,
+	// [ErrShutdown] while the listener or client shuts down, and io.EOF or the
+	// error after one of Next or Final.
+	End(cause error) []byte
+}
+
+// maxReplies is how many bytes of replies may wait for the writer before the
+// reader waits for it. What one read calls for comes on top.
+const maxReplies = 4 << 10
+
+// framedState is what a session under a SessionFraming has beyond others. It is
+// the codec of the session's reader.
+type framedState struct {
+	codec  // of the SessionFraming: what the writer asks
+	reader FrameReader
+	s      *Session
+
+	owes  atomic.Bool   // there are replies
+	taken chan struct{} // one slot: the writer has taken the replies
+
+	mu      sync.Mutex
+	replies []byte
+	cause   error // why the reading has ended; End's
+
+	ended bool // End was called; the writer's
+}
+
+// newFramedState returns the state of s, whose reader r is, or a new one if r is
+// nil. It is nil unless the framing of s has a state.
+func newFramedState(s *Session, r FrameReader) *framedState {
+	if s.set.codec == nil {
+		return nil
+	}
+	f, ok := s.set.codec.(sessionCodec)
+	if !ok {
+		return nil
+	}
+	if r == nil {
+		r = f.NewReader()
+	}
+	return &framedState{codec: f, reader: r, s: s, taken: make(chan struct{}, 1)}
+}
+
+// FrameReader returns the session's reader under a [SessionFraming], else nil.
+// Code that knows its type finds the state of its protocol there.
+func (s *Session) FrameReader() FrameReader {
+	if s.framed == nil {
+		return nil
+	}
+	return s.framed.reader
+}
+
+// reading returns the codec that cuts what s reads into messages; nil is a raw
+// stream.
+func (s *Session) reading() codec {
+	if s.framed != nil {
+		return s.framed
+	}
+	return s.set.codec
+}
+
+// sessionCodec is the codec of a SessionFraming's writing. Its reading is
+// framedState's.
+type sessionCodec struct{ SessionFraming }
+
+func (c sessionCodec) accepts(message []byte) error { return c.Accepts(message) }
+
+func (c sessionCodec) scan(buf []byte, seen, limit int) ([]byte, int, int, error) {
+	return userFraming{c.SessionFraming}.scan(buf, seen, limit)
+}
+
+func (c sessionCodec) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
+
+// A framedEnd is why the reading under a SessionFraming has ended.
+type framedEnd struct{ cause error }
+
+func (e *framedEnd) Error() string { return e.cause.Error() }
+func (e *framedEnd) Unwrap() error { return e.cause }
+
+// scan is what the reader cuts messages with: what the FrameReader returns is
+// not taken on trust.
+func (f *framedState) scan(buf []byte, _, limit int) (message []byte, n, need int, err error) {
+	message, n, reply, err := f.reader.Next(buf, limit)
+	if len(reply) > 0 {
+		f.reply(reply)
+	}
+	switch {
+	case err != nil:
+	case n < 0 || n > len(buf):
+		err = fmt.Errorf("chanio: framing %T: Next took %d of %d bytes", f.reader, n, len(buf))
+	case n > 0 && len(message) > limit:
+		err = tooLarge(uint64(len(message)), limit)
+	case n == 0 && len(buf)-maxOverhead >= limit:
+		err = tooLarge(uint64(len(buf)), limit)
+	case n == 0:
+		return nil, 0, len(buf) + 1, nil
+	case message == nil:
+		if !f.reader.Partial() {
+			f.s.messageWhole()
+		}
+		return nil, n, n, nil
+	default:
+		return message, n, n, nil
+	}
+	return nil, 0, 0, &framedEnd{err}
+}
+
+func (f *framedState) final(rest []byte) ([]byte, error) {
+	if err := f.reader.Final(rest); err != nil {
+		return nil, &framedEnd{err}
+	}
+	return nil, nil
+}
+
+// partial reports whether the reader holds a part of a message; f may be nil.
+func (f *framedState) partial() bool { return f != nil && f.reader.Partial() }
+
+// reply queues what the writer is to send ahead of all else.
+func (f *framedState) reply(p []byte) {
+	f.mu.Lock()
+	f.replies = append(f.replies, p...)
+	f.mu.Unlock()
+	f.owes.Store(true)
+	f.s.needWriter()
+	f.s.wakeWriter()
+}
+
+// settle waits until the writer has taken the replies, if there are many: a
+// peer that does not take them is not read from. f may be nil.
+func (f *framedState) settle() {
+	for f.owesMuch() {
+		select {
+		case <-f.taken:
+		case <-f.s.halted:
+			return
+		}
+	}
+}
+
+// owesMuch reports whether settle would wait; f may be nil.
+func (f *framedState) owesMuch() bool {
+	if f == nil || !f.owes.Load() {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.replies) > maxReplies
+}
+
+// gather takes the replies into b. Nothing may follow End.
+func (f *framedState) gather(b *outBatch) {
+	if f == nil || !f.owes.Load() || f.ended {
+		return
+	}
+	f.mu.Lock()
+	p := f.replies
+	f.replies = nil // they are the batch's now
+	f.owes.Store(false)
+	f.mu.Unlock()
+	select {
+	case f.taken <- struct{}{}:
+	default:
+	}
+	b.addChunk(p, 0)
+}
+
+// end takes into b what comes before the end of stream, and reports whether
+// that is anything.
+func (f *framedState) end(b *outBatch) bool {
+	if f == nil || f.ended {
+		return false
+	}
+	f.ended = true
+	f.mu.Lock()
+	cause := f.cause
+	f.mu.Unlock()
+	if cause == nil && f.s.reg.isClosed() {
+		cause = ErrShutdown
+	}
+	b.addChunk(f.reader.End(cause), 0)
+	return !b.empty()
+}
+
+// endFramed ends a session whose framing has ended the reading, for the reason
+// that end has.
+func (s *Session) endFramed(t *stream, end *framedEnd) {
+	s.framed.mu.Lock()
+	s.framed.cause = end.cause
+	s.framed.mu.Unlock()
+	if !errors.Is(end.cause, io.EOF) {
+		s.fail(s.errorAt("read", end.cause))
+	}
+	close(s.recv)
+	s.beginClose()
+	s.discard(t)
+}
+
+// fail makes err the cause of an end that is still to come in good order.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	if s.err == nil && !s.over() {
+		s.err = err
+	}
+	s.mu.Unlock()
+}
