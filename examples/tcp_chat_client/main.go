@@ -1,4 +1,4 @@
-// Tcp_chat_client talks to tcp_chat_server, or to any server of lines, and
+// Tcp_chat_client talks to tcp_chat_server, or to any server of text, and
 // connects again a second after it lost it. Its arguments are the server's
 // address (127.0.0.1) and port (1111). A typed line is sent, "!" reconnects,
 // and an empty line, the end of the input or Ctrl-C stops the client.
@@ -14,7 +14,5 @@ import (
 
 func main() {
 	args := console.Args(console.Host("Server address", "127.0.0.1"), console.Port("Server port", "1111"))
-	console.Exit(chat.Connect(console.Lines(), "tcp", net.JoinHostPort(args[0], args[1]), chanio.Options{
-		Framing: chanio.Lines{},
-	}))
+	console.Exit(chat.Connect(console.Lines(), "tcp", net.JoinHostPort(args[0], args[1]), chanio.Options{}))
 }

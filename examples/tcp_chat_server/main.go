@@ -12,7 +12,5 @@ import (
 
 func main() {
 	args := console.Args(console.ListenPort("Server port", "1111"))
-	console.Exit(chat.Serve(console.Lines(), "tcp", ":"+args[0], chanio.Options{
-		Framing: chanio.Lines{},
-	}))
+	console.Exit(chat.Serve(console.Lines(), "tcp", ":"+args[0], chanio.Options{}))
 }

@@ -1,7 +1,7 @@
 // Tour shows the library at work in one process: a TCP, a TLS and a UDP server
 // with some clients each, a hub that all of their sessions join, a multicast
 // group and a timer. It ends by itself after a second or two, with a summary of
-// what was sent and received. Run it from the repository's root.
+// what was sent and received.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"example.com/chanio"
 	"example.com/chanio/examples/internal/console"
+	"example.com/chanio/testdata"
 )
 
 const (
@@ -54,11 +55,11 @@ func row(name string, clients, sent, received int) {
 // tourServers starts a server of each transport, talks to it, and sends the
 // news to all clients at once.
 func tourServers(ctx context.Context) error {
-	server, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")
+	server, err := testdata.ServerTLS()
 	if err != nil {
 		return err
 	}
-	client, err := chanio.ClientTLS("testdata/ca.crt")
+	client, err := testdata.ClientTLS()
 	if err != nil {
 		return err
 	}

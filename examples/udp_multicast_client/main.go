@@ -76,6 +76,9 @@ func join(ctx context.Context, listen, group string) (*chanio.PacketConn, error)
 		if o.Multicast.Interface, err = interfaceOf(ctx, listen); err != nil {
 			return nil, err
 		}
+		if o.Multicast.Interface.Flags&net.FlagLoopback != 0 {
+			fmt.Println("Note:", o.Multicast.Interface.Name, "is a loopback interface: only what this host sends there is heard")
+		}
 	}
 	return chanio.ListenMulticast(ctx, "udp", group, o)
 }

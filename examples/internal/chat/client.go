@@ -9,8 +9,9 @@ import (
 )
 
 // Connect talks to the server at address, and connects again a second after it
-// lost it. What comes in is printed; a typed line is sent, "!" connects anew,
-// and the end of lines stops the client.
+// lost it. What comes in is printed; a typed line is sent without a line end, as
+// CppServer's clients send it, "!" connects anew, and the end of lines stops the
+// client.
 func Connect(lines <-chan string, network, address string, o chanio.Options) error {
 	o.Backoff = chanio.Backoff{Min: time.Second, Max: time.Second, Jitter: -1}
 	c := chanio.Connect(context.Background(), network, address, &o)
@@ -26,14 +27,14 @@ func Connect(lines <-chan string, network, address string, o chanio.Options) err
 				return c.Err()
 			}
 			s, incoming = next, next.Recv()
-			fmt.Println(s.ID(), "connected to", s.RemoteAddr())
+			fmt.Println(s.ID(), reaches(network), s.RemoteAddr())
 		case m, ok := <-incoming:
 			if !ok {
 				leave(s)
 				s, incoming = nil, nil
 				continue
 			}
-			fmt.Printf("%s\n", m)
+			fmt.Printf("%s\n", text(m))
 		case e := <-c.Events():
 			if e.Kind == chanio.EventFailed {
 				fmt.Println("Failed:", e.Err)
@@ -56,4 +57,13 @@ func Connect(lines <-chan string, network, address string, o chanio.Options) err
 			}
 		}
 	}
+}
+
+// reaches says what a session of that network has done: over udp it does not
+// know whether there is a server.
+func reaches(network string) string {
+	if network == "udp" {
+		return "sends to"
+	}
+	return "connected to"
 }

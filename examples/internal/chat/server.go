@@ -2,6 +2,7 @@
 package chat
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -9,10 +10,12 @@ import (
 	"example.com/chanio"
 )
 
-const greeting = "Hello! Type a message for everybody, or '!' to disconnect."
+const greeting = "Hello! Type a message for everybody, or '!' to disconnect.\n"
 
-// Serve runs a chat room on address: what one says, all hear. A typed line goes
-// to everybody, "!" restarts the server, and the end of lines stops it.
+// Serve runs a chat room on address: what one client says, all hear, as it came.
+// The sessions are raw streams, as CppServer's are: its clients send text without
+// a line end, and nc sends lines. A typed line goes to everybody, "!" restarts the
+// server, and the end of lines stops it.
 func Serve(lines <-chan string, network, address string, o chanio.Options) error {
 	ctx := context.Background()
 	l, err := chanio.Listen(ctx, network, address, &o)
@@ -47,7 +50,7 @@ func Serve(lines <-chan string, network, address string, o chanio.Options) error
 				}
 				fmt.Println("Restarted")
 			default:
-				if err := l.Multicast([]byte("(admin) " + line)); err != nil {
+				if err := l.Multicast([]byte("(admin) " + line + "\n")); err != nil {
 					fmt.Println("Not sent:", err)
 				}
 			}
@@ -63,14 +66,21 @@ func handle(l *chanio.Listener, s *chanio.Session) {
 		return
 	}
 	for m := range s.Recv() {
-		fmt.Printf("%v says: %s\n", s.ID(), m)
-		if string(m) == "!" {
+		said := text(m)
+		fmt.Printf("%v says: %s\n", s.ID(), said)
+		if string(said) == "!" {
 			return
 		}
 		if err := l.Multicast(m); err != nil {
 			return
 		}
 	}
+}
+
+// text returns m without the line end that it may have. The server and the client
+// use it.
+func text(m []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(m, []byte("\n")), []byte("\r"))
 }
 
 // leave ends s and says so. The server and the client use it.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,8 +39,12 @@ func Group(name, def string) Arg { return Arg{name, def, checkGroup} }
 
 // Args prints what the command line says, or else the default, of each of args
 // and returns it. If that can't be right, it says so in one line and exits with
-// status 2.
+// status 2. Asked for help, it prints the usage and exits with status 0.
 func Args(args ...Arg) []string {
+	if len(os.Args) == 2 && slices.Contains([]string{"-h", "-help", "--help"}, os.Args[1]) {
+		fmt.Println("usage:", usage(args))
+		os.Exit(0)
+	}
 	values, err := parse(os.Args[1:], args)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v; usage: %s\n", program(), err, usage(args))
