@@ -71,8 +71,7 @@ type Options struct {
 	// taken. If zero, 10 seconds.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close, and how long a session stays writable without
-	// write progress after its peer's end of stream. For a udp listener it is
-	// also how long a closed session's address is ignored. If zero, 5 seconds.
+	// write progress after its peer's end of stream. If zero, 5 seconds.
 	CloseTimeout time.Duration
 	// DialTimeout bounds [Dial] and each try of [Connect], handshake included.
 	// If zero, 10 seconds.

@@ -1,88 +1,149 @@
 package chanio
 
 import (
-	"container/list"
 	"crypto/tls"
 	"net"
 	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"example.com/chanio/internal/datagram"
 )
+
+// A peerKey is what a udp session is: a pair of addresses.
+type peerKey struct {
+	remote netip.AddrPort
+	local  netip.Addr // what the peer wrote to
+}
+
+func keyOf(p *datagram.Packet) peerKey { return peerKey{p.Addr, p.Local.Addr()} }
 
 // A peer is the transport of a udp listener's session. It has no reader: the
 // table's gives it what arrives.
 type peer struct {
 	table   *peers
-	addr    netip.AddrPort
+	key     peerKey
 	session *Session
 	replied atomic.Bool // answered was called
 
 	mu      sync.Mutex // guards what follows, and sending on and closing the session's recv
 	halted  bool       // recv is closed
-	local   netip.AddrPort
-	ifIndex int
+	stalled bool       // see receive
+	ifIndex int        // where its last datagram came in
 
-	// Guarded by the table's mu.
-	lastHeard time.Time
-	inHeard   *list.Element
-	inQuiet   *list.Element // nil once it was answered
+	place // in the table
 }
 
-// receive puts datagrams into the session's Recv, or drops them.
-func (p *peer) receive(run []datagram.Packet) {
-	rest := run[p.put(run):]
-	for len(rest) > 0 {
-		// Recv is full, but its receiver may lack only the processor that this
-		// goroutine has. One that keeps up takes more than half of it at a time;
-		// for others nobody waits.
+// receive puts datagrams into the session's Recv, or drops and counts them. It
+// returns those for which the session does not receive any more.
+func (p *peer) receive(run []datagram.Packet) (late []datagram.Packet) {
+	n, got := p.put(run, false)
+	for got == recvFull {
+		// Its receiver may lack only the processor that this goroutine has. One that
+		// keeps up takes more than half of Recv at a time. One that does not is
+		// stalled, and nobody makes way for it again until it has: so each yield is
+		// paid for with half a queue.
+		run = run[n:]
 		runtime.Gosched()
-		n := p.put(rest)
-		rest = rest[n:]
-		if n <= cap(p.session.recv)/2 {
-			break
-		}
+		n, got = p.put(run, true)
 	}
-	p.session.stats.messagesDropped.Add(int64(len(rest)))
+	run = run[n:]
+	if got == recvClosed {
+		return run
+	}
+	p.session.stats.messagesDropped.Add(int64(len(run)))
+	return nil
 }
+
+// recvState is what a peer's Recv is like after datagrams were put into it.
+type recvState int
+
+const (
+	recvOpen    recvState = iota // it has taken all
+	recvFull                     // it has no room for the rest
+	recvStalled                  // the same, and nobody receives
+	recvClosed                   // it takes nothing any more
+)
 
 // put puts as many of the datagrams into Recv as it has room for, and returns how
 // many that were. They are counted first, so that whoever received one finds it
-// in Stats. A session that receives nothing any more takes all, for nobody; it may
-// be summed up already.
-func (p *peer) put(run []datagram.Packet) int {
+// in Stats.
+func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.halted {
-		p.table.turned.Add(int64(len(run)))
-		return len(run)
+		return 0, recvClosed
 	}
-	last := &run[len(run)-1]
-	p.local, p.ifIndex = last.Local, last.IfIndex
+	p.ifIndex = run[len(run)-1].IfIndex
 	recv, st := p.session.recv, &p.session.stats
-	n := min(len(run), cap(recv)-len(recv)) // nobody else sends, so the room stays
+	room := cap(recv) - len(recv) // nobody else sends, so it stays
+	if room > cap(recv)/2 {
+		p.stalled = false
+	} else if yielded {
+		p.stalled = true
+	}
+	n = min(len(run), room)
 	st.messagesReceived.Add(int64(n))
 	st.bytesReceived.Add(size(run[:n]))
 	for i := range run[:n] {
 		recv <- run[i].Data
 	}
-	return n
+	switch {
+	case n == len(run):
+		return n, recvOpen
+	case p.stalled:
+		return n, recvStalled
+	}
+	return n, recvFull
 }
 
-// interrupt ends the receiving.
+// interrupt ends the receiving, for a Close. What is left in Recv of a session whose
+// handler has received something is the beginning of the next one: whoever answers
+// and closes answers every request, also those that came together.
 func (p *peer) interrupt() {
+	if rest := p.stopReceiving(true); len(rest) > 0 {
+		p.table.deliverRun(rest)
+	}
+}
+
+// stopReceiving makes the address pair free for another session and closes Recv. If
+// the table still admits peers and the handler has received something, it takes back
+// what is left in Recv and returns it.
+func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
+	again := p.table.remove(p)
 	p.mu.Lock()
 	first := !p.halted
 	if first {
 		p.halted = true
+		if st := &p.session.stats; again && takeBack && st.messagesReceived.Load() > int64(len(p.session.recv)) {
+			rest = p.unreceived()
+			st.messagesReceived.Add(-int64(len(rest)))
+			st.bytesReceived.Add(-size(rest))
+		}
 		close(p.session.recv)
 	}
 	p.mu.Unlock()
 	if first {
 		p.session.release() // in the place of a reader
+	}
+	return rest
+}
+
+// unreceived takes what is in Recv. The caller holds mu.
+func (p *peer) unreceived() (rest []datagram.Packet) {
+	for {
+		select {
+		case m := <-p.session.recv:
+			rest = append(rest, datagram.Packet{
+				Addr:    p.key.remote,
+				Local:   netip.AddrPortFrom(p.key.local, p.table.conn.LocalAddr().Port()),
+				IfIndex: p.ifIndex,
+				Data:    m,
+			})
+		default:
+			return rest
+		}
 	}
 }
 
@@ -90,30 +151,28 @@ func (p *peer) run(*Session) {} // nothing to start: see receive
 
 func (p *peer) write(b *outBatch, s *Session) (int, error) {
 	p.mu.Lock()
-	local, ifIndex := p.local, p.ifIndex
+	to := datagram.Packet{Addr: p.key.remote, Local: netip.AddrPortFrom(p.key.local, 0), IfIndex: p.ifIndex}
 	p.mu.Unlock()
-	n, err := writeDatagrams(p.table.conn, datagram.Packet{Addr: p.addr, Local: local, IfIndex: ifIndex}, b, s)
+	n, err := writeDatagrams(p.table.conn, to, b, s)
 	if !p.replied.Swap(true) {
 		p.table.answered(p)
 	}
 	return n, err
 }
 
-func (p *peer) traits() traits    { return datagramTraits(p.addr) }
+func (p *peer) traits() traits    { return datagramTraits(p.key.remote) }
 func (p *peer) attach(s *Session) { p.session = s }
 func (p *peer) closeWrite() error { return nil }
 func (p *peer) count(*Stats)      {}
 
 func (p *peer) shut(bool) {
+	p.stopReceiving(false)
 	p.table.ended(p)
-	p.interrupt()
 }
 
 func (p *peer) localAddr() net.Addr {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return udpAddr(netip.AddrPortFrom(p.local.Addr(), p.table.conn.LocalAddr().Port()))
+	return udpAddr(netip.AddrPortFrom(p.key.local, p.table.conn.LocalAddr().Port()))
 }
 
-func (p *peer) remoteAddr() net.Addr                      { return udpAddr(p.addr) }
+func (p *peer) remoteAddr() net.Addr                      { return udpAddr(p.key.remote) }
 func (p *peer) tls() (state tls.ConnectionState, ok bool) { return state, false }

@@ -60,3 +60,29 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 		require.Greater(t, <-got, batches*(queue+1)) // one more than fit: the one that the handler had in its hands
 	})
 }
+
+// Whoever does not receive costs one yield, and no more until it has received.
+func TestNobodyMakesWayForAReceiverThatIsStalled(t *testing.T) {
+	const queue = 4
+	l := listenUDP(t, &Options{RecvQueue: queue})
+	p := &peer{table: l.src.(*peers), key: peerKey{remote: peerAddress(1)}}
+	s := newSession(t.Context(), p, l.set, nil)
+	recv := s.Recv()
+	put := func(n int, yielded bool) recvState {
+		_, state := p.put(runOf(n), yielded)
+		return state
+	}
+	require.Equal(t, recvFull, put(queue+1, false))
+	require.Equal(t, recvStalled, put(1, true), "nothing was received meanwhile")
+	for range 3 {
+		require.Equal(t, recvStalled, put(1, false))
+	}
+	<-recv
+	require.Equal(t, recvStalled, put(2, false), "one message is not enough")
+	for range queue - 1 {
+		<-recv
+	}
+	require.Equal(t, recvFull, put(queue, false), "it keeps up again")
+	p.receive(runOf(1))
+	require.Equal(t, recvStalled, put(1, false))
+}
