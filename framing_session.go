@@ -1,7 +1,6 @@
 package chanio
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -41,10 +40,10 @@ type FrameReader interface {
 	// an error. The session copies it. From a peer that does not take its
 	// replies the session stops reading.
 	//
-	// An error ends the session: what was accepted goes out, then what End
-	// makes of the error, then the end of stream, as in [Session.Close]. Err is
-	// the error, and nil for io.EOF, with which Next reports that the peer has
-	// ended the conversation as it should. Next is not called again then.
+	// An error ends the reading, and io.EOF is the peer's orderly end of the
+	// conversation: Recv is closed after what came before, what comes later is
+	// thrown away, and the session stays writable as after the peer's end of
+	// stream. Err is the error, nil for io.EOF.
 	Next(buf []byte, max int) (message []byte, n int, reply []byte, err error)
 	// Partial reports whether a part of a message has been taken and the rest
 	// is still to come: MessageTimeout runs until then.
@@ -238,18 +237,30 @@ func (f *framedState) end(b *outBatch) bool {
 	return !b.empty()
 }
 
-// endFramed ends a session whose framing has ended the reading, for the reason
-// that end has.
+// endFramed ends the reading under a SessionFraming, for the reason that end
+// has. The session stays writable, as after the peer's end of stream.
 func (s *Session) endFramed(t *stream, end *framedEnd) {
 	s.framed.mu.Lock()
 	s.framed.cause = end.cause
 	s.framed.mu.Unlock()
-	if !errors.Is(end.cause, io.EOF) {
+	if end.cause != io.EOF {
 		s.fail(s.errorAt("read", end.cause))
 	}
+	s.inputEnded()
 	close(s.recv)
-	s.beginClose()
-	s.discard(t)
+	for {
+		b, _, err := t.read()
+		if b != nil {
+			b.free()
+		}
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			s.inputFailed(err)
+			return
+		}
+	}
 }
 
 // fail makes err the cause of an end that is still to come in good order.

@@ -1,0 +1,217 @@
+package ws
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/gobwas/httphead"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
+
+	"example.com/chanio"
+)
+
+const defaultDialTimeout = 10 * time.Second // chanio's DialTimeout
+
+// Dial connects to a ws or wss URL and returns the session. Its context is the
+// session's life, not the dialing's: under a context.WithTimeout the session
+// would close when that time is up. Chanio.DialTimeout bounds the dialing, both
+// handshakes included; the error of a timeout is context.DeadlineExceeded.
+//
+// Chanio.Dialer and TLS are used as chanio.Dial does. A server that answers with
+// another status than 101 is a [*HandshakeError].
+func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) {
+	d, err := newDialer(url, o)
+	if err != nil {
+		return nil, err
+	}
+	dialCtx := ctx
+	if timeout := orDefault(d.set.chanio.DialTimeout, defaultDialTimeout); timeout > 0 {
+		var cancel context.CancelFunc
+		dialCtx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	h, err := d.dial(dialCtx)
+	if err != nil {
+		return nil, err
+	}
+	s := chanio.NewSession(ctx, h, &d.set.chanio)
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// A HandshakeError is a server's answer that is no upgrade.
+type HandshakeError struct {
+	URL    string
+	Status int
+}
+
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("chanio: websocket: %s answered with status %d, not 101", e.URL, e.Status)
+}
+
+// orDefault resolves a duration: zero is the default, negative is none.
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(d, 0)
+}
+
+// A dialer dials one URL.
+type dialer struct {
+	set    *settings
+	url    *url.URL
+	addr   string
+	tls    *tls.Config // nil: none
+	header ws.HandshakeHeader
+}
+
+func newDialer(raw string, o *Options) (*dialer, error) {
+	set, err := o.resolve(true)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("chanio: websocket: %w", err)
+	}
+	d := &dialer{set: set, url: u}
+	if len(set.Header) > 0 {
+		d.header = ws.HandshakeHeaderHTTP(set.Header)
+	}
+	port := "80"
+	switch u.Scheme {
+	case "ws":
+	case "wss":
+		port = "443"
+		d.tls = clientTLS(set.chanio.TLS, u.Hostname())
+	default:
+		return nil, fmt.Errorf("chanio: websocket: the scheme of %q must be ws or wss", raw)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("chanio: websocket: no host in %q", raw)
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	d.addr = net.JoinHostPort(u.Hostname(), port)
+	u.Fragment = "" // it is not sent
+	set.chanio.TLS = nil
+	return d, nil
+}
+
+// clientTLS returns a config of TLS 1.2 and up that verifies host, unless config
+// says otherwise, and speaks HTTP/1.1.
+func clientTLS(config *tls.Config, host string) *tls.Config {
+	if config == nil {
+		config = new(tls.Config)
+	}
+	config = config.Clone()
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	config.NextProtos = []string{"http/1.1"}
+	return config
+}
+
+// dial connects and shakes hands until ctx ends.
+func (d *dialer) dial(ctx context.Context) (*chanio.Handover, error) {
+	nd := net.Dialer{}
+	if d.set.chanio.Dialer != nil {
+		nd = *d.set.chanio.Dialer
+	}
+	conn, err := nd.DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return nil, fmt.Errorf("chanio: websocket: %w", ctxError(ctx, err))
+	}
+	h, err := d.shake(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, ctxError(ctx, err)
+	}
+	return h, nil
+}
+
+// shake runs the handshakes of TLS, if there is one, and of WebSocket.
+func (d *dialer) shake(ctx context.Context, conn net.Conn) (*chanio.Handover, error) {
+	if d.tls != nil {
+		tc := tls.Client(conn, d.tls)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			return nil, fmt.Errorf("chanio: websocket: tls handshake with %s: %w", d.addr, err)
+		}
+		conn = tc
+	}
+	// What waits in the handshake fails when ctx ends, and only then.
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	h, err := d.upgrade(conn)
+	if err != nil {
+		return nil, err
+	}
+	if !stop() {
+		return nil, ctx.Err() // its deadline may be on conn, now or later
+	}
+	return h, nil
+}
+
+// upgrade asks for the upgrade.
+func (d *dialer) upgrade(conn net.Conn) (*chanio.Handover, error) {
+	wd := ws.Dialer{Protocols: d.set.Subprotocols, Header: d.header}
+	if d.set.Compression != nil {
+		wd.Extensions = []httphead.Option{deflateParameters.Option()}
+	}
+	br, hs, err := wd.Upgrade(conn, d.url)
+	if status, ok := err.(ws.StatusError); ok {
+		return nil, &HandshakeError{URL: d.url.Redacted(), Status: int(status)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("chanio: websocket: handshake with %s: %w", d.addr, err)
+	}
+	buffered := bufferedOf(br)
+	if br != nil {
+		ws.PutReader(br)
+	}
+	if err := checkExtensions(hs); err != nil {
+		return nil, err
+	}
+	f := d.set.agreed(compressed(hs))
+	return &chanio.Handover{
+		Conn:     conn,
+		Buffered: buffered,
+		Framing:  f,
+		Reader:   &reader{framing: f, subprotocol: hs.Protocol},
+	}, nil
+}
+
+// checkExtensions reports an answer to the offer of compression that is none:
+// one that would need a context.
+func checkExtensions(hs ws.Handshake) error {
+	if !compressed(hs) {
+		return nil
+	}
+	var p wsflate.Parameters
+	if err := p.Parse(hs.Extensions[0]); err != nil {
+		return fmt.Errorf("chanio: websocket: %w", err)
+	}
+	if len(hs.Extensions) > 1 || !p.ServerNoContextTakeover {
+		return errors.New("chanio: websocket: the server did not take the compression that was offered")
+	}
+	return nil
+}
+
+// ctxError returns ctx's error where that is why err came.
+func ctxError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"example.com/chanio"
+)
+
+// reader is the chanio.FrameReader of one WebSocket, and what is known of it.
+type reader struct {
+	framing     framing
+	request     *http.Request // of an accepted one
+	subprotocol string
+
+	// Of the message whose first frame has come and whose last has not; the
+	// session's reader uses them.
+	op         ws.OpCode // 0: there is none
+	compressed bool
+	parts      []byte
+	valid      int // text: up to here parts is known to be UTF-8
+
+	pong []byte // the last reply
+
+	peer atomic.Pointer[CloseError] // the close that came
+	own  atomic.Pointer[CloseError] // the one that CloseWith asked for
+}
+
+var _ chanio.FrameReader = (*reader)(nil)
+
+// readerOf returns the reader of a WebSocket's session, else nil.
+func readerOf(s *chanio.Session) *reader {
+	r, _ := s.FrameReader().(*reader)
+	return r
+}
+
+// Next takes one frame.
+func (r *reader) Next(buf []byte, limit int) (message []byte, n int, reply []byte, err error) {
+	h, size, err := parseHeader(buf)
+	if err != nil || size == 0 {
+		return nil, 0, nil, err
+	}
+	if err := r.check(&h, limit); err != nil {
+		return nil, 0, nil, err
+	}
+	n = size + int(h.Length) // it is no more than limit and overhead
+	if len(buf) < n {
+		return nil, 0, nil, nil
+	}
+	payload := buf[size:n:n]
+	if h.Masked {
+		ws.Cipher(payload, h.Mask, 0)
+	}
+	if h.OpCode.IsControl() {
+		reply, err = r.control(h.OpCode, payload)
+		return nil, n, reply, err
+	}
+	message, err = r.data(h, payload, limit)
+	return message, n, nil, err
+}
+
+// check reports what is wrong with a frame by its header.
+func (r *reader) check(h *ws.Header, limit int) error {
+	state := ws.StateServerSide
+	if r.framing.client {
+		state = ws.StateClientSide
+	}
+	if r.op != 0 {
+		state = state.Set(ws.StateFragmented)
+	}
+	const rsv1 = 4
+	first := h.OpCode == ws.OpText || h.OpCode == ws.OpBinary
+	checked := *h
+	if r.framing.deflate && first {
+		checked.Rsv &^= rsv1
+	}
+	if err := ws.CheckHeader(checked, state); err != nil {
+		return violation(err.Error())
+	}
+	if h.OpCode.IsControl() {
+		return nil
+	}
+	if first {
+		r.compressed = h.Rsv&rsv1 != 0
+	}
+	room := int64(limit)
+	if r.compressed {
+		room += int64(deflateOverhead(limit))
+	}
+	if h.Length > room-int64(len(r.parts)) {
+		return tooBig(limit)
+	}
+	return nil
+}
+
+// control takes a control frame and returns what is to be replied.
+func (r *reader) control(op ws.OpCode, payload []byte) (reply []byte, err error) {
+	switch op {
+	case ws.OpPing:
+		r.pong = r.framing.append(r.pong[:0], ws.OpPong, false, payload)
+		return r.pong, nil
+	case ws.OpClose:
+		e, err := parseClose(payload)
+		if err != nil {
+			return nil, err
+		}
+		r.peer.Store(e)
+		if e.normal() {
+			return nil, io.EOF
+		}
+		return nil, e
+	}
+	return nil, nil // a pong: that something came is all that it says
+}
+
+// data takes a frame of a message, and returns the message if it is the last.
+func (r *reader) data(h ws.Header, payload []byte, limit int) ([]byte, error) {
+	if h.Fin && h.OpCode != ws.OpContinuation {
+		return r.whole(h.OpCode, payload, limit)
+	}
+	if h.OpCode != ws.OpContinuation {
+		r.op, r.valid = h.OpCode, 0
+	}
+	r.parts = append(r.parts, payload...)
+	if !h.Fin {
+		if r.op == ws.OpText && !r.compressed && !r.validSoFar() {
+			return nil, invalidText()
+		}
+		return nil, nil
+	}
+	op, parts := r.op, r.parts
+	r.op, r.parts, r.valid = 0, nil, 0
+	return r.whole(op, parts, limit)
+}
+
+// whole makes a message of its payload.
+func (r *reader) whole(op ws.OpCode, p []byte, limit int) (message []byte, err error) {
+	if r.compressed {
+		p, err = inflate(p, limit)
+		switch {
+		case errors.Is(err, chanio.ErrMessageTooLarge):
+			return nil, tooBig(limit)
+		case err != nil:
+			return nil, &CloseError{Code: StatusInvalidPayload, Reason: fmt.Sprintf("a message that does not inflate: %v", err), Sent: true}
+		}
+	}
+	if op == ws.OpText && !utf8.Valid(p) {
+		return nil, invalidText()
+	}
+	if p == nil {
+		p = []byte{} // nil would be none
+	}
+	return p, nil
+}
+
+func invalidText() error {
+	return &CloseError{Code: StatusInvalidPayload, Reason: "text that is not UTF-8", Sent: true}
+}
+
+// validSoFar reports whether parts is UTF-8 that may go on: its end may be in
+// the middle of a character.
+func (r *reader) validSoFar() bool {
+	p := r.parts[r.valid:]
+	for len(p) > 0 {
+		if !utf8.FullRune(p) {
+			break // as far as it goes, it begins a character
+		}
+		c, size := utf8.DecodeRune(p)
+		if c == utf8.RuneError && size == 1 {
+			return false
+		}
+		p = p[size:]
+	}
+	r.valid = len(r.parts) - len(p)
+	return true
+}
+
+// Partial reports whether a message has begun.
+func (r *reader) Partial() bool { return r.op != 0 }
+
+// Final is about an end of stream that no close came before: those that the
+// reader has seen end the session.
+func (r *reader) Final([]byte) error { return abnormal() }
+
+// End returns the close frame.
+func (r *reader) End(cause error) []byte {
+	e := r.lastWord(cause)
+	if e == nil {
+		return nil
+	}
+	if e.Code == StatusNoCode {
+		return r.framing.append(nil, ws.OpClose, false, nil)
+	}
+	reason := e.Reason
+	if len(reason) > maxControl-2 {
+		reason = reason[:maxControl-2] // our own, which is ASCII
+	}
+	return r.framing.append(nil, ws.OpClose, false, ws.NewCloseFrameBody(e.Code, reason))
+}
+
+// lastWord is the close that goes out, nil for none.
+func (r *reader) lastWord(cause error) *CloseError {
+	if peer := r.peer.Load(); peer != nil && cause != nil {
+		return &CloseError{Code: peer.Code} // the answer is the same code
+	}
+	var e *CloseError
+	switch {
+	case errors.As(cause, &e):
+		if e.Code == StatusAbnormal {
+			return nil // it broke off, and does not listen
+		}
+		return e
+	case errors.Is(cause, chanio.ErrMessageTooLarge):
+		return &CloseError{Code: StatusTooBig}
+	}
+	if own := r.own.Load(); own != nil {
+		return own
+	}
+	if errors.Is(cause, chanio.ErrShutdown) {
+		return &CloseError{Code: StatusGoingAway}
+	}
+	return &CloseError{Code: StatusNormal}
+}
+
+// closeWith sets the close that goes out if nothing else ends the session; the
+// first counts.
+func (r *reader) closeWith(e *CloseError) { r.own.CompareAndSwap(nil, e) }
