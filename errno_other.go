@@ -11,12 +11,13 @@ const (
 
 // passing reports whether an accept that failed with errno may succeed later:
 // accept(2) names what is about the connection, or about resources that come
-// back.
+// back. ENOSPC is epoll_ctl(2)'s, of too many watches: Go registers the new
+// connection before Accept returns it.
 func passing(errno syscall.Errno) bool {
 	switch errno {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO, syscall.EPERM:
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EPROTO, syscall.EPERM, syscall.ETIMEDOUT:
 		return true
 	}
-	return false
+	return ofConnection(errno)
 }

@@ -98,7 +98,7 @@ func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
 			ln = noListener{}
 		}
 	}
-	l := newListener(set, &streams{ln: ln})
+	l := newListener(set, newStreams(ln, set))
 	if err != nil {
 		l.stop(err)
 	}

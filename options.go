@@ -3,11 +3,13 @@ package chanio
 import (
 	"crypto/tls"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -27,13 +29,16 @@ type Options struct {
 	// no TLS. [NewSession] ignores it: hand it a *tls.Conn. It is an error on
 	// udp networks.
 	TLS *tls.Config
-	// HandshakeTimeout bounds one TLS handshake of a listener; a dialing side's
-	// handshake counts into DialTimeout. If zero, 10 seconds.
+	// HandshakeTimeout bounds all that a connection of a listener must send before
+	// it is a session: its TLS handshake, and what a net.Conn that [Serve] was
+	// given waits for before it knows its addresses. A dialing side's handshake
+	// counts into DialTimeout. If zero, 10 seconds.
 	HandshakeTimeout time.Duration
 	// MaxHandshakes bounds the connections of a listener that are in their
-	// handshake or not yet received from Sessions: full of handshakes, the
-	// oldest is dropped; full of undelivered sessions, accepting pauses (on
-	// udp, new peers are dropped and counted). If zero, 1,024.
+	// handshake or not yet received from Sessions. Full of handshakes, one is
+	// evicted for each new one: first one of those that have sent nothing, of the
+	// address that has the most of them, at random. Full of undelivered sessions,
+	// accepting pauses (on udp, new peers are dropped and counted). If zero, 1,024.
 	MaxHandshakes int
 
 	// Framing cuts streams into messages. If nil, a stream is raw: a message
@@ -90,6 +95,19 @@ type Options struct {
 	// ReusePort sets SO_REUSEPORT on sockets that [Listen] and [ListenPacket]
 	// bind; where a system has none, binding is errors.ErrUnsupported.
 	ReusePort bool
+	// Control is called with each socket that [Listen] makes, before it is bound,
+	// after the library has set its own options: see [net.ListenConfig]. Sockets
+	// that are dialed have Dialer.Control. An error fails the call.
+	Control func(network, address string, c syscall.RawConn) error
+	// SocketMode is the permissions of the file of a unix listener that [Listen]
+	// makes. If zero, the umask decides. On Linux the file never has more than
+	// these; elsewhere it has what the umask leaves for a moment, so put it into a
+	// directory that others cannot enter. On Windows it is errors.ErrUnsupported.
+	SocketMode fs.FileMode
+	// KeepSocket leaves the file of a unix listener in place when the listener
+	// ends, for a process that takes the socket over. If false, it is removed,
+	// unless it is another listener's by then: such a file is never removed.
+	KeepSocket bool
 	// ReadBuffer is the kernel's receive buffer of a socket in bytes
 	// (SO_RCVBUF). If zero, the system's choice; it can't be negative.
 	ReadBuffer int
@@ -295,6 +313,7 @@ func (o *Options) check() error {
 		{"PostQueue", o.PostQueue, o.PostQueue < 0, "can't be negative: nothing could be posted"},
 		{"ReadBuffer", o.ReadBuffer, o.ReadBuffer < 0, "can't be negative"},
 		{"WriteBuffer", o.WriteBuffer, o.WriteBuffer < 0, "can't be negative"},
+		{"SocketMode", o.SocketMode, o.SocketMode&^fs.ModePerm != 0, "has more than permissions"},
 		{"MaxLag", o.MaxLag, o.MaxLag < 0, "can't be negative: a slow member would decide how much memory it takes"},
 		{"Lag", o.Lag, o.Lag < LagDisconnect || o.Lag > LagBlock, "is no policy"},
 		{"Backoff.Max", b.Max, b.Max < 0, "can't be negative"},

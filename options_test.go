@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"context"
+	"io/fs"
 	"math"
 	"net"
 	"testing"
@@ -73,6 +74,7 @@ var wrongOptions = []struct {
 	{"PostQueue", Options{PostQueue: -1}},
 	{"ReadBuffer", Options{ReadBuffer: -1}},
 	{"WriteBuffer", Options{WriteBuffer: -1}},
+	{"SocketMode", Options{SocketMode: fs.ModeSetuid | 0o600}},
 	{"MaxLag", Options{MaxLag: -1}},
 	{"Lag", Options{Lag: -1}},
 	{"Lag", Options{Lag: LagBlock + 1}},

@@ -126,31 +126,6 @@ func TestWithoutHandshakeTimeoutAHandshakeMayTakeItsTime(t *testing.T) {
 	})
 }
 
-func TestFullOfHandshakesTheOldestIsDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{MaxHandshakes: 2, HandshakeTimeout: -1})
-		first, second := m.ln.dial(), m.ln.dial()
-		defer second.Close()
-		synctest.Wait()
-		require.Equal(t, EventStarted, (<-m.Events()).Kind)
-		require.Empty(t, m.Events())
-
-		m.connect(t)
-		e := tlsEvent(t, m.Events(), EventFailed)
-		requireHandshakeError(t, e.Err, first.RemoteAddr(), "dropped as the oldest of MaxHandshakes = 2")
-		_, err := first.Read(make([]byte, 1))
-		require.Error(t, err)
-		<-m.Sessions()
-		synctest.Wait()
-
-		m.ln.dial().Close() // a third one, with room for it
-		e = tlsEvent(t, m.Events(), EventFailed)
-		requireHandshakeError(t, e.Err, first.RemoteAddr(), "EOF")
-		synctest.Wait()
-		require.Empty(t, m.Events(), "the second one is left alone")
-	})
-}
-
 func TestFullOfUndeliveredSessionsAcceptingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), Options{MaxHandshakes: 2})

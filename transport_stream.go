@@ -210,6 +210,8 @@ func underTLS(conn net.Conn) net.Conn {
 			conn = c.Conn
 		case *Handover:
 			conn = c.Conn
+		case *heardConn:
+			conn = c.Conn
 		default:
 			return conn
 		}

@@ -2,6 +2,8 @@ package chanio
 
 import (
 	"context"
+	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -121,6 +123,11 @@ func (r *registry) snapshot() []*Session {
 		all = append(all, s)
 	}
 	return all
+}
+
+// all iterates over a snapshot.
+func (r *registry) all() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) { slices.Values(r.snapshot())(yield) }
 }
 
 func (r *registry) count() int {

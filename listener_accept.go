@@ -1,0 +1,115 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+// streams is the source of a listener over a net.Listener.
+type streams struct {
+	ln    net.Listener
+	file  *socketFile // of a unix listener, else nil
+	close sync.Once   // closes ln; who comes second waits, as the address is free only then
+}
+
+func newStreams(ln net.Listener, set *settings) *streams {
+	return &streams{ln: ln, file: fileOf(ln, set.KeepSocket)}
+}
+
+func (a *streams) addr() net.Addr { return a.ln.Addr() }
+func (a *streams) release()       { a.interrupt() }
+func (a *streams) stats() Stats   { return Stats{} }
+
+func (a *streams) interrupt() {
+	a.close.Do(func() {
+		a.file.leave()
+		a.ln.Close()
+	})
+}
+
+func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) error {
+	err := l.accept(ctx, a.ln, quit)
+	if err != nil {
+		l.endServing() // or sessions nobody receives would be waited for
+	}
+	l.handshakes.abort()
+	return err
+}
+
+// accept admits connections until the accepting is interrupted, which is nil,
+// or fails for good.
+func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan struct{}) error {
+	pause := time.Duration(0)
+	for l.awaitPlace(quit) {
+		conn, err := ln.Accept()
+		if err == nil {
+			pause = 0
+			l.admit(ctx, conn, quit)
+			continue
+		}
+		select {
+		case <-quit:
+			return nil
+		default:
+		}
+		err = wrapOp("accept", l.addr.Network(), nil, l.addr, err)
+		if !passes(err) {
+			return err
+		}
+		l.events.emit(Event{Kind: EventFailed, Err: err})
+		pause = min(max(2*pause, acceptPauseMin), acceptPauseMax)
+		if !l.rest(pause, quit) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// awaitPlace waits until MaxSessions allows another session.
+func (l *Listener) awaitPlace(quit <-chan struct{}) bool {
+	for l.set.MaxSessions > 0 && l.reg.size() >= l.set.MaxSessions {
+		select {
+		case <-l.reg.change:
+		case <-quit:
+			return false
+		}
+	}
+	return true
+}
+
+// rest waits for d after an accept that failed, or until a session has gone and
+// its descriptor is free.
+func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.reg.change:
+	case <-quit:
+		return false
+	}
+	return true
+}
+
+// passes reports whether an accept may succeed later.
+func passes(err error) bool {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok && passing(errno) {
+		return true
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	// Temporary is the only way in which a listener that is not the kernel's
+	// can say it.
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}

@@ -1,0 +1,340 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"example.com/chanio/internal/readable"
+)
+
+// admit makes conn a session and delivers it. Nothing of conn that could wait is
+// called here, on the accepting goroutine: only a socket of the kernel's that
+// becomes a session as it is does. Any other connection has a goroutine.
+func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
+	if !l.reg.reserve() {
+		l.drop(conn)
+		return
+	}
+	if under, _ := unwrap(conn); !isSocket(under) || l.awaitsPeer(conn) {
+		l.startHandshake(ctx, conn, quit)
+		return
+	}
+	if err := tune(conn, l.set); err != nil {
+		conn.Close()
+		l.reg.left()
+		l.events.emit(Event{Kind: EventFailed, Err: err})
+		return
+	}
+	if s := l.begin(ctx, newStream(conn)); s != nil {
+		l.deliver(s, quit)
+	}
+}
+
+// awaitsPeer reports whether conn is to be a session only after something has
+// come from its peer.
+func (l *Listener) awaitsPeer(conn net.Conn) bool {
+	under, handed := unwrap(conn)
+	return isTLS(under) || l.set.TLS != nil && handed == nil
+}
+
+// drop closes a connection that came too late; the Close of one that is no
+// socket may wait.
+func (l *Listener) drop(conn net.Conn) {
+	l.handshakes.goroutines.Go(func() { abortConn(conn) })
+}
+
+// begin starts a session over t, for which a place was reserved. It is nil if
+// the listener has ended.
+func (l *Listener) begin(ctx context.Context, t transport) *Session {
+	s := newSession(ctx, t, l.set, l.reg)
+	if !l.reg.add(s) {
+		t.shut(true)
+		l.reg.left()
+		return nil
+	}
+	s.connected(l.events)
+	if !l.set.ManualJoin {
+		l.hub.Join(s) // fails only if s or l has ended meanwhile
+	}
+	s.start()
+	return s
+}
+
+// deliver sends s to whoever receives Sessions, or drops it.
+func (l *Listener) deliver(s *Session, quit <-chan struct{}) {
+	select {
+	case l.sessions <- s:
+	case <-quit:
+		s.abort(ErrClosed)
+	}
+}
+
+// startHandshake starts the goroutine that makes a session of conn, as soon as
+// there is a place for it. ctx is the listener's.
+func (l *Listener) startHandshake(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
+	// The end of ctx is quit's to tell, or it would look like a failure.
+	shakeCtx, cancel := context.WithCancelCause(withEvents(context.WithoutCancel(ctx), l.events))
+	one := &handshake{cancel: cancel, conn: conn}
+	from := one.find()
+	for !l.handshakes.begin(one, from) {
+		select {
+		case <-l.reg.change:
+		case <-quit:
+			cancel(nil)
+			l.drop(conn)
+			l.reg.left()
+			return
+		}
+	}
+	var a *attendance
+	if !l.awaitsPeer(conn) {
+		a = &attendance{sessions: make(chan *Session), over: make(chan struct{})}
+	}
+	l.handshakes.goroutines.Go(func() {
+		defer cancel(nil)
+		t := l.shake(shakeCtx, one, quit)
+		if t == nil {
+			a.pass(nil)
+			return
+		}
+		l.deliverShaken(ctx, t, a, quit)
+	})
+	if a != nil {
+		l.attend(a, quit)
+	}
+}
+
+// deliverShaken makes t a session and delivers it.
+func (l *Listener) deliverShaken(ctx context.Context, t transport, a *attendance, quit <-chan struct{}) {
+	defer l.handshakes.delivered()
+	s := l.begin(ctx, t)
+	if a.pass(s) {
+		return
+	}
+	if s != nil {
+		l.deliver(s, quit)
+	}
+	l.reg.wake()
+}
+
+// An attendance is the accepting goroutine's, for a connection that is no socket
+// and, as far as is known, need not wait for its peer to become a session.
+type attendance struct {
+	sessions chan *Session // the one session, or nil, while it is attended
+	over     chan struct{} // closed when it is not any more
+}
+
+// pass passes s to whoever attends, and reports whether somebody did.
+func (a *attendance) pass(s *Session) bool {
+	if a == nil {
+		return false
+	}
+	select {
+	case a.sessions <- s:
+		return true
+	case <-a.over:
+		return false
+	}
+}
+
+// attention is how long accepting waits for such a connection.
+const attention = time.Millisecond
+
+// attend delivers such a connection's session, so that they are delivered in
+// order and one that nobody receives pauses the accepting. A connection that
+// does wait, and each that comes while it does, is left to its goroutine.
+func (l *Listener) attend(a *attendance, quit <-chan struct{}) {
+	defer close(a.over)
+	if !l.handshakes.alone() {
+		return
+	}
+	timer := time.NewTimer(attention)
+	defer timer.Stop()
+	select {
+	case s := <-a.sessions:
+		if s != nil {
+			l.deliver(s, quit)
+		}
+	case <-timer.C:
+	case <-quit:
+	}
+}
+
+// shake makes the transport of a session, within HandshakeTimeout: all that has
+// to come from the peer first has come then. It returns nil if it fails; then
+// the connection is closed.
+func (l *Listener) shake(ctx context.Context, one *handshake, quit <-chan struct{}) transport {
+	if d := l.set.HandshakeTimeout; d > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, d, &timeoutError{"HandshakeTimeout", d})
+		defer stop()
+	}
+	t, err := l.open(ctx, one)
+	if h, ok := t.(handshaker); ok && err == nil {
+		err = h.handshake(ctx)
+	}
+	dropped := !l.handshakes.end(one, err == nil) || err != nil && ctx.Err() != nil
+	if dropped {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		return t
+	}
+	// A client may be done with the handshake before we are, and send: it must
+	// not take a connection that was dropped for one that ended cleanly. One
+	// that failed ends so, after the alert that says why.
+	one.shut(t, dropped)
+	l.reg.left()
+	select {
+	case <-quit: // it ended with the listener
+	default:
+		l.events.emit(Event{Kind: EventFailed, Err: one.error(t, err)})
+	}
+	return nil
+}
+
+// open makes conn ready for its handshake, if it has one, until ctx ends.
+func (l *Listener) open(ctx context.Context, one *handshake) (transport, error) {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		one.interrupt()
+	})
+	t, err := l.openNow(ctx, one)
+	if !stop() {
+		<-interrupted
+		err = context.Cause(ctx)
+	}
+	return t, err
+}
+
+// openNow is open that interrupt ends.
+func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, error) {
+	conn := one.conn
+	if err := tune(conn, l.set); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil { // tune has undone the interruption
+		return nil, context.Cause(ctx)
+	}
+	if one.socket != nil && !begun(conn) {
+		if err := readable.Await(one.socket); err != nil {
+			return nil, err
+		}
+		l.handshakes.hear(one, one.from)
+	} else if one.socket == nil {
+		one.from = hostOf(conn.RemoteAddr())
+		l.handshakes.locate(one, one.from)
+		if l.set.TLS != nil {
+			conn = &heardConn{Conn: conn, heard: func() { l.handshakes.hear(one, one.from) }}
+		}
+	}
+	if h := l.handshaker(conn); h != nil {
+		return h, nil
+	}
+	return newStream(conn), nil
+}
+
+// find notes what can be known of conn without waiting: where it comes from, and
+// the socket that tells whether something came.
+func (one *handshake) find() netip.Addr {
+	conn, _ := unwrap(one.conn)
+	if tc, ok := conn.(*tls.Conn); ok {
+		conn = tc.NetConn()
+	}
+	if isSocket(conn) {
+		one.socket, one.from = streamSocket(conn), hostOf(conn.RemoteAddr())
+	}
+	return one.from
+}
+
+// interrupt makes what waits for conn fail.
+func (one *handshake) interrupt() {
+	if one.socket != nil {
+		one.conn.SetReadDeadline(aLongTimeAgo)
+		return
+	}
+	one.conn.Close()
+}
+
+// shut closes the connection, of which t was made if it is not nil.
+func (one *handshake) shut(t transport, reset bool) {
+	switch {
+	case t != nil:
+		t.shut(reset)
+	case reset:
+		abortConn(underTLS(one.conn))
+	default:
+		one.conn.Close()
+	}
+}
+
+// error says that a handshake failed, and where.
+func (one *handshake) error(t transport, err error) error {
+	var local, remote net.Addr
+	network := ""
+	switch {
+	case t != nil:
+		local, remote = t.localAddr(), t.remoteAddr()
+	case one.socket != nil:
+		local, remote = unmapAddr(one.conn.LocalAddr()), unmapAddr(one.conn.RemoteAddr())
+	}
+	if remote != nil {
+		network = remote.Network()
+	}
+	switch e := err.(type) {
+	case *opError:
+		return e
+	case *net.OpError:
+		if e.Net != "" {
+			err = e.Err
+		}
+	}
+	return &opError{&net.OpError{Op: "handshake", Net: network, Source: local, Addr: remote, Err: err}}
+}
+
+// begun reports whether conn was used before: a *tls.Conn whose handshake is done.
+func begun(conn net.Conn) bool {
+	under, handed := unwrap(conn)
+	tc, ok := under.(*tls.Conn)
+	return handed != nil || ok && tc.ConnectionState().HandshakeComplete
+}
+
+// isSocket reports whether conn is a socket of the kernel's: its methods do not
+// wait for the peer, but for those that read and write. A type that embeds one
+// may have methods of its own, so the types are exact.
+func isSocket(conn net.Conn) bool {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}
+
+// hostOf returns the IP address of a, the zero Addr if it has none.
+func hostOf(a net.Addr) netip.Addr {
+	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// A heardConn tells of the first bytes that are read from a connection under
+// TLS.
+type heardConn struct {
+	net.Conn
+	heard func()
+	told  atomic.Bool
+}
+
+func (c *heardConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.told.Load() && c.told.CompareAndSwap(false, true) {
+		c.heard()
+	}
+	return n, err
+}

@@ -1,0 +1,25 @@
+package chanio
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Between bind and the call of chmod that follows, the file must not be more open
+// than it is to be.
+func TestSocketModeHoldsFromTheMomentTheFileIsThere(t *testing.T) {
+	path := unixPath(t)
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer syscall.Close(fd)
+	set, err := (&Options{SocketMode: 0o600}).resolve(false)
+	require.NoError(t, err)
+	require.NoError(t, set.restrict("unix", uintptr(fd)))
+	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Zero(t, info.Mode().Perm()&^0o600)
+}

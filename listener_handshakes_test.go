@@ -1,0 +1,251 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// evictable returns a handshake and whether it was evicted.
+func evictable() (one *handshake, evicted func() bool) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &handshake{cancel: cancel}, func() bool { return ctx.Err() != nil }
+}
+
+// beginOne begins one from an address.
+func beginOne(t *testing.T, h *handshakes, from string) (one *handshake, evicted func() bool) {
+	t.Helper()
+	one, evicted = evictable()
+	require.True(t, h.begin(one, netip.MustParseAddr(from)))
+	return one, evicted
+}
+
+func TestASilentHandshakeOfTheAddressThatHasTheMostIsEvicted(t *testing.T) {
+	for range 20 { // it is random which
+		h := &handshakes{limit: 100}
+		_, good := beginOne(t, h, "192.0.2.1")
+		_, also := beginOne(t, h, "192.0.2.1")
+		for range 98 {
+			beginOne(t, h, "192.0.2.2")
+		}
+		for range 90 {
+			beginOne(t, h, "192.0.2.3")
+		}
+		require.False(t, good() || also())
+		require.Equal(t, 100, h.running())
+	}
+}
+
+func TestWhoHasSentSomethingIsEvictedAfterAllWhoHaveNot(t *testing.T) {
+	h := &handshakes{limit: 10}
+	var heard []func() bool
+	for range 7 {
+		one, evicted := beginOne(t, h, "192.0.2.1")
+		h.hear(one, netip.MustParseAddr("192.0.2.1"))
+		heard = append(heard, evicted)
+	}
+	var silent []func() bool
+	for range 30 {
+		_, evicted := beginOne(t, h, "192.0.2.2")
+		silent = append(silent, evicted)
+	}
+	for _, evicted := range heard {
+		require.False(t, evicted())
+	}
+	left := 0
+	for _, evicted := range silent {
+		if !evicted() {
+			left++
+		}
+	}
+	require.Equal(t, 3, left)
+}
+
+func TestFullOfThoseThatHaveSentSomethingANewOneThatHasNotYetIsSpared(t *testing.T) {
+	h := &handshakes{limit: 100}
+	flood := func() {
+		one, _ := beginOne(t, h, "192.0.2.2")
+		h.hear(one, netip.MustParseAddr("192.0.2.2"))
+	}
+	for range 100 {
+		flood()
+	}
+	_, evicted := beginOne(t, h, "192.0.2.1") // whose first bytes are under way
+	for range 1000 {
+		flood()
+	}
+	require.False(t, evicted())
+}
+
+func TestPlacesThatUndeliveredSessionsHoldAreNotTakenFromHandshakes(t *testing.T) {
+	h := &handshakes{limit: 3}
+	for range 2 {
+		one, _ := beginOne(t, h, "192.0.2.1")
+		require.True(t, h.end(one, true))
+	}
+	_, evicted := beginOne(t, h, "192.0.2.1")
+	another, _ := evictable()
+	require.False(t, h.begin(another, netip.Addr{}))
+	require.False(t, evicted())
+	h.delivered()
+	require.True(t, h.begin(another, netip.Addr{}))
+}
+
+func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, context.Background(), Options{MaxHandshakes: 2, HandshakeTimeout: -1})
+		talking := m.ln.dial()
+		defer talking.Close()
+		_, err := talking.Write([]byte{22})
+		require.NoError(t, err)
+		silent := m.ln.dial()
+		synctest.Wait()
+
+		m.connect(t)
+		e := tlsEvent(t, m.Events(), EventFailed)
+		requireHandshakeError(t, e.Err, silent.RemoteAddr(), "dropped: it had sent nothing when MaxHandshakes = 2 was exceeded")
+		_, err = silent.Read(make([]byte, 1))
+		require.Error(t, err)
+		<-m.Sessions()
+		synctest.Wait()
+
+		// There is room now for another one, and a silent one that comes when there
+		// is none is the next to go: the talking one is left alone.
+		second := m.ln.dial()
+		synctest.Wait()
+		third := m.ln.dial()
+		defer third.Close()
+		e = tlsEvent(t, m.Events(), EventFailed)
+		requireHandshakeError(t, e.Err, second.RemoteAddr(), "had sent nothing")
+		synctest.Wait()
+		talking.Close()
+		e = tlsEvent(t, m.Events(), EventFailed)
+		requireHandshakeError(t, e.Err, talking.RemoteAddr(), "EOF")
+	})
+}
+
+// What has come and its goroutine has not seen yet counts.
+func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
+	server, _ := testTLS(t)
+	l := listenTCP(t, &Options{TLS: server, HandshakeTimeout: -1, MaxHandshakes: 8})
+	serveEcho(t, l)
+	var talking []net.Conn
+	for range 4 {
+		conn := connectTo(t, l)
+		_, err := conn.Write([]byte{22})
+		require.NoError(t, err)
+		talking = append(talking, conn)
+	}
+	for range 40 {
+		connectTo(t, l)
+	}
+	for range 40 + 4 - 8 {
+		e := tlsEvent(t, l.Events(), EventFailed)
+		require.ErrorContains(t, e.Err, "had sent nothing")
+	}
+	for _, conn := range talking {
+		_, err := conn.Write([]byte("this is no TLS"))
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF, "its handshake fails; one that was evicted is reset")
+	}
+}
+
+// A waitingConn is a wrapper's that must read from the peer before it knows its
+// address, as those for the PROXY protocol are.
+type waitingConn struct {
+	*memConn
+	known  chan struct{} // closed when it does
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *waitingConn) RemoteAddr() net.Addr {
+	select {
+	case <-c.known:
+		return c.memConn.RemoteAddr()
+	case <-c.closed:
+		return nil
+	}
+}
+
+func (c *waitingConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.memConn.Close()
+}
+
+// dialWaiting connects with a connection that waits, and one to the listener.
+func dialWaiting(ln *memListener) (peer *memConn, c *waitingConn) {
+	a, b := memPair()
+	c = &waitingConn{memConn: b, known: make(chan struct{}), closed: make(chan struct{})}
+	ln.conns <- c
+	return a, c
+}
+
+func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		tls  bool
+	}{{"plain", false}, {"TLS", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := Options{HandshakeTimeout: 20 * time.Second}
+				var l *Listener
+				var ln *memListener
+				good := func() { ln.dial() }
+				if test.tls {
+					m := newMemServer(t, t.Context(), o)
+					l, ln = m.Listener, m.ln
+					good = func() { m.connect(t) }
+				} else {
+					l, ln = serveMem(t, &o)
+				}
+				start := time.Now()
+				dialWaiting(ln)
+				dialWaiting(ln)
+				good()
+				<-l.Sessions()
+				require.Less(t, time.Since(start), 2*attention)
+				require.Equal(t, 1, l.Len())
+
+				for range 2 { // and they end as those do that do not shake hands
+					e := tlsEvent(t, l.Events(), EventFailed)
+					require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
+					require.Equal(t, 20*time.Second, e.Time.Sub(start).Truncate(time.Second))
+				}
+
+				_, c := dialWaiting(ln)
+				time.Sleep(time.Second)
+				close(c.known)
+				if !test.tls {
+					require.Equal(t, c.RemoteAddr(), (<-l.Sessions()).RemoteAddr())
+				}
+				dialWaiting(ln) // Close ends it
+			})
+		})
+	}
+}
+
+func TestATLSListenerOverWaitingConnectionsHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := newAuthority(t, "ca")
+		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, 1, nil)}, SessionTicketsDisabled: true}
+		ln := newMemListener()
+		l := Serve(t.Context(), tls.NewListener(ln, config), nil)
+		defer l.Close()
+		dialWaiting(ln)
+		raw := ln.dial()
+		defer raw.Close()
+		go tls.Client(raw, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"}).Handshake()
+		<-l.Sessions()
+	})
+}
