@@ -1,0 +1,318 @@
+package natsroom_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/chanio"
+	"example.com/chanio/natsroom"
+)
+
+// A crowd is a node under test: members that keep what they hear, and publishers
+// that number what they say. It runs in this process or in one that is killed.
+type crowd struct {
+	hub        *chanio.Hub
+	room       *natsroom.Room
+	ears       []*ear
+	publishers []*publisher
+	running    sync.WaitGroup
+	stop       chan struct{}
+	stopped    bool
+}
+
+// crowdConfig is what a node's process is told.
+type crowdConfig struct {
+	URL                         string
+	Room                        string
+	History                     *natsroom.History
+	Number, Members, Publishers int
+	Pad                         int           // bytes that are added to a message
+	Pause                       time.Duration // between two messages of a publisher
+	Ping                        time.Duration
+	Embedded                    string // start a server in the process, at this address
+	Dir                         string
+}
+
+// A publisher says "ID SEQ PAD", from SEQ 1 on.
+type publisher struct {
+	id   int
+	said atomic.Int64 // what counts as published
+}
+
+// An ear is a member's peer. The first of a crowd keeps all lines, the others
+// a sum of them.
+type ear struct {
+	s     *chanio.Session
+	conn  net.Conn
+	first bool
+	ended chan struct{}
+
+	mu    sync.Mutex
+	lines int
+	sum   uint64
+	said  []said
+	rest  []byte
+}
+
+// said is one line: who, and which.
+type said [2]int32
+
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+func newCrowd(nc *nats.Conn, c *crowdConfig) (*crowd, error) {
+	w := &crowd{hub: chanio.NewHub(context.Background(), nil), stop: make(chan struct{})}
+	var err error
+	w.room, err = natsroom.Join(context.Background(), nc, c.Room, w.hub, &natsroom.Options{History: c.History, PublishTimeout: time.Minute})
+	if err != nil {
+		w.hub.Close()
+		return nil, err
+	}
+	for i := range c.Members {
+		conn, peer := net.Pipe()
+		e := &ear{s: chanio.NewSession(context.Background(), conn, nil), conn: peer, first: i == 0, ended: make(chan struct{})}
+		w.ears = append(w.ears, e)
+		if err := w.hub.Join(e.s); err != nil {
+			return nil, err
+		}
+		go e.listen()
+	}
+	for i := range c.Publishers {
+		w.publishers = append(w.publishers, &publisher{id: 100*c.Number + i})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return w, w.room.Flush(ctx)
+}
+
+// listen reads until the session ends.
+func (e *ear) listen() {
+	defer close(e.ended)
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := e.conn.Read(buf)
+		e.hear(buf[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (e *ear) hear(b []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sum = crc64.Update(e.sum, crcTable, b)
+	e.lines += bytes.Count(b, []byte("\n"))
+	if !e.first {
+		return
+	}
+	for len(b) > 0 {
+		line, after, whole := bytes.Cut(b, []byte("\n"))
+		e.rest = append(e.rest, line...)
+		if whole {
+			var id, seq int32
+			if _, err := fmt.Sscanf(string(e.rest[:min(len(e.rest), 24)]), "%d %d", &id, &seq); err != nil {
+				id, seq = -1, -1 // the model finds it
+			}
+			e.said = append(e.said, said{id, seq})
+			e.rest = e.rest[:0]
+		}
+		b = after
+	}
+}
+
+// start makes the publishers go on until halt, or until each has said n things
+// if that is not 0.
+func (w *crowd) start(c *crowdConfig, n int) {
+	pad := bytes.Repeat([]byte("."), c.Pad)
+	for _, p := range w.publishers {
+		w.running.Go(func() { p.run(w, pad, c.Pause, n) })
+	}
+}
+
+func (p *publisher) run(w *crowd, pad []byte, pause time.Duration, n int) {
+	var tick <-chan time.Time
+	if pause > 0 {
+		t := time.NewTicker(pause)
+		defer t.Stop()
+		tick = t.C
+	}
+	for seq := int64(1); n == 0 || seq <= int64(n); {
+		err := w.room.Publish(fmt.Appendf(nil, "%d %d %s\n", p.id, seq, pad))
+		switch {
+		case errors.Is(err, nats.ErrReconnectBufExceeded):
+		case errors.Is(err, chanio.ErrClosed):
+			return
+		default: // also with an error of the connection it counts
+			p.said.Store(seq)
+			seq++
+		}
+		select {
+		case <-w.stop:
+			return
+		default:
+		}
+		if tick == nil && err == nil {
+			continue
+		}
+		if tick == nil {
+			t := time.NewTimer(time.Millisecond)
+			<-t.C
+			continue
+		}
+		select {
+		case <-w.stop:
+			return
+		case <-tick:
+		}
+	}
+}
+
+// halt stops the publishers, and waits until the server has what they said.
+func (w *crowd) halt() error {
+	if !w.stopped {
+		close(w.stop)
+		w.stopped = true
+	}
+	w.running.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return w.room.Flush(ctx)
+}
+
+func (w *crowd) close() {
+	if !w.stopped {
+		close(w.stop)
+	}
+	w.room.Close()
+	w.hub.Close()
+	for _, e := range w.ears {
+		e.s.Abort(nil)
+		e.conn.Close()
+		<-e.ended
+		<-e.s.Done()
+	}
+	w.running.Wait()
+}
+
+// A report is what a crowd has seen and done.
+type report struct {
+	Published map[int]int64
+	Lagged    int64
+	Members   int // of all nodes
+	Said      []said
+	Alike     bool // all members heard the same
+	Ended     int  // members whose sessions ended
+}
+
+func (w *crowd) report() report {
+	r := report{Published: make(map[int]int64), Members: w.room.Members(), Alike: true}
+	for _, p := range w.publishers {
+		r.Published[p.id] = p.said.Load()
+	}
+	r.Lagged = w.room.Stats().MessagesDropped
+	var first *ear
+	for _, e := range w.ears {
+		if e.s.Context().Err() != nil {
+			r.Ended++
+			continue
+		}
+		e.mu.Lock()
+		if first == nil {
+			first = e
+			r.Said = append(r.Said, e.said...)
+		}
+		r.Alike = r.Alike && e.lines == first.lines && e.sum == first.sum
+		e.mu.Unlock()
+	}
+	return r
+}
+
+// check is the model: what the reports of the nodes that lived may say. dead are
+// publishers whose node died. It returns how many messages were lost and told,
+// and how many came twice, all nodes together.
+func check(t testing.TB, reports []report, dead []int, history, oneServer bool) (lost, told, twice int64) {
+	t.Helper()
+	isDead := make(map[int]bool)
+	for _, id := range dead {
+		isDead[id] = true
+	}
+	published := make(map[int]int64)
+	for _, r := range reports {
+		for id, n := range r.Published {
+			published[id] = n
+		}
+	}
+	for i, r := range reports {
+		if !r.Alike {
+			t.Errorf("node %d: its members did not hear the same", i)
+		}
+		next := make(map[int]int64)
+		var missing int64
+		for _, s := range r.Said {
+			id, seq := int(s[0]), int64(s[1])
+			switch {
+			case seq <= next[id]:
+				twice++
+				t.Errorf("node %d: message %d of %d came again, or late, after %d", i, seq, id, next[id])
+				return
+			case seq > next[id]+1:
+				missing += seq - next[id] - 1
+			}
+			if _, known := published[id]; !known && !isDead[id] {
+				t.Errorf("node %d: who is %d?", i, id)
+				return
+			}
+			next[id] = seq
+		}
+		for id, n := range published {
+			if !isDead[id] {
+				missing += n - next[id]
+			}
+		}
+		lost += missing
+		told += r.Lagged
+		if missing != r.Lagged {
+			t.Errorf("node %d: %d messages are missing, %d are told", i, missing, r.Lagged)
+		}
+		if history && missing > 0 {
+			t.Errorf("node %d: %d messages are missing", i, missing)
+		}
+	}
+	if history || oneServer {
+		checkOrder(t, reports)
+	}
+	return lost, told, twice
+}
+
+// checkOrder fails unless any two nodes heard what both heard in one order.
+func checkOrder(t testing.TB, reports []report) {
+	t.Helper()
+	for i := 1; i < len(reports); i++ {
+		place := make(map[said]int, len(reports[0].Said))
+		for k, s := range reports[0].Said {
+			place[s] = k
+		}
+		last := -1
+		for _, s := range reports[i].Said {
+			k, both := place[s]
+			if !both {
+				continue
+			}
+			if k < last {
+				t.Errorf("nodes 0 and %d heard message %d of %d in another order", i, s[1], s[0])
+				return
+			}
+			last = k
+		}
+	}
+}

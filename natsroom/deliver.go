@@ -1,0 +1,149 @@
+package natsroom
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/chanio"
+)
+
+// deliveryState is where a room's worker is. Only the worker uses it.
+type deliveryState struct {
+	filter filter
+	last   uint64 // History: all up to here in the stream is delivered, or of no concern
+	epoch  int    // History: which stream that is
+}
+
+// begin forgets what was before the room was subscribed to; with History, what
+// is up to last in the stream is of no concern.
+func (d *deliveryState) begin(last uint64, epoch int, now time.Time) {
+	*d = deliveryState{filter: filter{since: now}, last: last, epoch: epoch}
+}
+
+// arrived takes a message that NATS brought. The dispatcher calls it.
+func (r *Room) arrived(m *nats.Msg) {
+	if r.inbox.push(item{msg: m}, r.work) || r.outbox == nil {
+		return // what finds no room is missed when the next comes, or a mark
+	}
+	if seq, _, err := sequences(m); err == nil {
+		r.inbox.skip(seq)
+	}
+}
+
+// work is the room's worker. The inbox's group owns it; it ends when there is
+// nothing to do.
+func (r *Room) work() {
+	var items []item
+	for {
+		if items = r.inbox.take(items); items == nil {
+			return
+		}
+		for i := range items {
+			r.handle(&items[i])
+		}
+		if r.outbox != nil {
+			if seq := r.inbox.skippedUpTo(); seq > r.worker.last {
+				r.catchUp(seq)
+			}
+		}
+	}
+}
+
+func (r *Room) handle(i *item) {
+	switch {
+	case isClosed(r.closing):
+	case i.do != nil:
+		i.do()
+	case i.msg == nil && r.outbox != nil:
+		if i.mark > r.worker.last {
+			r.catchUp(i.mark)
+		}
+	case i.msg == nil:
+		if n := r.worker.filter.mark(i.source, i.mark, time.Now()); n > 0 {
+			r.missing(n, i.source, "the last that it published did not come")
+		}
+	case r.outbox != nil:
+		r.handleStored(i.msg)
+	default:
+		r.deliver(i.msg.Data, (*filter).live)
+	}
+}
+
+// handleStored takes a message that the stream's server has sent on.
+func (r *Room) handleStored(m *nats.Msg) {
+	seq, before, err := sequences(m)
+	if err != nil {
+		r.failed(err)
+		return
+	}
+	if before > r.worker.last {
+		r.catchUp(before)
+	}
+	if seq > r.worker.last {
+		r.worker.last = seq
+		r.deliver(m.Data, (*filter).stored)
+	}
+}
+
+// sequences returns where in the stream m is, and the message before it of its
+// subject.
+func sequences(m *nats.Msg) (seq, before uint64, err error) {
+	seq, err = strconv.ParseUint(m.Header.Get(nats.JSSequence), 10, 64)
+	if err == nil {
+		before, err = strconv.ParseUint(m.Header.Get(nats.JSLastSequence), 10, 64)
+	}
+	if err != nil {
+		err = fmt.Errorf("message on %q without a sequence: %w", m.Subject, err)
+	}
+	return seq, before, err
+}
+
+// deliver multicasts the messages of b that pass.
+func (r *Room) deliver(b []byte, pass func(*filter, *packet, time.Time) (int, uint64)) {
+	p, err := parsePacket(b)
+	if err != nil {
+		r.failed(err)
+		return
+	}
+	repeated, missing := pass(&r.worker.filter, &p, time.Now())
+	if missing > 0 {
+		why := "they were lost on the way"
+		if r.outbox != nil {
+			why = "they are kept no longer"
+		}
+		r.missing(missing, p.source, why)
+	}
+	if repeated == p.count {
+		return
+	}
+	r.multicast(&p, repeated)
+	for _, replay := range r.replays {
+		replay.note(p, repeated)
+	}
+}
+
+// multicast hands the messages of p but the first skip to the hub.
+func (r *Room) multicast(p *packet, skip int) {
+	var refused uint64
+	var why error
+	for m := range p.messages(skip) {
+		switch err := r.hub.Multicast(m); {
+		case err == nil:
+			r.counts.received.Add(1)
+			r.counts.receivedBytes.Add(int64(len(m)))
+		case errors.Is(err, chanio.ErrClosed):
+			return // and so it has no members
+		default:
+			refused++
+			why = err
+		}
+	}
+	if refused > 0 {
+		r.failed(why)
+		r.missing(refused, p.source, "the hub refused them")
+	}
+}

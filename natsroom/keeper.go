@@ -1,0 +1,235 @@
+package natsroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/chanio"
+)
+
+// Times of presence: Members is right again well within 5 seconds.
+const (
+	heartbeat   = time.Second
+	silentAfter = 3 * heartbeat
+	// spacing lets changes come together: thousands of joins are few messages.
+	spacing = 20 * time.Millisecond
+)
+
+func isDeadline(err error) bool {
+	return err == os.ErrDeadlineExceeded || err == context.DeadlineExceeded
+}
+
+// keep is the keeper. The node's group owns it; it ends when the node does.
+func (n *node) keep() {
+	defer n.bye()
+	n.status = n.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer n.nc.RemoveStatusListener(n.status)
+	if err := n.subscribe(); err != nil {
+		n.lostConnection(err)
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	var last time.Time // when it looked
+	soon := time.NewTimer(0)
+	defer soon.Stop()
+	waiting := true // for soon
+	for {
+		alive := false
+		select {
+		case <-n.changed:
+			if !waiting {
+				waiting = true
+				soon.Reset(spacing - min(time.Since(last), spacing))
+			}
+			continue
+		case <-soon.C:
+			waiting = false
+		case <-beat.C:
+			alive = true
+			n.beat()
+		case st := <-n.status:
+			if st == nats.CLOSED {
+				n.lostConnection(nats.ErrConnectionClosed)
+				continue
+			}
+			n.reconnected()
+		case <-n.closing:
+			return
+		}
+		if n.nc.IsClosed() {
+			n.lostConnection(nats.ErrConnectionClosed)
+			continue
+		}
+		n.place()
+		n.announce(alive)
+		last = time.Now()
+	}
+}
+
+// subscribe subscribes to what every node hears.
+func (n *node) subscribe() (err error) {
+	if n.presence, err = n.nc.ChanSubscribe(n.nodesSubject(), n.in); err != nil {
+		return err
+	}
+	n.acks, err = n.nc.ChanSubscribe(n.ackInbox+">", n.in)
+	return err
+}
+
+// bye ends the node's subscriptions and tells the others.
+func (n *node) bye() {
+	if n.nc.IsClosed() {
+		return
+	}
+	n.announce(false) // of rooms that were left
+	n.tell(presence{flags: presenceBye})
+	for _, sub := range []*nats.Subscription{n.presence, n.acks} {
+		if sub != nil {
+			sub.Unsubscribe() // it fails only if the connection is closed
+		}
+	}
+}
+
+// lostConnection ends the rooms: the connection is closed for good.
+func (n *node) lostConnection(err error) {
+	n.heardSelf.Do(func() { close(n.ready) }) // and Join finds it closed
+	for _, r := range n.roomsNow() {
+		r.stop(fmt.Errorf("chanio: room %q: %w: %w", r.name, chanio.ErrClosed, err))
+	}
+}
+
+// reconnected makes good what may have been missed.
+func (n *node) reconnected() {
+	n.mu.Lock()
+	n.reset, n.askAll = true, true
+	n.mu.Unlock()
+	if err := n.stream.refresh(); err != nil {
+		return // the next heartbeat tries again
+	}
+	n.checkStored()
+	for _, r := range n.roomsNow() {
+		if r.outbox != nil {
+			r.outbox.resend()
+		}
+	}
+}
+
+// beat does what is to be done once a heartbeat.
+func (n *node) beat() {
+	now := time.Now()
+	died := n.forgetSilent(now)
+	if n.stream.stale() && n.stream.refresh() == nil || died {
+		n.checkStored()
+	}
+	for _, r := range n.roomsNow() {
+		if r.outbox != nil {
+			r.outbox.beat(now)
+		}
+		if r.resync.Swap(false) {
+			n.mu.Lock()
+			n.asks[r.name] = struct{}{}
+			n.mu.Unlock()
+		}
+		if r.marked() {
+			n.mu.Lock()
+			n.dirty[r] = struct{}{}
+			n.mu.Unlock()
+		}
+	}
+}
+
+// checkStored makes all rooms with History look for what they have missed.
+func (n *node) checkStored() {
+	for _, r := range n.roomsNow() {
+		if r.outbox != nil {
+			r.inbox.push(item{do: r.lookBehind}, r.work)
+		}
+	}
+}
+
+// place subscribes for the rooms that have members now and had none, and
+// unsubscribes for those that have none any more.
+func (n *node) place() {
+	var stored []*Room // that have to know where their stream is
+	for _, r := range n.roomsNow() {
+		members := uint64(r.hub.Len())
+		if members != r.told || !r.toldAny {
+			r.told, r.toldAny = members, true
+			n.mu.Lock()
+			n.dirty[r] = struct{}{}
+			n.mu.Unlock()
+		}
+		switch wanted := r.wanted(); {
+		case wanted && !r.inbox.placed():
+			if err := n.placeRoom(r); err != nil {
+				r.failed(err)
+				continue
+			}
+			if r.outbox != nil {
+				stored = append(stored, r)
+			}
+		case wanted && r.outbox != nil && !r.live.Load():
+			stored = append(stored, r) // the stream could not be asked
+		case !wanted && r.inbox.placed():
+			n.unplace(r)
+		}
+	}
+	if len(stored) == 0 {
+		return
+	}
+	last, err := n.stream.last()
+	if err != nil {
+		return // the next heartbeat tries again
+	}
+	for _, r := range stored {
+		r.begin(last)
+	}
+}
+
+// placeRoom subscribes for r.
+func (n *node) placeRoom(r *Room) error {
+	n.mu.Lock()
+	if n.rooms[r.name] != r { // it has been left
+		n.mu.Unlock()
+		return nil
+	}
+	n.asks[r.name] = struct{}{} // the marks of others say where they are
+	n.mu.Unlock()
+	r.inbox.opening()
+	sub, err := n.nc.ChanSubscribe(r.subject, n.in)
+	if err != nil {
+		r.inbox.unsubscribe(r.work)
+		return fmt.Errorf("subscription to %q: %w", r.subject, err)
+	}
+	if !r.inbox.subscribed(sub) {
+		sub.Unsubscribe() // the room has ended
+		return nil
+	}
+	if r.outbox == nil {
+		r.begin(0)
+	}
+	return nil
+}
+
+// unplace unsubscribes for r.
+func (n *node) unplace(r *Room) {
+	r.setLive(false)
+	sub := r.inbox.unsubscribe(r.work)
+	if sub == nil {
+		return
+	}
+	if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		r.failed(fmt.Errorf("end of the subscription to %q: %w", r.subject, err))
+	}
+}
+
+// begin passes on what comes for r: with History, what is after last.
+func (r *Room) begin(last uint64) {
+	now, epoch := time.Now(), r.node.stream.current()
+	r.inbox.release(item{do: func() { r.worker.begin(last, epoch, now) }}, r.work)
+	r.setLive(true)
+}

@@ -1,0 +1,235 @@
+package natsroom_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"example.com/chanio"
+	"example.com/chanio/natsroom"
+	"example.com/chanio/natsroom/embedded"
+)
+
+// What is killed or stopped in a test has a process of its own: the test binary
+// again, which this variable makes a server or a node.
+const roleVariable = "NATSROOM_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleVariable) {
+	case "server":
+		serverProcess()
+	case "node":
+		nodeProcess()
+	default:
+		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.init.0.func1"))
+	}
+}
+
+// patience is what a test waits for something that must come.
+const patience = 30 * time.Second
+
+// A process is the test binary in another role. It ends with its standard input.
+type process struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Scanner
+}
+
+// spawn starts a process, which is handed config, and waits for its first line.
+func spawn(t testing.TB, role string, config any) (p *process, first string) {
+	t.Helper()
+	p = &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	p.cmd.Stderr = os.Stderr
+	var err error
+	p.in, err = p.cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	p.lines = bufio.NewScanner(out)
+	p.lines.Buffer(nil, 64<<20)
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(p.kill)
+	p.tell(t, config)
+	return p, p.line(t)
+}
+
+// tell sends v to the process, as a line.
+func (p *process) tell(t testing.TB, v any) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	_, err = p.in.Write(append(b, '\n'))
+	require.NoError(t, err)
+}
+
+// line returns the next line that the process prints.
+func (p *process) line(t testing.TB) string {
+	t.Helper()
+	require.True(t, p.lines.Scan(), "the process has ended: %v", p.lines.Err())
+	return p.lines.Text()
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// serverProcess is a NATS server: the role of a process.
+func serverProcess() {
+	in := bufio.NewScanner(os.Stdin)
+	in.Scan()
+	o := server.Options{NoSigs: true, NoLog: true, NoFastProducerStall: true}
+	if err := json.Unmarshal(in.Bytes(), &o); err != nil {
+		fatal(err)
+	}
+	s, err := server.NewServer(&o)
+	if err != nil {
+		fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(patience) {
+		fatal(errors.New("the server is not ready"))
+	}
+	fmt.Println(s.ClientURL())
+	for in.Scan() {
+	}
+	s.Shutdown()
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// freeAddr returns a loopback address that nobody uses.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// testServer is a server in this process, with JetStream.
+func testServer(t testing.TB) *embedded.Server {
+	t.Helper()
+	s, err := embedded.Start(context.Background(), &embedded.Options{Addr: "127.0.0.1:0", Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// connect connects as a patient node would.
+func connect(t testing.TB, url string, o ...nats.Option) *nats.Conn {
+	t.Helper()
+	o = append([]nats.Option{
+		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+	}, o...)
+	nc, err := nats.Connect(url, o...)
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// A place is a node of a room in this process.
+type place struct {
+	hub  *chanio.Hub
+	room *natsroom.Room
+}
+
+// join joins a room.
+func join(t testing.TB, nc *nats.Conn, name string, o *natsroom.Options, ho *chanio.Options) place {
+	t.Helper()
+	hub := chanio.NewHub(context.Background(), ho)
+	room, err := natsroom.Join(context.Background(), nc, name, hub, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { room.Close(); hub.Close() })
+	return place{hub, room}
+}
+
+// A listener is a member's peer: it keeps what it hears, line by line.
+type listener struct {
+	s     *chanio.Session
+	conn  net.Conn
+	lines chan string
+}
+
+// listen makes a session that is in no hub yet.
+func listen(t testing.TB, o *chanio.Options) *listener {
+	t.Helper()
+	conn, peer := net.Pipe()
+	l := &listener{chanio.NewSession(context.Background(), conn, o), peer, make(chan string, 1<<16)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in := bufio.NewScanner(peer)
+		in.Buffer(nil, 16<<20)
+		for in.Scan() {
+			l.lines <- in.Text()
+		}
+		close(l.lines)
+	}()
+	t.Cleanup(func() { l.s.Abort(nil); peer.Close(); <-l.s.Done(); <-ended })
+	return l
+}
+
+// member makes n members of the place, which get what is published from now on.
+func (p place) members(t testing.TB, n int) (all []*listener) {
+	t.Helper()
+	for range n {
+		l := listen(t, nil)
+		require.NoError(t, p.hub.Join(l.s))
+		all = append(all, l)
+	}
+	p.flush(t)
+	return all
+}
+
+func (p place) flush(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	require.NoError(t, p.room.Flush(ctx))
+}
+
+func (p place) publish(t testing.TB, line string) {
+	t.Helper()
+	require.NoError(t, p.room.Publish([]byte(line+"\n")))
+}
+
+// hears fails unless the next lines are those.
+func (l *listener) hears(t testing.TB, lines ...string) {
+	t.Helper()
+	for _, want := range lines {
+		select {
+		case got, ok := <-l.lines:
+			require.True(t, ok, "the session ended before %q: %v", want, l.s.Err())
+			require.Equal(t, want, got)
+		case <-time.After(patience):
+			require.Fail(t, "nothing was heard", "in place of %q", want)
+		}
+	}
+}
+
+// eventually waits until ok.
+func eventually(t testing.TB, within time.Duration, ok func() bool, why string, args ...any) {
+	t.Helper()
+	require.Eventually(t, ok, within, 5*time.Millisecond, append([]any{why}, args...)...)
+}

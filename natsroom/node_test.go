@@ -1,0 +1,113 @@
+package natsroom_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/natsroom/embedded"
+)
+
+// nodeProcess is a node: the role of a process. It does what it is told by lines:
+// "start", "halt", "report".
+func nodeProcess() {
+	in := bufio.NewScanner(os.Stdin)
+	in.Scan()
+	var c crowdConfig
+	if err := json.Unmarshal(in.Bytes(), &c); err != nil {
+		fatal(err)
+	}
+	nc, err := nodeConnection(&c)
+	if err != nil {
+		fatal(err)
+	}
+	w, err := newCrowd(nc, &c)
+	if err != nil {
+		fatal(err)
+	}
+	out := json.NewEncoder(os.Stdout)
+	fmt.Println("ready")
+	for in.Scan() {
+		var do string
+		if err := json.Unmarshal(in.Bytes(), &do); err != nil {
+			fatal(err)
+		}
+		switch do {
+		case "start":
+			w.start(&c, 0)
+		case "halt":
+			if err := w.halt(); err != nil {
+				fatal(err)
+			}
+			fmt.Println("halted")
+		case "report":
+			if err := out.Encode(w.report()); err != nil {
+				fatal(err)
+			}
+		}
+	}
+}
+
+// nodeConnection connects to the server, which it starts first if it is to.
+func nodeConnection(c *crowdConfig) (*nats.Conn, error) {
+	if c.Embedded != "" {
+		s, err := embedded.Start(context.Background(), &embedded.Options{Addr: c.Embedded, Dir: c.Dir})
+		if err != nil {
+			return nil, err
+		}
+		return s.Connect(nats.ReconnectWait(100 * time.Millisecond))
+	}
+	return nats.Connect(c.URL, nodeOptions(c.Ping)...)
+}
+
+func nodeOptions(ping time.Duration) []nats.Option {
+	if ping == 0 {
+		ping = time.Second
+	}
+	return []nats.Option{
+		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.PingInterval(ping), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+	}
+}
+
+// A farNode is a crowd in a process of its own.
+type farNode struct {
+	*process
+	config crowdConfig
+}
+
+func startNode(t testing.TB, c crowdConfig) *farNode {
+	t.Helper()
+	p, line := spawn(t, "node", c)
+	require.Equal(t, "ready", line)
+	return &farNode{p, c}
+}
+
+func (n *farNode) report(t testing.TB) (r report) {
+	t.Helper()
+	n.tell(t, "report")
+	require.NoError(t, json.Unmarshal([]byte(n.line(t)), &r))
+	return r
+}
+
+func (n *farNode) halt(t testing.TB) {
+	t.Helper()
+	n.tell(t, "halt")
+	require.Equal(t, "halted", n.line(t))
+}
+
+// publishers returns the IDs of the node's publishers.
+func (n *farNode) publishers() (ids []int) {
+	for i := range n.config.Publishers {
+		ids = append(ids, 100*n.config.Number+i)
+	}
+	return ids
+}

@@ -1,0 +1,274 @@
+package natsroom
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/chanio"
+)
+
+// An outbox sends what a room with History publishes until JetStream has
+// acknowledged it, in order: go-back-N. When an acknowledgement does not come,
+// all from the first that is missing on goes out again, and only
+// acknowledgements of that attempt count. Those who read the stream drop what is
+// not next in its source's order: a repetition, or what came after a hole and so
+// will come again. Each packet says up to where all is known to be in the
+// stream, so that readers can tell such a hole from what is kept no longer.
+type outbox struct {
+	room *Room
+
+	mu       sync.Mutex // held across Publish of nats.go, so that sequences go out in order
+	unacked  []sent
+	bytes    int
+	next     uint64    // the sequence of the next message
+	floor    uint64    // all up to here are in the stream, in order
+	attempt  int       // how often all was sent again
+	progress time.Time // of the last acknowledgement, or attempt, or when there was nothing
+	patience time.Duration
+	refused  string // what was last told of a refusal
+	last     uint64 // the last sequence in the stream that was acknowledged
+	told     uint64
+	freed    chan struct{} // closed when acknowledgements come; nil if nobody waits
+}
+
+// A sent is a packet on its way.
+type sent struct {
+	seq   uint64
+	count int
+	data  []byte
+	acked bool
+}
+
+// How long an acknowledgement may take before all is sent again: each time twice
+// as long, for a server that is slow is not helped by more.
+const (
+	minPatience = 2 * time.Second
+	maxPatience = 16 * time.Second
+)
+
+func newOutbox(r *Room) *outbox {
+	return &outbox{room: r, next: 1, patience: minPatience}
+}
+
+// subject is where the stream takes messages from.
+func (o *outbox) subject() string { return o.room.node.prefix + ".keep." + o.room.name }
+
+// publish takes p, whose messages body appends, size bytes.
+func (o *outbox) publish(p *packet, size int, body func([]byte) []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.bytes > 0 && o.bytes+size > o.room.set.MaxPending {
+		d := o.room.set.PublishTimeout
+		ctx, cancel := context.WithTimeoutCause(context.Background(), d,
+			fmt.Errorf("%w: %d bytes are not acknowledged", &timeoutError{"PublishTimeout", d}, o.bytes))
+		defer cancel()
+		if err := o.await(ctx, func() bool { return o.bytes == 0 || o.bytes+size <= o.room.set.MaxPending }); err != nil {
+			return err
+		}
+	}
+	if isClosed(o.room.closing) {
+		return chanio.ErrClosed
+	}
+	p.first, p.floor = o.next, o.floor
+	o.next += uint64(p.count)
+	s := sent{seq: p.first, count: p.count, data: body(p.appendHeader(make([]byte, 0, maxHeader+size)))}
+	if len(o.unacked) == 0 {
+		o.progress = time.Now()
+	}
+	o.unacked = append(o.unacked, s)
+	o.bytes += len(s.data)
+	o.send(s) // or later
+	return nil
+}
+
+// await waits until ok, or ctx or the room ends. The caller holds mu, which it
+// gives up meanwhile.
+func (o *outbox) await(ctx context.Context, ok func() bool) error {
+	for !ok() {
+		if o.freed == nil {
+			o.freed = make(chan struct{})
+		}
+		freed := o.freed
+		o.mu.Unlock()
+		var err error
+		select {
+		case <-freed:
+		case <-o.room.closing:
+			err = chanio.ErrClosed
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		o.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send gives s to the connection. If that fails, s is sent again in time. The
+// caller holds mu.
+func (o *outbox) send(s sent) bool {
+	if !o.room.node.nc.IsConnected() {
+		return false // the keeper sends all again when it is
+	}
+	reply := o.room.node.ackInbox + o.room.index + "." + strconv.Itoa(o.attempt) + "." + strconv.FormatUint(s.seq, 10)
+	return o.room.node.nc.PublishRequest(o.subject(), reply, s.data) == nil
+}
+
+// resend sends all again that is not acknowledged.
+func (o *outbox) resend() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.unacked) == 0 {
+		return
+	}
+	o.attempt++
+	o.progress = time.Now()
+	for i := range o.unacked {
+		o.unacked[i].acked = false // it may be behind a hole
+		if !o.send(o.unacked[i]) {
+			return
+		}
+	}
+}
+
+// beat sends again if acknowledgements do not come. The keeper calls it.
+func (o *outbox) beat(now time.Time) {
+	o.mu.Lock()
+	overdue := len(o.unacked) > 0 && now.Sub(o.progress) > o.patience
+	if overdue {
+		o.patience = min(2*o.patience, maxPatience)
+	}
+	o.mu.Unlock()
+	if overdue && o.room.node.nc.IsConnected() {
+		o.resend()
+	}
+}
+
+// A pubAck is JetStream's answer.
+type pubAck struct {
+	Error *struct {
+		Code        int    `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+	Seq uint64 `json:"seq"`
+}
+
+// answered takes the answer to the message that rest names. The dispatcher calls
+// it.
+func (o *outbox) answered(rest string, m *nats.Msg) {
+	attempt, seq, _ := strings.Cut(rest, ".")
+	a, err := strconv.Atoi(attempt)
+	if err != nil {
+		return
+	}
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return
+	}
+	var ack pubAck
+	switch {
+	case m.Header.Get("Status") != "":
+		err = fmt.Errorf("the stream does not answer (%s)", m.Header.Get("Status"))
+	case json.Unmarshal(m.Data, &ack) != nil:
+		err = fmt.Errorf("not an answer of JetStream: %.40q", m.Data)
+	case ack.Error != nil:
+		err = fmt.Errorf("JetStream refused a message: %s (%d); it is sent again", ack.Error.Description, ack.Error.Code)
+	}
+	if err != nil {
+		o.refusedBy(err)
+		return
+	}
+	o.acked(a, n, ack.Seq)
+}
+
+// refusedBy tells why a message was not taken, once for each reason in turn. It
+// will be sent again when patience is over.
+func (o *outbox) refusedBy(err error) {
+	o.mu.Lock()
+	tell := o.refused != err.Error()
+	o.refused = err.Error()
+	o.mu.Unlock()
+	if tell {
+		o.room.failed(err)
+	}
+}
+
+// acked notes that the packet that begins with seq is in the stream.
+func (o *outbox) acked(attempt int, seq, stored uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if attempt != o.attempt || len(o.unacked) == 0 {
+		return
+	}
+	lo, hi := 0, len(o.unacked)
+	for lo < hi {
+		if mid := int(uint(lo+hi) / 2); o.unacked[mid].seq < seq {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(o.unacked) || o.unacked[lo].seq != seq {
+		return
+	}
+	o.unacked[lo].acked = true
+	done := 0
+	for done < len(o.unacked) && o.unacked[done].acked {
+		s := &o.unacked[done]
+		o.bytes -= len(s.data)
+		o.floor = s.seq + uint64(s.count) - 1
+		s.data = nil
+		done++
+	}
+	if done == 0 {
+		return
+	}
+	o.last = max(o.last, stored)
+	o.unacked = o.unacked[done:]
+	if len(o.unacked) == 0 {
+		o.unacked = nil
+	}
+	o.progress, o.patience, o.refused = time.Now(), minPatience, ""
+	if o.freed != nil {
+		close(o.freed)
+		o.freed = nil
+	}
+}
+
+// flush waits until all that was published before it is acknowledged.
+func (o *outbox) flush(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	target := o.next - 1
+	return o.await(ctx, func() bool { return o.floor >= target })
+}
+
+// lastStored returns the last sequence in the stream that was acknowledged.
+func (o *outbox) lastStored() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.told = o.last
+	return o.last
+}
+
+// marked reports whether lastStored has changed since it was asked.
+func (o *outbox) marked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.told != o.last
+}
+
+func (o *outbox) pending() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}

@@ -1,0 +1,315 @@
+package natsroom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/chanio"
+)
+
+// A replay is a call of Replay. What it sends goes through a hub of its
+// session's own, so that the session can be moved to the room's with nothing
+// between: see seam.
+type replay struct {
+	room    *Room
+	session *chanio.Session
+	past    *chanio.Hub
+	filter  filter
+	at      uint64 // all up to here in the stream is in past
+
+	// The worker's, from tee on: what it delivered to the room since.
+	pending []piece
+	bytes   int
+	lost    bool // it was too much
+}
+
+// A piece is what the worker delivered of a packet: all but the first skip
+// messages.
+type piece struct {
+	packet packet
+	skip   int
+	seq    uint64 // in the stream
+}
+
+const (
+	// seamBytes is how much may be left for the seam itself, which the room's
+	// worker closes: a hub takes it without waiting.
+	seamBytes = 256 << 10
+	// maxRounds is how often a session may fail to catch up with its room.
+	maxRounds = 64
+)
+
+// Replay sends s what was published in the room before, as far as the stream has
+// kept it, and then makes it a member of the hub: it gets each message once, in
+// the room's order, none missing at the seam. It is for a session that is not a
+// member; use it in the place of hub.Join.
+//
+// last bounds how many messages, the newest, s gets of the past, and since how
+// old they may be, by the server's clock; 0 and the zero time are no bound.
+// Replay returns nil when s is a member, which is after it has taken its past at
+// its own pace. The error is errors.ErrUnsupported without Options.History,
+// chanio.ErrClosed if the session or the room has ended, chanio.ErrLagged if the
+// session is slower than the room, and os.ErrDeadlineExceeded if the server does
+// not answer for Options.JoinTimeout; the session then is no member, and may
+// have got some of its past.
+func (r *Room) Replay(s *chanio.Session, last int, since time.Time) error {
+	if err := r.replay(s, last, since); err != nil {
+		return fmt.Errorf("chanio: replay of room %q: %w", r.name, err)
+	}
+	return nil
+}
+
+func (r *Room) replay(s *chanio.Session, last int, since time.Time) error {
+	switch {
+	case r.outbox == nil:
+		return fmt.Errorf("it has no Options.History: %w", errors.ErrUnsupported)
+	case s == nil:
+		return errors.New("the session is nil")
+	case last < 0:
+		return fmt.Errorf("the last %d messages are no number", last)
+	}
+	for member := range r.hub.All() {
+		if member == s {
+			return errors.New("the session is a member already")
+		}
+	}
+	ctx, cancel := context.WithCancelCause(s.Context())
+	defer cancel(nil)
+	stop := context.AfterFunc(r.ctx, func() { cancel(chanio.ErrClosed) })
+	defer stop()
+	r.pins.Add(1) // the room is subscribed to from now on
+	defer func() { r.pins.Add(-1); r.node.look() }()
+	waiting, waited := context.WithTimeoutCause(ctx, r.set.JoinTimeout, &timeoutError{"JoinTimeout", r.set.JoinTimeout})
+	err := r.awaitLive(waiting)
+	waited()
+	if err != nil {
+		return err
+	}
+	past := chanio.NewHub(ctx, &chanio.Options{Lag: chanio.LagBlock})
+	defer past.Close()
+	if err := past.JoinAfter(s, r.hub); err != nil {
+		return err
+	}
+	p := &replay{room: r, session: s, past: past}
+	defer r.inbox.push(item{do: p.drop}, r.work)
+	return p.run(ctx, last, since)
+}
+
+// run sends the past, and what came meanwhile, until so little is left that the
+// worker can close the seam.
+func (p *replay) run(ctx context.Context, last int, since time.Time) error {
+	for round := range maxRounds {
+		var from uint64
+		if err := p.onWorker(ctx, func() { from = p.tee() }); err != nil {
+			return err
+		}
+		var err error
+		if round == 0 {
+			err = p.sendPast(ctx, last, since, from)
+		} else {
+			err = p.read(ctx, p.at+1, time.Time{}, from, p.past.Multicast)
+		}
+		if err != nil {
+			return err
+		}
+		p.at = max(p.at, from)
+		for lost := false; !lost; {
+			if err := p.past.Flush(ctx); err != nil {
+				return ended(ctx, err)
+			}
+			var joined bool
+			var rest []piece
+			if err := p.onWorker(ctx, func() { joined, lost, rest, err = p.seam() }); err != nil {
+				return err
+			}
+			if joined || err != nil {
+				return err
+			}
+			if err := p.send(rest); err != nil {
+				return ended(ctx, err)
+			}
+		}
+	}
+	return chanio.ErrLagged
+}
+
+// ended returns why ctx has ended, if that is what err is about.
+func ended(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("%w: %w", chanio.ErrClosed, cause)
+	}
+	return err
+}
+
+// onWorker has the room's worker run fn, and waits for that.
+func (p *replay) onWorker(ctx context.Context, fn func()) error {
+	done := make(chan struct{})
+	p.room.inbox.push(item{do: func() { fn(); close(done) }}, p.room.work)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ended(ctx, ctx.Err())
+	}
+}
+
+// tee has the worker note what it delivers from now on, and returns the last in
+// the stream that it has delivered. The worker calls it.
+func (p *replay) tee() uint64 {
+	p.pending, p.bytes, p.lost = nil, 0, false
+	if !slices.Contains(p.room.replays, p) {
+		p.room.replays = append(p.room.replays, p)
+	}
+	return p.room.worker.last
+}
+
+// drop ends what tee began. The worker calls it.
+func (p *replay) drop() {
+	if i := slices.Index(p.room.replays, p); i >= 0 {
+		p.room.replays = slices.Delete(p.room.replays, i, i+1)
+	}
+	p.pending = nil
+}
+
+// note keeps what was delivered. The worker calls it.
+func (p *replay) note(packet packet, skip int) {
+	if p.lost {
+		return
+	}
+	p.pending = append(p.pending, piece{packet, skip, p.room.worker.last})
+	if p.bytes += itemSize + len(packet.body); p.bytes > p.room.set.MaxPending {
+		p.pending, p.bytes, p.lost = nil, 0, true
+	}
+}
+
+// seam makes the session a member of the room if all that it has yet to get is
+// little. Else it returns that, or that it was lost. The worker calls it, so that
+// the room delivers nothing meanwhile.
+func (p *replay) seam() (joined, lost bool, rest []piece, err error) {
+	switch {
+	case p.lost:
+		return false, true, nil, nil
+	case p.bytes > seamBytes:
+		rest = p.pending
+		p.pending, p.bytes = nil, 0
+		return false, false, rest, nil
+	}
+	if err := p.send(p.pending); err != nil { // never waits: past was flushed
+		return false, false, nil, err
+	}
+	p.drop()
+	if err := p.room.hub.JoinAfter(p.session, p.past); err != nil {
+		return false, false, nil, err
+	}
+	return true, false, nil, nil
+}
+
+// send multicasts pieces to the session.
+func (p *replay) send(pieces []piece) error {
+	for i := range pieces {
+		p.filter.stored(&pieces[i].packet, time.Now()) // for its state alone
+		for m := range pieces[i].packet.messages(pieces[i].skip) {
+			if err := p.past.Multicast(m); err != nil {
+				return err
+			}
+		}
+		p.at = pieces[i].seq
+	}
+	return nil
+}
+
+// sendPast sends the last messages, if that is not 0, not older than since, that
+// the stream has up to upTo.
+func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo uint64) error {
+	first, err := p.get(ctx, 0, since, 1)
+	if err != nil || len(first) == 0 || first[0].seq > upTo {
+		return err
+	}
+	start := first[0].seq
+	if last == 0 {
+		return p.read(ctx, start, since, upTo, p.past.Multicast)
+	}
+	// Where the last ones begin in a stream of many rooms nobody knows: it looks
+	// ever further back. A packet has one message at least.
+	for reach := uint64(last); ; reach *= 4 {
+		from := start
+		if upTo > start && reach < upTo-start && first[0].pending >= uint64(last) {
+			from = upTo - reach
+		}
+		var tail [][]byte
+		p.filter = filter{}
+		err := p.read(ctx, from, since, upTo, func(m []byte) error {
+			if len(tail) == 2*last {
+				tail = append(tail[:0], tail[last:]...)
+			}
+			tail = append(tail, m)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(tail) < last && from > start {
+			continue
+		}
+		for _, m := range tail[max(len(tail)-last, 0):] {
+			if err := p.past.Multicast(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// read reads what the stream has from seq from to upTo, and not older than since,
+// and hands each message to emit.
+func (p *replay) read(ctx context.Context, from uint64, since time.Time, upTo uint64, emit func([]byte) error) error {
+	for from <= upTo {
+		batch, err := p.get(ctx, from, time.Time{}, getBatch)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		for _, m := range batch {
+			if m.seq > upTo {
+				return nil
+			}
+			from = m.seq + 1
+			packet, err := parsePacket(m.data)
+			if err != nil {
+				continue // the room's worker tells
+			}
+			repeated, _ := p.filter.stored(&packet, time.Now())
+			if m.time.Before(since) {
+				continue
+			}
+			for message := range packet.messages(repeated) {
+				if err := emit(message); err != nil {
+					return ended(ctx, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// get is stream.get for the room, tried again for JoinTimeout.
+func (p *replay) get(ctx context.Context, seq uint64, start time.Time, batch int) ([]stored, error) {
+	limit := p.room.set.JoinTimeout
+	until := time.Now().Add(limit)
+	for {
+		got, err := p.room.node.stream.get(ctx, p.room.outbox.subject(), seq, start, batch)
+		switch {
+		case err == nil || len(got) > 0:
+			return got, nil
+		case ctx.Err() != nil:
+			return nil, ended(ctx, err)
+		case time.Now().After(until):
+			return nil, fmt.Errorf("%w: %w", &timeoutError{"JoinTimeout", limit}, err)
+		}
+		if !p.room.pause(minPause) {
+			return nil, chanio.ErrClosed
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package natsroom
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// A number tells nodes, and what a node's rooms publish, apart: a UUIDv7 (RFC
+// 9562), which also says when it was made.
+type number [16]byte
+
+func newNumber(now time.Time) number {
+	var n number
+	rand.Read(n[:]) // never fails
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(n[:6], ms[2:])
+	n[6] = n[6]&0x0f | 0x70
+	n[8] = n[8]&0x3f | 0x80
+	return n
+}
+
+// made returns when n was made, by the clock of its node.
+func (n number) made() time.Time {
+	var ms [8]byte
+	copy(ms[2:], n[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:])))
+}
+
+// String returns the random half: the other is much the same for all.
+func (n number) String() string { return hex.EncodeToString(n[8:]) }
+
+// wireVersion begins whatever goes over NATS.
+const wireVersion = 1
+
+var errWire = errors.New("not of this version of natsroom, or damaged")
+
+// A packet is what one NATS message carries to a room: one message, or a batch.
+// On the wire: version, source, and as uvarints first, floor and count, then
+// each message after its length.
+type packet struct {
+	source number
+	first  uint64 // the sequence of its first message; the first ever is 1
+	floor  uint64 // History: all up to here are in the stream, before this packet
+	count  int
+	body   []byte
+}
+
+// appendHeader appends all but the messages of p to b.
+func (p *packet) appendHeader(b []byte) []byte {
+	b = append(b, wireVersion)
+	b = append(b, p.source[:]...)
+	b = binary.AppendUvarint(b, p.first)
+	b = binary.AppendUvarint(b, p.floor)
+	return binary.AppendUvarint(b, uint64(p.count))
+}
+
+// maxHeader is the most that a packet's header takes.
+const maxHeader = 1 + 16 + 3*binary.MaxVarintLen64
+
+func appendMessage(b, m []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(m)))
+	return append(b, m...)
+}
+
+// messageSize is what appendMessage appends for a message of n bytes.
+func messageSize(n int) int {
+	var b [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(b[:], uint64(n)) + n
+}
+
+// parsePacket parses and checks a packet; it shares b's memory.
+func parsePacket(b []byte) (packet, error) {
+	r := reader{b: b}
+	if r.byte() != wireVersion {
+		return packet{}, errWire
+	}
+	p := packet{source: r.number(), first: r.uvarint(), floor: r.uvarint()}
+	count := r.uvarint()
+	if r.bad || p.first == 0 || count == 0 || count > uint64(len(r.b)) {
+		return packet{}, errWire
+	}
+	p.count, p.body = int(count), r.b
+	for range p.count {
+		r.bytes()
+	}
+	if r.bad || len(r.b) > 0 {
+		return packet{}, errWire
+	}
+	return p, nil
+}
+
+// size returns the bytes of p's messages.
+func (p *packet) size() (n int) {
+	for m := range p.messages(0) {
+		n += len(m)
+	}
+	return n
+}
+
+// messages iterates over p's messages but the first skip.
+func (p *packet) messages(skip int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		r := reader{b: p.body}
+		for i := range p.count {
+			if m := r.bytes(); i >= skip && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// A presence message tells what changed in a node's rooms since the one before.
+type presence struct {
+	node    number
+	seq     uint64
+	flags   byte
+	entries []entry
+	asks    []string // rooms whose entries the node wants to hear
+}
+
+// An entry tells of one room of a node.
+type entry struct {
+	name    string
+	source  number
+	flags   byte
+	members uint64
+	// mark is what tells of a loss at the end: the next sequence of the source,
+	// or with History the last of the stream that was acknowledged to it.
+	mark uint64
+}
+
+// Flags of presence messages.
+const (
+	presenceReset  = 1 << iota // forget what the node told before: more follows
+	presenceAskAll             // all nodes are to tell all they have
+	presenceBye                // the node is gone
+)
+
+// Flags of entries.
+const entryHistory = 1
+
+func (p *presence) append(b []byte) []byte {
+	b = append(b, wireVersion, p.flags)
+	b = append(b, p.node[:]...)
+	b = binary.AppendUvarint(b, p.seq)
+	b = binary.AppendUvarint(b, uint64(len(p.entries)))
+	for _, e := range p.entries {
+		b = appendMessage(b, []byte(e.name))
+		b = append(b, e.source[:]...)
+		b = append(b, e.flags)
+		b = binary.AppendUvarint(b, e.members)
+		b = binary.AppendUvarint(b, e.mark)
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.asks)))
+	for _, name := range p.asks {
+		b = appendMessage(b, []byte(name))
+	}
+	return b
+}
+
+func parsePresence(b []byte) (presence, error) {
+	r := reader{b: b}
+	if r.byte() != wireVersion {
+		return presence{}, errWire
+	}
+	p := presence{flags: r.byte(), node: r.number(), seq: r.uvarint()}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- { // grows with what is there, not with n
+		p.entries = append(p.entries, entry{
+			name: string(r.bytes()), source: r.number(), flags: r.byte(),
+			members: min(r.uvarint(), 1<<32), mark: r.uvarint(),
+		})
+	}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		p.asks = append(p.asks, string(r.bytes()))
+	}
+	if r.bad || len(r.b) > 0 {
+		return presence{}, fmt.Errorf("a presence message: %w", errWire)
+	}
+	return p, nil
+}
+
+// A reader takes b apart; bad says that something was missing.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) take(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	m := r.b[:n:n]
+	r.b = r.b[n:]
+	return m
+}
+
+func (r *reader) byte() (c byte) {
+	if m := r.take(1); m != nil {
+		c = m[0]
+	}
+	return c
+}
+
+func (r *reader) number() (n number) {
+	copy(n[:], r.take(uint64(len(n))))
+	return n
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte { return r.take(r.uvarint()) }
