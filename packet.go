@@ -54,15 +54,16 @@ type PacketConn struct {
 	unwatch func()          // ends the watch over parent
 	events  *eventQueue
 
-	recv       chan Packet        // sent and closed by the reader
-	send       chan Packet        // received by the writer; only the user may close it
-	flushes    chan chan struct{} // calls of Flush; the writer closes what it receives
-	refused    chan struct{}      // closed when nothing is accepted or received any more
-	writerDone chan struct{}      // closed when the writer has ended
-	putsGone   chan struct{}      // closed when nothing is accepted any more and no Put is under way
-	done       chan struct{}      // closed by the reader, last of all
+	recv       chan Packet     // sent and closed by the reader
+	send       chan Packet     // received by the writer; only the user may close it
+	flushes    chan chan error // calls of Flush; the writer answers, and never waits for that
+	refused    chan struct{}   // closed when nothing is accepted or received any more
+	writerDone chan struct{}   // closed when the writer has ended
+	putsGone   chan struct{}   // closed when nothing is accepted any more and no Put is under way
+	done       chan struct{}   // closed by the reader, last of all
 
 	stats  counters
+	loss   loss        // since the last Flush
 	puts   putGate     // the Puts under way
 	writer atomic.Bool // the writer was started; set under mu
 
@@ -150,7 +151,7 @@ func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set
 		events:     newEventQueue(set),
 		recv:       make(chan Packet, set.RecvQueue),
 		send:       make(chan Packet, set.SendQueue),
-		flushes:    make(chan chan struct{}),
+		flushes:    make(chan chan error),
 		refused:    make(chan struct{}),
 		writerDone: make(chan struct{}),
 		done:       make(chan struct{}),
@@ -240,14 +241,18 @@ func (p *PacketConn) Stats() Stats {
 // and returns when the endpoint's goroutines are gone.
 //
 // It returns nil, unless packets that were accepted could not be sent: when time
-// ran out the error is os.ErrDeadlineExceeded, and Err is the same error. It is
+// ran out the error is os.ErrDeadlineExceeded, and Err is the same error; else it
+// is what the first packet failed of since the last Flush, and Err is nil. It is
 // idempotent, and safe from any goroutine.
 func (p *PacketConn) Close() error {
 	p.beginClose()
 	<-p.done
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.closeErr
+	if p.closeErr != nil {
+		return p.closeErr
+	}
+	return p.loss.err()
 }
 
 // beginClose starts what Close waits for.

@@ -63,15 +63,15 @@ func checkPacket(to netip.AddrPort, size int) error {
 	return nil
 }
 
-// Flush waits until all that was accepted before it is in the kernel, or was an
-// [EventFailed], and returns nil. It returns ctx's error when ctx ends first,
-// and an error that is ErrClosed when the endpoint ended with something
-// undelivered.
+// Flush waits until all that was accepted before it is in the kernel, and returns
+// nil. If packets could not be sent since the last Flush, it returns what the first
+// of them failed of. It returns ctx's error when ctx ends first, and an error that
+// is ErrClosed when the endpoint ended with something undelivered.
 func (p *PacketConn) Flush(ctx context.Context) error {
 	if !p.writer.Load() {
 		return nil // nothing was ever accepted
 	}
-	flushed := make(chan struct{})
+	flushed := make(chan error, 1)
 	select {
 	case p.flushes <- flushed:
 	case <-p.done:
@@ -80,8 +80,8 @@ func (p *PacketConn) Flush(ctx context.Context) error {
 		return ctx.Err()
 	}
 	select {
-	case <-flushed:
-		return nil
+	case err := <-flushed:
+		return err
 	case <-p.done:
 		return p.flushResult()
 	case <-ctx.Done():
@@ -92,7 +92,7 @@ func (p *PacketConn) Flush(ctx context.Context) error {
 // flushResult is what Flush returns once the endpoint has ended.
 func (p *PacketConn) flushResult() error {
 	if p.stats.lost.Load() == 0 {
-		return nil
+		return p.loss.take()
 	}
 	return p.errorAt("flush", netip.AddrPort{}, ErrClosed)
 }
@@ -133,7 +133,7 @@ func (p *PacketConn) writeLoop() {
 				p.beginClose()
 				return
 			}
-			close(flushed)
+			flushed <- p.loss.take()
 		case <-p.refused:
 			<-p.putsGone
 			p.sendQueued()
@@ -250,10 +250,14 @@ func size(packets []datagram.Packet) (bytes int64) {
 	return bytes
 }
 
-// failed reports a packet that could not be sent.
+// failed reports a packet that could not be sent: to Stats, Events, Flush and Close.
 func (p *PacketConn) failed(m datagram.Packet, err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &timeoutError{"WriteTimeout", p.set.WriteTimeout}
 	}
-	p.events.emit(Event{Kind: EventFailed, Err: p.errorAt("write", m.Addr, err)})
+	err = p.errorAt("write", m.Addr, err)
+	p.stats.messagesDropped.Add(1)
+	p.stats.undelivered.Add(int64(len(m.Data)))
+	p.loss.note(err)
+	p.events.emit(Event{Kind: EventFailed, Err: err})
 }

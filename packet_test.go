@@ -180,11 +180,12 @@ func TestAPacketThatCannotBeSentIsAnEventWithItsAddress(t *testing.T) {
 		require.Equal(t, other.String(), op.Addr.String())
 		require.Regexp(t, `^chanio: write udp4 127\.0\.0\.1:\d+->\[::1\]:9: `, err.Error())
 
-		require.NoError(t, a.Close())
+		require.ErrorIs(t, a.Close(), err)
 		st := a.Stats()
 		require.EqualValues(t, 2, st.MessagesSent)
 		require.EqualValues(t, len("before")+len("after"), st.BytesSent)
-		require.Zero(t, st.Undelivered)
+		require.EqualValues(t, 1, st.MessagesDropped)
+		require.EqualValues(t, len("IPv6 over IPv4"), st.Undelivered)
 	})
 }
 
@@ -204,6 +205,7 @@ func TestAPacketWithoutAnAddressIsAnError(t *testing.T) {
 				}
 				require.NoError(t, p.Put(Packet{Addr: other.LocalAddr(), Data: []byte("here")}))
 				require.Equal(t, "here", string(nextPacket(t, other).Data), "and nothing before")
+				require.ErrorContains(t, p.Flush(t.Context()), "no address") // and MessagesSent is exact
 				require.EqualValues(t, 1, p.Stats().MessagesSent)
 			})
 		}
@@ -312,11 +314,22 @@ func TestWhatAnEndpointCannotBeMadeOf(t *testing.T) {
 	}
 }
 
-func TestFailedPacketsAreNothingThatFlushWaitsFor(t *testing.T) {
-	p := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
-	require.NoError(t, p.Put(Packet{Addr: netip.MustParseAddrPort("[::1]:9"), Data: []byte("x")}))
-	require.NoError(t, p.Flush(t.Context()))
-	nextEvent(t, p, EventFailed)
+func TestFlushAndCloseTellOfPacketsThatFailed(t *testing.T) {
+	eachPath(t, func(t *testing.T, oneByOne bool) {
+		p := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)
+		bad := Packet{Addr: netip.MustParseAddrPort("[::1]:9"), Data: []byte("x")}
+		require.NoError(t, p.Put(bad))
+		require.ErrorContains(t, p.Flush(t.Context()), "[::1]:9")
+		require.NoError(t, p.Flush(t.Context()), "told once")
+		nextEvent(t, p, EventFailed)
+		require.NoError(t, p.Put(bad))
+		p.Send() <- Packet{Addr: p.LocalAddr(), Data: make([]byte, 65508)}
+		require.ErrorContains(t, p.Close(), "1 more")
+		require.ErrorContains(t, p.Close(), "1 more")
+		require.NoError(t, p.Err())
+		require.EqualValues(t, 3, p.Stats().MessagesDropped)
+		require.EqualValues(t, 1+1+65508, p.Stats().Undelivered)
+	})
 }
 
 func TestAnEndpointHasOneGoroutineAndASecondOnceItSends(t *testing.T) {

@@ -271,7 +271,9 @@ func (s *Session) finish() {
 	s.stats.bytesPending.Store(0)
 	s.mu.Lock()
 	stop := s.stopParent
-	s.resolveFlushes(s.flushResult())
+	if len(s.flushes) > 0 {
+		s.resolveFlushes(s.flushResult())
+	}
 	s.mu.Unlock()
 	if stop != nil {
 		stop()

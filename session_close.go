@@ -44,14 +44,19 @@ func (t *sessionTimers) stop() {
 //
 // It returns nil, unless data that was accepted could not be sent: when time
 // ran out the error is os.ErrDeadlineExceeded, Err is the same error, and TCP
-// is reset. It is idempotent, and safe from any goroutine.
+// is reset; on udp the error is what the first datagram failed of since the last
+// Flush, and Err is nil. It is idempotent, and safe from any goroutine.
 func (s *Session) Close() error {
 	s.beginClose()
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stats.lost.Load() == 0 && !errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
-		return nil // it was ended from elsewhere when only the end of stream was left to send
+		// It was ended from elsewhere when only the end of stream was left to send.
+		if d := s.output.batch.datagrams; d != nil {
+			return d.loss.err()
+		}
+		return nil
 	}
 	return s.closeErr
 }

@@ -16,7 +16,8 @@ type flush struct {
 // Flush waits until all that was accepted before it, and all that the session's
 // hubs published before it, is in the kernel, and returns nil. It returns ctx's
 // error when ctx ends first, and an error that is ErrClosed when the session
-// ended with something undelivered.
+// ended with something undelivered. On udp it returns what the first datagram
+// failed of that could not be sent since the last Flush.
 func (s *Session) Flush(ctx context.Context) error {
 	f := &flush{result: make(chan error, 1)}
 	s.mu.Lock()
@@ -27,7 +28,7 @@ func (s *Session) Flush(ctx context.Context) error {
 		return s.flushResult()
 	case s.life().output() == outputEnded, !s.life().hasWriter() && len(s.members) == 0:
 		s.mu.Unlock()
-		return nil
+		return s.takeLoss()
 	}
 	s.flushes = append(s.flushes, f)
 	s.flushed.Store(true)
@@ -52,9 +53,17 @@ func (s *Session) Flush(ctx context.Context) error {
 // flushResult is what Flush returns once the session has finished.
 func (s *Session) flushResult() error {
 	if s.stats.lost.Load() == 0 {
-		return nil
+		return s.takeLoss()
 	}
 	return s.errorAt("flush", ErrClosed)
+}
+
+// takeLoss returns the error of datagrams that were lost since it was last called.
+func (s *Session) takeLoss() error {
+	if d := s.output.batch.datagrams; d != nil {
+		return d.loss.take()
+	}
+	return nil
 }
 
 // checkFlushes answers the waiters whose messages are written. The writer calls
@@ -75,13 +84,20 @@ func (s *Session) checkFlushes(o *writerState) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var done []*flush
 	s.flushes = slices.DeleteFunc(s.flushes, func(f *flush) bool {
 		if !f.aimed || o.taken < f.taken || !hubsPast(f.hubs) {
 			return false
 		}
-		f.result <- nil
+		done = append(done, f)
 		return true
 	})
+	if len(done) > 0 {
+		err := s.takeLoss() // for all that wait, and nobody else
+		for _, f := range done {
+			f.result <- err
+		}
+	}
 	s.flushed.Store(len(s.flushes) > 0)
 }
 

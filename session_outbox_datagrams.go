@@ -6,6 +6,7 @@ type outDatagrams struct {
 	owners []owner
 	ends   []int // memory for where a hub's messages end
 	done   int   // parts that were sent, or failed
+	loss   loss  // since the last Flush; anybody's
 }
 
 // An owner is whose some parts of a batch are.

@@ -96,8 +96,8 @@ func (s *Session) writeLoop() {
 	}
 	o.batch.free()
 	s.mu.Lock()
-	if !s.over() {
-		s.resolveFlushes(nil)
+	if !s.over() && len(s.flushes) > 0 {
+		s.resolveFlushes(s.takeLoss())
 	}
 	s.mu.Unlock()
 }

@@ -16,10 +16,10 @@ type Stats struct {
 	BytesPending     int64 // sent by the user and taken up by the library, not yet by the kernel
 	MessagesReceived int64
 	MessagesSent     int64
-	MessagesDropped  int64 // lost by the library: a full queue or peer table, a hub's skipped messages
+	MessagesDropped  int64 // lost by the library: a full queue or peer table, a datagram not sent, a hub's skipped messages
 	KernelDropped    int64 // datagrams that the kernel dropped, where it tells
 	Refused          int64 // datagrams that came back as an ICMP refusal
-	Undelivered      int64 // bytes that were accepted and never sent, because the session ended first
+	Undelivered      int64 // bytes that were accepted and never sent: the session ended first, or a datagram failed
 	EventsDropped    int64
 }
 

@@ -159,17 +159,20 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 	return sent, nil
 }
 
-// datagramFailed reports a datagram that could not be sent.
+// datagramFailed reports a datagram that could not be sent: to Stats, to Flush and
+// Close, and to Events where there are any.
 func (s *Session) datagramFailed(size int, err error) {
 	s.stats.messagesDropped.Add(1)
-	s.lost(1, int64(size))
+	s.stats.undelivered.Add(int64(size))
 	if e := s.checkSize(size); e != nil {
 		err = e // which says it better
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
 	}
+	err = s.errorAt("write", err)
+	s.output.batch.datagrams.loss.note(err)
 	if s.reg != nil {
-		s.reg.events.emit(Event{Kind: EventFailed, Session: s, Err: s.errorAt("write", err)})
+		s.reg.events.emit(Event{Kind: EventFailed, Session: s, Err: err})
 	}
 }
 

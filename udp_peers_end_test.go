@@ -130,7 +130,7 @@ func TestADatagramThatTheKernelDoesNotTakeFailsAlone(t *testing.T) {
 		requireTimeout(t, e.Err)
 		require.Same(t, s, e.Session)
 		m.answer(t, s)
-		require.NoError(t, s.Close())
+		require.Equal(t, e.Err, s.Close())
 		st := s.Stats()
 		require.EqualValues(t, 1, st.MessagesSent)
 		require.EqualValues(t, 1, st.MessagesDropped)

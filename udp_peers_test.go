@@ -287,7 +287,15 @@ func TestOneByteMoreThanADatagramHoldsIsAnErrorThatNamesTheSize(t *testing.T) {
 					require.NoError(t, end.s.Err())
 					require.EqualValues(t, 1, end.s.Stats().MessagesDropped)
 					require.EqualValues(t, size, end.s.Stats().Undelivered)
+					requireTooLarge(end.s.Flush(t.Context()))
+					require.NoError(t, end.s.Flush(t.Context()), "told once")
 				})
+			}
+			for _, s := range []*Session{s, c} {
+				s.Send() <- make([]byte, size)
+				require.ErrorIs(t, s.Close(), ErrMessageTooLarge)
+				require.ErrorIs(t, s.Close(), ErrMessageTooLarge)
+				require.NoError(t, s.Err())
 			}
 		})
 	}
