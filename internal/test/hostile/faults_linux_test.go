@@ -33,7 +33,7 @@ func playEvery(t *testing.T, _ *bufio.Scanner) {
 	defer signal.Stop(signals)
 	bound, err := time.ParseDuration(os.Getenv(boundEnv))
 	require.NoError(t, err)
-	certificate, err := chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
+	certificate, err := chanio.ServerTLS("../../../testdata/server.crt", "../../../testdata/server.key")
 	require.NoError(t, err)
 	var goroutines sync.WaitGroup
 	var all []*chanio.Listener

@@ -58,7 +58,7 @@ func (r *remote) dialWithin(d time.Duration) (net.Conn, error) {
 	if err != nil || !r.tls {
 		return conn, err
 	}
-	config, err := chanio.ClientTLS("../../testdata/ca.crt")
+	config, err := chanio.ClientTLS("../../../testdata/ca.crt")
 	if err != nil {
 		conn.Close()
 		return nil, err

@@ -74,7 +74,7 @@ func playServer(t *testing.T, commands *bufio.Scanner) {
 	o := c.options()
 	if c.TLS {
 		var err error
-		o.TLS, err = chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
+		o.TLS, err = chanio.ServerTLS("../../../testdata/server.crt", "../../../testdata/server.key")
 		require.NoError(t, err)
 	}
 	l, err := chanio.Listen(t.Context(), c.Network, c.Address, o)

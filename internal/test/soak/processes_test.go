@@ -30,7 +30,7 @@ func playClients(t *testing.T, commands *bufio.Scanner) {
 	require.True(t, commands.Scan())
 	var todo task
 	require.NoError(t, json.Unmarshal(commands.Bytes(), &todo))
-	config, err := chanio.ClientTLS("../../testdata/ca.crt")
+	config, err := chanio.ClientTLS("../../../testdata/ca.crt")
 	require.NoError(t, err)
 	k := &soak{clientTLS: config}
 	converseAll(t.Context(), todo.Plans, func(p plan) outcome {

@@ -128,9 +128,9 @@ func round(t *testing.T, seed uint64) {
 func newSoak(t *testing.T, seed uint64) *soak {
 	k := &soak{servers: make(map[string]*server)}
 	var err error
-	k.serverTLS, err = chanio.ServerTLS("../../testdata/server.crt", "../../testdata/server.key")
+	k.serverTLS, err = chanio.ServerTLS("../../../testdata/server.crt", "../../../testdata/server.key")
 	require.NoError(t, err)
-	k.clientTLS, err = chanio.ClientTLS("../../testdata/ca.crt")
+	k.clientTLS, err = chanio.ClientTLS("../../../testdata/ca.crt")
 	require.NoError(t, err)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, name := range transports {
