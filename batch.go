@@ -26,13 +26,18 @@ import (
 // A Batch is not safe for concurrent use, but for Release. The zero Batch is empty
 // and ready to use; a Batch must not be copied.
 type Batch struct {
-	owner atomic.Uint64  // 0 is the user; else the session it was put to, by its ID, or noOwner
+	owner atomic.Uint64 // 0 is the user; else the session it was put to, by its ID, or noOwner
+	over  bool          // a message was refused: the index has no room for it
+	batchMemory
+}
+
+// batchMemory is what a batch consists of.
+type batchMemory struct {
 	buf   *buffer.Buffer // the messages; nil while there is no memory
 	used  int            // how much of buf is taken
 	size  int            // bytes of all messages
 	codec codec          // whose frames buf.B[:used] is; nil: the messages, one after the other
 	mixed bool           // buf.B[:used] is neither
-	over  bool           // a message was refused: the batch has no room for its index
 }
 
 const (
@@ -205,5 +210,5 @@ func (b *Batch) take(id ID) error {
 // recycle gives the memory away. The caller has made sure that b has no owner.
 func (b *Batch) recycle() {
 	free(b.buf)
-	b.buf, b.used, b.size = nil, 0, 0
+	b.batchMemory = batchMemory{}
 }

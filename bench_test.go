@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // The benchmarks of what a stream's hot path is made of, from the inside out.
@@ -46,59 +48,41 @@ func BenchmarkBatchGather(b *testing.B) {
 	}
 }
 
-// BenchmarkSlabTake: an op is what a read costs beside its system call: a slab, of
-// which a part is given away for good.
-func BenchmarkSlabTake(b *testing.B) {
-	for _, size := range []int{32, 1 << 10, 32 << 10, 64 << 10} {
-		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(size))
-			var m []byte
-			for b.Loop() {
-				s := largeSlabs.get()
-				m = s.take(min(size, len(s.b)))
+// BenchmarkInbox: an op is a read of 64 KiB of messages cut into a batch, and
+// delivered as it is or taken apart.
+func BenchmarkInbox(b *testing.B) {
+	for _, f := range []Framing{Lines{}, LengthPrefix{}, netstring{}} {
+		for _, size := range []int{32, 1 << 10} {
+			var wire []byte
+			for len(wire) < blockSize-2*size {
+				wire, _ = f.AppendFrame(wire, bytes.Repeat([]byte("x"), size))
 			}
-			if len(m) == 0 {
-				b.Fatal("nothing was taken")
+			for _, copies := range []bool{false, true} {
+				b.Run(fmt.Sprintf("%T/%dB/copies=%v", f, size, copies), func(b *testing.B) {
+					in := inbox{codec: codecOf(f), limit: 1 << 20, copies: copies}
+					b.ReportAllocs()
+					b.SetBytes(int64(len(wire)))
+					messages := 0
+					for b.Loop() {
+						w := in.window()
+						buf := buffer.Get(w.to)
+						copy(buf.B[w.from:], wire)
+						if err := in.took(w, buf, len(wire)); err != nil {
+							b.Fatal(err)
+						}
+						for i := range in.out.buf.Spans {
+							messages++
+							if copies {
+								in.message(i)
+							}
+						}
+						in.out.buf.Free()
+						in.out = batchMemory{}
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages), "ns/message")
+				})
 			}
-		})
-	}
-}
-
-// BenchmarkDeframe: an op is one message made the receiver's own, from a read that
-// has it whole, and from two that have half of it each.
-func BenchmarkDeframe(b *testing.B) {
-	for _, size := range []int{32, 1 << 10, 32 << 10} {
-		wire, err := LengthPrefix{}.AppendFrame(nil, make([]byte, size))
-		require.NoError(b, err)
-		b.Run(fmt.Sprintf("whole/%dB", size), func(b *testing.B) {
-			d := deframer{codec: codecOf(LengthPrefix{}), limit: size}
-			b.ReportAllocs()
-			b.SetBytes(int64(size))
-			for b.Loop() {
-				m, _, _, err := d.codec.scan(wire, 0, d.limit)
-				if err != nil || len(d.own(m)) != size {
-					b.Fatal(len(m), err)
-				}
-			}
-		})
-		b.Run(fmt.Sprintf("split/%dB", size), func(b *testing.B) {
-			d := deframer{codec: codecOf(LengthPrefix{}), limit: size}
-			half := len(wire) / 2
-			b.ReportAllocs()
-			b.SetBytes(int64(size))
-			for b.Loop() {
-				_, _, need, err := d.codec.scan(wire[:half], 0, d.limit)
-				if err != nil {
-					b.Fatal(err)
-				}
-				d.keep(wire[:half], need)
-				m, _, err := d.complete(wire[half:])
-				if err != nil || len(m) != size {
-					b.Fatal(len(m), err)
-				}
-			}
-		})
+		}
 	}
 }
 

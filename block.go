@@ -1,9 +1,5 @@
 package chanio
 
-// blockSize is how much one read takes at most, and how many bytes of small
-// messages one write carries.
-const blockSize = 64 << 10
-
 // recordBlockSize is room for blockSize bytes as TLS records, each of which adds
 // some 20 to 100: what goes into one write without TLS shall with it.
 const recordBlockSize = blockSize + 8<<10
@@ -12,6 +8,3 @@ const recordBlockSize = blockSize + 8<<10
 // a bytes.Buffer wants to have free beside them: within it a tls.Conn's input
 // buffer never grows. More than two at a time are no faster.
 const inputBlockSize = 40 << 10
-
-// smallBlockSize is enough for what is small in most programs.
-const smallBlockSize = 4 << 10

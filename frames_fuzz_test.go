@@ -1,52 +1,130 @@
 package chanio
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/buffer"
 )
 
-// FuzzDeframerAgreesWithNext cuts any bytes at any places: the reader finds the
-// messages, and the error, that Next finds in the whole.
-func FuzzDeframerAgreesWithNext(f *testing.F) {
-	for kind := range uint8(5) {
-		f.Add([]byte("a\r\nbc\n\n\x00\x00\x00\x03abc\x02xy"), uint8(1), kind)
-		f.Add(make([]byte, 3000), uint8(200), kind)
+// fuzzFraming returns a framing, of all kinds.
+func fuzzFraming(kind uint8) Framing {
+	all := []Framing{
+		Lines{}, Delimiter{Byte: 'a'}, LengthPrefix{Size: 2}, LengthPrefix{Varint: true, IncludesHeader: true}, netstring{},
+		Lines{CRLF: true, Unterminated: true}, Delimiter{Unterminated: true}, elsewhere{}, sealed{3},
 	}
-	f.Fuzz(func(t *testing.T, data []byte, cut, kind uint8) {
-		framing := []Framing{Lines{}, Delimiter{Byte: 'a'}, LengthPrefix{Size: 2}, LengthPrefix{Varint: true, IncludesHeader: true}, netstring{}}[kind%5]
-		const limit = 1000
-		var want [][]byte
+	return all[int(kind)%len(all)]
+}
+
+// elsewhere is a Framing whose messages are not parts of what Next is given.
+type elsewhere struct{ LengthPrefix }
+
+func (f elsewhere) Next(buf []byte, max int) ([]byte, int, error) {
+	m, n, err := f.LengthPrefix.Next(buf, max)
+	return append([]byte(nil), m...), n, err
+}
+
+// FuzzBatch cuts any bytes at any places: batches, and what is taken out of them,
+// are the messages, and the error, that Next finds in the whole, and what a batch
+// says it is on the wire is that.
+func FuzzBatch(f *testing.F) {
+	for kind := range uint8(9) {
+		f.Add([]byte("a\r\nbc\n\n\x00\x00\x00\x03abc\x02xy"), uint16(1), kind, false)
+		f.Add(make([]byte, 3000), uint16(200), kind, true)
+		f.Add(append([]byte("60000:\xEA\x60\xEA\x61"), make([]byte, 60100)...), uint16(5000), kind, true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, cut uint16, kind uint8, copies bool) {
+		framing := fuzzFraming(kind)
+		limit := 1000
+		if len(data) > 10_000 {
+			limit = 100_000
+		}
+		var want []string
 		failed := false
-		for buf := data; ; {
-			m, n, err := framing.Next(buf, limit)
+		rest := data
+		for {
+			m, n, err := framing.Next(rest, limit)
 			if failed = err != nil; failed || n == 0 {
 				break
 			}
-			want = append(want, m)
-			buf = buf[n:]
+			want = append(want, string(m))
+			rest = rest[n:]
 		}
 
-		set, err := (&Options{Framing: framing, MaxMessage: limit, RecvQueue: len(data) + 1}).resolve(false)
-		require.NoError(t, err)
-		s := newSession(context.Background(), noTransport{}, set, nil)
-		d := deframer{codec: set.codec, limit: limit}
-		err = nil
-		for rest := data; len(rest) > 0 && err == nil; {
-			n := min(len(rest), 1+int(cut))
-			err = s.deliverFrames(&d, rest[:n])
-			rest = rest[n:]
-			require.LessOrEqual(t, cap(d.rest), 2*(limit+maxOverhead))
+		in := inbox{codec: codecOf(framing), limit: limit, copies: copies}
+		var got []string
+		collect := func() {
+			if in.out.buf == nil {
+				return
+			}
+			b := Batch{batchMemory: in.out}
+			require.NotZero(t, b.Len())
+			require.LessOrEqual(t, b.Size(), max(blockSize, len(b.At(0))), "64 KiB, or one message")
+			checkWire(t, &b, framing)
+			for i, m := range b.All() {
+				got = append(got, string(m))
+				kept := in.message(i)
+				require.Equal(t, string(m), string(kept))
+				require.Equal(t, len(kept), cap(kept))
+			}
+			in.out = batchMemory{}
+			b.Release()
 		}
-		close(s.recv)
-		for i, m := range want {
-			got, ok := <-s.recv
-			require.True(t, ok, "message %d of %d is missing: %v", i, len(want), err)
-			require.Equal(t, string(m), string(got))
-			require.Equal(t, len(got), cap(got))
+		var err error
+		for wire := data; len(wire) > 0 && err == nil; collect() {
+			if in.more {
+				err = in.again()
+				continue
+			}
+			w := in.window()
+			buf := w.buf
+			if buf == nil {
+				buf = buffer.Get(w.to)
+			}
+			n := copy(buf.B[w.from:w.to], wire[:min(len(wire), 1+int(cut))])
+			require.Positive(t, n)
+			wire = wire[n:]
+			err = in.took(w, buf, n)
+			held := len(in.short)
+			if in.long != nil {
+				held = len(in.long.B)
+			}
+			require.LessOrEqual(t, held, max(2*claimFactor*in.have, shortRest), "of %d bytes", in.have)
 		}
-		require.Empty(t, s.recv)
+		for in.more && err == nil {
+			err = in.again()
+			collect()
+		}
+		if err == nil && !failed {
+			if err = in.final(); err == nil {
+				if m, finalErr := in.codec.final(rest); len(rest) > 0 && finalErr == nil {
+					want = append(want, string(m))
+				}
+				collect()
+			} else {
+				failed = len(rest) > 0
+			}
+		}
+		require.Equal(t, want, got)
 		require.Equal(t, failed, err != nil, "%v", err)
+		in.free()
 	})
+}
+
+// checkWire checks that a batch that claims to be on the wire what it is in memory
+// is that.
+func checkWire(t *testing.T, b *Batch, framing Framing) {
+	t.Helper()
+	wire, ok := b.wire(codecOf(framing))
+	if !ok {
+		return
+	}
+	var framed []byte
+	for _, m := range b.All() {
+		var err error
+		framed, err = framing.AppendFrame(framed, m)
+		require.NoError(t, err)
+	}
+	require.Equal(t, string(framed), string(wire))
 }

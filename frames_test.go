@@ -191,7 +191,12 @@ func TestWhatIsLeftAtTheEndOfTheStreamIsNeverSilence(t *testing.T) {
 		err  error
 	}{
 		{"nothing", Lines{}, "a\n", []string{"a"}, nil},
-		{"an unterminated line", Lines{}, "a\nb", []string{"a", "b"}, nil},
+		{"a line without its end", Lines{}, "a\nPAY 1000", []string{"a"}, io.ErrUnexpectedEOF},
+		{"a line of which the LF is missing", Lines{}, "a\nb\r", []string{"a"}, io.ErrUnexpectedEOF},
+		{"an unterminated line", Lines{Unterminated: true}, "a\nb", []string{"a", "b"}, nil},
+		{"a message without its delimiter", Delimiter{}, "a\x00b", []string{"a"}, io.ErrUnexpectedEOF},
+		{"an unterminated message", Delimiter{Unterminated: true}, "a\x00b", []string{"a", "b"}, nil},
+		{"only a delimiter", Delimiter{}, "\x00", []string{""}, nil},
 		{"half a header", LengthPrefix{Size: 2}, "\x00\x01a\x00", []string{"a"}, io.ErrUnexpectedEOF},
 		{"half a message", LengthPrefix{Size: 2}, "\x00\x01a\x00\x03bc", []string{"a"}, io.ErrUnexpectedEOF},
 	} {

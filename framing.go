@@ -40,9 +40,18 @@ type Framing interface {
 // CRLF and sends LF. A message with a newline in it is refused. One that ends
 // in a carriage return, which the other side would take for a part of the line
 // end, is sent with CRLF: so what was sent is what is received, and whatever
-// is received can be sent on. At the end of the stream an unterminated line
-// counts as a line.
-type Lines struct{}
+// is received can be sent on.
+//
+// At the end of the stream a line without its end is not delivered, and the
+// session's Err is io.ErrUnexpectedEOF: what was cut off in its middle must not
+// be taken for what the peer meant.
+type Lines struct {
+	// CRLF sends each line with CRLF.
+	CRLF bool
+	// Unterminated makes what is left at the end of the stream, if it is not
+	// empty, a line like any other.
+	Unterminated bool
+}
 
 // AppendFrame appends message and its line end to dst. It is an error if
 // message contains a newline.
@@ -51,11 +60,21 @@ func (f Lines) AppendFrame(dst, message []byte) ([]byte, error) {
 		return dst, err
 	}
 	dst = append(slices.Grow(dst, len(message)+2), message...)
-	if n := len(message); n > 0 && message[n-1] == '\r' {
+	if f.end(message) == 2 {
 		dst = append(dst, '\r')
 	}
 	return append(dst, '\n'), nil
 }
+
+// end is how many bytes the end of the line message takes.
+func (f Lines) end(message []byte) int {
+	if n := len(message); f.CRLF || n > 0 && message[n-1] == '\r' {
+		return 2
+	}
+	return 1
+}
+
+func (f Lines) exact(message []byte, n int) bool { return n == len(message)+f.end(message) }
 
 // Next returns the first line of buf without its line end. It is
 // [ErrMessageTooLarge] if that is, or is going to be, longer than limit.
@@ -76,7 +95,12 @@ func (Lines) scan(buf []byte, seen, limit int) (message []byte, n, need int, err
 	return delimited(dropCR(line), n, len(buf), limit)
 }
 
-func (Lines) final(rest []byte) ([]byte, error) { return dropCR(rest), nil }
+func (f Lines) final(rest []byte) ([]byte, error) {
+	if !f.Unterminated {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return dropCR(rest), nil
+}
 
 // dropCR removes one carriage return from line's end, where it is a part of
 // the line end, or may become one with the next byte.
@@ -88,10 +112,16 @@ func dropCR(line []byte) []byte {
 	return line[:n:n]
 }
 
-// Delimiter frames a message with Byte behind it; the zero value's is NUL. A
-// message that contains Byte is refused. At the end of the stream what is left
-// without a delimiter counts as a message.
-type Delimiter struct{ Byte byte }
+// Delimiter frames a message with Byte after it; the zero value's is NUL. A
+// message that contains Byte is refused. At the end of the stream a message
+// without its delimiter is not delivered, and the session's Err is
+// io.ErrUnexpectedEOF.
+type Delimiter struct {
+	Byte byte
+	// Unterminated makes what is left at the end of the stream, if it is not
+	// empty, a message like any other.
+	Unterminated bool
+}
 
 // AppendFrame appends message and the delimiter to dst. It is an error if
 // message contains the delimiter.
@@ -122,7 +152,14 @@ func (f Delimiter) scan(buf []byte, seen, limit int) (message []byte, n, need in
 	return delimited(message, n, len(buf), limit)
 }
 
-func (Delimiter) final(rest []byte) ([]byte, error) { return rest[:len(rest):len(rest)], nil }
+func (Delimiter) exact([]byte, int) bool { return true }
+
+func (f Delimiter) final(rest []byte) ([]byte, error) {
+	if !f.Unterminated {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return rest[:len(rest):len(rest)], nil
+}
 
 // cut returns what is before the first delim in buf, and the length of both.
 // Without a delimiter it returns the whole of buf, and 0. The first seen bytes
@@ -238,6 +275,16 @@ func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need in
 	return buf[header:n:n], n, n, nil
 }
 
+// exact has only to look at varints that count themselves: there are lengths with
+// two headers.
+func (f LengthPrefix) exact(message []byte, n int) bool {
+	if !f.Varint || !f.IncludesHeader {
+		return true
+	}
+	length, err := f.length(len(message))
+	return err == nil && n == len(message)+uvarintSize(length)
+}
+
 func (LengthPrefix) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
 
 // size is how many bytes a header takes that is no varint.
@@ -345,6 +392,9 @@ type codec interface {
 	// out with the buffer. It is nil if n bytes were taken that make none, which
 	// only a SessionFraming does.
 	scan(buf []byte, seen, limit int) (message []byte, n, need int, err error)
+	// exact reports whether the n bytes from which scan made message are those
+	// that AppendFrame would make of it.
+	exact(message []byte, n int) bool
 	// final says what rest, the bytes at the end of the stream in which scan
 	// found no message, is: a last message, or an error. Only a SessionFraming
 	// is asked about an empty rest, too, and makes no message of it.
@@ -411,5 +461,7 @@ func (f userFraming) scan(buf []byte, _, limit int) (message []byte, n, need int
 	}
 	return message[:len(message):len(message)], n, n, nil
 }
+
+func (userFraming) exact([]byte, int) bool { return false }
 
 func (userFraming) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }

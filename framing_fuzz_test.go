@@ -61,6 +61,9 @@ type namedFraming struct {
 func framings() []namedFraming {
 	all := []namedFraming{
 		{"lines", Lines{}},
+		{"lines CRLF", Lines{CRLF: true}},
+		{"lines unterminated", Lines{Unterminated: true}},
+		{"delimiter unterminated", Delimiter{Byte: ';', Unterminated: true}},
 		{"delimiter NUL", Delimiter{}},
 		{"delimiter ;", Delimiter{Byte: ';'}},
 		{"length varint", LengthPrefix{Varint: true}},
@@ -292,7 +295,7 @@ func kind(err error) string {
 func FuzzLinesAgreeWithScanner(f *testing.F) {
 	f.Add([]byte("a\nb\r\nc\r\r\n\n\r"))
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		got, err := decode(t, Lines{}, len(wire), wire)
+		got, err := decode(t, Lines{Unterminated: true}, len(wire), wire)
 		require.NoError(t, err)
 		require.Equal(t, scanLines(t, wire), got)
 

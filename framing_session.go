@@ -161,6 +161,9 @@ func (f *framedState) scan(buf []byte, _, limit int) (message []byte, n, need in
 	return nil, 0, 0, &framedEnd{err}
 }
 
+// exact is not known: what a message was made of may be gone.
+func (c sessionCodec) exact([]byte, int) bool { return false }
+
 func (f *framedState) final(rest []byte) ([]byte, error) {
 	if err := f.reader.Final(rest); err != nil {
 		return nil, &framedEnd{err}
@@ -247,12 +250,10 @@ func (s *Session) endFramed(t *stream, end *framedEnd) {
 		s.fail(s.errorAt("read", end.cause))
 	}
 	s.inputEnded()
-	close(s.recv)
+	s.closeRecv()
 	for {
-		b, _, err := t.read()
-		if b != nil {
-			b.free()
-		}
+		b, _, err := t.read(window{to: blockSize})
+		free(b)
 		if err == io.EOF {
 			return
 		}

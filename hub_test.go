@@ -149,7 +149,7 @@ func TestJoinRefusesWhoCannotBeAMember(t *testing.T) {
 	halfClosed, _ := memSession(t, nil)
 	require.NoError(t, halfClosed.CloseWrite())
 	running, _ := memSession(t, nil)
-	delimited, _ := memSession(t, &Options{Framing: Delimiter{2}})
+	delimited, _ := memSession(t, &Options{Framing: Delimiter{Byte: 2}})
 	closedLines := NewHub(t.Context(), &Options{Framing: Lines{}})
 	require.NoError(t, closedLines.Close())
 	for _, test := range []struct {
@@ -164,7 +164,7 @@ func TestJoinRefusesWhoCannotBeAMember(t *testing.T) {
 		{"a session that was closed for writing", testHub(t, nil), halfClosed, ErrClosed, "closed"},
 		{"a session, to a hub that was closed", closedHub, running, ErrClosed, "closed"},
 		{"a raw session, to a hub with a framing", testHub(t, &Options{Framing: Lines{}}), running, nil, "Lines"},
-		{"a session with another framing", testHub(t, &Options{Framing: Delimiter{1}}), delimited, nil, "Delimiter"},
+		{"a session with another framing", testHub(t, &Options{Framing: Delimiter{Byte: 1}}), delimited, nil, "Delimiter"},
 		{"a session with another framing that has ended", testHub(t, &Options{Framing: Lines{}}), ended(nil), ErrClosed, "closed"},
 		{"a session with another framing, to a hub that was closed", closedLines, running, ErrClosed, "closed"},
 	} {

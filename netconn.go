@@ -64,7 +64,7 @@ func (c *netConn) Read(p []byte) (int, error) {
 	}
 	if len(c.rest) == 0 {
 		select {
-		case m, ok := <-c.s.recv:
+		case m, ok := <-c.s.Recv():
 			if !ok {
 				return 0, c.endOfInput()
 			}

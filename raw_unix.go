@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // rawConn reads a stream socket without holding a buffer while it waits:
@@ -19,8 +21,8 @@ type rawConn struct {
 	// The reader's, between read and tryRead. The callbacks are fields because
 	// a closure a call would be an allocation a call.
 	tryReadFunc func(fd uintptr) bool
-	pollFunc    func(fd uintptr)
-	slab        *slab
+	window      window
+	buf         *buffer.Buffer
 	n           int
 	err         error
 	tls         *tlsInput // what tryRead reads through; nil to read the socket itself
@@ -31,12 +33,12 @@ type rawConn struct {
 func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
 	r := &rawConn{rc: rc}
 	r.tryReadFunc = r.tryRead
-	r.pollFunc = func(fd uintptr) { r.tryRead(fd) }
 	r.out.init(conn, rc)
 	return r
 }
 
-func (r *rawConn) read() (*slab, int, error) {
+func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
+	r.window = w
 	if err := r.settle(); err != nil {
 		return nil, 0, err
 	}
@@ -44,19 +46,6 @@ func (r *rawConn) read() (*slab, int, error) {
 		return nil, 0, err
 	}
 	return r.result()
-}
-
-// poll is read that does not wait: without data it returns nothing.
-func (r *rawConn) poll() (*slab, int, error) {
-	if err := r.rc.Control(r.pollFunc); err != nil {
-		return nil, 0, err
-	}
-	b, n, err := r.result()
-	if n == 0 && b != nil {
-		b.free()
-		b = nil
-	}
-	return b, n, err
 }
 
 // settle waits until the peer takes what reading from it has called for, if that
@@ -73,9 +62,9 @@ func (r *rawConn) settle() error {
 func (r *rawConn) drained() bool { return r.tls == nil || r.tls.drained }
 
 // result returns what tryRead has read, if that was anything.
-func (r *rawConn) result() (*slab, int, error) {
-	b, n, err := r.slab, r.n, r.err
-	r.slab, r.n, r.err = nil, 0, nil
+func (r *rawConn) result() (*buffer.Buffer, int, error) {
+	b, n, err := r.buf, r.n, r.err
+	r.window, r.buf, r.n, r.err = window{}, nil, 0, nil
 	return b, n, err
 }
 
@@ -84,13 +73,19 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) { r.tls = newTLSInp
 
 // tryRead reads what there is and reports whether that was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
-	b := largeSlabs.get()
-	n, err, ready := r.readNow(fd, b.b)
+	w := r.window
+	b := w.buf
+	if b == nil {
+		b = buffer.Get(w.to)
+	}
+	n, err, ready := r.readNow(fd, b.B[w.from:w.to])
 	if !ready {
-		b.free()
+		if b != w.buf {
+			b.Free()
+		}
 		return false
 	}
-	r.slab, r.n, r.err = b, n, err
+	r.buf, r.n, r.err = b, n, err
 	return true
 }
 

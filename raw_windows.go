@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"syscall"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // rawConn reads a stream socket without holding a buffer while it waits: a
@@ -28,16 +30,18 @@ func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
 	return r
 }
 
-func (r *rawConn) read() (*slab, int, error) {
+func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 	if r.rc != nil {
 		r.waited = false
 		if err := r.rc.Read(r.wait); err != nil {
 			return nil, 0, err
 		}
 	}
-	b := largeSlabs.get()
-	n, err := r.conn.Read(b.b)
-	return b, n, err
+	if w.buf == nil {
+		w.buf = buffer.Get(w.to)
+	}
+	n, err := r.conn.Read(w.buf.B[w.from:w.to])
+	return w.buf, n, err
 }
 
 // readTLS makes read read through tc, whose records come from this socket. What

@@ -36,7 +36,12 @@ type Session struct {
 	reg    *registry       // of the listener or client whose session it is; may be nil
 	parent context.Context // whose values Context carries
 
-	recv    chan []byte   // sent and closed by the reader
+	// What is received: made when it is asked for, under mu; sent and closed by the
+	// reader.
+	recv      chan []byte
+	recvBatch chan *Batch
+	form      atomic.Uint32 // a form: set under mu, with its channel
+
 	send    chan []byte   // received by the writer; only the user may close it
 	wake    chan struct{} // one slot: the writer shall look at its sources again
 	halted  chan struct{} // closed when nothing is put into recv any more
@@ -58,9 +63,11 @@ type Session struct {
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error
-	closeErr   error     // what Close returns
-	members    []*member // its places in hubs
-	ready      []*member // those of them that the writer does not know to have something
+	closeErr   error         // what Close returns
+	asked      chan struct{} // closed when form is known; nil unless the reader waits for that
+	recvClosed bool          // closeRecv was called
+	members    []*member     // its places in hubs
+	ready      []*member     // those of them that the writer does not know to have something
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        context.Context // made by the first call of Context
@@ -108,7 +115,6 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		traits:  tr.traits(),
 		reg:     reg,
 		parent:  parent,
-		recv:    make(chan []byte, set.RecvQueue),
 		send:    make(chan []byte, set.SendQueue),
 		wake:    make(chan struct{}, 1),
 		halted:  make(chan struct{}),
@@ -120,6 +126,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	s.refs.Store(3)
 	if s.traits.messages {
 		s.output.batch.datagrams = new(outDatagrams)
+		s.recv = make(chan []byte, set.RecvQueue)
 	}
 	s.timers.began = time.Now()
 	s.framed = newFramedState(s, handed.Reader)
@@ -153,7 +160,7 @@ func (s *Session) watch(ctx context.Context) {
 // deadSession returns a session that has ended with err before it began.
 func deadSession(parent context.Context, err error) *Session {
 	s := newSession(parent, noTransport{}, new(settings), nil)
-	close(s.recv)
+	s.closeRecv()
 	s.end(err)
 	s.release() // for the reader that it never had
 	return s
@@ -161,18 +168,6 @@ func deadSession(parent context.Context, err error) *Session {
 
 // ID returns the session's ID.
 func (s *Session) ID() ID { return s.id }
-
-// Recv returns the channel of what the peer sent: on a raw stream what one read
-// returned, with framing whole messages, on udp datagrams.
-//
-// The session's reader sends on it and closes it, once: after the peer's end of
-// stream behind the last message that arrived; after Close, Abort, or the
-// context's end at once, and what the library has not put into the channel by
-// then is dropped. Err is set before it is closed for an error. It buffers
-// Options.RecvQueue messages. Who does not receive stops the reading and so, by
-// TCP's window, the peer; a udp session drops and counts. The receiver owns the
-// slice for good; its capacity is its length.
-func (s *Session) Recv() <-chan []byte { return s.recv }
 
 // Send returns the channel of what goes to the peer, in order. It buffers
 // Options.SendQueue messages, and blocks when the peer takes less than is sent.
@@ -194,7 +189,8 @@ func (s *Session) Send() chan<- []byte {
 func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Err returns nil while the session runs and after a clean end (the peer's end
-// of stream, CloseWrite, Close), else what ended it. The first cause wins.
+// of stream, CloseWrite, Close), else what ended it, or what was wrong with the
+// framing of its input. The first cause wins.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -104,7 +104,7 @@ func (s *Session) CloseWrite() error {
 	} else {
 		s.closeOutput()
 	}
-	if s.Err() != nil {
+	if s.over() && s.Err() != nil {
 		return s.errorAt("close write", ErrClosed)
 	}
 	return nil
@@ -206,13 +206,21 @@ func (s *Session) inputEnded() {
 		s.setInput(inputEnded)
 	}
 	both := l.output() == outputEnded
-	if d := s.set.CloseTimeout; !both && !l.closing() && d > 0 {
-		s.timers.halfOpen = time.AfterFunc(d, s.halfOpenExpired)
-		s.timers.halfOpenOn.Store(true)
+	if !both {
+		s.startHalfOpen()
 	}
 	s.mu.Unlock()
 	if both {
 		s.end(nil)
+	}
+}
+
+// startHalfOpen bounds for how long the session stays writable without write
+// progress, now that nothing is received any more. The caller holds mu.
+func (s *Session) startHalfOpen() {
+	if d := s.set.CloseTimeout; d > 0 && !s.life().closing() && s.timers.halfOpen == nil {
+		s.timers.halfOpen = time.AfterFunc(d, s.halfOpenExpired)
+		s.timers.halfOpenOn.Store(true)
 	}
 }
 
@@ -245,7 +253,7 @@ func (s *Session) endOutput() {
 		s.setOutput(outputEnded)
 	}
 	both := l.atEnd() || !s.traits.halfClose
-	if l.closing() && !both {
+	if !both && (l.closing() || l.input() == inputHalted) { // what arrives is thrown away
 		s.linger()
 	}
 	s.mu.Unlock()

@@ -121,7 +121,7 @@ func TestBatchOfRandomMessagesIsTheirConcatenation(t *testing.T) {
 	}
 }
 
-func FuzzBatch(f *testing.F) {
+func FuzzOutBatch(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0x10, 0, 0x10, 1}, false)
 	f.Add([]byte{0xff, 0xff, 0, 1, 0xff, 0xff}, true)
 	f.Fuzz(func(t *testing.T, data []byte, framed bool) {

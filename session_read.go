@@ -6,8 +6,22 @@ import (
 	"os"
 )
 
+const (
+	// blockSize is how much one read takes at most, and how many bytes of small
+	// messages one write carries.
+	blockSize = 64 << 10
+	// smallBlockSize is enough for what is small in most programs.
+	smallBlockSize = 4 << 10
+)
+
 // errHalted tells the reader that nothing shall be delivered any more.
 var errHalted = errors.New("chanio: delivering has stopped")
+
+// A framingError is the end of an input in which no messages can be found any more.
+// The connection is sound, and the output goes on.
+type framingError struct{ error }
+
+func (e framingError) Unwrap() error { return e.error }
 
 // readLoop is the reader of a session over a stream. start starts it; it ends with the input,
 // at the latest when terminate closes the connection.
@@ -17,69 +31,76 @@ func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
 func (s *Session) endInput(t *stream, err error) {
 	defer s.release()
 	var framed *framedEnd
+	var framing framingError
 	switch {
 	case errors.As(err, &framed):
 		s.endFramed(t, framed)
 	case errors.Is(err, errHalted):
-		close(s.recv)
+		s.closeRecv()
+		t.resume()
 		s.discard(t)
 	case err == io.EOF:
 		s.inputEnded()
-		close(s.recv)
+		s.closeRecv()
+	case errors.As(err, &framing):
+		if s.breakInput(s.errorAt("read", framing.error)) {
+			t.resume()
+		}
+		s.closeRecv()
+		s.discard(t)
 	default:
 		s.records.flushAlert()
 		s.end(s.errorAt("read", err))
-		close(s.recv)
+		s.closeRecv()
 	}
 }
 
 // receive reads and delivers until the input ends, and returns why: io.EOF,
-// errHalted or an error.
+// errHalted, a framingError, a framedEnd or another error.
 func (s *Session) receive(t *stream) error {
-	if s.reading() != nil {
-		return s.receiveFrames(t)
-	}
+	in := inbox{codec: s.reading(), limit: int(min(int64(s.set.MaxMessage), maxBatch-blockSize))}
+	defer in.free()
+	defer s.messageWhole() // disarms, however it ends
 	for {
-		b, n, err := t.read()
-		if n > 0 {
-			if err := s.deliver(s.take(b, n)); err != nil {
-				return err
-			}
-		} else if b != nil {
-			b.free()
+		readErr, err := s.fill(&in, t)
+		if readErr == io.EOF && err == nil {
+			err = in.final()
 		}
-		if err != nil {
-			return s.readError(err)
+		if e := s.deliver(&in); e != nil {
+			return e
+		}
+		switch {
+		case err != nil:
+			return framingError{err}
+		case readErr != nil:
+			return s.readError(readErr)
 		}
 	}
 }
 
-// take makes a message of the first n bytes of b, and counts it.
-func (s *Session) take(b *slab, n int) []byte {
-	s.received(n)
-	s.stats.messagesReceived.Add(1)
-	return b.take(n)
+// fill reads once, unless in may have more without. Its errors are that of the read
+// and that of the framing.
+func (s *Session) fill(in *inbox, t *stream) (readErr, err error) {
+	if in.more {
+		return nil, in.again()
+	}
+	s.framed.settle()
+	s.watchMessage(in.have > 0 || s.framed.partial())
+	w := in.window()
+	buf, n, readErr := t.read(w)
+	if n > 0 {
+		s.received(n)
+		err = in.took(w, buf, n)
+	} else if buf != w.buf {
+		free(buf)
+	}
+	return readErr, err
 }
 
 // received counts n bytes that have arrived.
 func (s *Session) received(n int) {
 	s.stats.bytesReceived.Add(int64(n))
 	s.touch()
-}
-
-// deliver puts m into recv, unless delivering has stopped.
-func (s *Session) deliver(m []byte) error {
-	select {
-	case s.recv <- m: // a select with one channel is the cheap one
-		return nil
-	default:
-	}
-	select {
-	case s.recv <- m:
-		return nil
-	case <-s.halted:
-		return errHalted
-	}
 }
 
 // readError tells a reader that halt has interrupted from a failed one.
@@ -101,12 +122,9 @@ func (s *Session) readError(err error) error {
 // discard throws input away until it ends: a kernel that closes a connection
 // with unread input resets it, and the peer would lose what was flushed.
 func (s *Session) discard(t *stream) {
-	t.resume()
 	for {
-		b, _, err := t.read()
-		if b != nil {
-			b.free()
-		}
+		b, _, err := t.read(window{to: blockSize})
+		free(b)
 		switch {
 		case err == nil:
 		case err == io.EOF:
@@ -117,6 +135,24 @@ func (s *Session) discard(t *stream) {
 			return
 		}
 	}
+}
+
+// breakInput is halt by the reader itself: err says why there are no messages in
+// what arrives any more. The session stays writable as after the peer's end of stream.
+// It reports whether halt was called before.
+func (s *Session) breakInput(err error) (halted bool) {
+	s.fail(err)
+	s.mu.Lock()
+	if l := s.life(); l.over() || l.input() != inputOpen {
+		s.mu.Unlock()
+		<-s.halted
+		return true
+	}
+	s.setInput(inputHalted)
+	s.startHalfOpen()
+	close(s.halted)
+	s.mu.Unlock()
+	return false
 }
 
 // halt stops delivering: recv is closed and what arrives is thrown away.

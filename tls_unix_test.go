@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // An input is a transport as its reader sees it: the test is the reader.
@@ -53,10 +55,10 @@ func newInput(t testing.TB, version uint16) *input {
 func (in *input) take(n int) (all []byte) {
 	in.t.Helper()
 	for len(all) < n {
-		b, n, err := in.read()
+		b, n, err := in.read(window{to: blockSize})
 		require.NoError(in.t, err)
-		all = append(all, b.b[:n]...)
-		b.free()
+		all = append(all, b.B[:n]...)
+		b.Free()
 	}
 	return all
 }
@@ -65,6 +67,7 @@ func (in *input) take(n int) (all []byte) {
 func (in *input) idle() {
 	in.t.Helper()
 	rc := streamSocket(in.records.Conn)
+	in.raw.window = window{to: blockSize}
 	require.NoError(in.t, rc.Control(func(fd uintptr) {
 		require.False(in.t, in.raw.tryRead(fd), "there is nothing")
 	}))
@@ -161,7 +164,7 @@ func TestMemoryOfWhatIsDecryptedIsNotGivenBackBesideAnError(t *testing.T) {
 	in.send(peer.record(recordData, []byte("x")), peer.record(recordHandshake, []byte{0}), peer.record(recordData, noise(10_000)), peer.record(recordData, noise(10_000)))
 	require.Equal(t, "x", string(in.take(1)))
 	for range 2 {
-		_, n, err := in.read()
+		_, n, err := in.read(window{to: blockSize})
 		require.ErrorContains(t, err, "pending application data")
 		require.Zero(t, n)
 	}
@@ -179,9 +182,9 @@ func TestOneReadTakesABoundedPartOfAFloodOfKeyUpdates(t *testing.T) {
 		one = cmp.Or(one, len(flood))
 	}
 	in.send(flood)
-	b, n, err := in.read()
+	b, n, err := in.read(window{to: blockSize})
 	require.NoError(t, err)
-	b.free()
+	b.Free()
 	require.Positive(t, n)
 	require.LessOrEqual(t, n, 1+(chaff+chaffPerByte*n)/one)
 }
@@ -197,9 +200,9 @@ func TestReadingRecordsTakesNoFreshMemory(t *testing.T) {
 		_, err := in.peer.Write(message)
 		require.NoError(t, err)
 		for n := 0; n < size; {
-			b, m, err := in.read()
+			b, m, err := in.read(window{to: blockSize})
 			require.NoError(t, err)
-			b.free()
+			b.Free()
 			n += m
 		}
 		in.idle()
@@ -219,41 +222,14 @@ func (in *input) poll(t *testing.T) (got []byte) {
 	t.Helper()
 	rc := streamSocket(in.records.Conn)
 	require.NoError(t, rc.Control(func(fd uintptr) {
+		in.raw.window = window{to: blockSize}
 		for in.raw.tryRead(fd) {
 			require.NoError(t, in.raw.err)
-			got = append(got, in.raw.slab.b[:in.raw.n]...)
-			in.raw.slab.free()
+			got = append(got, in.raw.buf.B[:in.raw.n]...)
+			in.raw.buf.Free()
 		}
 	}))
 	return got
-}
-
-func TestAReadThatFillsTheInputBufferMayHaveLeftSomething(t *testing.T) {
-	in := newInput(t, tls.VersionTLS13)
-	const overhead = 5 + 1 + 16 // of a record: header, type, tag
-	full := noise(inputBlockSize - 3*overhead)
-	_, err := in.peer.Write(full)
-	require.NoError(t, err)
-	_, err = in.peer.Write([]byte("more"))
-	require.NoError(t, err)
-	b, n, err := in.raw.poll()
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(full, b.b[:n]), "records that end where the buffer does")
-	require.False(t, in.raw.drained())
-	b.free()
-	b, n, err = in.raw.poll()
-	require.NoError(t, err)
-	require.Equal(t, "more", string(b.b[:n]))
-	require.True(t, in.raw.drained())
-	b.free()
-	in.raw.tls.pending = nil // as in a Go that has it no more
-	_, err = in.peer.Write([]byte("the last"))
-	require.NoError(t, err)
-	b, n, err = in.raw.poll()
-	require.NoError(t, err)
-	require.Equal(t, "the last", string(b.b[:n]))
-	require.False(t, in.raw.drained(), "there may be whole records left")
-	b.free()
 }
 
 func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
@@ -304,11 +280,11 @@ func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 			require.NoError(t, in.peer.CloseWrite())
 			var got []byte
 			for err == nil {
-				var b *slab
+				var b *buffer.Buffer
 				var n int
-				b, n, err = in.read()
-				got = append(got, b.b[:n]...)
-				b.free()
+				b, n, err = in.read(window{to: blockSize})
+				got = append(got, b.B[:n]...)
+				b.Free()
 			}
 			require.Equal(t, io.EOF, err)
 			require.Equal(t, "last words", string(got))

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // A halfCloser is a connection that can end one direction: *net.TCPConn,
@@ -65,35 +67,39 @@ func (t *stream) attach(*Session) {}
 
 func (t *stream) count(*Stats) {}
 
-// read waits for data and returns it in the first n bytes of b, which is the
-// caller's then. b may come with an error, and nil without data.
-func (t *stream) read() (*slab, int, error) {
+// read waits for data and returns how many bytes it has put into w, and the buffer
+// in which they are: w's, or one that is the caller's then. Without data it may
+// return none.
+func (t *stream) read(w window) (*buffer.Buffer, int, error) {
 	if len(t.first) > 0 {
-		return t.readFirst()
+		return t.readFirst(w)
 	}
 	if t.raw != nil {
-		return t.raw.read()
+		return t.raw.read(w)
 	}
-	// The buffer is held while the read waits, so it is a small one unless
-	// there is likely more.
-	pool := smallSlabs
-	if t.large {
-		pool = largeSlabs
+	if w.buf == nil {
+		// It is held while the read waits, so it is a small one unless there is
+		// likely more.
+		if !t.large {
+			w.to = min(w.to, w.from+smallBlockSize)
+		}
+		w.buf = buffer.Get(w.to)
 	}
-	b := pool.get()
-	n, err := t.conn.Read(b.b)
+	n, err := t.conn.Read(w.buf.B[w.from:w.to])
 	t.large = n >= smallBlockSize
-	return b, n, err
+	return w.buf, n, err
 }
 
 // readFirst reads what was read before there was a session.
-func (t *stream) readFirst() (*slab, int, error) {
-	b := smallSlabs.get()
-	n := copy(b.b, t.first)
+func (t *stream) readFirst(w window) (*buffer.Buffer, int, error) {
+	if w.buf == nil {
+		w.buf = buffer.Get(min(w.to, w.from+len(t.first)))
+	}
+	n := copy(w.buf.B[w.from:min(w.to, len(w.buf.B))], t.first)
 	if t.first = t.first[n:]; len(t.first) == 0 {
 		t.first = nil
 	}
-	return b, n, nil
+	return w.buf, n, nil
 }
 
 // interrupt makes reads that wait, now or later, fail with

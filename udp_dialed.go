@@ -73,7 +73,7 @@ func (t *dialed) run(s *Session) {
 	if err != nil {
 		s.end(s.errorAt("read", err))
 	}
-	close(s.recv)
+	s.closeRecv()
 }
 
 // deliverDatagrams puts a batch into recv. It reports whether there may be more.
@@ -83,7 +83,7 @@ func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
 	s.received(int(size(batch)))
 	s.stats.messagesReceived.Add(int64(len(batch)))
 	for i := range batch {
-		if s.deliver(batch[i].Data) == nil {
+		if hand(s.recv, batch[i].Data, s.halted) == nil {
 			continue
 		}
 		dropped := batch[i:]

@@ -121,7 +121,7 @@ func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 			st.messagesReceived.Add(-int64(len(rest)))
 			st.bytesReceived.Add(-size(rest))
 		}
-		close(p.session.recv)
+		p.session.closeRecv()
 	}
 	p.mu.Unlock()
 	if first {

@@ -47,13 +47,20 @@ var pools [classes]sync.Pool
 func Get(size int) *Buffer {
 	class := classOf(size)
 	if class < 0 {
-		return &Buffer{B: make([]byte, size), class: class}
+		return Own(size)
 	}
 	if b, ok := pools[class].Get().(*Buffer); ok {
 		return b
 	}
 	return &Buffer{B: make([]byte, sizeOf(class)), class: class}
 }
+
+// Own returns a Buffer of exactly size bytes that is not recycled: its memory can be
+// given away.
+func Own(size int) *Buffer { return &Buffer{B: make([]byte, size), class: -1} }
+
+// Owned reports whether b's memory is not recycled.
+func (b *Buffer) Owned() bool { return b.class < 0 }
 
 // Free makes b's memory available to the next Get. In a program that is built
 // with the race detector it is overwritten first, so that a use after Free

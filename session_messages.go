@@ -1,0 +1,225 @@
+package chanio
+
+import "time"
+
+// A form is what the messages of a session are delivered as.
+type form uint32
+
+const (
+	formUnknown  form = iota // nobody has asked for messages
+	formMessages             // one by one, by Recv
+	formBatches              // by RecvBatch
+)
+
+const (
+	// smallMessage is the size up to which messages share a slab, and slabSize
+	// is a slab's: who keeps one small message keeps that much at the most.
+	smallMessage = 128
+	slabSize     = 1 << 10
+)
+
+// Recv returns the channel of what the peer sent: on a raw stream what one read
+// returned, with framing whole messages, on udp datagrams.
+//
+// The session's reader sends on it and closes it, once: after the peer's end of
+// stream behind the last message that arrived; after an error of the framing, with
+// Err set; after Close, Abort, or the context's end at once, and what the library
+// has not put into the channel by then is dropped. Err is set before it is closed
+// for an error. It buffers Options.RecvQueue messages. Who does not receive stops
+// the reading and so, by TCP's window, the peer; a udp session drops and counts.
+// The receiver owns the slice for good; its capacity is its length.
+//
+// The first call of Recv or RecvBatch decides which of the two gets the messages;
+// the other's channel is closed with this one and yields nothing.
+func (s *Session) Recv() <-chan []byte {
+	s.ask(formMessages)
+	return s.recv
+}
+
+// RecvBatch returns the channel of what the peer sent, many messages in one value:
+// what one read completed, at least one message and at most 64 KiB of them or one
+// that is larger. On a raw stream that is one message.
+//
+// All that is said of Recv goes for it, but that the receiver owns each batch until
+// it sends or releases it, and only to read; and that it buffers one batch, or none
+// if Options.RecvQueue is negative.
+func (s *Session) RecvBatch() <-chan *Batch {
+	s.ask(formBatches)
+	return s.recvBatch
+}
+
+// ask makes f the form of the messages, if none was asked for before, and makes
+// f's channel.
+func (s *Session) ask(f form) {
+	if form(s.form.Load()) == f {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f == formMessages && s.recv == nil {
+		s.recv = make(chan []byte, s.set.RecvQueue)
+		if s.recvClosed {
+			close(s.recv)
+		}
+	}
+	if f == formBatches && s.recvBatch == nil {
+		s.recvBatch = make(chan *Batch, min(1, s.set.RecvQueue))
+		if s.recvClosed {
+			close(s.recvBatch)
+		}
+	}
+	if s.form.CompareAndSwap(uint32(formUnknown), uint32(f)) && s.asked != nil {
+		close(s.asked)
+	}
+}
+
+// closeRecv closes the channels of what is received. The reader calls it, last
+// of all that it delivers.
+func (s *Session) closeRecv() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recvClosed = true
+	if s.recv != nil {
+		close(s.recv)
+	}
+	if s.recvBatch != nil {
+		close(s.recvBatch)
+	}
+}
+
+// awaitForm waits until somebody has asked for messages.
+func (s *Session) awaitForm() (form, error) {
+	if f := form(s.form.Load()); f != formUnknown {
+		return f, nil
+	}
+	s.mu.Lock()
+	if s.asked == nil {
+		s.asked = make(chan struct{})
+		if form(s.form.Load()) != formUnknown {
+			close(s.asked)
+		}
+	}
+	asked := s.asked
+	s.mu.Unlock()
+	select {
+	case <-asked:
+		return form(s.form.Load()), nil
+	case <-s.halted:
+		return formUnknown, errHalted
+	}
+}
+
+// deliver delivers the messages of in, unless delivering has stopped.
+func (s *Session) deliver(in *inbox) error {
+	if in.out.buf == nil {
+		return nil
+	}
+	s.messageWhole() // before it waits for a receiver
+	f, err := s.awaitForm()
+	if err != nil {
+		return err
+	}
+	if f == formBatches {
+		return s.deliverBatch(in)
+	}
+	in.copies = true
+	return s.deliverMessages(in)
+}
+
+// deliverBatch delivers the messages as they are.
+func (s *Session) deliverBatch(in *inbox) error {
+	b := &Batch{batchMemory: in.out}
+	in.out = batchMemory{}
+	n := int64(b.Len())
+	s.stats.messagesReceived.Add(n)
+	if err := hand(s.recvBatch, b, s.halted); err != nil {
+		s.stats.messagesReceived.Add(-n)
+		b.Release()
+		return err
+	}
+	return nil
+}
+
+// deliverMessages takes the batch apart.
+func (s *Session) deliverMessages(in *inbox) error {
+	for i := range in.out.buf.Spans {
+		s.stats.messagesReceived.Add(1)
+		if err := hand(s.recv, in.message(i), s.halted); err != nil {
+			return err
+		}
+	}
+	if !in.out.buf.Owned() { // else it may be given away
+		in.out.buf.Free()
+	}
+	in.out = batchMemory{}
+	return nil
+}
+
+// hand sends v on c, unless delivering has stopped.
+func hand[T any](c chan<- T, v T, halted <-chan struct{}) error {
+	select {
+	case c <- v: // a select with one channel is the cheap one
+		return nil
+	default:
+	}
+	select {
+	case c <- v:
+		return nil
+	case <-halted:
+		return errHalted
+	}
+}
+
+// message returns message i of out for its receiver to keep, never nil, with a
+// capacity of its length. One that was read into memory of its own comes with
+// that; others are copied. Small ones are cut from a slab: an allocation for each
+// would cost more than all else about them.
+func (in *inbox) message(i int) []byte {
+	at := in.out.buf.Spans[i]
+	m := in.out.buf.B[at.Start:at.End:at.End]
+	switch {
+	case len(m) == 0:
+		return []byte{}
+	case in.out.buf.Owned() && len(in.out.buf.Spans) == 1 && len(m) > len(in.out.buf.B)/2:
+		return m
+	case len(m) > smallMessage || in.codec == nil:
+		m = append([]byte(nil), m...)
+		return m[:len(m):len(m)]
+	case len(m) > cap(in.slab)-len(in.slab):
+		in.slab = make([]byte, 0, slabSize)
+	}
+	start := len(in.slab)
+	in.slab = append(in.slab, m...)
+	return in.slab[start:len(in.slab):len(in.slab)]
+}
+
+// watchMessage arms MessageTimeout before a read that is to go on with a
+// message, unless it is armed for that message already. Time in which nobody
+// received is not the peer's and does not count.
+func (s *Session) watchMessage(begun bool) {
+	d := s.set.MessageTimeout
+	if !begun || d <= 0 || s.timers.messageOn {
+		return
+	}
+	s.timers.messageOn = true
+	if s.timers.message == nil {
+		s.mu.Lock()
+		s.timers.message = time.AfterFunc(d, s.messageExpired)
+		s.mu.Unlock()
+		return
+	}
+	s.timers.message.Reset(d)
+}
+
+// messageWhole disarms it.
+func (s *Session) messageWhole() {
+	if s.timers.messageOn {
+		s.timers.messageOn = false
+		s.timers.message.Stop()
+	}
+}
+
+// messageExpired ends a session whose peer began a message and did not end it.
+func (s *Session) messageExpired() {
+	s.terminate(s.errorAt("read", &timeoutError{"MessageTimeout", s.set.MessageTimeout}), false)
+}
