@@ -133,6 +133,7 @@ func datagramConfig(set *settings, oneByOne bool) datagram.Config {
 		WriteBuffer:  set.WriteBuffer,
 		WriteTimeout: set.WriteTimeout,
 		OneByOne:     oneByOne,
+		Control:      set.Control,
 	}
 }
 

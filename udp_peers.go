@@ -33,10 +33,15 @@ type peers struct {
 func peerSettings(ctx context.Context, network string, o *Options) (*settings, error) {
 	set, err := datagramSettings(ctx, "listen", network, o)
 	if err == nil {
-		set.RecvQueue = max(1, set.RecvQueue) // the first message comes with the session
-		set.ManualJoin = true
+		peersOf(set)
 	}
 	return set, err
+}
+
+// peersOf makes set what a udp listener needs.
+func peersOf(set *settings) {
+	set.RecvQueue = max(1, set.RecvQueue) // the first message comes with the session
+	set.ManualJoin = true
 }
 
 func listenPeers(ctx context.Context, network, address string, set *settings) (*peers, error) {

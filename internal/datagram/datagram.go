@@ -59,10 +59,13 @@ type Config struct {
 	WriteBuffer  int           // SO_SNDBUF if positive
 	WriteTimeout time.Duration // how long a write waits for the kernel; 0 is forever
 	OneByOne     bool          // one datagram a system call, as where there are no batches
+
+	// Control, if not nil, is called with the socket before it is bound.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
-// A Socket is a *net.UDPConn, or what a test puts in its place: then datagrams
-// go one by one.
+// A Socket is a *net.UDPConn, or something else in its place: then datagrams go
+// one by one.
 type Socket interface {
 	ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error)
 	WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error)
@@ -109,6 +112,8 @@ func New(sock Socket, network string, cfg Config) (*Conn, error) {
 	c := &Conn{sock: sock, timeout: cfg.WriteTimeout, stopped: make(chan struct{})}
 	if a, ok := sock.LocalAddr().(*net.UDPAddr); ok {
 		c.local = a.AddrPort()
+	} else {
+		c.local, _ = addrPort(sock.LocalAddr())
 	}
 	c.v6 = c.local.Addr().Is6()
 	c.wildcard = c.local.Addr().IsUnspecified()

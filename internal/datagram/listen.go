@@ -23,9 +23,13 @@ func Listen(ctx context.Context, network, address string, cfg Config) (*Conn, er
 
 // bind is Listen with what net does to a group's address.
 func bind(ctx context.Context, network, address string, cfg Config) (*Conn, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var err error
-		return errors.Join(raw.Control(func(fd uintptr) { err = cfg.share(fd) }), err)
+	lc := net.ListenConfig{Control: func(network, address string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) { failed = cfg.share(fd) })
+		if err = errors.Join(err, failed); err != nil || cfg.Control == nil {
+			return err
+		}
+		return cfg.Control(network, address, raw)
 	}}
 	pc, err := lc.ListenPacket(ctx, network, address)
 	if err != nil {

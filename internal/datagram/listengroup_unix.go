@@ -36,6 +36,15 @@ func ListenGroup(_ context.Context, group netip.AddrPort, ifi *net.Interface, cf
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 		return nil, os.NewSyscallError("setsockopt SO_BROADCAST", err)
 	}
+	if cfg.Control != nil {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		if err := cfg.Control(network, group.String(), raw); err != nil {
+			return nil, err
+		}
+	}
 	if err := bindGroup(fd, group, ifi); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,78 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// NewPacketConn returns an endpoint over c, as [ListenPacket] does over the socket that
+// it makes; c belongs to it from then on. A *net.UDPConn is as fast as ListenPacket's
+// own. With any other net.PacketConn (a wrapper that relays or encrypts, a socket in
+// memory) datagrams go one by one, Packet.Local is c's address, and groups can't be
+// joined; what comes from an address that is no IP address and port is skipped.
+//
+// ReuseAddr, ReusePort and Control come too late and are ignored. A c that is nil, or
+// options that cannot be right, yield an endpoint that has ended, with that Err.
+func NewPacketConn(ctx context.Context, c net.PacketConn, o *Options) *PacketConn {
+	conn, set, err := wrapPacketConn(ctx, "NewPacketConn", c, o)
+	if err == nil {
+		var p *PacketConn
+		if p, err = newPacketConn(ctx, conn.network, conn.Conn, set); err == nil {
+			return p
+		}
+	}
+	p, _ := newPacketConn(ctx, "udp", datagram.Dead(), new(settings)) // no error without options
+	p.terminate(err)
+	return p
+}
+
+// ServePeers is Listen("udp") over c, which belongs to the listener from then on: see
+// [NewPacketConn] for what c may be. Restart is not supported.
+//
+// A c that is nil, or options that cannot be right, yield a listener that has ended,
+// with that Err.
+func ServePeers(ctx context.Context, c net.PacketConn, o *Options) *Listener {
+	conn, set, err := wrapPacketConn(ctx, "ServePeers", c, o)
+	if err == nil {
+		if err = setMulticast(conn.Conn, conn.network, set); err != nil {
+			conn.Close()
+		}
+	}
+	var l *Listener
+	if err == nil {
+		peersOf(set)
+		l = newListener(set, newPeers(ctx, conn.Conn, set))
+	} else {
+		set := new(settings)
+		l = newListener(set, newPeers(ctx, datagram.Dead(), set))
+		l.stop(err)
+	}
+	l.start(ctx)
+	return l
+}
+
+// A givenConn is a user's net.PacketConn.
+type givenConn struct {
+	*datagram.Conn
+	network string
+}
+
+// wrapPacketConn makes a datagram.Conn of c, which is closed if there is an error.
+func wrapPacketConn(ctx context.Context, what string, c net.PacketConn, o *Options) (given givenConn, set *settings, err error) {
+	if c == nil {
+		return given, nil, errors.New("chanio: " + what + " of a nil net.PacketConn")
+	}
+	if set, err = datagramSettings(ctx, "listen", "udp", o); err != nil {
+		c.Close()
+		return given, nil, err
+	}
+	given.network = "udp"
+	if a := c.LocalAddr(); a != nil {
+		given.network = a.Network()
+	}
+	given.Conn, err = datagram.Wrap(c, datagramConfig(set, false))
+	return given, set, wrapOp("listen", given.network, nil, c.LocalAddr(), err)
+}
