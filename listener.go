@@ -20,6 +20,7 @@ type Listener struct {
 
 	handshakes handshakes
 
+	draining chan struct{} // closed by Drain, which holds mu
 	sessions chan *Session // sent by whoever admits sessions; closed by run
 	done     chan struct{} // closed by run, last of all
 	stopCtx  func() bool   // ends the watch over the context
@@ -115,6 +116,7 @@ func newListener(set *settings, src source) *Listener {
 		hub:        newHub(set),
 		events:     events,
 		handshakes: handshakes{limit: set.MaxHandshakes},
+		draining:   make(chan struct{}),
 		sessions:   make(chan *Session),
 		done:       make(chan struct{}),
 		src:        src,
@@ -318,6 +320,8 @@ func (l *Listener) rebind(err error) bool {
 	l.mu.Unlock()
 	switch {
 	case stopped:
+	case l.isDraining():
+		l.stop(err)
 	case reply == nil:
 		l.stop(err)
 		l.reg.abort(ErrClosed)
@@ -361,9 +365,12 @@ func (l *Listener) replace() error {
 	l.src = src
 	stopped := l.stopped
 	l.mu.Unlock()
-	if stopped {
+	switch {
+	case stopped:
 		src.interrupt() // stop knew only the one before
 		return nil
+	case l.isDraining():
+		src.drain() // and so did Drain
 	}
 	l.events.emit(Event{Kind: EventStarted})
 	return nil
@@ -378,6 +385,9 @@ type source interface {
 	serve(ctx context.Context, l *Listener, quit <-chan struct{}) error
 	// interrupt ends serve, now or later.
 	interrupt()
+	// drain makes serve admit nobody who is new, and end when it has nothing left
+	// to do.
+	drain()
 	// release is called when no session is left.
 	release()
 	// stats has what the source counts beside the sessions' own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -38,8 +39,12 @@ func (a *streams) interrupt() {
 
 func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) error {
 	err := l.accept(ctx, a.ln, quit)
-	if err != nil {
+	switch {
+	case err != nil:
 		l.endServing() // or sessions nobody receives would be waited for
+	case l.isDraining():
+		a.interrupt()
+		l.finish(quit)
 	}
 	l.handshakes.abort()
 	return err
@@ -61,6 +66,9 @@ func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan stru
 			return nil
 		default:
 		}
+		if l.isDraining() && (errors.Is(err, os.ErrDeadlineExceeded) || !passes(err)) {
+			return nil
+		}
 		err = wrapOp("accept", l.addr.Network(), nil, l.addr, err)
 		if !passes(err) {
 			return err
@@ -80,6 +88,8 @@ func (l *Listener) awaitPlace(quit <-chan struct{}) bool {
 		select {
 		case <-l.reg.change:
 		case <-quit:
+			return false
+		case <-l.draining:
 			return false
 		}
 	}

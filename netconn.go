@@ -21,15 +21,21 @@ const netWriteSize = 32 << 10
 //
 // It has deadlines of its own, which do not disturb the session. n of a Write
 // that timed out is what was accepted, as with a kernel's buffer. Close is
-// [Session.Close]; there is a CloseWrite too. It is safe for concurrent use.
+// [Session.Close]; there is a CloseWrite too, and over TLS a ConnectionState. It
+// is safe for concurrent use.
 func (s *Session) NetConn() net.Conn {
-	return &netConn{
+	c := &netConn{
 		s:             s,
 		reading:       make(chan struct{}, 1),
 		writing:       make(chan struct{}, 1),
 		readDeadline:  newDeadline(),
 		writeDeadline: newDeadline(),
 	}
+	switch s.tr.(type) {
+	case *tlsStream, *givenTLS:
+		return tlsNetConn{c}
+	}
+	return c
 }
 
 // netConn is a session seen as a net.Conn. The locks are slots in channels, so

@@ -27,6 +27,7 @@ type peers struct {
 	undelivered []*Session // that nobody has received from Sessions
 	tidyAt      int        // how many undelivered are looked through for those that have ended
 	serving     bool       // serve has not returned: the socket is in use
+	draining    bool       // serve ends with the last session
 }
 
 // peerSettings resolves the options of a udp listener.
@@ -118,17 +119,29 @@ func (t *peers) interrupt() {
 	t.conn.StopReceiving()
 }
 
+// drain admits no peer any more; serve goes on for those that there are.
+func (t *peers) drain() {
+	t.mu.Lock()
+	t.closed, t.draining = true, true
+	t.mu.Unlock()
+	t.letGo()
+}
+
 // letGo closes the socket once nobody has anything to send: a writer of a session
 // that was aborted may still wait for room in the kernel.
 func (t *peers) letGo() {
 	t.mu.Lock()
 	idle := !t.serving && t.alive == 0
+	drained := t.serving && t.draining && t.alive == 0
 	if idle && t.timer != nil {
 		t.timer.Stop() // or it would keep the table until it fires
 	}
 	t.mu.Unlock()
-	if idle {
+	switch {
+	case idle:
 		t.conn.Close()
+	case drained:
+		t.conn.StopReceiving()
 	}
 }
 

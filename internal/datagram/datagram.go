@@ -7,6 +7,7 @@
 package datagram
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -195,4 +196,13 @@ func (c *Conn) Close() error {
 // Unmap returns a with an IPv4-mapped address as the IPv4 address that it is.
 func Unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// SyscallConn returns the socket's descriptor, or errors.ErrUnsupported if it is
+// not the kernel's.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if c.raw == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return c.raw, nil
 }

@@ -1,0 +1,78 @@
+package chanio
+
+import (
+	"context"
+	"time"
+)
+
+// Drain stops accepting and lets the sessions run until they end by themselves,
+// for a process whose replacement has taken over. It returns nil once the last one
+// has ended and the listener with it; when ctx ends first, what is left goes on,
+// and the error is ctx's: call Drain again, Shutdown or Close.
+//
+// Connections that the peer has made already are not refused: those that wait in
+// the kernel are accepted, handshakes go on, and each is delivered. Sessions is
+// closed after the last of them, so go on receiving. A socket that another process
+// shares (it was handed over, by its descriptor) stays open there.
+//
+// On udp, new peers are ignored, and the listener's socket is read as long as
+// there are sessions: one that shares the port does not hear from their peers.
+func (l *Listener) Drain(ctx context.Context) error {
+	l.mu.Lock()
+	src := l.src
+	first := !l.stopped && !l.isDraining()
+	if first {
+		close(l.draining)
+	}
+	l.mu.Unlock()
+	if first {
+		src.drain()
+	}
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-l.done: // both
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
+// isDraining reports whether Drain was called.
+func (l *Listener) isDraining() bool {
+	select {
+	case <-l.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// backlogTime is how long a listener that drains goes on accepting: what has
+// connected before waits in the kernel, and would be reset.
+const backlogTime = 10 * time.Millisecond
+
+// drain ends the accepting. A listener that knows no deadlines is closed at once.
+func (a *streams) drain() {
+	ln, ok := a.ln.(interface{ SetDeadline(time.Time) error })
+	if !ok || ln.SetDeadline(time.Now().Add(backlogTime)) != nil {
+		a.interrupt()
+	}
+}
+
+// finish waits for what drain has left: handshakes, and sessions that nobody has
+// received, unless quit is closed first.
+func (l *Listener) finish(quit <-chan struct{}) {
+	finished := make(chan struct{})
+	go func() { // it does not outlast handshakes.abort, which follows
+		l.handshakes.goroutines.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-quit:
+	}
+}

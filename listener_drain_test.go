@@ -1,0 +1,169 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDrainLetsSessionsRunUntilTheyEnd(t *testing.T) {
+	for _, way := range listeners {
+		t.Run(way.name, func(t *testing.T) {
+			l := way.listen(t, t.Context(), nil)
+			handled := serveEach(l, echo)
+			conn := connectTo(t, l)
+			requireAnswer(t, conn, "before")
+
+			ctx, cancel := context.WithCancel(t.Context())
+			drained := make(chan error, 1)
+			go func() { drained <- l.Drain(ctx) }()
+			await(t, l.draining, "the drain")
+			requireAnswer(t, conn, "while it drains")
+			cancel()
+			require.ErrorIs(t, <-drained, context.Canceled)
+			requireAnswer(t, conn, "after the drain's context, and what is left goes on")
+
+			go func() { drained <- l.Drain(t.Context()) }()
+			require.NoError(t, conn.Close())
+			require.NoError(t, <-drained)
+			await(t, handled, "the handlers")
+			awaitDone(t, l)
+			require.NoError(t, l.Err())
+			_, err := net.Dial(l.Addr().Network(), l.Addr().String())
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestWhatHasConnectedBeforeADrainIsDelivered(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = unixPath(t)
+			}
+			l := listenOn(t, t.Context(), network, address, nil)
+			var conns []net.Conn
+			for range 50 { // nobody receives: they wait in the kernel
+				conns = append(conns, connectTo(t, l))
+			}
+			drained := make(chan error, 1)
+			go func() { drained <- l.Drain(t.Context()) }()
+			<-l.draining
+			serveEach(l, echo)
+			for _, conn := range conns {
+				requireAnswer(t, conn, "hello")
+				require.NoError(t, conn.Close())
+			}
+			require.NoError(t, <-drained)
+		})
+	}
+}
+
+func TestADrainWaitsForHandshakesAndDeliversWhatComesOfThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, t.Context(), Options{})
+		silent := m.ln.dial()
+		raw := m.ln.dial()
+		defer raw.Close()
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- m.Drain(t.Context()) }()
+		synctest.Wait()
+		require.Nil(t, m.ln.dial(), "nobody new is accepted")
+		connectOver(t, m, raw)
+		s := <-m.Sessions()
+		s.Abort(nil)
+		silent.Close()
+		_, ok := <-m.Sessions()
+		require.False(t, ok)
+		require.NoError(t, <-drained)
+	})
+}
+
+func TestCloseEndsADrain(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(l *Listener, cancel context.CancelFunc)
+	}{
+		{"Close", func(l *Listener, _ context.CancelFunc) { l.Close() }},
+		{"Shutdown", func(l *Listener, _ context.CancelFunc) { l.Shutdown(context.Background()) }},
+		{"the context", func(_ *Listener, cancel context.CancelFunc) { cancel() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				m := newMemServer(t, ctx, Options{HandshakeTimeout: -1})
+				m.connect(t) // and is never received
+				m.ln.dial()  // and never says anything
+				drained := make(chan error, 1)
+				go func() { drained <- m.Drain(context.Background()) }()
+				time.Sleep(time.Hour)
+				require.Equal(t, 1, m.Len())
+				test.end(m.Listener, cancel)
+				require.NoError(t, <-drained)
+			})
+		})
+	}
+}
+
+func TestADrainBesideARestartEndsTheListener(t *testing.T) {
+	for range 50 {
+		l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+		restarted := make(chan error, 1)
+		go func() { restarted <- l.Restart(t.Context()) }()
+		require.NoError(t, l.Drain(t.Context()))
+		<-restarted // nil, or that it was too late
+	}
+}
+
+func TestADrainingUDPListenerServesItsPeersAndNobodyNew(t *testing.T) {
+	l := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
+	handled := serveEach(l, echo)
+	old, err := net.Dial("udp", l.Addr().String())
+	require.NoError(t, err)
+	defer old.Close()
+	exchange := func() error {
+		old.SetDeadline(time.Now().Add(patience))
+		_, err := old.Write([]byte("hello"))
+		require.NoError(t, err)
+		_, err = io.ReadAtLeast(old, make([]byte, 10), 5)
+		return err
+	}
+	require.NoError(t, exchange())
+	drained := make(chan error, 1)
+	go func() { drained <- l.Drain(t.Context()) }()
+	<-l.draining
+	require.NoError(t, exchange())
+	require.Equal(t, 1, l.Len())
+	l.DisconnectAll()
+	require.NoError(t, <-drained)
+	await(t, handled, "the handlers")
+
+	idle := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
+	require.NoError(t, idle.Drain(t.Context()), "without peers it ends at once")
+}
+
+// connectOver shakes hands over raw.
+func connectOver(t *testing.T, m *memServer, raw net.Conn) {
+	t.Helper()
+	require.NoError(t, tls.Client(raw, m.client).Handshake())
+}
+
+// requireAnswer checks that what is sent over conn comes back.
+func requireAnswer(t *testing.T, conn net.Conn, message string) {
+	t.Helper()
+	_, err := conn.Write([]byte(message))
+	require.NoError(t, err)
+	answer := make([]byte, len(message))
+	_, err = io.ReadFull(conn, answer)
+	require.NoError(t, err)
+	require.Equal(t, message, string(answer))
+}

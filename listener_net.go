@@ -1,0 +1,73 @@
+package chanio
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+)
+
+// NetListener returns the listener as a [net.Listener], for servers that are
+// written for one, such as those of net/http, gRPC and SSH. Accept returns the
+// [Session.NetConn] of a session, in the place of receiving it from Sessions; it
+// needs raw streams: under Options.Framing and on udp it is errors.ErrUnsupported.
+//
+// Close stops accepting and drops what Accept has not returned, as with any
+// net.Listener; what it has returned runs on, and the listener is Done after the
+// last of them. To replace a process without dropping anything call [Listener.Drain]
+// first, and let the server go on until Accept says that the listener is closed.
+//
+// With Options.TLS the connections have ConnectionState, which fills in Request.TLS
+// of net/http. It speaks HTTP/1 over them, since it asks for a *tls.Conn before
+// HTTP/2: for that leave Options.TLS nil, and call the server's ServeTLS. Then
+// HandshakeTimeout and MaxHandshakes are the server's own affair, too.
+func (l *Listener) NetListener() net.Listener {
+	return &netListener{l: l, closed: make(chan struct{})}
+}
+
+type netListener struct {
+	l      *Listener
+	once   sync.Once
+	closed chan struct{} // closed by Close
+}
+
+var _ net.Listener = (*netListener)(nil)
+
+func (n *netListener) Addr() net.Addr { return n.l.addr }
+
+func (n *netListener) Accept() (net.Conn, error) {
+	if n.l.set.codec != nil || n.l.addr.Network() == "udp" {
+		return nil, wrapOp("accept", n.l.addr.Network(), nil, n.l.addr, errors.ErrUnsupported)
+	}
+	select {
+	case <-n.closed:
+		return nil, n.l.closedError("accept")
+	default:
+	}
+	select {
+	case s, ok := <-n.l.sessions:
+		if ok {
+			return s.NetConn(), nil
+		}
+	case <-n.closed:
+	}
+	if err := n.l.Err(); err != nil {
+		return nil, wrapOp("accept", n.l.addr.Network(), nil, n.l.addr, err)
+	}
+	return nil, n.l.closedError("accept")
+}
+
+func (n *netListener) Close() error {
+	n.once.Do(func() { close(n.closed) })
+	n.l.stop(nil)
+	return nil
+}
+
+// tlsNetConn is a netConn over TLS.
+type tlsNetConn struct{ *netConn }
+
+// ConnectionState returns the state of the session's TLS, as a *tls.Conn's does.
+func (c tlsNetConn) ConnectionState() tls.ConnectionState {
+	state, _ := c.s.TLS()
+	return state
+}

@@ -1,0 +1,155 @@
+package chanio
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestNetHTTPServesOnANetListener(t *testing.T) {
+	server, client := testTLS(t)
+	for _, test := range []struct {
+		name string
+		tls  bool // chanio's
+		http bool // net/http's own
+		want string
+	}{
+		{"plain", false, false, "HTTP/1.1 without TLS"},
+		{"Options.TLS", true, false, "HTTP/1.1 with TLS"},
+		{"ServeTLS of net/http", false, true, "HTTP/2.0 with TLS"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := &Options{}
+			if test.tls {
+				o.TLS = server
+			}
+			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", o)
+			entered, release := make(chan struct{}), make(chan struct{})
+			srv := &http.Server{TLSConfig: server.Clone(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					close(entered)
+					<-release
+				}
+				with := " without TLS"
+				if r.TLS != nil {
+					with = " with TLS"
+				}
+				io.WriteString(w, r.Proto+with)
+			})}
+			served := make(chan error, 1)
+			go func() {
+				if test.http {
+					served <- srv.ServeTLS(l.NetListener(), "", "")
+				} else {
+					served <- srv.Serve(l.NetListener())
+				}
+			}()
+			transport := &http.Transport{TLSClientConfig: client.Clone(), ForceAttemptHTTP2: true}
+			defer transport.CloseIdleConnections()
+			get := func(path string) string {
+				scheme := "http"
+				if test.tls || test.http {
+					scheme = "https"
+				}
+				resp, err := (&http.Client{Transport: transport}).Get(scheme + "://" + l.Addr().String() + path)
+				if !assert.NoError(t, err) {
+					return ""
+				}
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				assert.NoError(t, err)
+				return string(body)
+			}
+			require.Equal(t, test.want, get("/"))
+
+			// What is under way when the server shuts down is answered.
+			answered := make(chan string, 1)
+			go func() { answered <- get("/slow") }()
+			<-entered
+			down := make(chan error, 1)
+			go func() { down <- srv.Shutdown(t.Context()) }()
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
+			close(release)
+			require.Equal(t, test.want, <-answered)
+			require.NoError(t, <-down)
+			transport.CloseIdleConnections()
+			awaitDone(t, l)
+			require.NoError(t, l.Err())
+		})
+	}
+}
+
+func TestCloseOfANetListenerEndsAcceptAndLeavesWhatItReturned(t *testing.T) {
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	ln := l.NetListener()
+	require.Equal(t, l.Addr(), ln.Addr())
+	peer := connectTo(t, l)
+	conn, err := ln.Accept()
+	require.NoError(t, err)
+	dropped := connectTo(t, l)
+
+	accepted := make(chan error, 1)
+	other := l.NetListener() // another view of the same listener
+	go func() {
+		_, err := ln.Accept()
+		for err == nil {
+			_, err = ln.Accept()
+		}
+		accepted <- err
+	}()
+	require.NoError(t, ln.Close())
+	require.ErrorIs(t, <-accepted, net.ErrClosed)
+	_, err = other.Accept()
+	for err == nil {
+		_, err = other.Accept()
+	}
+	require.ErrorIs(t, err, net.ErrClosed)
+	go io.Copy(conn, conn)
+	requireAnswer(t, peer, "it runs on")
+	require.NoError(t, peer.Close())
+	dropped.Close()
+	require.NoError(t, conn.Close())
+	l.DisconnectAll() // the one that may have been accepted in time
+	awaitDone(t, l)
+}
+
+func TestAcceptOfWhatIsNoStreamOfBytesIsUnsupported(t *testing.T) {
+	framed := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{Framing: Lines{}})
+	_, err := framed.NetListener().Accept()
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	datagrams := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
+	_, err = datagrams.NetListener().Accept()
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+func TestANetConnHasAConnectionStateOverTLSOnly(t *testing.T) {
+	server, client := testTLS(t)
+	type stater interface{ ConnectionState() tls.ConnectionState }
+	l := listenTCP(t, &Options{TLS: server})
+	dialTLS(t, l, client)
+	conn, err := l.NetListener().Accept()
+	require.NoError(t, err)
+	require.True(t, conn.(stater).ConnectionState().HandshakeComplete)
+
+	plain := listenTCP(t, nil)
+	connectTo(t, plain)
+	conn, err = plain.NetListener().Accept()
+	require.NoError(t, err)
+	_, ok := conn.(stater)
+	require.False(t, ok)
+}
+
+func TestAcceptTellsWhatEndedTheListener(t *testing.T) {
+	ln := newMemListener()
+	l := Serve(t.Context(), ln, nil)
+	ln.errs <- errTest
+	_, err := l.NetListener().Accept()
+	require.ErrorIs(t, err, errTest)
+	awaitDone(t, l)
+}

@@ -1,0 +1,171 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A piped is a Pipe between two connections: what a client and a server see.
+type piped struct {
+	client, server net.Conn
+	a, b           *Session
+	over           chan error // what Pipe has returned
+}
+
+func pipeUp(t *testing.T, ctx context.Context, network string, o *Options) *piped {
+	t.Helper()
+	p := &piped{over: make(chan error, 1)}
+	var one, other net.Conn
+	p.client, one = connected(t, network)
+	other, p.server = connected(t, network)
+	p.a, p.b = NewSession(t.Context(), one, o), NewSession(t.Context(), other, o)
+	go func() { p.over <- Pipe(ctx, p.a, p.b) }()
+	return p
+}
+
+// connected is socketPair for a test's patience.
+func connected(t *testing.T, network string) (a, b net.Conn) {
+	t.Helper()
+	a, b = socketPair(t, network)
+	for _, c := range []net.Conn{a, b} {
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+		t.Cleanup(func() { c.Close() })
+	}
+	return a, b
+}
+
+func TestPipeCopiesBothWaysUntilBothHaveEnded(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		for _, q := range queues {
+			t.Run(network+"/"+q.name, func(t *testing.T) {
+				p := pipeUp(t, t.Context(), network, &q.o)
+				request := make([]byte, 8<<20) // more than the kernel holds: each side waits for the other
+				rand.Read(request)
+				sent := make(chan error, 1)
+				go func() {
+					_, err := p.client.Write(request)
+					p.client.(halfCloser).CloseWrite()
+					sent <- err
+				}()
+				got, err := io.ReadAll(p.server)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(request, got))
+				require.NoError(t, <-sent)
+
+				go func() { // long after its peer's end of stream
+					p.server.Write(got)
+					p.server.Close()
+				}()
+				back, err := io.ReadAll(p.client)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(request, back))
+				require.NoError(t, <-p.over)
+			})
+		}
+	}
+}
+
+// The answer of a server that answers, closes, and takes no more arrives whole.
+func TestPipePassesOnWhatCameFromAPeerThatTakesNoMore(t *testing.T) {
+	p := pipeUp(t, t.Context(), "tcp", nil)
+	_, err := p.client.Write([]byte("a request"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(p.server, make([]byte, 9))
+	require.NoError(t, err)
+	answer := bytes.Repeat([]byte("answer "), 10000)
+	_, err = p.server.Write(answer)
+	require.NoError(t, err)
+	require.NoError(t, p.server.Close())
+	go func() { // it goes on sending until it is told to stop
+		for {
+			if _, err := p.client.Write([]byte("more")); err != nil {
+				return
+			}
+		}
+	}()
+	got := make([]byte, len(answer))
+	_, err = io.ReadFull(p.client, got)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(answer, got))
+	<-p.over
+}
+
+func TestPipePassesAnAbortOn(t *testing.T) {
+	p := pipeUp(t, t.Context(), "tcp", nil)
+	requirePassed(t, p.client, p.server)
+	require.NoError(t, p.server.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, p.server.Close())
+	_, err := p.client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, errReset, "a stream that broke off must not look like a whole one")
+	require.ErrorIs(t, <-p.over, errReset)
+}
+
+func requirePassed(t *testing.T, from, to net.Conn) {
+	t.Helper()
+	_, err := from.Write([]byte("hello"))
+	require.NoError(t, err)
+	got := make([]byte, 5)
+	_, err = io.ReadFull(to, got)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+}
+
+func TestTheEndOfItsContextEndsAPipeAndBothSessions(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	p := pipeUp(t, ctx, "tcp", nil)
+	requirePassed(t, p.client, p.server)
+	cancel(errTest)
+	require.ErrorIs(t, <-p.over, errTest)
+	require.ErrorIs(t, p.a.Err(), errTest)
+	require.ErrorIs(t, p.b.Err(), errTest)
+}
+
+func TestPipeFramesMessagesForTheOtherSide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, one := memPair()
+		other, server := memPair()
+		a := NewSession(t.Context(), one, &Options{Framing: Lines{}})
+		b := NewSession(t.Context(), other, &Options{Framing: LengthPrefix{Size: 1}})
+		over := make(chan error, 1)
+		go func() { over <- Pipe(t.Context(), a, b) }()
+		go client.Write([]byte("hello\n"))
+		got := make([]byte, 6)
+		_, err := io.ReadFull(server, got)
+		require.NoError(t, err)
+		require.Equal(t, "\x05hello", string(got))
+
+		// A message that the other side cannot carry ends both.
+		go server.Write([]byte("\x03a\nb"))
+		err = <-over
+		require.ErrorContains(t, err, "newline")
+	})
+}
+
+func TestASlowReaderOfAPipeStopsTheOtherPeer(t *testing.T) {
+	p := pipeUp(t, t.Context(), "tcp", &Options{WriteTimeout: -1})
+	var written int
+	require.NoError(t, p.client.SetWriteDeadline(time.Now().Add(time.Second)))
+	for {
+		n, err := p.client.Write(make([]byte, 64<<10))
+		written += n
+		if err != nil {
+			break
+		}
+		require.Less(t, written, 256<<20, "nothing holds it up")
+	}
+	require.NoError(t, p.client.(halfCloser).CloseWrite())
+	got, err := io.Copy(io.Discard, p.server)
+	require.NoError(t, err)
+	require.EqualValues(t, written, got)
+	p.server.Close()
+	assert.NoError(t, <-p.over)
+}
