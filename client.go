@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -61,15 +62,7 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 		ctx, cancel = context.WithTimeout(ctx, set.DialTimeout)
 		defer cancel()
 	}
-	d := net.Dialer{}
-	if set.Dialer != nil {
-		d = *set.Dialer
-	}
-	if set.KeepAlive != nil {
-		d.KeepAliveConfig = *set.KeepAlive
-	}
-	chooseInterface(&d, network, set.Multicast.Interface)
-	conn, err := d.DialContext(ctx, network, address)
+	conn, err := set.connect(ctx, network, address)
 	if err != nil {
 		return nil, wrapOp("dial", network, nil, nil, err)
 	}
@@ -80,8 +73,8 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 	if udp, ok := conn.(*net.UDPConn); ok {
 		return newDialed(udp, network, set)
 	}
-	if set.TLS == nil {
-		return newStream(conn), nil
+	if _, handed := unwrap(conn); set.TLS == nil || handed != nil {
+		return transportOf(conn), nil
 	}
 	t := newTLSStream(conn, tls.Client, clientTLS(set.TLS, network, address))
 	if err := t.handshake(ctx); err != nil {
@@ -89,6 +82,22 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 		return nil, err
 	}
 	return t, nil
+}
+
+// connect makes a connection as the options say.
+func (set *settings) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	if set.DialContext != nil && !strings.HasPrefix(network, "udp") {
+		return set.DialContext(ctx, network, address)
+	}
+	d := net.Dialer{}
+	if set.Dialer != nil {
+		d = *set.Dialer
+	}
+	if set.KeepAlive != nil {
+		d.KeepAliveConfig = *set.KeepAlive
+	}
+	chooseInterface(&d, network, set.Multicast.Interface)
+	return d.DialContext(ctx, network, address)
 }
 
 // clientTLS names the server to be verified, unless config says who it is, or

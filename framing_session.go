@@ -48,6 +48,9 @@ type FrameReader interface {
 	// Partial reports whether a part of a message has been taken and the rest
 	// is still to come: MessageTimeout runs until then.
 	Partial() bool
+	// Ping returns what is sent when nothing was received for
+	// Options.PingInterval; nil is nothing. The session's writer calls it.
+	Ping() []byte
 	// Final is called at the peer's end of stream with the bytes that Next did
 	// not take, which may be none. It returns nil if a stream may end here, and
 	// else the error that ends the session as one of Next's does.
@@ -246,22 +249,15 @@ func (s *Session) endFramed(t *stream, end *framedEnd) {
 	s.framed.mu.Lock()
 	s.framed.cause = end.cause
 	s.framed.mu.Unlock()
+	var err error
 	if end.cause != io.EOF {
-		s.fail(s.errorAt("read", end.cause))
+		err = s.errorAt("read", end.cause)
 	}
-	s.inputEnded()
+	if s.breakInput(err) {
+		t.resume()
+	}
 	s.closeRecv()
-	for {
-		b, _, err := t.read(window{to: blockSize})
-		free(b)
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			s.inputFailed(err)
-			return
-		}
-	}
+	s.discard(t)
 }
 
 // fail makes err the cause of an end that is still to come in good order.

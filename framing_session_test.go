@@ -61,6 +61,8 @@ func (r *talkReader) Next(buf []byte, _ int) (message []byte, n int, reply []byt
 	return nil, 0, []byte("WHAT\n"), fmt.Errorf("unknown word %q", word)
 }
 
+func (r *talkReader) Ping() []byte { return []byte("PING\n") }
+
 func (r *talkReader) Partial() bool { return r.partial }
 
 func (r *talkReader) Final(rest []byte) error {

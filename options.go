@@ -1,6 +1,7 @@
 package chanio
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io/fs"
@@ -78,6 +79,18 @@ type Options struct {
 	// CloseTimeout bounds Close, and how long a session stays writable without
 	// write progress after its peer's end of stream. If zero, 5 seconds.
 	CloseTimeout time.Duration
+	// PingInterval sends a session's peer a ping when nothing was received from
+	// it for that long, under Framing: a connection that proxies would cut for
+	// being idle stays open. Time in which nobody receives does not count. If
+	// zero, none is sent.
+	PingInterval time.Duration
+	// PingTimeout is how long after a ping something must be received, or the
+	// session ends with an error that is os.ErrDeadlineExceeded. If zero,
+	// PingInterval; if negative, a ping only keeps the connection open.
+	PingTimeout time.Duration
+	// Ping is the message that a ping is; what the peer answers is received as
+	// any message. A [SessionFraming] has pings of its own, and Ping is an error.
+	Ping []byte
 	// DialTimeout bounds [Dial] and each try of [Connect], handshake included.
 	// If zero, 10 seconds.
 	DialTimeout time.Duration
@@ -136,6 +149,11 @@ type Options struct {
 	// Dialer is what [Dial] and [Connect] dial with; its Timeout and Deadline
 	// bound the dialing as DialTimeout does. If nil, a zero net.Dialer.
 	Dialer *net.Dialer
+	// DialContext is what [Dial] and [Connect] make stream connections with in
+	// place of Dialer, through a proxy or tunnel for example. TLS is spoken over
+	// what it returns, unless that is a [Handover]. It must return soon after its
+	// context has ended. If nil, Dialer is used.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Multicast configures IP multicast on datagram endpoints.
 	Multicast Multicast
@@ -275,6 +293,8 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	s.IdleTimeout = orDefault(o.IdleTimeout, idle)
 	s.WriteTimeout = orDefault(o.WriteTimeout, defaultWriteTimeout)
 	s.CloseTimeout = orDefault(o.CloseTimeout, defaultCloseTimeout)
+	s.PingInterval = max(o.PingInterval, 0)
+	s.PingTimeout = orDefault(o.PingTimeout, s.PingInterval)
 	s.DialTimeout = orDefault(o.DialTimeout, defaultDialTimeout)
 	s.MaxSessions = orDefault(o.MaxSessions, sessions)
 	s.MaxLag = orDefault(o.MaxLag, defaultMaxLag)
@@ -332,7 +352,7 @@ func (o *Options) check() error {
 			return fmt.Errorf("chanio: option Framing: %w", err)
 		}
 	}
-	return nil
+	return o.checkPing()
 }
 
 func tlsMax(c *tls.Config) uint16 {

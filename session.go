@@ -60,6 +60,7 @@ type Session struct {
 	output  writerState  // the writer's; see session_write.go
 	records *recordConn  // nil where there is no TLS that the library has set up
 	framed  *framedState // nil unless the framing has a state
+	pings   *pinging     // nil without PingInterval
 
 	mu         sync.Mutex // guards what follows; never held across anything that blocks
 	err        error
@@ -130,6 +131,9 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	}
 	s.timers.began = time.Now()
 	s.framed = newFramedState(s, handed.Reader)
+	if set.PingInterval > 0 {
+		s.pings = new(pinging)
+	}
 	tr.attach(s)
 	return s
 }
@@ -138,6 +142,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 // whoever knows its registry.
 func (s *Session) start() {
 	s.startIdleTimer()
+	s.startPings()
 	go s.tr.run(s)
 }
 

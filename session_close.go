@@ -20,6 +20,7 @@ type sessionTimers struct {
 	halfOpen *time.Timer // no write progress since the peer's end of stream
 	idle     *time.Timer
 	message  *time.Timer // a message that began is to be whole
+	ping     *time.Timer // something is to be received
 
 	messageOn bool // message is armed; the reader's
 
@@ -29,7 +30,7 @@ type sessionTimers struct {
 }
 
 func (t *sessionTimers) stop() {
-	for _, timer := range []*time.Timer{t.close, t.halfOpen, t.idle, t.message} {
+	for _, timer := range []*time.Timer{t.close, t.halfOpen, t.idle, t.message, t.ping} {
 		if timer != nil {
 			timer.Stop()
 		}

@@ -115,6 +115,8 @@ func (s *Session) deliver(in *inbox) error {
 		return nil
 	}
 	s.messageWhole() // before it waits for a receiver
+	s.holds(true)
+	defer s.holds(false)
 	f, err := s.awaitForm()
 	if err != nil {
 		return err

@@ -101,6 +101,7 @@ func (s *Session) fill(in *inbox, t *stream) (readErr, err error) {
 func (s *Session) received(n int) {
 	s.stats.bytesReceived.Add(int64(n))
 	s.touch()
+	s.hears()
 }
 
 // readError tells a reader that halt has interrupted from a failed one.

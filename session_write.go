@@ -140,6 +140,9 @@ func (s *Session) writeOnce(o *writerState) bool {
 // reply comes first, then messages from send, then each hub's in turn, each of them whole.
 func (s *Session) gather(o *writerState) error {
 	s.framed.gather(&o.batch)
+	if err := s.gatherPing(o); err != nil {
+		return err
+	}
 	for !o.batch.full() && s.receives(o) {
 		select {
 		case m, ok := <-s.send:

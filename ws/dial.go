@@ -23,7 +23,7 @@ const defaultDialTimeout = 10 * time.Second // chanio's DialTimeout
 // would close when that time is up. Chanio.DialTimeout bounds the dialing, both
 // handshakes included; the error of a timeout is context.DeadlineExceeded.
 //
-// Chanio.Dialer and TLS are used as chanio.Dial does. A server that answers with
+// Chanio.Dialer, DialContext and TLS are used as chanio.Dial does. A server that answers with
 // another status than 101 is a [*HandshakeError].
 func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) {
 	d, err := newDialer(url, o)
@@ -45,6 +45,28 @@ func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) 
 		return nil, err
 	}
 	return s, nil
+}
+
+// Connect keeps one session to a ws or wss URL up until ctx ends, as
+// chanio.Connect does: a client's session that ends is dialed again after
+// Chanio.Backoff, and every failed try is an event. A URL or options that cannot
+// be right yield a client that has ended, with that Err.
+func Connect(ctx context.Context, url string, o *Options) *chanio.Client {
+	d, err := newDialer(url, o)
+	if err != nil {
+		ended, cancel := context.WithCancelCause(ctx)
+		cancel(err)
+		return chanio.Connect(ended, "tcp", "", nil)
+	}
+	co := d.set.chanio
+	co.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		h, err := d.dial(ctx)
+		if err != nil {
+			return nil, err // not a nil *Handover in a net.Conn
+		}
+		return h, nil
+	}
+	return chanio.Connect(ctx, "tcp", d.addr, &co)
 }
 
 // A HandshakeError is a server's answer that is no upgrade.
@@ -125,11 +147,15 @@ func clientTLS(config *tls.Config, host string) *tls.Config {
 
 // dial connects and shakes hands until ctx ends.
 func (d *dialer) dial(ctx context.Context) (*chanio.Handover, error) {
-	nd := net.Dialer{}
-	if d.set.chanio.Dialer != nil {
-		nd = *d.set.chanio.Dialer
+	connect := d.set.chanio.DialContext
+	if connect == nil {
+		nd := d.set.chanio.Dialer
+		if nd == nil {
+			nd = new(net.Dialer)
+		}
+		connect = nd.DialContext
 	}
-	conn, err := nd.DialContext(ctx, "tcp", d.addr)
+	conn, err := connect(ctx, "tcp", d.addr)
 	if err != nil {
 		return nil, fmt.Errorf("chanio: websocket: %w", ctxError(ctx, err))
 	}

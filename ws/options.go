@@ -87,6 +87,8 @@ func (o *Options) resolve(client bool) (*settings, error) {
 	switch {
 	case set.chanio.Framing != nil:
 		return nil, errors.New("chanio: websocket: option Chanio.Framing must be nil: the framing is WebSocket's")
+	case set.chanio.PingInterval != 0 || set.chanio.PingTimeout != 0:
+		return nil, errors.New("chanio: websocket: options Chanio.PingInterval and PingTimeout must be zero: use PingInterval and PongTimeout")
 	case !client && set.chanio.TLS != nil:
 		return nil, errors.New("chanio: websocket: option Chanio.TLS is not a Handler's: TLS is the http.Server's")
 	}
@@ -101,6 +103,11 @@ func (o *Options) resolve(client bool) (*settings, error) {
 		}
 	}
 	set.chanio.Framing = set.plain
+	set.chanio.PingInterval = orDefault(o.PingInterval, defaultPingInterval)
+	set.chanio.PingTimeout = o.PongTimeout
+	if o.PongTimeout == 0 {
+		set.chanio.PingTimeout = defaultPongTimeout
+	}
 	return set, nil
 }
 
@@ -120,7 +127,7 @@ func (set *settings) agreed(deflate bool) framing {
 	return f
 }
 
-// handover makes an upgraded connection the session's to come.
+// speaks reports whether protocol is one of the subprotocols.
 func (set *settings) speaks(protocol string) bool {
 	for _, p := range set.Subprotocols {
 		if p == protocol {

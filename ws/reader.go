@@ -184,6 +184,9 @@ func (r *reader) validSoFar() bool {
 // Partial reports whether a message has begun.
 func (r *reader) Partial() bool { return r.op != 0 }
 
+// Ping returns a ping without a payload.
+func (r *reader) Ping() []byte { return r.framing.append(nil, ws.OpPing, false, nil) }
+
 // Final is about an end of stream that no close came before: those that the
 // reader has seen end the session.
 func (r *reader) Final([]byte) error { return abnormal() }

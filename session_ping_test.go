@@ -1,0 +1,98 @@
+package chanio
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAPeerOfWhichNothingComesIsPingedAndThenDead(t *testing.T) {
+	for name, f := range map[string]Framing{"lines": Lines{}, "a framing with a state": talk{}} {
+		t.Run(name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				o.Framing, o.PingInterval, o.PingTimeout = f, time.Minute, 10*time.Second
+				if f == (Lines{}) {
+					o.Ping = []byte("PING")
+				}
+				s, peer := memSession(t, &o)
+				came := bufio.NewReader(peer)
+				answer, err := f.AppendFrame(nil, []byte("here"))
+				require.NoError(t, err)
+				go func() {
+					for range s.Recv() {
+					}
+				}()
+				began := time.Now()
+				for range 5 {
+					hears(t, came, "PING")
+					time.Sleep(9 * time.Second)
+					say(t, peer, string(answer))
+				}
+				require.Equal(t, 5*69*time.Second, time.Since(began))
+				go io.Copy(io.Discard, came)
+				<-s.Done()
+				require.Equal(t, 5*69*time.Second+70*time.Second, time.Since(began))
+				require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+			})
+		})
+	}
+}
+
+func TestAPingThatNeedsNoAnswerOnlyKeepsTheConnectionOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, peer := memSession(t, &Options{Framing: talk{}, PingInterval: time.Minute, PingTimeout: -1})
+		came := bufio.NewReader(peer)
+		for range 10 {
+			hears(t, came, "PING")
+		}
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestAPeerIsNotDeadBecauseNobodyReceives(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.Framing, o.PingInterval = talk{}, time.Minute
+		s, peer := memSession(t, &o)
+		go io.Copy(io.Discard, peer)
+		go func() {
+			for range 300 {
+				io.WriteString(peer, "MSG x\n")
+			}
+		}()
+		time.Sleep(time.Hour)
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestPingOptionsThatCannotBeRight(t *testing.T) {
+	for _, o := range []*Options{
+		{PingInterval: 1}, {PingInterval: 1, Framing: Lines{}}, {PingInterval: 1, Framing: Lines{}, Ping: []byte("a\nb")},
+		{PingInterval: 1, Framing: talk{}, Ping: []byte("x")},
+	} {
+		_, err := o.resolve(false)
+		require.ErrorContains(t, err, "Ping")
+	}
+}
+
+func TestDialContextIsWhatStreamsAreDialedWith(t *testing.T) {
+	a, b := memPair()
+	defer a.Close()
+	s, err := Dial(t.Context(), "tcp", "anywhere:1", &Options{
+		Framing: talk{},
+		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			require.Equal(t, "tcp anywhere:1", network+" "+address)
+			return &Handover{Conn: b, Buffered: []byte("MSG first\n")}, nil
+		},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "first", string(<-s.Recv()))
+	s.Abort(nil)
+	<-s.Done()
+}
