@@ -33,11 +33,12 @@ type Batch struct {
 
 // batchMemory is what a batch consists of.
 type batchMemory struct {
-	buf   *buffer.Buffer // the messages; nil while there is no memory
-	used  int            // how much of buf is taken
-	size  int            // bytes of all messages
-	codec codec          // whose frames buf.B[:used] is; nil: the messages, one after the other
-	mixed bool           // buf.B[:used] is neither
+	buf    *buffer.Buffer // the messages; nil while there is no memory
+	used   int            // how much of buf is taken
+	size   int            // bytes of all messages
+	codec  codec          // whose frames buf.B[:used] is; nil: the messages, one after the other
+	mixed  bool           // buf.B[:used] is neither
+	framed bool           // buf.B[:used] is frames for the session that the batch was put to
 }
 
 const (
@@ -167,6 +168,8 @@ func (b *Batch) added(n int) {
 // one, if that is how it is in memory.
 func (b *Batch) wire(c codec) ([]byte, bool) {
 	switch {
+	case b.framed:
+		return b.buf.B[:b.used], true
 	case b.mixed:
 		return nil, false
 	case b.buf == nil:
@@ -198,7 +201,7 @@ func (b *Batch) unput() { b.owner.Store(0) }
 
 // take makes b the writer's of session id. It fails if it is somebody else's.
 func (b *Batch) take(id ID) error {
-	if !b.owner.CompareAndSwap(uint64(id), noOwner) {
+	if b == nil || !b.owner.CompareAndSwap(uint64(id), noOwner) {
 		if err := b.put(id); err != nil {
 			return err
 		}

@@ -7,10 +7,11 @@ import (
 
 // A flush is a call of Flush that waits for the writer.
 type flush struct {
-	result chan error // one slot: the writer never waits for who gave up
-	aimed  bool       // what follows is set
-	taken  int64      // how many messages from send must have been written
-	hubs   []hubMark  // and how far into the logs of its hubs
+	result  chan error // one slot: the writer never waits for who gave up
+	aimed   bool       // what follows is set
+	taken   int64      // how many messages from send must have been written
+	batches int64      // and how many from sendBatch
+	hubs    []hubMark  // and how far into the logs of its hubs
 }
 
 // Flush waits until all that was accepted before it, and all that the session's
@@ -79,6 +80,10 @@ func (s *Session) checkFlushes(o *writerState) {
 		if !f.aimed {
 			f.aimed = true
 			f.taken = o.taken + int64(len(s.send))
+			f.batches = o.batches.taken + int64(len(s.sendBatch))
+			if o.batches.rest != nil {
+				f.batches++
+			}
 			f.hubs = s.markHubs() // without mu: hubs have theirs first
 		}
 	}
@@ -86,7 +91,7 @@ func (s *Session) checkFlushes(o *writerState) {
 	defer s.mu.Unlock()
 	var done []*flush
 	s.flushes = slices.DeleteFunc(s.flushes, func(f *flush) bool {
-		if !f.aimed || o.taken < f.taken || !hubsPast(f.hubs) {
+		if !f.aimed || o.taken < f.taken || o.batches.taken < f.batches || !hubsPast(f.hubs) {
 			return false
 		}
 		done = append(done, f)

@@ -21,6 +21,7 @@ type outBatch struct {
 	size     int            // bytes in parts
 	sent     int            // bytes of them that the kernel has taken
 	messages int
+	owned    []*Batch // whose memory is in parts: to be recycled with them
 
 	datagrams *outDatagrams // nil unless each message is a part, and goes out by itself
 }
@@ -28,13 +29,14 @@ type outBatch struct {
 // writerState is the writer's own state: nobody else touches it while the writer
 // runs.
 type writerState struct {
-	batch  outBatch
-	taken  int64 // messages received from send, ever
-	closed bool  // the user has closed send
-	last   bool  // no message is accepted any more
-	left   int   // if last: how many messages in send are still to be received
-	stall  stall
-	hubs   hubReader
+	batch   outBatch
+	batches batchQueue
+	taken   int64 // messages received from send, ever
+	closed  bool  // the user has closed send
+	last    bool  // no message is accepted any more
+	left    int   // if last: how many messages in send are still to be received
+	stall   stall
+	hubs    hubReader
 }
 
 // empty reports that nothing was added. A batch of empty messages on a raw
@@ -151,6 +153,11 @@ func (b *outBatch) reset() {
 	clear(b.parts) // or they would keep the messages
 	b.parts = b.parts[:0]
 	b.used, b.open, b.size, b.sent, b.messages = 0, false, 0, 0, 0
+	for _, o := range b.owned {
+		o.recycle()
+	}
+	clear(b.owned)
+	b.owned = b.owned[:0]
 	if b.datagrams != nil {
 		b.datagrams.reset()
 	}

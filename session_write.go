@@ -112,7 +112,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 	}
 	if !o.last && life.refusing() && s.puts.empty() {
 		// A bare sender may go on filling send, and must not keep it from ending.
-		o.last, o.left = true, len(s.send)
+		o.last, o.left, o.batches.left = true, len(s.send), len(s.sendBatch)
 	}
 	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
@@ -137,24 +137,41 @@ func (s *Session) writeOnce(o *writerState) bool {
 }
 
 // gather fills the batch from all sources without waiting. What a framing has to
-// reply comes first, then messages from send, then each hub's in turn, each of them whole.
+// reply comes first, then messages from send and batches, in turn, then each hub's,
+// each message whole.
 func (s *Session) gather(o *writerState) error {
 	s.framed.gather(&o.batch)
 	if err := s.gatherPing(o); err != nil {
 		return err
 	}
+	o.batches.first = !o.batches.first
+	if o.batches.first {
+		if err := s.gatherBatches(o); err != nil {
+			return err
+		}
+	}
+	if err := s.gatherMessages(o); err != nil {
+		return err
+	}
+	if err := s.gatherBatches(o); err != nil {
+		return err
+	}
+	s.gatherHubs(o)
+	return nil
+}
+
+// gatherMessages adds messages from send while there is room.
+func (s *Session) gatherMessages(o *writerState) error {
 	for !o.batch.full() && s.receives(o) {
 		select {
 		case m, ok := <-s.send:
 			if err := s.accept(o, m, ok); err != nil {
 				return err
 			}
-			continue
 		default:
+			return nil
 		}
-		break
 	}
-	s.gatherHubs(o)
 	return nil
 }
 
@@ -190,9 +207,17 @@ func (s *Session) awaitWork(o *writerState) bool {
 	if !s.receives(o) {
 		send = nil
 	}
+	batches := s.sendBatch
+	if !s.receivesBatches(o) {
+		batches = nil
+	}
 	select {
 	case m, ok := <-send:
 		if err := s.accept(o, m, ok); err != nil {
+			s.abort(s.errorAt("write", err))
+		}
+	case b, ok := <-batches:
+		if err := s.acceptBatch(o, b, ok); err != nil {
 			s.abort(s.errorAt("write", err))
 		}
 	case <-s.wake:
@@ -202,7 +227,7 @@ func (s *Session) awaitWork(o *writerState) bool {
 
 // writeBatch writes what was gathered.
 func (s *Session) writeBatch(o *writerState) bool {
-	s.stats.bytesPending.Store(int64(o.batch.size))
+	s.stats.bytesPending.Store(int64(o.batch.size + o.batches.size))
 	n, err := s.tr.write(&o.batch, s)
 	if err != nil {
 		s.end(s.errorAt("write", err))
@@ -213,7 +238,7 @@ func (s *Session) writeBatch(o *writerState) bool {
 	s.wrote(o, n)
 	s.stats.messagesSent.Add(int64(o.batch.messages))
 	o.batch.reset()
-	s.stats.bytesPending.Store(0)
+	s.stats.bytesPending.Store(int64(o.batches.size))
 	s.wroteHubs(o)
 	return true
 }
@@ -244,6 +269,7 @@ func (s *Session) abandon(o *writerState) {
 	} else if b.size > b.sent && b.messages > 0 {
 		s.lost(int64(b.messages), int64(b.size-b.sent)) // some of them may be sent
 	}
+	s.abandonBatches(o)
 	s.lostHubs(o)
 	b.reset()
 	s.stats.bytesPending.Store(0)

@@ -1,0 +1,218 @@
+package chanio
+
+import "example.com/chanio/internal/buffer"
+
+// SendBatch returns the channel of batches that go to the peer, all messages of
+// each in order. It buffers one batch, or none if Options.SendQueue is negative,
+// and blocks when the peer takes less than is sent. The batch belongs to the
+// library from then on.
+//
+// Batches and what is sent by Send and Put are both in their order, but in none
+// with each other. All that is said of Send goes for SendBatch, its closing by the
+// user included. A batch that was sent or released before ends the session with an
+// error; PutBatch returns it.
+func (s *Session) SendBatch() chan<- *Batch {
+	s.needWriter()
+	return s.sendBatch
+}
+
+// PutBatch sends b as SendBatch does, and it belongs to the library from then on.
+// It waits for room as long as the session makes progress. With an error nothing is
+// accepted, and b is still the caller's: the error is ErrClosed once the session
+// has ended or was closed for writing, what is wrong with a message that cannot be
+// framed, ErrMessageTooLarge for a batch of more than 4 GiB, or that b was sent or
+// released before.
+func (s *Session) PutBatch(b *Batch) error {
+	if !s.puts.enter() {
+		return s.errorAt("write", ErrClosed)
+	}
+	defer func() {
+		if s.puts.leave() {
+			s.putsGone()
+		}
+	}()
+	if err := b.put(s.id); err != nil {
+		return s.errorAt("write", err)
+	}
+	out, err := s.framedBatch(b)
+	if err == nil {
+		s.needWriter()
+		err = offer(s.sendBatch, out, s.refused, nil)
+	}
+	if out != b && out != nil {
+		if err != nil {
+			out.recycle()
+		} else {
+			b.recycle()
+			b.owner.Store(noOwner)
+		}
+	}
+	if err != nil {
+		b.unput()
+		return s.errorAt("write", err)
+	}
+	return nil
+}
+
+// framedBatch returns b as it goes to the session's writer: b itself, or its frames,
+// so that it is known that there are some, and made by whoever puts.
+func (s *Session) framedBatch(b *Batch) (*Batch, error) {
+	if s.traits.messages {
+		for _, m := range b.All() {
+			if err := s.checkSize(len(m)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	codec := s.set.codec
+	if _, ok := b.wire(codec); ok || codec == nil {
+		return b, nil
+	}
+	out := &Batch{batchMemory: batchMemory{framed: true}}
+	out.owner.Store(uint64(s.id))
+	out.buf = buffer.Get(b.size + b.Len()*frameOverhead)
+	for _, m := range b.All() {
+		if err := out.appendFrame(codec, m); err != nil {
+			out.recycle()
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// frameOverhead is how much more than a message its frame is likely to take.
+const frameOverhead = 8
+
+// appendFrame adds what f makes of m.
+func (b *Batch) appendFrame(f Framing, m []byte) error {
+	whole, err := f.AppendFrame(b.buf.B[:b.used], m)
+	if err != nil {
+		return err
+	}
+	if len(whole) > maxBatch {
+		return tooLarge(uint64(len(whole)), maxBatch)
+	}
+	if len(whole) > len(b.buf.B) { // append has made new memory
+		old := b.buf
+		b.buf = buffer.Get(2 * len(whole))
+		copy(b.buf.B, whole)
+		b.buf.Spans = append(b.buf.Spans, old.Spans...)
+		old.Free()
+	} else if len(whole) > 0 && &whole[0] != &b.buf.B[0] {
+		copy(b.buf.B, whole)
+	}
+	b.added(len(whole) - b.used)
+	return nil
+}
+
+// batchQueue is what the writer knows of the batches that are sent.
+type batchQueue struct {
+	rest   *Batch // taken from sendBatch, but for what is in the outbox; nil if there is none
+	next   int    // the first message of rest that is not
+	size   int    // bytes of those that are not
+	taken  int64  // batches that were taken wholly, ever
+	closed bool   // the user has closed sendBatch
+	left   int    // if last: how many batches are still to be received
+	first  bool   // batches come before messages this time
+}
+
+// receivesBatches reports whether the writer still receives from sendBatch.
+func (s *Session) receivesBatches(o *writerState) bool {
+	return !o.batches.closed && (!o.last || o.batches.left > 0)
+}
+
+// gatherBatches adds batches to the outbox while there is room.
+func (s *Session) gatherBatches(o *writerState) error {
+	for !o.batch.full() {
+		if o.batches.rest != nil {
+			if err := s.gatherRest(o); err != nil {
+				return err
+			}
+			continue
+		}
+		if !s.receivesBatches(o) {
+			return nil
+		}
+		select {
+		case b, ok := <-s.sendBatch:
+			if err := s.acceptBatch(o, b, ok); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// acceptBatch takes b, which was received from sendBatch. If that was closed by the
+// user, it is CloseWrite.
+func (s *Session) acceptBatch(o *writerState, b *Batch, ok bool) error {
+	q := &o.batches
+	if !ok {
+		q.closed = true
+		s.closeOutput()
+		return nil
+	}
+	if o.last {
+		q.left--
+	}
+	if err := b.take(s.id); err != nil {
+		q.taken++
+		return err
+	}
+	q.rest, q.next, q.size = b, 0, b.Size()
+	return s.gatherRest(o)
+}
+
+// gatherRest adds what there is room for of the rest of a batch to the outbox: all
+// of it without a look at the messages, where they are in memory what goes over the
+// wire.
+func (s *Session) gatherRest(o *writerState) error {
+	q := &o.batches
+	b := q.rest
+	if wire, ok := b.wire(s.set.codec); ok && o.batch.datagrams == nil {
+		o.batch.addChunk(wire, b.Len())
+		q.next = b.Len()
+	}
+	for q.next < b.Len() && !o.batch.full() {
+		m := b.At(q.next)
+		if err := s.checkSize(len(m)); err != nil {
+			s.datagramFailed(len(m), err)
+		} else if err := o.batch.add(m, s.set.codec); err != nil {
+			return err // the rest is lost with the session
+		}
+		q.next++
+		q.size -= len(m)
+	}
+	if q.next == b.Len() {
+		o.batch.owned = append(o.batch.owned, b)
+		q.rest, q.size = nil, 0
+		q.taken++
+	}
+	return nil
+}
+
+// abandonBatches counts what is left of a batch.
+func (s *Session) abandonBatches(o *writerState) {
+	if q := &o.batches; q.rest != nil {
+		s.lost(int64(q.rest.Len()-q.next), int64(q.size))
+		q.rest.recycle()
+		q.rest, q.size = nil, 0
+	}
+}
+
+// loseBatches counts what is in sendBatch and will not be sent.
+func (s *Session) loseBatches() {
+	for range len(s.sendBatch) { // and no more: a bare sender may be filling it
+		select {
+		case b, ok := <-s.sendBatch:
+			if ok && b.take(s.id) == nil {
+				s.lost(int64(b.Len()), int64(b.Size()))
+				b.recycle()
+			}
+		default:
+			return
+		}
+	}
+}
