@@ -61,46 +61,18 @@ func (k EventKind) String() string {
 // at most limit events, and lets the oldest go for a newer one.
 //
 // The channel's buffer is allocated by the first call of channel: until then,
-// and for good where nobody asks for it (ten thousand rooms), events wait in a
-// slice that holds no more than there were.
+// and forever where nobody asks for it (ten thousand rooms), events wait in a
+// ring that holds little more than what concerns sessions that live.
 type eventQueue struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	ch      chan Event   // nil until somebody asked for it
-	early   []earlyEvent // what was emitted before
+	ch      chan Event  // nil until somebody asked for it
+	early   earlyEvents // what was emitted before
 	dropped int64
 	limit   int32 // it is maxQueue at most
 	closed  bool
-}
-
-// An earlyEvent is half as large as its Event: most have neither Err nor Count.
-type earlyEvent struct {
-	kind    EventKind
-	nano    int64 // its time, in Unix nanoseconds
-	session *Session
-	rest    *eventRest // nil if it has none
-}
-
-type eventRest struct {
-	err   error
-	count int
-}
-
-func (e Event) early() earlyEvent {
-	early := earlyEvent{kind: e.Kind, nano: e.Time.UnixNano(), session: e.Session}
-	if e.Err != nil || e.Count != 0 {
-		early.rest = &eventRest{e.Err, e.Count}
-	}
-	return early
-}
-
-func (e earlyEvent) event() Event {
-	event := Event{Kind: e.kind, Time: time.Unix(0, e.nano), Session: e.session}
-	if e.rest != nil {
-		event.Err, event.Count = e.rest.err, e.rest.count
-	}
-	return event
+	forgets bool // early holds no session that has ended: there may be many queues
 }
 
 func newEventQueue(set *settings) *eventQueue {
@@ -113,10 +85,14 @@ func (q *eventQueue) channel() <-chan Event {
 	defer q.mu.Unlock()
 	if q.ch == nil {
 		q.ch = make(chan Event, q.limit)
-		for _, e := range q.early {
-			q.ch <- e.event() // never blocks: early is no longer than the buffer
+		for e := range q.early.all {
+			if event, ok := e.event(); ok {
+				q.ch <- event // never blocks: early is no longer than the buffer
+			} else {
+				q.dropped++
+			}
 		}
-		q.early = nil
+		q.early = earlyEvents{}
 		if q.closed {
 			close(q.ch)
 		}
@@ -146,12 +122,15 @@ func (q *eventQueue) add(e Event) {
 	case q.limit == 0:
 		q.dropped++
 	default:
-		if len(q.early) == int(q.limit) {
-			q.early = append(q.early[:0], q.early[1:]...)
-			q.dropped++
-		}
-		q.early = append(q.early, e.early())
+		q.dropped += q.early.add(e, int(q.limit), q.forgets)
 	}
+}
+
+// lose counts events that were not even queued.
+func (q *eventQueue) lose(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped += int64(n)
 }
 
 // push sends e on the channel, in the place of the oldest if there is no room.

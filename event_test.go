@@ -140,7 +140,7 @@ func TestEventsOfNobodyTakeNoMemory(t *testing.T) {
 	q := queueOf(t, &Options{EventQueue: 1 << 20})
 	q.emit(Event{})
 	require.Nil(t, q.ch, "the channel is made when it is asked for")
-	require.LessOrEqual(t, cap(q.early), 8)
+	require.LessOrEqual(t, cap(q.early.ring), 8)
 }
 
 func TestEventKindsHaveNames(t *testing.T) {

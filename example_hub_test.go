@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"example.com/chanio"
 )
@@ -99,6 +100,9 @@ func ExampleLagPolicy() {
 	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &chanio.Options{
 		Lag:    chanio.LagDisconnect,
 		MaxLag: 1 << 20,
+		// Nobody else is a member, and so publishing waits this long for one that
+		// keeps up.
+		WriteTimeout: 100 * time.Millisecond,
 	})
 	if err != nil {
 		log.Fatal(err)

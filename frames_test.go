@@ -302,12 +302,14 @@ func TestFramingWorksOverTLSAndForDialAndConnect(t *testing.T) {
 	require.Equal(t, "all", string(<-d.Recv()))
 }
 
-func TestASessionJoinsHubsOfItsOwnFramingOnly(t *testing.T) {
+func TestAHubOfAnotherFramingFramesAsItsMembersDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := framedPair(t, &Options{Framing: Lines{}})
+		s, peer := framedPair(t, &Options{Framing: Lines{}})
 		h := NewHub(t.Context(), &Options{Framing: LengthPrefix{Size: 4}})
 		defer h.Close()
-		require.ErrorContains(t, h.Join(s), "framing")
+		require.NoError(t, h.Join(s))
+		require.NoError(t, h.Multicast([]byte("a line")))
+		read(t, peer, "a line\n")
 		require.Error(t, h.Multicast(make([]byte, 32<<20)), "past MaxLag")
 	})
 }
@@ -331,7 +333,11 @@ func TestAFramingWithAFunctionInItIsTheSameAsItself(t *testing.T) {
 	read(t, conn, "two\n")
 
 	other := testHub(t, &Options{Framing: keyed{key: func() []byte { return nil }}})
-	require.ErrorContains(t, other.Join(s), "framing", "nothing can tell")
+	require.NoError(t, other.Join(s))
+	require.NotNil(t, other.others.Load(), "nothing can tell that it is the same: it has a log of its own")
+	require.NoError(t, other.Multicast([]byte("three")))
+	read(t, conn, "three\n")
+	require.Nil(t, h.others.Load())
 	framing := &keyed{key: func() []byte { return nil }}
 	pointed, _ := memSession(t, &Options{Framing: framing})
 	require.NoError(t, testHub(t, &Options{Framing: framing}).Join(pointed), "one pointer")

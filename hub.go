@@ -4,68 +4,53 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"example.com/chanio/internal/buffer"
 	"example.com/chanio/internal/sharedlog"
 )
 
-// A Hub fans messages out to the sessions that joined it. All members share one
-// log: a message is copied, and framed, once, and every member's writer sends
-// from the log at its own pace. All methods are safe for concurrent use.
+// A Hub fans messages out to the sessions that joined it. All members with the
+// same framing share one log: a message is copied, and framed, once, and every
+// member's writer sends from the log at its own pace. All methods are safe for
+// concurrent use.
 //
-// All members see a hub's messages whole and in one order. What a session gets
-// by Send is between two of them. To udp sessions a message is a datagram. A
-// session may be in many hubs, and leaves all of them when it ends. A hub costs
-// no goroutine unless Send is used, and nothing but itself while it is idle.
+// Members may have different framings: browsers, lines and raw streams in one
+// room. All of them see a hub's messages whole and in one order. What a session
+// gets by Send is between two of them. To udp sessions a message is a datagram.
+// A session may be in many hubs, and leaves all of them when it ends. An idle
+// hub costs no goroutine unless Send is used, and holds nothing but itself.
 type Hub struct {
-	framing      Framing
 	maxLag       int64
 	writeTimeout time.Duration
+	lag          LagPolicy
+	sendQueue    int32 // it is maxQueue at most
+	stopped      bool  // guarded by mu
 	events       eventQueue
 	pump         atomic.Pointer[hubPump] // made by the first call of Send, under mu
-	sendQueue    int32                   // it is maxQueue at most
 
-	flushing                atomic.Int32 // how many Flushes wait
-	need                    atomic.Int64 // publishers wait until all have taken this much; 0 if none waits
 	sentBytes, sentMessages atomic.Int64 // members add to them
 
-	mu      sync.Mutex // never held across anything that blocks
-	log     sharedlog.Log
-	clear   int64     // up to here in the log no member lags
-	places  []*member // who is a member, and who has left and not yet written what was published before
-	staying int32     // places[:staying] are members
-	parked  int32     // places[:parked] have written everything and hold nothing of the log
-	lag     LagPolicy
-	stopped bool
-	waits   *hubWaits   // made when somebody first waits
-	joined  int64       // members there have ever been
-	owed    int64       // bytes that members were to get, each member counted, sent or not
-	dropped int64       // messages that they did not get: they lagged, or could not be sent
-	lost    int64       // bytes that members had not written when they ended, or could not be sent
+	// mu is locked before a member's, a session's and the events' mutexes, and
+	// never held across anything that blocks.
+	mu      sync.Mutex
+	first   feed                    // of those with the hub's own framing
+	others  atomic.Pointer[[]*feed] // of those with other framings; nil if there are none. Changed under mu
+	waits   *hubWaits               // made when somebody first waits
+	counts  hubCounts
 	end     *hubEnd     // made when it comes, or is asked for
 	stopCtx func() bool // ends the watch over the context; may be nil
 }
 
-// hubWaits are those who wait for members, which is seldom.
-type hubWaits struct {
-	gate    gate      // publishers
-	flushes *hubFlush // a list of calls of Flush
-	watches []*hubWatch
-}
-
-// waiting returns waits. The caller holds mu.
-func (h *Hub) waiting() *hubWaits {
-	if h.waits == nil {
-		h.waits = new(hubWaits)
-	}
-	return h.waits
+// hubCounts are what a hub's Stats are made of, beside what members count.
+type hubCounts struct {
+	joined   int64 // members there have ever been
+	bytes    int64 // published, and
+	messages int64
+	owed     int64 // bytes that members were to get, each member counted, sent or not
+	dropped  int64 // messages that they did not get: they lagged, or could not be sent
+	lost     int64 // bytes that members had not written when they ended, or could not be sent
 }
 
 // A hubEnd is how a hub ends.
@@ -74,17 +59,11 @@ type hubEnd struct {
 	done chan struct{} // closed by finish
 }
 
-// A hubPump multicasts what comes by Send.
-type hubPump struct {
-	send    chan []byte
-	closing chan struct{}  // closed by stop
-	group   errgroup.Group // owns the goroutine
-}
-
 // NewHub returns a hub that lives until ctx ends or Close; it does not own its
-// members. It uses Options.Framing, which must be its members' too, Lag,
-// MaxLag, WriteTimeout, SendQueue, EventQueue and Logger. Options that cannot
-// be right yield a hub that has ended, with that Err.
+// members. It uses Options.Framing, Lag, MaxLag, WriteTimeout, SendQueue,
+// EventQueue and Logger. The framing is what members are expected to have, and
+// no more than a hint: a message is framed as each member's session frames.
+// Options that cannot be right yield a hub that has ended, with that Err.
 func NewHub(ctx context.Context, o *Options) *Hub {
 	set, err := o.resolve(false)
 	if err != nil {
@@ -107,59 +86,74 @@ func NewHub(ctx context.Context, o *Options) *Hub {
 
 // newHub keeps what it needs of set and not set: there may be many hubs.
 func newHub(set *settings) *Hub {
-	return &Hub{
-		framing:      set.Framing,
+	h := &Hub{
 		lag:          set.Lag,
 		maxLag:       int64(set.MaxLag),
 		writeTimeout: set.WriteTimeout,
 		sendQueue:    int32(set.SendQueue),
-		events:       eventQueue{limit: int32(set.EventQueue), log: set.Logger},
-		log:          sharedlog.New(set.MaxLag),
-		clear:        int64(set.MaxLag),
+		events:       eventQueue{limit: int32(set.EventQueue), log: set.Logger, forgets: true},
 	}
+	h.first = feed{hub: h, framing: set.Framing, log: sharedlog.New(set.MaxLag), clear: h.maxLag}
+	return h
 }
 
 // Join makes s a member: it gets what is multicast after Join has returned. To
 // join twice is once. The error is ErrClosed if the hub or s has ended, or s
-// was closed for writing; else it says so if the framings differ. Those that
+// was closed for writing.
+//
+// A message is framed once for all members with the same framing. Framings that
 // have functions in them are the same only if both are of one Options value, or
-// one pointer.
-func (h *Hub) Join(s *Session) error { return h.join(s, nil) }
+// one pointer; each that is not costs a log of its own.
+func (h *Hub) Join(s *Session) error { return h.joinAfter(s, nil) }
 
-// join is Join, behind what s has yet to get of prior, if that is not nil.
-func (h *Hub) join(s *Session, prior *Hub) error {
+// joinAfter is Join, after what of another hub the session has yet to get, if
+// that is not nil.
+func (h *Hub) joinAfter(s *Session, after *hubMark) error {
 	if s == nil {
 		return fmt.Errorf("chanio: join of a nil session")
 	}
-	same := sameFraming(h.framing, s.set.Framing)
-	m := &member{hub: h, s: s, end: farAway}
 	h.mu.Lock()
-	known, err := false, error(nil)
-	switch {
-	case h.stopped, s.life().refusing():
-		err = ErrClosed
-	case !same:
-		err = fmt.Errorf("the session's framing %T is not the hub's %T", s.set.Framing, h.framing)
-	default:
-		known, err = s.addMember(m, prior)
-	}
-	if known || err != nil {
-		h.mu.Unlock()
-		if err != nil {
-			err = s.errorAt("join", err)
-		}
-		return err
-	}
-	if s.output.batch.datagrams != nil {
-		h.log.Index()
-	}
-	m.credit = h.log.Head().Weight // no Flush that waits now waits for m
-	h.joined++
-	h.add(m)
-	event := h.events.queue(Event{Kind: EventJoined, Session: s})
+	event, joined, err := h.join(s, after)
 	h.mu.Unlock()
-	h.events.report(event)
+	if err != nil {
+		return s.errorAt("join", err)
+	}
+	if joined {
+		h.events.report(event)
+	}
 	return nil
+}
+
+// join is Join, without the report of its event. joined is false for a session
+// that is a member already. The caller holds mu.
+func (h *Hub) join(s *Session, after *hubMark) (event Event, joined bool, err error) {
+	if h.stopped {
+		return event, false, ErrClosed
+	}
+	m, err := s.place(h)
+	if err != nil || m != nil && !m.left() {
+		return event, false, err
+	}
+	if m == nil {
+		m = &member{feed: h.feedOf(s.set.Framing), s: s}
+		if err := s.addPlace(m); err != nil {
+			h.dropFeed(m.feed)
+			return event, false, err
+		}
+		if s.output.batch.datagrams != nil {
+			m.feed.log.Index()
+		}
+		m.feed.add(m)
+	} else {
+		m.feed.rejoin(m)
+	}
+	if after != nil {
+		m.readAfter(after)
+	}
+	h.counts.joined++
+	h.welcome()
+	h.lenChanged()
+	return h.events.queue(Event{Kind: EventJoined, Session: s}), true, nil
 }
 
 // Leave ends the membership of s: it gets what was published before, and
@@ -168,102 +162,8 @@ func (h *Hub) Leave(s *Session) {
 	if s == nil {
 		return
 	}
-	for _, m := range s.membersNow() {
-		if m.hub == h {
-			h.leave(m)
-		}
-	}
-}
-
-// Multicast publishes a copy of p to all members and returns at once; with
-// [LagBlock] when there is room. To nobody it is nil. The error is ErrClosed
-// once the hub has ended, ErrMessageTooLarge if p, framed, is larger than
-// MaxLag, or what the framing says of p.
-func (h *Hub) Multicast(p []byte) error {
-	if h.framing == nil {
-		return h.publish(p)
-	}
-	b := buffer.Get(buffer.Small)
-	defer b.Free()
-	framed, err := h.framing.AppendFrame(b.B[:0], p)
-	if err != nil {
-		return h.refuse(len(p), err)
-	}
-	return h.publish(framed)
-}
-
-// refuse returns the error of a message of n bytes that cannot be multicast.
-func (h *Hub) refuse(n int, err error) error {
-	if h.ended() {
-		err = ErrClosed
-	}
-	return fmt.Errorf("chanio: multicast of %d bytes: %w", n, err)
-}
-
-// publish appends what is to go over the wire to the log.
-func (h *Hub) publish(p []byte) error {
-	if int64(len(p)) > min(h.maxLag, math.MaxUint32/2) {
-		return h.refuse(len(p), fmt.Errorf("MaxLag is %d: %w", h.maxLag, ErrMessageTooLarge))
-	}
-	var few [8]*member // spares most rooms an allocation
-	var woken []*member
-	h.mu.Lock()
-	lagged := h.makeRoom(h.log.Weight(len(p)))
-	stopped := h.stopped
-	if !stopped && h.staying > 0 {
-		h.owed += int64(h.staying) * int64(len(p))
-		woken = h.unpark(few[:0], h.log.Append(p))
-	}
-	h.mu.Unlock()
-
-	endDismissed(lagged)
-	for _, m := range woken {
-		m.s.memberReady(m)
-	}
-	h.tell(lagged)
-	if stopped {
-		return h.refuse(len(p), ErrClosed)
-	}
-	return nil
-}
-
-// Send returns the channel of what is to be multicast, for select. The slice
-// belongs to the hub from then on: do not modify it. It buffers
-// Options.SendQueue messages; a goroutine of the hub, which the first call
-// starts, receives from it. What cannot be multicast is an EventFailed. Once the
-// hub has ended nobody receives: select on Done too. Users must not close it.
-func (h *Hub) Send() chan<- []byte {
-	if p := h.pump.Load(); p != nil {
-		return p.send
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.pump.Load()
-	if p == nil {
-		p = &hubPump{send: make(chan []byte, h.sendQueue), closing: make(chan struct{})}
-		h.pump.Store(p)
-		if !h.stopped {
-			p.group.Go(func() error { h.runPump(p); return nil })
-		}
-	}
-	return p.send
-}
-
-// runPump multicasts what comes by Send. The pump's group owns it; it ends when
-// the hub is stopped.
-func (h *Hub) runPump(p *hubPump) {
-	for {
-		select {
-		case m, ok := <-p.send:
-			if !ok {
-				return // it is not to be closed, but a loop would be worse
-			}
-			if err := h.Multicast(m); err != nil {
-				h.events.emit(Event{Kind: EventFailed, Err: err})
-			}
-		case <-p.closing:
-			return
-		}
+	if m := s.member(h); m != nil {
+		h.leave(m)
 	}
 }
 
@@ -275,14 +175,30 @@ func (h *Hub) Events() <-chan Event { return h.events.channel() }
 func (h *Hub) Len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return int(h.staying)
+	return h.size()
+}
+
+// size is Len. The caller holds mu.
+func (h *Hub) size() (n int) {
+	for f := range h.feeds {
+		n += int(f.staying)
+	}
+	return n
+}
+
+// members returns the members. The caller holds mu.
+func (h *Hub) members() (all []*member) {
+	for f := range h.feeds {
+		all = append(all, f.places[:f.staying]...)
+	}
+	return all
 }
 
 // All iterates over those that are members when it is called, in no order.
 func (h *Hub) All() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		h.mu.Lock()
-		members := slices.Clone(h.members())
+		members := h.members()
 		h.mu.Unlock()
 		for _, m := range members {
 			if !yield(m.s) {
@@ -293,24 +209,25 @@ func (h *Hub) All() iter.Seq[*Session] {
 }
 
 // Stats returns what the hub did: BytesReceived and MessagesReceived were
-// published to it while it had members, BytesSent and MessagesSent went from it to members, each
-// member counted; BytesPending is what members have yet to write, Undelivered
-// what members that ended never wrote, and MessagesDropped what lagging ones
-// skipped. A datagram that could not be sent is in both.
+// published to it while it had members, BytesSent and MessagesSent went from it
+// to members, each member counted; BytesPending is what members have yet to
+// write, Undelivered what members that ended never wrote, and MessagesDropped
+// what members did not get because they lagged or their framing cannot carry it.
+// A datagram that could not be sent is in both. Of a message that members get in
+// several framings BytesReceived counts one.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
-	head := h.log.Head()
 	st := Stats{
-		Sessions:         int64(h.staying),
-		Accepted:         h.joined,
-		BytesReceived:    head.Bytes,
-		MessagesReceived: head.Messages,
+		Sessions:         int64(h.size()),
+		Accepted:         h.counts.joined,
+		BytesReceived:    h.counts.bytes,
+		MessagesReceived: h.counts.messages,
 		BytesSent:        h.sentBytes.Load(),
 		MessagesSent:     h.sentMessages.Load(),
-		MessagesDropped:  h.dropped,
-		Undelivered:      h.lost,
+		MessagesDropped:  h.counts.dropped,
+		Undelivered:      h.counts.lost,
 	}
-	st.BytesPending = h.owed - st.BytesSent
+	st.BytesPending = h.counts.owed - st.BytesSent
 	h.mu.Unlock()
 	st.EventsDropped = h.events.lost()
 	return st
@@ -325,7 +242,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the hub. Members leave it, with what was published before; their
-// sessions stay open. It returns nil when the hub's goroutine is gone.
+// sessions stay open. It returns nil when the hub's goroutines are gone.
 func (h *Hub) Close() error {
 	h.stop(nil)
 	<-h.Done()
@@ -376,10 +293,8 @@ func (h *Hub) stop(err error) {
 	h.stopped = true
 	end := h.theEnd()
 	end.err = err
-	for _, m := range h.places {
-		h.ungate(m)
-	}
-	members := slices.Clone(h.members())
+	h.openGate()
+	members := h.members()
 	pump := h.pump.Load()
 	h.mu.Unlock()
 	for _, m := range members {
@@ -399,8 +314,11 @@ func (h *Hub) finish(end *hubEnd, pump *hubPump) {
 		pump.group.Wait() // it returns nil
 	}
 	h.mu.Lock()
-	stopCtx := h.stopCtx
+	stopCtx, waker := h.stopCtx, h.hubWaits().waker
 	h.mu.Unlock()
+	if waker != nil {
+		<-waker // soon: nobody is due in a hub without members
+	}
 	if stopCtx != nil {
 		stopCtx()
 	}

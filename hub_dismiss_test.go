@@ -31,7 +31,7 @@ func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
 				way.end(s)
 
 				h.mu.Lock()
-				late := h.treat(s.membersNow()[0])
+				late := h.treat(s.placesNow()[0])
 				h.mu.Unlock()
 				all := readInto(peer)
 				synctest.Wait() // the writer has written what it had, and looks for more

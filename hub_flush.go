@@ -7,10 +7,15 @@ import (
 
 // A hubFlush is a call of Flush that waits for members.
 type hubFlush struct {
-	next   *hubFlush     // in the hub's list
-	target int64         // what they must have written
-	left   int           // how many have not
-	done   chan struct{} // closed when none is left
+	left int           // how many have not written what it waits for, and one while they are counted
+	done chan struct{} // closed when none is left
+}
+
+// A flushMark is how much a member must have written for a Flush.
+type flushMark struct {
+	next  *flushMark // of the same member, of a later Flush
+	flush *hubFlush
+	aim   int64
 }
 
 // Flush waits until every member has written what was published before it, and
@@ -26,76 +31,93 @@ func (h *Hub) Flush(ctx context.Context) error {
 
 // flush is Flush of a hub that may have ended: who has left may still write.
 func (h *Hub) flush(ctx context.Context) error {
-	f := &hubFlush{done: make(chan struct{})}
-	h.flushing.Add(1)
-	defer h.flushing.Add(-1)
+	flush := &hubFlush{left: 1, done: make(chan struct{})}
 	h.mu.Lock()
-	f.target = h.log.Head().Weight
-	for _, m := range h.places {
-		h.account(m)
-		if m.credit < h.aim(m, f.target) {
-			f.left++
+	for f := range h.feeds {
+		for _, m := range f.places {
+			m.mark(flush)
 		}
 	}
-	if f.left == 0 {
-		h.mu.Unlock()
+	flush.left--
+	left := flush.left
+	h.mu.Unlock()
+	if left == 0 {
 		return nil
 	}
-	w := h.waiting()
-	f.next, w.flushes = w.flushes, f
-	h.mu.Unlock()
-
 	select {
-	case <-f.done:
+	case <-flush.done:
 		return nil
 	case <-ctx.Done():
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.endFlush(f)
+	for f := range h.feeds {
+		for _, m := range f.places {
+			m.unmark(flush)
+		}
+	}
 	return ctx.Err()
 }
 
-// aim returns how much of what a Flush waits for m is to get.
-func (h *Hub) aim(m *member, target int64) int64 { return min(target, m.end) }
-
-// account tells the waiting Flushes what m has written. The caller holds mu.
-func (h *Hub) account(m *member) {
-	if m.gone {
+// mark makes flush wait until m has written all that it was to get by now, if it
+// has not. The caller holds the hub's mu, as for all that follows.
+func (m *member) mark(flush *hubFlush) {
+	aim := m.aim()
+	if m.written.Load() >= aim {
 		return
 	}
-	before := m.credit
-	m.credit = m.written.Load()
-	h.creditFlushes(m, before, m.credit)
+	w := m.waiting()
+	p := &w.marks
+	for *p != nil {
+		p = &(*p).next
+	}
+	*p = &flushMark{flush: flush, aim: aim}
+	flush.left++
+	w.mark.Store(w.marks.aim)
+	m.account() // it may have written it meanwhile, and not seen the mark
 }
 
-// uncredit tells them not to wait for m any more. The caller holds mu.
-func (h *Hub) uncredit(m *member) { h.creditFlushes(m, m.credit, farAway) }
-
-func (h *Hub) creditFlushes(m *member, before, now int64) {
-	if h.waits == nil {
+// unmark takes flush, which has given up, from the marks of m.
+func (m *member) unmark(flush *hubFlush) {
+	w := m.waits.Load()
+	if w == nil {
 		return
 	}
-	for p := &h.waits.flushes; *p != nil; {
-		f := *p
-		if aim := h.aim(m, f.target); before < aim && aim <= now {
-			f.left--
+	for p := &w.marks; *p != nil; {
+		if (*p).flush == flush {
+			*p = (*p).next
+		} else {
+			p = &(*p).next
 		}
-		if f.left > 0 {
-			p = &f.next
-			continue
-		}
-		*p = f.next
-		close(f.done)
+	}
+	w.credit(m.written.Load())
+}
+
+// account tells the Flushes that wait what m has written.
+func (m *member) account() {
+	if w := m.waits.Load(); w != nil {
+		w.credit(m.written.Load())
 	}
 }
 
-// endFlush takes f out of those that wait. The caller holds mu.
-func (h *Hub) endFlush(f *hubFlush) {
-	for p := &h.waits.flushes; *p != nil; p = &(*p).next {
-		if *p == f {
-			*p = f.next
-			return
+// forgive tells them not to wait for m any more.
+func (m *member) forgive() {
+	if w := m.waits.Load(); w != nil {
+		w.credit(never)
+	}
+}
+
+func (w *memberWaits) credit(written int64) {
+	for w.marks != nil && w.marks.aim <= written {
+		flush := w.marks.flush
+		w.marks = w.marks.next
+		if flush.left--; flush.left == 0 {
+			close(flush.done)
 		}
+	}
+	if w.marks == nil {
+		w.mark.Store(never)
+	} else {
+		w.mark.Store(w.marks.aim)
 	}
 }

@@ -2,65 +2,136 @@ package chanio
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"example.com/chanio/internal/sharedlog"
 )
 
-// A member is a session's place in a hub: a cursor into the hub's log. It is
-// parked, known to have everything and holding no part of the log, or active,
-// in the hands of the session's writer.
+// A member is a session's place in a hub: where it reads in the log. There is
+// one for each session and hub, however often it leaves and joins again.
+//
+// How far it is, it counts by itself: the weight that it was ever to get, and of
+// that what is taken and what is written. So it does not matter what of the log
+// is not for it.
 type member struct {
-	hub *Hub
-	s   *Session
+	feed *feed
+	s    *Session
 
-	// taken is how much of the log was taken for a write or skipped, and
-	// written how much of that is done; both are the Weight of a Position.
+	// taken is how much was taken for a write or skipped, and written how much
+	// of that is done.
 	taken, written atomic.Int64
-	finished       atomic.Bool // the hub has forgotten it: there is nothing to come
+
+	// waits is what others wait for; nil most of the time. It is set under the
+	// hub's mu.
+	waits atomic.Pointer[memberWaits]
 
 	// mu lets the writer of an active member go on without the hub's mu. Who
-	// changes the cursor from outside, or knows the member to be parked, has that.
+	// changes what it guards from outside, or knows the member to be parked, has
+	// that.
 	mu     sync.Mutex
-	cursor sharedlog.Cursor
+	behind *backlog         // what it reads first; nil if that is nothing
+	cursor sharedlog.Cursor // and then, if it has not left
 
 	// Guarded by the hub's mu.
-	end    int64 // where its part of the log ends; farAway until it leaves
-	credit int64 // how much of written the hub's flushes know of
-	index  int32 // its place in hub.places
-	left   bool  // it is no member any more, whether or not it has taken all that it is to get
-	gone   bool  // the hub has forgotten it
-	gated  bool  // publishers wait for it
+	base  int64 // what it was to get before this stay, less where the stay begins; or all, once it has left
+	index int32 // its place in feed.places, which says whether it is parked or has left; -1 once it is unlinked
+
+	// Guarded by the session's mu.
+	slot int32 // its place in the session's list
 
 	// The writer's.
-	before   *member // a place of the same session, left, whose messages go out first; may be nil
-	messages uint32  // taken and not yet written
+	messages uint32 // taken and not yet written
 	bytes    uint32
 }
 
-// farAway is the end of a member that has not left.
-const farAway = math.MaxInt64
+// A backlog is what a member has yet to read of stays that are over, or of what was
+// published before a message that is not for it.
+type backlog struct {
+	parts []part
+	after *hubMark // what it has to take of another hub before it goes on by its cursor; nil if nothing
+}
+
+// A part is a part of the log that a member reads.
+type part struct {
+	sharedlog.Part
+	after *hubMark // as a backlog's
+}
+
+// taken reports whether all before k is taken. A nil hubMark is.
+func (k *hubMark) taken() bool { return k == nil || k.m.taken.Load() >= k.aim }
+
+// memberWaits are what others wait for of a member.
+type memberWaits struct {
+	gated bool         // publishers wait for it; guarded by the hub's mu
+	need  atomic.Int64 // publishers want to know when it has taken so much; never if that is never
+	mark  atomic.Int64 // Flushes want to know when it has written so much; never if there are none
+	marks *flushMark   // they; guarded by the hub's mu
+}
+
+// never is what no member ever takes.
+const never = math.MaxInt64
+
+// waiting returns m's waits. The caller holds the hub's mu.
+func (m *member) waiting() *memberWaits {
+	w := m.waits.Load()
+	if w == nil {
+		w = new(memberWaits)
+		w.need.Store(never)
+		w.mark.Store(never)
+		m.waits.Store(w)
+	}
+	return w
+}
+
+// gone reports whether the hub has unlinked m. The caller holds the hub's mu.
+func (m *member) gone() bool { return m.index < 0 }
+
+// left reports whether m is no member any more, whether or not it has taken all
+// that it is to get. The caller holds the hub's mu.
+func (m *member) left() bool { return m.gone() || m.index >= m.feed.staying }
+
+// gated reports whether publishers wait for m. The caller holds the hub's mu.
+func (m *member) gated() bool {
+	w := m.waits.Load()
+	return w != nil && w.gated
+}
+
+// aim is how much m was ever to get. The caller holds the hub's mu.
+func (m *member) aim() int64 {
+	if m.left() {
+		return m.base
+	}
+	return m.base + m.feed.head()
+}
+
+// lag is how much m is to get and has not taken. The caller holds the hub's mu.
+func (m *member) lag() int64 { return m.aim() - m.taken.Load() }
+
+// settled notes that all that m was to get is written. The caller holds the
+// hub's mu, and knows that the writer has nothing of m.
+func (m *member) settled() {
+	m.taken.Store(m.aim())
+	m.written.Store(m.aim()) // what it skipped included
+	m.account()
+	if m.waits.Load() != nil && !m.gated() {
+		m.waits.Store(nil)
+	}
+}
 
 // take adds what is next in the log to b. It reports whether m goes on: else it
 // is parked or gone, and the writer forgets it.
 func (m *member) take(b *outBatch) bool {
-	if m.before != nil {
-		if !m.before.finished.Load() {
-			return true
-		}
-		m.before = nil
-	}
 	for {
 		if m.takeNext(b) {
 			return true
 		}
-		// What is in flight is not written, so it can't be parked yet.
-		if m.messages > 0 {
+		// What is in flight is not written, so it can't be parked yet; and what waits
+		// for another hub goes on.
+		if m.messages > 0 || m.isHeld() {
 			return true
 		}
-		if m.hub.settle(m) {
+		if m.feed.hub.settle(m) {
 			return false
 		}
 	}
@@ -68,292 +139,211 @@ func (m *member) take(b *outBatch) bool {
 
 // takeNext adds the next chunk to b, if there is one.
 func (m *member) takeNext(b *outBatch) bool {
-	if b.datagrams != nil {
-		return m.takeDatagrams(b)
-	}
 	m.mu.Lock()
-	chunk := m.cursor.Next()
+	chunk := m.next(b)
 	passed := m.took(chunk)
 	m.mu.Unlock()
 	if chunk.Messages > 0 {
-		b.addChunk(chunk.Data, chunk.Messages)
+		b.addHubChunk(m, chunk)
 	}
 	if passed {
-		m.hub.pass(m)
+		m.feed.hub.pass(m)
 	}
 	return chunk.Messages > 0
 }
 
-// takeDatagrams is takeNext message by message: only under the hub's mu does
-// the log tell where they end.
-func (m *member) takeDatagrams(b *outBatch) bool {
-	h := m.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// isHeld reports whether m has to wait for another hub of its session.
+func (m *member) isHeld() bool {
 	m.mu.Lock()
-	chunk, ends := m.cursor.NextIndexed(maxPackets, b.datagrams.ends[:0])
-	passed := m.took(chunk)
-	m.mu.Unlock()
-	b.datagrams.ends = ends
-	if chunk.Messages > 0 {
-		b.addDatagrams(m, chunk.Data, ends)
+	defer m.mu.Unlock()
+	switch l := m.behind; {
+	case l == nil:
+		return false
+	case len(l.parts) > 0:
+		return !l.parts[0].after.taken()
+	default:
+		return !l.after.taken() && !m.cursor.Empty()
 	}
-	if passed && m.taken.Load() >= h.need.Load() {
-		h.ungate(m)
+}
+
+// next takes what is next. Of datagrams it notes in b where they end. The caller
+// holds mu.
+func (m *member) next(b *outBatch) (chunk sharedlog.Chunk) {
+	limit := uint32(sharedlog.AnyNumber)
+	if b.datagrams != nil {
+		limit = uint32(max(1, maxPackets-len(b.parts)))
 	}
-	return chunk.Messages > 0
+	if l := m.behind; l != nil {
+		if len(l.parts) > 0 {
+			return m.nextOfPart(b, limit)
+		}
+		if !l.after.taken() {
+			return sharedlog.Chunk{}
+		}
+		m.behind = nil
+	}
+	chunk = m.cursor.Next(limit)
+	if b.datagrams != nil && chunk.Messages > 0 && chunk.More == nil {
+		b.datagrams.ends = m.cursor.Ends(b.datagrams.ends[:0], chunk)
+	}
+	return chunk
+}
+
+// nextOfPart is next of the first part, which has something. The caller holds mu.
+func (m *member) nextOfPart(b *outBatch, limit uint32) (chunk sharedlog.Chunk) {
+	p := &m.behind.parts[0]
+	if !p.after.taken() {
+		return chunk
+	}
+	chunk = p.Next(limit)
+	if b.datagrams != nil && chunk.More == nil {
+		b.datagrams.ends = p.Ends(b.datagrams.ends[:0], chunk)
+	}
+	if p.Rest().Weight == 0 {
+		m.dropPart() // now: publishers may wait for the memory
+	}
+	return chunk
+}
+
+// dropPart forgets the first part. The caller holds mu.
+func (m *member) dropPart() {
+	l := m.behind
+	l.parts[0].Release()
+	l.parts[0] = part{}
+	if l.parts = l.parts[1:]; len(l.parts) == 0 && l.after == nil {
+		m.behind = nil
+	}
+}
+
+// readAfter makes m read what it is to get from now on after a place in another
+// hub's log. The caller holds the hub's mu.
+func (m *member) readAfter(k *hubMark) {
+	if k.taken() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.behind == nil {
+		m.behind = new(backlog)
+	}
+	m.behind.after = k
 }
 
 // took notes that chunk is in flight. It reports whether that passed what
-// publishers may wait for. The caller holds mu.
+// publishers wait for. The caller holds mu.
 func (m *member) took(chunk sharedlog.Chunk) (passed bool) {
 	m.messages += uint32(chunk.Messages)
-	m.bytes += uint32(len(chunk.Data))
-	taken := m.taken.Load()
-	now := taken + chunk.Weight
-	m.taken.Store(now)
-	need := m.hub.need.Load()
-	return taken < need && need <= now
+	m.bytes += uint32(chunk.Bytes)
+	now := m.taken.Add(chunk.Weight)
+	w := m.waits.Load()
+	return w != nil && w.need.Load() <= now
 }
 
 // wrote notes that what was taken is written, but for what failed or was lost.
 func (m *member) wrote() {
-	h := m.hub
-	m.written.Store(m.taken.Load())
-	m.sent()
-	if h.flushing.Load() > 0 {
+	m.sent() // before a Flush can see it
+	written := m.taken.Load()
+	m.written.Store(written)
+	if w := m.waits.Load(); w != nil && w.mark.Load() <= written {
+		h := m.feed.hub
 		h.mu.Lock()
-		h.account(m)
+		m.account()
 		h.mu.Unlock()
 	}
 }
 
 // sent counts what is in flight as sent.
 func (m *member) sent() {
-	m.hub.sentBytes.Add(int64(m.bytes))
-	m.hub.sentMessages.Add(int64(m.messages))
-	m.bytes, m.messages = 0, 0
+	m.sentPart(m.messages, m.bytes)
+}
+
+// sentPart counts so much of what is in flight as sent.
+func (m *member) sentPart(messages, bytes uint32) {
+	m.feed.hub.sentBytes.Add(int64(bytes))
+	m.feed.hub.sentMessages.Add(int64(messages))
+	m.bytes -= bytes
+	m.messages -= messages
 }
 
 // lost notes that so much of what is in flight will never be written.
 func (m *member) lost(messages, bytes uint32) {
 	m.messages -= messages
 	m.bytes -= bytes
-	m.hub.mu.Lock()
-	m.hub.lose(int64(bytes))
-	m.hub.mu.Unlock()
+	h := m.feed.hub
+	h.mu.Lock()
+	h.lose(int64(bytes))
+	h.mu.Unlock()
 }
 
 // failed notes that a datagram of n bytes that is in flight could not be sent.
 func (m *member) failed(n int) {
 	m.messages--
 	m.bytes -= uint32(n)
-	m.hub.mu.Lock()
-	m.hub.lose(int64(n))
-	m.hub.dropped++
-	m.hub.mu.Unlock()
+	h := m.feed.hub
+	h.mu.Lock()
+	h.lose(int64(n))
+	h.counts.dropped++
+	h.mu.Unlock()
 }
 
-// skip moves m to cursor, which stands at position to, and returns how much m
-// will not get of what it has not taken. The caller holds the hub's mu.
-func (m *member) skip(cursor sharedlog.Cursor, to int64) (messages, bytes int64) {
+// cut makes what m has yet to read of the log a part of its own: what is
+// published from now on is not for it. The caller holds the hub's mu.
+func (m *member) cut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	messages, bytes = m.cursor.Rest()
+	var after *hubMark
+	if m.behind != nil {
+		after, m.behind.after = m.behind.after, nil
+	}
+	if p, some := m.feed.log.Cut(m.cursor); some {
+		if m.behind == nil {
+			m.behind = new(backlog)
+		}
+		m.behind.parts = append(m.behind.parts, part{p, after})
+	} else if m.behind != nil && len(m.behind.parts) == 0 {
+		m.behind = nil
+	}
+	m.cursor = sharedlog.Cursor{}
+}
+
+// skip moves m to cursor, where it has everything, and returns how much it will
+// not get. The caller holds the hub's mu.
+func (m *member) skip(cursor sharedlog.Cursor) (messages, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rest := m.cursor.Rest()
+	messages, bytes = rest.Messages, rest.Bytes
+	for m.behind != nil && len(m.behind.parts) > 0 {
+		rest := m.behind.parts[0].Rest()
+		messages += rest.Messages
+		bytes += rest.Bytes
+		m.dropPart()
+	}
+	m.behind = nil
 	m.cursor = cursor
-	m.taken.Store(to)
+	m.taken.Store(m.aim())
 	return messages, bytes
 }
 
-// idle reports whether there is nothing for m to take. The caller holds the
+// drained reports whether there is nothing for m to take. The caller holds the
 // hub's mu.
-func (m *member) idle() bool {
+func (m *member) drained() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	messages, _ := m.cursor.Rest()
-	return messages == 0
+	return (m.behind == nil || len(m.behind.parts) == 0) && m.cursor.Empty()
 }
 
-// hubReader is what the writer knows of its session's hubs.
-type hubReader struct {
-	active []*member // members that may have something; others are parked
-	first  int       // which of them is first in turn
-	taken  bool      // the batch has something of theirs
-}
-
-// gatherHubs adds a chunk of each active member to the batch, in turn, while
-// there is room.
-func (s *Session) gatherHubs(o *writerState) {
-	r := &o.hubs
-	if s.hubsReady.Load() {
-		s.mu.Lock()
-		s.hubsReady.Store(false)
-		r.active = append(r.active, s.ready...)
-		clear(s.ready) // or it would keep them
-		s.ready = s.ready[:0]
-		s.mu.Unlock()
+// parted returns the segments that m's parts hold, and what of them it has yet to
+// take. The caller holds the hub's mu.
+func (m *member) parted() (segments int, weight int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.behind == nil {
+		return 0, 0
 	}
-	// One chunk there is room for always, or a session's own messages could keep
-	// its hubs waiting for good.
-	for turns := len(r.active); turns > 0 && !(r.taken && o.batch.full()); turns-- {
-		if r.first >= len(r.active) {
-			r.first = 0
-		}
-		before := o.batch.messages
-		if m := r.active[r.first]; m.take(&o.batch) {
-			r.first++
-		} else {
-			r.active = slices.Delete(r.active, r.first, r.first+1)
-		}
-		r.taken = r.taken || o.batch.messages > before
+	for i := range m.behind.parts {
+		segments += m.behind.parts[i].Segments()
+		weight += m.behind.parts[i].Rest().Weight
 	}
-}
-
-// wroteHubs notes that the batch is written.
-func (s *Session) wroteHubs(o *writerState) {
-	if !o.hubs.taken {
-		return
-	}
-	o.hubs.taken = false
-	for _, m := range o.hubs.active {
-		if m.messages > 0 || m.written.Load() < m.taken.Load() { // those that failed are none
-			m.wrote()
-		}
-	}
-}
-
-// lostHubs notes that the rest of the batch will never be written.
-func (s *Session) lostHubs(o *writerState) {
-	o.hubs.taken = false
-	if o.batch.datagrams != nil {
-		for m, p := range o.batch.undone {
-			if m != nil {
-				m.lost(1, uint32(len(p)))
-			}
-		}
-	}
-	for _, m := range o.hubs.active {
-		switch {
-		case m.messages == 0:
-		case o.batch.datagrams != nil:
-			m.sent()
-		default:
-			m.lost(m.messages, m.bytes)
-		}
-	}
-}
-
-// addMember makes m one of the session's places in hubs, behind the one that it
-// has left in the same hub or in prior. known says that the session has one in
-// that hub already. The caller holds the hub's mu.
-func (s *Session) addMember(m *member, prior *Hub) (known bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.life().refusing() {
-		return false, ErrClosed
-	}
-	for _, other := range s.members {
-		switch {
-		case other.hub == m.hub && !other.left:
-			return true, nil
-		case other.hub == prior:
-			m.before = other
-		case other.hub == m.hub && !other.gone && (m.before == nil || m.before.hub != prior):
-			m.before = other
-		}
-	}
-	s.members = append(s.members, m)
-	return false, nil
-}
-
-// dropMember forgets m.
-func (s *Session) dropMember(m *member) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i := slices.Index(s.members, m); i >= 0 {
-		s.members = slices.Delete(s.members, i, i+1)
-	}
-}
-
-// membersNow returns the session's places in hubs.
-func (s *Session) membersNow() []*member {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.members)
-}
-
-// memberReady tells the writer of m, which is not parked any more.
-func (s *Session) memberReady(m *member) {
-	s.mu.Lock()
-	s.ready = append(s.ready, m)
-	s.hubsReady.Store(true)
-	s.mu.Unlock()
-	s.needWriter()
-	s.wakeWriter()
-}
-
-// leaveHubsBehind leaves all hubs, behind what was published before.
-func (s *Session) leaveHubsBehind() {
-	for _, m := range s.membersNow() {
-		m.hub.leave(m)
-	}
-}
-
-// leaveHubs leaves all hubs at once, for a session that has ended.
-func (s *Session) leaveHubs() {
-	for _, m := range s.membersNow() {
-		m.hub.drop(m)
-	}
-}
-
-// hubsDrained reports whether no hub has anything for the session to write. It
-// has left them all, in good order: a hub that has dismissed it is about to end it.
-func (s *Session) hubsDrained() bool {
-	if s.lagged.Load() {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.members) == 0
-}
-
-// holdsPublisher reports whether a publisher waits for the session.
-func (s *Session) holdsPublisher() bool {
-	for _, m := range s.membersNow() {
-		m.hub.mu.Lock()
-		gated := m.gated
-		m.hub.mu.Unlock()
-		if gated {
-			return true
-		}
-	}
-	return false
-}
-
-// A hubMark is how far into a hub's log a Flush of the session has to wait.
-type hubMark struct {
-	m   *member
-	end int64
-}
-
-// markHubs returns where the session's hubs are now.
-func (s *Session) markHubs() []hubMark {
-	var marks []hubMark
-	for _, m := range s.membersNow() {
-		m.hub.mu.Lock()
-		end := min(m.hub.log.Head().Weight, m.end)
-		m.hub.mu.Unlock()
-		marks = append(marks, hubMark{m, end})
-	}
-	return marks
-}
-
-// hubsPast reports whether all before marks is written.
-func hubsPast(marks []hubMark) bool {
-	for _, k := range marks {
-		if k.m.written.Load() < k.end {
-			return false
-		}
-	}
-	return true
+	return segments, weight
 }

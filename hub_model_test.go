@@ -206,6 +206,7 @@ func (m *hubModel) end(s *modelSession) {
 
 // reap forgets the sessions that LagDisconnect has ended.
 func (m *hubModel) reap() {
+	synctest.Wait() // a session ends on a goroutine of its own
 	for _, s := range slices.Clone(m.sessions) {
 		if s.Err() == nil {
 			continue
@@ -244,8 +245,11 @@ func (m *hubModel) finish() {
 		require.Zero(m.t, st.BytesPending)
 		require.Zero(m.t, st.Sessions)
 		require.Zero(m.t, st.EventsDropped)
-		require.Empty(m.t, h.places)
-		require.Zero(m.t, h.log.End(), "it holds nothing")
+		require.Nil(m.t, h.others.Load())
+		require.Empty(m.t, h.first.places)
+		require.Empty(m.t, h.first.starts)
+		require.Zero(m.t, h.first.log.End(), "it holds nothing")
+		require.Zero(m.t, h.first.log.Kept())
 	}
 	for i, s := range m.all {
 		m.check(fmt.Sprintf("session %d", i), s)

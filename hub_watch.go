@@ -13,7 +13,7 @@ func (h *Hub) Watch(changed chan<- struct{}) (stop func()) {
 	watch := &hubWatch{changed}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	w := h.waiting()
+	w := h.hubWaits()
 	w.watches = append(w.watches, watch)
 	return func() {
 		h.mu.Lock()
@@ -43,5 +43,5 @@ func (h *Hub) lenChanged() {
 // sent a past of its own before it joins the others. Its errors are Join's.
 func (h *Hub) JoinAfter(s *Session, prior *Hub) error {
 	prior.Leave(s)
-	return h.join(s, prior)
+	return h.joinAfter(s, s.owedBy(prior))
 }

@@ -55,9 +55,7 @@ type Session struct {
 	word    atomic.Uint32 // its life; written under mu, see session_lifetime.go
 	flushed atomic.Bool   // there are waiters in flushes
 
-	hubsReady atomic.Bool // there are members in ready
-	lagged    atomic.Bool // a hub is about to end it for being behind
-
+	hubs    sessionHubs  // see session_hubs.go
 	output  writerState  // the writer's; see session_write.go
 	records *recordConn  // nil where there is no TLS that the library has set up
 	framed  *framedState // nil unless the framing has a state
@@ -68,8 +66,6 @@ type Session struct {
 	closeErr   error         // what Close returns
 	asked      chan struct{} // closed when form is known; nil unless the reader waits for that
 	recvClosed bool          // closeRecv was called
-	members    []*member     // its places in hubs
-	ready      []*member     // those of them that the writer does not know to have something
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        context.Context // made by the first call of Context

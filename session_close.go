@@ -350,7 +350,7 @@ func (s *Session) idleExpired() {
 func (s *Session) writeExpired() {
 	var err error = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
 	// In this order: whoever is gated no more may be dismissed.
-	if s.holdsPublisher() || s.lagged.Load() {
+	if s.holdsPublisher() || s.hubs.lagged.Load() {
 		err = fmt.Errorf("%w: %w", ErrLagged, err)
 	}
 	s.abort(s.errorAt("write", err))

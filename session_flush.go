@@ -27,7 +27,7 @@ func (s *Session) Flush(ctx context.Context) error {
 		s.mu.Unlock()
 		<-s.done // soon: Undelivered is exact then
 		return s.flushResult()
-	case s.life().output() == outputEnded, !s.life().hasWriter() && len(s.members) == 0:
+	case s.life().output() == outputEnded, !s.life().hasWriter() && len(s.hubs.places) == 0:
 		s.mu.Unlock()
 		return s.takeLoss()
 	}
@@ -70,7 +70,7 @@ func (s *Session) takeLoss() error {
 // checkFlushes answers the waiters whose messages are written. The writer calls
 // it with an empty batch: all that it has taken is written.
 func (s *Session) checkFlushes(o *writerState) {
-	if s.lagged.Load() {
+	if s.hubs.lagged.Load() {
 		return // it is about to end, with messages of a hub undelivered
 	}
 	s.mu.Lock()

@@ -1,6 +1,9 @@
 package chanio
 
-import "example.com/chanio/internal/buffer"
+import (
+	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sharedlog"
+)
 
 // copyLimit is the size up to which messages are copied together into one
 // buffer; larger ones go to the kernel from where they are. A copy of 4 KiB
@@ -22,6 +25,8 @@ type outBatch struct {
 	sent     int            // bytes of them that the kernel has taken
 	messages int
 	owned    []*Batch // whose memory is in parts: to be recycled with them
+
+	chunks []hubChunk // what of it is hubs', on a stream
 
 	datagrams *outDatagrams // nil unless each message is a part, and goes out by itself
 }
@@ -69,11 +74,37 @@ func (b *outBatch) add(m []byte, f Framing) error {
 	return nil
 }
 
+// A hubChunk is where in a batch a chunk of a hub's messages is.
+type hubChunk struct {
+	m        *member
+	start    int // bytes of the batch before it
+	bytes    int
+	messages int
+}
+
 // addChunk takes messages that are framed already.
 func (b *outBatch) addChunk(chunk []byte, messages int) {
 	b.messages += messages
 	if len(chunk) > 0 {
 		b.addBytes(chunk)
+	}
+}
+
+// addHubChunk takes a chunk of m's messages, which are framed already.
+func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
+	if b.datagrams != nil {
+		b.addDatagrams(m, chunk)
+		return
+	}
+	b.messages += chunk.Messages
+	b.chunks = append(b.chunks, hubChunk{m, b.size, chunk.Bytes, chunk.Messages})
+	if len(chunk.Data) > 0 {
+		b.addBytes(chunk.Data)
+	}
+	for _, p := range chunk.More { // pieces of one large message
+		b.parts = append(b.parts, p)
+		b.size += len(p)
+		b.open = false
 	}
 }
 
@@ -152,6 +183,8 @@ func (b *outBatch) claim(p []byte) {
 func (b *outBatch) reset() {
 	clear(b.parts) // or they would keep the messages
 	b.parts = b.parts[:0]
+	clear(b.chunks)
+	b.chunks = b.chunks[:0]
 	b.used, b.open, b.size, b.sent, b.messages = 0, false, 0, 0, 0
 	for _, o := range b.owned {
 		o.recycle()
@@ -171,6 +204,9 @@ func (b *outBatch) free() {
 	}
 	if cap(b.parts) > 4 {
 		b.parts = nil
+	}
+	if cap(b.chunks) > 1 {
+		b.chunks = nil
 	}
 	if b.datagrams != nil {
 		b.datagrams.free()

@@ -1,5 +1,7 @@
 package chanio
 
+import "example.com/chanio/internal/sharedlog"
+
 // A outDatagrams is what a batch knows of its parts where each is a datagram:
 // they go out, or fail, one by one.
 type outDatagrams struct {
@@ -29,12 +31,21 @@ func (d *outDatagrams) free() {
 	d.ends = nil
 }
 
-// addDatagrams takes messages of m that are one behind the other in chunk, each up
-// to one of ends.
-func (b *outBatch) addDatagrams(m *member, chunk []byte, ends []int) {
+// addDatagrams takes messages of m that are one after the other in chunk, each up
+// to one of ends, or one in pieces.
+func (b *outBatch) addDatagrams(m *member, chunk sharedlog.Chunk) {
+	if chunk.More != nil {
+		whole := append(make([]byte, 0, chunk.Bytes), chunk.Data...)
+		for _, p := range chunk.More {
+			whole = append(whole, p...)
+		}
+		b.addDatagram(whole)
+		b.own(m)
+		return
+	}
 	start := 0
-	for _, end := range ends {
-		b.addDatagram(chunk[start:end])
+	for _, end := range b.datagrams.ends {
+		b.addDatagram(chunk.Data[start:end])
 		start = end
 	}
 	b.own(m)

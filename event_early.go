@@ -1,0 +1,135 @@
+package chanio
+
+import (
+	"time"
+	"weak"
+)
+
+// earlyEvents are events that nobody has asked for yet, oldest first, in a ring.
+// Those of a queue that forgets keep no session that has ended: its events go before
+// the ring grows, and with the session if nobody else holds it.
+type earlyEvents struct {
+	ring     []earlyEvent // of which n from first on are in use
+	first, n int32
+}
+
+// An earlyEvent is half as large as its Event: most have neither Err nor Count.
+type earlyEvent struct {
+	stamp   int64                 // its time, in ticks since 1970, and in the lowest kindBits its kind
+	session weak.Pointer[Session] // zero if it has none
+	rest    *eventRest            // nil if it has neither, and keeps no session
+}
+
+type eventRest struct {
+	err   error
+	count int
+	keeps *Session // nil if the queue forgets
+}
+
+const (
+	// kindBits is how many bits an EventKind takes.
+	kindBits = 4
+	// tick is the precision of the time. In nanoseconds it would leave no room for
+	// the kind.
+	tick = 100 * time.Nanosecond
+	// fewEvents is up to how many events are kept without a look at what they are
+	// about.
+	fewEvents = 8
+)
+
+// add adds e in the place of the oldest if there are limit events. Before the ring
+// grows, the events of sessions that have ended go. It returns how many went.
+func (r *earlyEvents) add(e Event, limit int, forgets bool) (dropped int64) {
+	if forgets && int(r.n) == len(r.ring) && len(r.ring) >= fewEvents {
+		dropped = r.prune()
+	}
+	if int(r.n) == len(r.ring) {
+		if len(r.ring) == limit {
+			r.ring[r.first] = early(e, forgets)
+			r.first = (r.first + 1) % int32(limit)
+			return dropped + 1
+		}
+		r.resize(min(limit, max(fewEvents/2, 2*len(r.ring))))
+	}
+	r.ring[(int(r.first)+int(r.n))%len(r.ring)] = early(e, forgets)
+	r.n++
+	return dropped
+}
+
+// prune drops the events of sessions that have ended. It is called when the ring is
+// full, and drops nothing unless that is a quarter, so that it costs little an
+// event.
+func (r *earlyEvents) prune() (dropped int64) {
+	var rest []earlyEvent
+	for e := range r.all {
+		if !e.ended() {
+			rest = append(rest, e)
+		}
+	}
+	if len(rest) > len(r.ring)*3/4 {
+		return 0
+	}
+	dropped = int64(int(r.n) - len(rest))
+	clear(r.ring)
+	r.first, r.n = 0, int32(copy(r.ring, rest))
+	return dropped
+}
+
+// resize moves the events to a ring of size n.
+func (r *earlyEvents) resize(n int) {
+	ring := make([]earlyEvent, 0, n)
+	for e := range r.all {
+		ring = append(ring, e)
+	}
+	r.ring, r.first = ring[:n], 0
+}
+
+// all iterates over the events, oldest first.
+func (r *earlyEvents) all(yield func(earlyEvent) bool) {
+	for i := range int(r.n) {
+		if !yield(r.ring[(int(r.first)+i)%len(r.ring)]) {
+			return
+		}
+	}
+}
+
+// early returns e in its small form.
+func early(e Event, forgets bool) earlyEvent {
+	small := earlyEvent{stamp: e.Time.UnixNano()/int64(tick)<<kindBits | int64(e.Kind)}
+	if e.Session != nil && forgets {
+		small.session = weak.Make(e.Session)
+	}
+	if e.Err != nil || e.Count != 0 || !forgets && e.Session != nil {
+		small.rest = &eventRest{err: e.Err, count: e.Count}
+	}
+	if !forgets && e.Session != nil {
+		small.rest.keeps = e.Session
+	}
+	return small
+}
+
+// event returns the event, or false if it is of a session that nobody holds any
+// more.
+func (e earlyEvent) event() (Event, bool) {
+	event := Event{
+		Kind:    EventKind(e.stamp & (1<<kindBits - 1)),
+		Time:    time.Unix(0, e.stamp>>kindBits*int64(tick)),
+		Session: e.session.Value(),
+	}
+	if e.rest != nil {
+		event.Err, event.Count = e.rest.err, e.rest.count
+		if e.rest.keeps != nil {
+			event.Session = e.rest.keeps
+		}
+	}
+	return event, event.Session != nil || e.session == (weak.Pointer[Session]{})
+}
+
+// ended reports whether the event is of a session that has ended.
+func (e earlyEvent) ended() bool {
+	if e.session == (weak.Pointer[Session]{}) {
+		return false
+	}
+	s := e.session.Value()
+	return s == nil || s.over()
+}

@@ -1,0 +1,98 @@
+package chanio
+
+import (
+	"errors"
+
+	"example.com/chanio/internal/sharedlog"
+)
+
+// leave ends m's membership: it gets what was published before.
+func (h *Hub) leave(m *member) {
+	h.mu.Lock()
+	if m.left() {
+		h.mu.Unlock()
+		return
+	}
+	idle := m.feed.idle(m) // else its session's writer parts with it, by settle
+	tell := m.feed.remove(m)
+	if idle {
+		m.feed.unlink(m)
+	}
+	event := h.events.queue(Event{Kind: EventLeft, Session: m.s})
+	gone := m.gone()
+	h.mu.Unlock()
+	h.events.report(event)
+	if tell {
+		m.s.memberReady(m)
+	}
+	if gone {
+		m.s.dropPlace(m)
+		m.s.wakeWriter()
+	}
+}
+
+// settle parks m, which found nothing to take and has nothing in flight, or
+// unlinks it if it has left. It reports false if there is something after all.
+func (h *Hub) settle(m *member) bool {
+	h.mu.Lock()
+	switch {
+	case m.gone():
+	case !m.drained():
+		h.mu.Unlock()
+		return false
+	case m.left():
+		m.settled()
+		m.feed.unlink(m)
+	default:
+		m.feed.park(m)
+	}
+	gone := m.gone()
+	h.mu.Unlock()
+	if gone {
+		m.s.dropPlace(m)
+		m.s.wakeWriter() // it may wait for this to end the output
+	}
+	return true
+}
+
+// evict ends the membership of m, whose session has ended: it gets nothing more.
+func (h *Hub) evict(m *member) {
+	err := m.s.Err()
+	h.mu.Lock()
+	if m.gone() {
+		h.mu.Unlock()
+		return
+	}
+	var events []Event
+	if m.gated() && errors.Is(err, ErrLagged) {
+		events = append(events, h.events.queue(Event{Kind: EventLagged, Session: m.s, Err: err}))
+	}
+	events = append(events, h.evicted(m, err)...)
+	h.mu.Unlock()
+	h.events.report(events...)
+	m.s.dropPlace(m)
+}
+
+// evicted is evict of a member whose session has ended with err, or is about to.
+// The caller holds mu, and reports the events without it.
+func (h *Hub) evicted(m *member, err error) (events []Event) {
+	if m.index < m.feed.parked {
+		m.feed.rouse(m) // to see what it was to get
+	}
+	messages, bytes := m.skip(sharedlog.Cursor{}) // its session may be kept for long
+	h.lose(bytes)                                 // and the writer counts what is in flight
+	m.s.lost(messages, bytes)
+	if !m.left() {
+		m.feed.remove(m)
+		events = append(events, h.events.queue(Event{Kind: EventLeft, Session: m.s, Err: err}))
+	}
+	m.forgive()
+	m.feed.unlink(m)
+	return events
+}
+
+// lose counts bytes that a member was to get and will not. The caller holds mu.
+func (h *Hub) lose(bytes int64) {
+	h.counts.owed -= bytes
+	h.counts.lost += bytes
+}

@@ -1,0 +1,320 @@
+package chanio
+
+import (
+	"fmt"
+	"math"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/chanio/internal/buffer"
+)
+
+// A frame is what the members of a feed get of a publication: one message, or
+// several.
+type frame struct {
+	feed *feed
+	data []byte // as it goes over the wire
+	ends []int  // where each message ends in data; nil if it is one message
+
+	refused int   // how many messages the framing cannot carry
+	err     error // why, of the first
+}
+
+// messages returns how many messages there are.
+func (f *frame) messages() int {
+	switch {
+	case f.ends != nil:
+		return len(f.ends)
+	case f.refused > 0:
+		return 0
+	}
+	return 1
+}
+
+// message returns message i.
+func (f *frame) message(i int) []byte {
+	if f.ends == nil {
+		return f.data
+	}
+	start := 0
+	if i > 0 {
+		start = f.ends[i-1]
+	}
+	return f.data[start:f.ends[i]]
+}
+
+// weight returns what the messages are going to weigh in the log. The caller
+// holds the hub's mu.
+func (f *frame) weight() int64 {
+	n := f.messages()
+	return int64(len(f.data)) + int64(n)*f.feed.log.Weight(0)
+}
+
+// Multicast publishes a copy of p to all members and returns at once, whatever
+// their number; with [LagBlock], and where publishers outrun every member, when
+// there is room. To nobody it is nil.
+//
+// The error is ErrClosed once the hub has ended, ErrMessageTooLarge if p, framed,
+// is larger than MaxLag, or what the framing says of p. Where members have
+// different framings it is an error only if none can carry p: if some can, those
+// members get it, and the others, whose Stats count it as dropped, an
+// EventFailed.
+func (h *Hub) Multicast(p []byte) error { return h.publish(p, nil) }
+
+// MulticastExcept is Multicast to all members but s, which need not be one: for
+// what s has sent itself.
+func (h *Hub) MulticastExcept(p []byte, s *Session) error { return h.publish(p, s) }
+
+// publish multicasts p to all but except, which may be nil.
+func (h *Hub) publish(p []byte, except *Session) error {
+	var few [2]frame
+	frames := h.targets(few[:0])
+	if len(frames) == 1 && frames[0].feed.framing == nil { // most hubs of raw streams
+		frames[0].accept(p)
+		return h.commit(frames, len(p), except)
+	}
+	b := buffer.Get(buffer.Small)
+	defer b.Free()
+	room := b.B[:0]
+	for i := range frames {
+		room = frames[i].encode(room, p)
+	}
+	return h.commit(frames, len(p), except)
+}
+
+// targets appends to dst a frame for each feed that a message published now has
+// to go to. One that gets its first member later need not have it.
+func (h *Hub) targets(dst []frame) []frame {
+	if h.others.Load() == nil {
+		return append(dst, frame{feed: &h.first})
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for f := range h.feeds {
+		if f.staying > 0 {
+			dst = append(dst, frame{feed: f})
+		}
+	}
+	if len(dst) == 0 {
+		dst = append(dst, frame{feed: &h.first})
+	}
+	return dst
+}
+
+// encode frames p, in the free part of room if there is enough, and returns what
+// of room is taken.
+func (f *frame) encode(room, p []byte) []byte {
+	if f.feed.framing == nil {
+		f.accept(p)
+		return room
+	}
+	data, err := f.feed.framing.AppendFrame(room[len(room):], p)
+	if err != nil {
+		f.refuse(err)
+		return room
+	}
+	f.accept(data)
+	if len(room)+len(data) > cap(room) {
+		return room // it has memory of its own
+	}
+	return room[:len(room)+len(data)]
+}
+
+// accept makes data the frame's only message.
+func (f *frame) accept(data []byte) {
+	maxLag := f.feed.hub.maxLag
+	if int64(len(data)) > min(maxLag, math.MaxUint32/2) {
+		f.refuse(fmt.Errorf("MaxLag is %d: %w", maxLag, ErrMessageTooLarge))
+		return
+	}
+	f.data = data
+}
+
+// refuse notes that a message cannot be published to the feed.
+func (f *frame) refuse(err error) {
+	f.refused++
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+// failed returns the error of a message of n bytes that cannot be multicast.
+func (h *Hub) failed(n int, err error) error {
+	if h.ended() {
+		err = ErrClosed
+	}
+	return fmt.Errorf("chanio: multicast of %d bytes: %w", n, err)
+}
+
+// commit appends frames to their feeds' logs. They are of a message of n bytes.
+func (h *Hub) commit(frames []frame, n int, except *Session) error {
+	carried := false
+	for i := range frames {
+		carried = carried || frames[i].messages() > 0
+	}
+	if !carried {
+		return h.failed(n, frames[0].err)
+	}
+	var few [wakeAtOnce]*member // spares most rooms an allocation
+	h.mu.Lock()
+	lagged := h.makeRoom(frames)
+	stopped := h.stopped
+	woken := few[:0]
+	var events []Event
+	if !stopped {
+		woken, events = h.append(woken, frames, except)
+	}
+	h.mu.Unlock()
+
+	for _, m := range woken {
+		m.s.memberReady(m)
+	}
+	endDismissed(lagged)
+	h.tell(lagged)
+	h.events.report(events...)
+	if stopped {
+		return h.failed(n, ErrClosed)
+	}
+	return nil
+}
+
+// append appends frames to their feeds' logs, and to woken members that are to be
+// told; more are left to the waker. The caller holds mu.
+func (h *Hub) append(woken []*member, frames []frame, except *Session) (_ []*member, events []Event) {
+	var apart *member
+	if except != nil {
+		if m := except.member(h); m != nil && !m.left() {
+			apart = m
+		}
+	}
+	published := false
+	for i := range frames {
+		f := frames[i].feed
+		getters := int64(f.staying)
+		if apart != nil && apart.feed == f {
+			getters--
+		}
+		if getters == 0 {
+			continue
+		}
+		if frames[i].refused > 0 {
+			events = h.appendRefused(events, &frames[i], apart)
+		}
+		n := frames[i].messages()
+		if n == 0 {
+			continue
+		}
+		if !published {
+			published = true
+			h.counts.bytes += int64(len(frames[i].data))
+			h.counts.messages += int64(n)
+		}
+		h.counts.owed += getters * int64(len(frames[i].data))
+		if apart != nil && apart.feed == f {
+			if f.appendExcept(&frames[i], apart) {
+				woken = append(woken, apart)
+			}
+		} else {
+			f.append(&frames[i])
+		}
+		woken = h.wake(woken, f)
+	}
+	return woken, events
+}
+
+// append appends the frame's messages to the log.
+func (f *feed) append(fr *frame) {
+	for i := range fr.messages() {
+		weight := f.head()
+		f.published(f.log.Append(fr.message(i)), weight)
+	}
+}
+
+// appendExcept is append past m, for which it is as if it had left meanwhile. It
+// reports whether m's session is to be told that there is something to read.
+func (f *feed) appendExcept(fr *frame, m *member) (tell bool) {
+	idle := f.idle(m)
+	if m.index < f.parked {
+		tell = !idle
+		f.rouse(m)
+	}
+	m.cut()
+	before := f.head()
+	f.append(fr)
+	m.base -= f.head() - before
+	if idle {
+		f.park(m)
+		return false
+	}
+	m.mu.Lock()
+	m.cursor = f.log.End()
+	m.mu.Unlock()
+	return tell
+}
+
+// appendRefused counts what the members of a feed do not get because their
+// framing cannot carry it, and appends the events of that, as many as the hub's
+// Events may hold. The caller holds mu.
+func (h *Hub) appendRefused(events []Event, fr *frame, apart *member) []Event {
+	err := fmt.Errorf("chanio: multicast: %w", fr.err)
+	emitted := 0
+	for _, m := range fr.feed.places[:fr.feed.staying] {
+		if m == apart {
+			continue
+		}
+		h.counts.dropped += int64(fr.refused)
+		m.s.stats.messagesDropped.Add(int64(fr.refused))
+		if emitted++; emitted <= int(h.events.limit) {
+			events = append(events, h.events.queue(Event{Kind: EventFailed, Session: m.s, Err: err}))
+		}
+	}
+	h.events.lose(max(0, emitted-int(h.events.limit)))
+	return events
+}
+
+// A hubPump multicasts what comes by Send.
+type hubPump struct {
+	send    chan []byte
+	closing chan struct{}  // closed by stop
+	group   errgroup.Group // owns the goroutine
+}
+
+// Send returns the channel of what is to be multicast, for select. The slice
+// belongs to the hub from then on: do not modify it. It buffers
+// Options.SendQueue messages; a goroutine of the hub, which the first call
+// starts, receives from it. What cannot be multicast is an EventFailed. Once the
+// hub has ended nobody receives: select on Done too. Users must not close it.
+func (h *Hub) Send() chan<- []byte {
+	if p := h.pump.Load(); p != nil {
+		return p.send
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pump.Load()
+	if p == nil {
+		p = &hubPump{send: make(chan []byte, h.sendQueue), closing: make(chan struct{})}
+		h.pump.Store(p)
+		if !h.stopped {
+			p.group.Go(func() error { h.runPump(p); return nil })
+		}
+	}
+	return p.send
+}
+
+// runPump multicasts what comes by Send. The pump's group owns it; it ends when
+// the hub is stopped.
+func (h *Hub) runPump(p *hubPump) {
+	for {
+		select {
+		case m, ok := <-p.send:
+			if !ok {
+				return // users must not close it, but a loop would be worse
+			}
+			if err := h.Multicast(m); err != nil {
+				h.events.emit(Event{Kind: EventFailed, Err: err})
+			}
+		case <-p.closing:
+			return
+		}
+	}
+}
