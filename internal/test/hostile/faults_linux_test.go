@@ -150,6 +150,7 @@ var faults = []fault{
 }
 
 func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
+	long(t)
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("no strace here")
 	}

@@ -27,6 +27,14 @@ func TestChild(t *testing.T) {
 	child.Play(t, child.Parts{"server": playServer, "few ports": playFewPorts, "every transport": playEvery})
 }
 
+// long skips a test that takes seconds, where short ones were asked for.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it is long")
+	}
+}
+
 func keepAlive(on bool) *net.KeepAliveConfig {
 	return &net.KeepAliveConfig{Enable: on, Idle: time.Second, Interval: time.Second, Count: 2}
 }

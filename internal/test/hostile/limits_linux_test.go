@@ -16,6 +16,7 @@ import (
 )
 
 func TestWithoutDescriptorsThoseThatAreThereAreServed(t *testing.T) {
+	long(t)
 	const many, limit = 100, 48
 	r := startServer(t, config{Descriptors: limit})
 	g := connectGood(t, r)
@@ -43,6 +44,7 @@ func TestWithoutDescriptorsThoseThatAreThereAreServed(t *testing.T) {
 const fewPorts = 16
 
 func TestWithoutPortsDialsFailClearlyAndConnectRecovers(t *testing.T) {
+	long(t)
 	netns.Enter(t, `ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range`)
 	child.Start(t, "few ports").Wait()
 }
@@ -106,6 +108,7 @@ func playFewPorts(t *testing.T, _ *bufio.Scanner) {
 }
 
 func TestHalfOpenPeersAreEnded(t *testing.T) {
+	long(t)
 	const many = 50
 	for _, c := range []struct {
 		name   string

@@ -14,6 +14,7 @@ import (
 // server with little memory, that each of them has to be cheap: 2,000, and with
 // -measure 10,000.
 func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
+	long(t)
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}

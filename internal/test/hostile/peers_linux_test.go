@@ -49,6 +49,7 @@ func everySecond(t *testing.T, each func(round int)) (busy <-chan struct{}) {
 }
 
 func TestPeersOfAByteASecondHoldNobodyUp(t *testing.T) {
+	long(t)
 	r := startServer(t, config{})
 	g := connectGood(t, r)
 	before := g.phase(nil)
@@ -99,6 +100,7 @@ func clientHello(t *testing.T) []byte {
 }
 
 func TestHandshakesOfAByteASecondKeepNobodyOut(t *testing.T) {
+	long(t)
 	const bound = 64
 	for _, c := range []struct {
 		name string
@@ -172,6 +174,7 @@ func (c halfRecords) Write(p []byte) (int, error) {
 }
 
 func TestPeersWithHalfATLSRecordHoldNobodyUp(t *testing.T) {
+	long(t)
 	r := startServer(t, config{TLS: true, IdleTimeout: patience}, withLittleMemory)
 	g := connectGood(t, r)
 	before := g.phase(nil)
@@ -200,6 +203,7 @@ func TestPeersWithHalfATLSRecordHoldNobodyUp(t *testing.T) {
 }
 
 func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
+	long(t)
 	const many = 64
 	r := startServer(t, config{WriteTimeout: 3 * time.Second}, withLittleMemory)
 	g := connectGood(t, r)
@@ -240,6 +244,7 @@ func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
 }
 
 func TestChurnHoldsNobodyUp(t *testing.T) {
+	long(t)
 	for _, network := range []string{"tcp", "tls"} {
 		t.Run(network, func(t *testing.T) {
 			r := startServer(t, config{TLS: network == "tls"})

@@ -43,6 +43,9 @@ func TestChild(t *testing.T) {
 }
 
 func TestWhatWasFlushedBeforeACleanCloseArrives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is long")
+	}
 	began := time.Now()
 	for seed := *soakSeed; ; seed++ {
 		if *soakFor > 0 && time.Since(began) >= *soakFor || *soakFor == 0 && seed >= *soakSeed+seeds {
