@@ -24,6 +24,7 @@ const netWriteSize = 32 << 10
 // [Session.Close]; there is a CloseWrite too, and over TLS a ConnectionState. It
 // is safe for concurrent use.
 func (s *Session) NetConn() net.Conn {
+	s.ask(formMessages) // before the first Read: what has arrived by then outlives the session
 	c := &netConn{
 		s:             s,
 		reading:       make(chan struct{}, 1),
