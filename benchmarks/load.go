@@ -29,6 +29,7 @@ func runLoad(ctx context.Context, std streams, args []string) error {
 	fs.Float64Var(&seconds, "z", 10, "`seconds` to measure")
 	fs.Float64Var(&warm, "w", 0, "`seconds` of warm-up before")
 	fs.BoolVar(&c.Frame, "frame", false, "send whole messages behind 4-byte big-endian lengths (echo)")
+	fs.BoolVar(&c.Batch, "batch", false, "receive and send batches (echo by chanio over streams)")
 	fs.BoolVar(&c.Check, "check", false, "compare every byte, not only those of the warm-up (echo)")
 	fs.IntVar(&c.ServerPID, "pid", 0, "process `id` of the server, for its CPU time and memory")
 	fs.StringVar(&ca, "ca", "", "PEM `file` of the CA to verify a TLS server with; without one any is taken")

@@ -30,6 +30,7 @@ func serve(ctx context.Context, std streams, args []string) error {
 	where.register(fs)
 	fs.StringVar(&c.Impl, "impl", "chanio", "`implementation`: chanio, std, netpoll; multicast also coalesced, loop, limit")
 	fs.BoolVar(&c.Frame, "frame", false, "echo whole messages behind 4-byte big-endian lengths")
+	fs.BoolVar(&c.Batch, "batch", false, "receive and send batches (echo by chanio over streams)")
 	fs.IntVar(&c.ReadBuffer, "readbuffer", 64<<10, "`bytes` of a std connection's read buffer")
 	fs.IntVar(&c.Size, "s", 32, "`size` of a multicast message in bytes")
 	fs.IntVar(&c.Rate, "m", 0, "`messages` to multicast a second; 0 is as many as possible")

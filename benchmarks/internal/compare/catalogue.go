@@ -2,16 +2,19 @@ package compare
 
 import "example.com/chanio/benchmarks/internal/endpoint"
 
-// The names of entrants: who does a job, and how. Each but BothOurs is also the
-// name of the server's implementation.
+// The names of entrants: who does a job, and how. Each that does not begin with
+// "chanio, " is also the name of the server's implementation.
 const (
-	Ours      = "chanio"
-	BothOurs  = "chanio, both ends" // the client is chanio's too
-	Std       = "std"               // what ratios are to, unless said
-	Netpoll   = "netpoll"
-	Coalesced = "coalesced" // a channel a member, what it holds in one write
-	Loop      = "loop"      // multicast by a plain loop over the connections
-	Limit     = "limit"     // what the machine can do at most
+	Ours     = "chanio"
+	BothOurs = "chanio, both ends" // the client is chanio's too
+	Batches  = "chanio, batches"   // RecvBatch and SendBatch
+	// BothBatches has them in the client too.
+	BothBatches = "chanio, batches, both ends"
+	Std         = "std" // what ratios are to, unless said
+	Netpoll     = "netpoll"
+	Coalesced   = "coalesced" // a channel a member, what it holds in one write
+	Loop        = "loop"      // multicast by a plain loop over the connections
+	Limit       = "limit"     // what the machine can do at most
 )
 
 // messageSize is a message's bytes where a scenario does not say otherwise.

@@ -18,6 +18,7 @@ type echo struct {
 	size     int // bytes of a message; if zero, messageSize, and the name does not say it
 	pinned   bool
 	framed   bool
+	batch    bool     // chanio's ends use batches
 	busy     int      // goroutines that compute beside the server
 	flags    []string // further ones of server and load
 }
@@ -59,14 +60,19 @@ func (e echo) title() string {
 }
 
 // scenario returns e with an entrant for each name, all with the plain client
-// but BothOurs.
+// but those of both ends.
 func (e echo) scenario(entrants ...string) Scenario {
 	s := Scenario{Name: e.name(), Title: e.title(), Base: Std}
 	for _, name := range entrants {
 		impl, client := name, "plain"
-		if name == BothOurs {
+		e := e
+		switch name {
+		case BothOurs, BothBatches:
 			impl, client = Ours, Ours
+		case Batches:
+			impl = Ours
 		}
+		e.batch = name == Batches || name == BothBatches
 		s.Entrants = append(s.Entrants, Entrant{name, func(ctx context.Context, set Settings) (Sample, error) {
 			return e.run(ctx, set, impl, client)
 		}})
@@ -93,6 +99,10 @@ func (e echo) run(ctx context.Context, set Settings, impl, client string) (Sampl
 		server.Args = append([]string{"-frame"}, server.Args...)
 		load.Args = append([]string{"-frame"}, load.Args...)
 	}
+	if e.batch {
+		server.Args = append([]string{"-batch"}, server.Args...)
+		load.Args = append([]string{"-batch"}, load.Args...)
+	}
 	r, err := trial.Measure(ctx, server, load)
 	if err != nil {
 		return nil, err
@@ -106,7 +116,7 @@ func (e echo) run(ctx context.Context, set Settings, impl, client string) (Sampl
 
 // streamEchoes returns the round trips of raw bytes over a stream transport.
 func streamEchoes(network string) []Scenario {
-	entrants := []string{Ours, Std}
+	entrants := []string{Ours, Batches, Std}
 	if network == endpoint.TCP {
 		entrants = append(entrants, Netpoll)
 	}
@@ -131,7 +141,7 @@ func framedEchoes(network string) []Scenario {
 	var all []Scenario
 	for _, clients := range []int{1, 100} {
 		e := echo{network: network, clients: clients, inFlight: 1000, framed: true}
-		all = append(all, e.scenario(Ours, Std, BothOurs))
+		all = append(all, e.scenario(Ours, Batches, Std, BothOurs, BothBatches))
 	}
 	return all
 }

@@ -26,7 +26,11 @@ func chanioEcho(ctx context.Context, c Config) (*report.Report, error) {
 	var wg sync.WaitGroup
 	for i, s := range sessions {
 		e := &sessionEcho{echo: newEcho(w, p, i), session: s, whole: framed, orders: make(chan int, c.Messages)}
-		wg.Go(func() { w.fail(e.run()) })
+		run := e.run
+		if c.Batch {
+			run = e.runBatches
+		}
+		wg.Go(func() { w.fail(run()) })
 	}
 	r := w.measure(ctx)
 	abortAll(sessions)
@@ -51,8 +55,7 @@ func (e *sessionEcho) run() error {
 	defer wg.Wait()
 	defer close(e.orders)
 
-	e.flight.push(e.pattern.flight, time.Now())
-	e.orders <- e.pattern.flight
+	e.begin()
 	for m := range e.session.Recv() {
 		now := time.Now()
 		whole, err := e.received(m, now)
@@ -65,10 +68,66 @@ func (e *sessionEcho) run() error {
 			e.orders <- whole
 		}
 	}
+	return e.ended()
+}
+
+// begin has all messages sent that are to be in flight.
+func (e *sessionEcho) begin() {
+	e.flight.push(e.pattern.flight, time.Now())
+	e.orders <- e.pattern.flight
+}
+
+func (e *sessionEcho) ended() error {
 	if err := e.session.Err(); err != nil {
 		return err
 	}
 	return errEnded
+}
+
+// runBatches is run over batches.
+func (e *sessionEcho) runBatches() error {
+	var wg sync.WaitGroup
+	wg.Go(e.sendBatches)
+	defer wg.Wait()
+	defer close(e.orders)
+
+	e.begin()
+	for b := range e.session.RecvBatch() {
+		now := time.Now()
+		whole := 0
+		for _, m := range b.All() {
+			n, err := e.received(m, now)
+			if err != nil {
+				e.session.Abort(err)
+				return err
+			}
+			whole += n
+		}
+		b.Release()
+		if whole > 0 {
+			e.flight.push(whole, now)
+			e.orders <- whole
+		}
+	}
+	return e.ended()
+}
+
+// sendBatches is send of one batch for each order.
+func (e *sessionEcho) sendBatches() {
+	for n := range e.orders {
+		b := chanio.NewBatch()
+		if e.whole {
+			for range n {
+				b.Append(e.pattern.messages(1))
+			}
+		} else {
+			b.Append(e.pattern.messages(n))
+		}
+		select {
+		case e.session.SendBatch() <- b:
+		case <-e.session.Done():
+		}
+	}
 }
 
 // send sends what is ordered until there are no more orders.

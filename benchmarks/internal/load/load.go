@@ -21,6 +21,7 @@ type Config struct {
 	Messages int // that each client keeps in flight (echo)
 	Size     int // bytes of a message, without its frame
 	Frame    bool
+	Batch    bool // batches, in place of one message at a time (chanio's echo over streams)
 	Check    bool // compare every byte that comes back, not only during the warm-up (echo)
 
 	Warmup time.Duration // before what is measured begins

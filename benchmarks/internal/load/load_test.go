@@ -28,6 +28,7 @@ type trial struct {
 	name, job, net, impl, client string
 	clients, messages, size      int
 	frame                        bool
+	batch                        bool
 }
 
 func TestEveryClientMeasuresEveryServer(t *testing.T) {
@@ -46,6 +47,10 @@ func TestEveryClientMeasuresEveryServer(t *testing.T) {
 		{name: "chanio, frames", job: "echo", net: endpoint.TCP, impl: "chanio", client: "plain", clients: 3, messages: 100, size: 32, frame: true},
 		{name: "chanio, both ends", job: "echo", net: endpoint.TCP, impl: "chanio", client: "chanio", clients: 3, messages: 100, size: 32},
 		{name: "chanio, both ends, frames", job: "echo", net: endpoint.TLS, impl: "chanio", client: "chanio", clients: 3, messages: 100, size: 32, frame: true},
+		{name: "chanio, batches", job: "echo", net: endpoint.TCP, impl: "chanio", client: "plain", clients: 3, messages: 100, size: 32, batch: true},
+		{name: "chanio, batches, frames", job: "echo", net: endpoint.TLS, impl: "chanio", client: "plain", clients: 3, messages: 100, size: 32, frame: true, batch: true},
+		{name: "chanio, batches, both ends", job: "echo", net: endpoint.TCP, impl: "chanio", client: "chanio", clients: 3, messages: 100, size: 32, batch: true},
+		{name: "chanio, batches, both ends, frames", job: "echo", net: endpoint.TCP, impl: "chanio", client: "chanio", clients: 3, messages: 100, size: 32, frame: true, batch: true},
 		{name: "chanio, both ends, large", job: "echo", net: endpoint.TCP, impl: "chanio", client: "chanio", clients: 2, messages: 30, size: 1 << 20},
 
 		{name: "a channel a member", job: "multicast", net: endpoint.TCP, impl: "std", client: "plain", clients: 3, messages: 1, size: 32},
@@ -86,7 +91,7 @@ func (c trial) test(t *testing.T) {
 	}
 
 	s, err := server.Start(t.Context(), c.job, server.Config{
-		Endpoint: at, Impl: c.impl, Frame: c.frame, ReadBuffer: 4 << 10,
+		Endpoint: at, Impl: c.impl, Frame: c.frame, Batch: c.batch, ReadBuffer: 4 << 10,
 		Size: c.size, Members: c.clients, Lag: "block",
 	})
 	require.NoError(t, err)
@@ -95,7 +100,7 @@ func (c trial) test(t *testing.T) {
 
 	r, err := load.Run(t.Context(), c.job, load.Config{
 		Endpoint: at, Client: c.client, Clients: c.clients, Messages: c.messages, Size: c.size,
-		Frame: c.frame, Check: true, Length: 300 * time.Millisecond,
+		Frame: c.frame, Batch: c.batch, Check: true, Length: 300 * time.Millisecond,
 	})
 	require.NoError(t, err)
 	require.Zero(t, r.Errors, r.FirstError)

@@ -15,7 +15,11 @@ func chanioEcho(ctx context.Context, c Config) (Server, error) {
 		return nil, err
 	}
 	s := &chanioServer{l: l}
-	s.wg.Go(s.echo)
+	handle := handleEcho
+	if c.Batch {
+		handle = handleEchoBatches
+	}
+	s.wg.Go(func() { s.echo(handle) })
 	return s, nil
 }
 
@@ -53,9 +57,9 @@ type chanioServer struct {
 }
 
 // echo ends when the listener does.
-func (s *chanioServer) echo() {
+func (s *chanioServer) echo(handle func(*chanio.Session)) {
 	for session := range s.l.Sessions() {
-		s.wg.Go(func() { handleEcho(session) })
+		s.wg.Go(func() { handle(session) })
 	}
 }
 
@@ -64,6 +68,17 @@ func handleEcho(s *chanio.Session) {
 	for m := range s.Recv() {
 		select {
 		case s.Send() <- m:
+		case <-s.Done():
+		}
+	}
+}
+
+// handleEchoBatches sends back what came as it came.
+func handleEchoBatches(s *chanio.Session) {
+	defer s.Close()
+	for b := range s.RecvBatch() {
+		select {
+		case s.SendBatch() <- b:
 		case <-s.Done():
 		}
 	}

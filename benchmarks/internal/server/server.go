@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Endpoint endpoint.Endpoint
 	Impl     string // one of the job's implementations
+	Batch    bool   // chanio's batches, in place of one message at a time (echo)
 	Frame    bool   // 4-byte big-endian length prefixes on streams (echo)
 
 	// ReadBuffer is the size in bytes of a connection's read buffer in the
