@@ -51,7 +51,9 @@ type Options struct {
 	// with [ErrMessageTooLarge]. If zero, 1 MiB; it can't be negative.
 	MaxMessage int
 	// MessageTimeout bounds the time from a message's first byte to its last,
-	// under Framing. If zero, 30 seconds.
+	// under Framing, and of a TLS record, whether there is a Framing or not. If
+	// zero, 30 seconds. On a *tls.Conn of the user's own (see NewSession, Serve)
+	// records are not seen.
 	MessageTimeout time.Duration
 
 	// RecvQueue is how many messages Recv buffers. If zero, 8 on raw streams,

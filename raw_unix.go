@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
 	"syscall"
 
 	"example.com/chanio/internal/buffer"
@@ -57,10 +58,6 @@ func (r *rawConn) settle() error {
 	return r.tls.records.settle()
 }
 
-// drained reports whether a read that has not filled its buffer has read all that
-// there was.
-func (r *rawConn) drained() bool { return r.tls == nil || r.tls.drained }
-
 // result returns what tryRead has read, if that was anything.
 func (r *rawConn) result() (*buffer.Buffer, int, error) {
 	b, n, err := r.buf, r.n, r.err
@@ -69,7 +66,10 @@ func (r *rawConn) result() (*buffer.Buffer, int, error) {
 }
 
 // readTLS makes read read through tc, whose records come from this socket.
-func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) { r.tls = newTLSInput(tc, records) }
+func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) {
+	r.tls = newTLSInput(tc, records)
+	records.exact = true // what the handshake leaves, it leaves in the socket
+}
 
 // tryRead reads what there is and reports whether that was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
@@ -106,6 +106,18 @@ func (r *rawConn) readNow(fd uintptr, p []byte) (n int, err error, ready bool) {
 func (r *rawConn) writeNow(p []byte) (int, error) { return r.out.writeNow(p) }
 
 func (r *rawConn) write(parts [][]byte, s *Session) (int, error) { return r.out.write(parts, s) }
+
+// readNow reads from a socket without waiting.
+func readNow(fd int, p []byte) (int, error) {
+	n, err := ignoreEINTR(func() (int, error) { return recvNow(fd, p) })
+	switch {
+	case err == syscall.EAGAIN:
+		return 0, errWouldBlock{}
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	}
+	return n, nil
+}
 
 // ignoreEINTR repeats a system call that a signal interrupted.
 func ignoreEINTR(call func() (int, error)) (int, error) {

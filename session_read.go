@@ -30,6 +30,7 @@ func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
 // endInput is the end of the reader, for a reason that receive gives.
 func (s *Session) endInput(t *stream, err error) {
 	defer s.release()
+	defer s.records.endInput()
 	var framed *framedEnd
 	var framing framingError
 	switch {

@@ -101,23 +101,24 @@ func (l hiddenListener) Accept() (net.Conn, error) {
 var tlsKinds = []struct {
 	name    string
 	version uint16
+	given   bool // crypto/tls reads the connection itself
 	start   func(t *testing.T, config *tls.Config, o *Options) (session func() *Session, addr net.Addr)
 }{
-	{"TLS 1.3", tls.VersionTLS13, startListener("tcp")},
-	{"TLS 1.2", tls.VersionTLS12, startListener("tcp")},
-	{"unix", tls.VersionTLS13, startListener("unix")},
-	{"portable", tls.VersionTLS13, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	{"TLS 1.3", tls.VersionTLS13, false, startListener("tcp")},
+	{"TLS 1.2", tls.VersionTLS12, false, startListener("tcp")},
+	{"unix", tls.VersionTLS13, false, startListener("unix")},
+	{"portable", tls.VersionTLS13, false, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		o.TLS = config
 		return sessionsOf(t, Serve(context.Background(), hiddenListener{ln}, o))
 	}},
-	{"TLS listener", tls.VersionTLS12, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	{"TLS listener", tls.VersionTLS12, true, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
 		ln, err := tls.Listen("tcp", "127.0.0.1:0", config)
 		require.NoError(t, err)
 		return sessionsOf(t, Serve(context.Background(), ln, o))
 	}},
-	{"given", tls.VersionTLS13, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	{"given", tls.VersionTLS13, true, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		accepted := make(chan *Session, 1)

@@ -8,21 +8,29 @@ import (
 	"time"
 
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/tlsrecord"
 )
 
 // recordConn is the connection under a tls.Conn. Once the handshake is over its
 // writes never wait, since the reader makes them too, through crypto/tls, for
-// alerts and key updates, and a poller may be reading for others as well: what the
-// kernel does not take at once is left for the session's writer to flush. Inside
-// rawConn's tryRead its reads do not wait either.
+// alerts and key updates: what the kernel does not take at once is left for the
+// session's writer to flush. Inside rawConn's tryRead its reads do not wait either;
+// there it gives crypto/tls one whole record at a time, and so knows what is left.
 type recordConn struct {
 	net.Conn
 	raw     *rawConn // nil on the portable path
-	fd      int      // the reader's: the socket, while reads shall not wait; else -1
-	drained bool     // the reader's: its last read that did not wait has left nothing
-	taken   int      // the reader's: how much was read without waiting, ever
-	shaking bool     // the reader's: it has written records of a handshake, in a renegotiation
-	session *Session // whose records are written; nil during the handshake
+	session *Session // whose records these are; nil during the handshake
+
+	// The reader's, or during the handshake whoever shakes hands.
+	in       tlsrecord.Reader // while reads do not wait
+	fd       int              // the socket, while reads do not wait; else -1
+	drained  bool             // the last read that did not wait has left nothing in the socket
+	given    int              // how many bytes crypto/tls has got by reads that do not wait
+	place    tlsrecord.Place  // of the reads that wait
+	exact    bool             // reads that wait take nothing behind the record that crypto/tls reads
+	shaking  bool             // it has written records of a handshake, in a renegotiation
+	watching bool             // part is armed
+	part     *time.Timer      // a record that began is to be whole; nil until needed
 
 	writing atomic.Bool // the writer has a batch
 	// flushing has room for the one flush that sends. Unlike to a mutex, whoever waits
@@ -34,23 +42,83 @@ type recordConn struct {
 	sending   bool           // flush is sending what it has taken from left
 	left      []byte         // records that are still to be sent
 	block     *buffer.Buffer // left's memory while records are gathered; else nil
+	closed    bool           // close_notify was written: nothing follows it
 	err       error          // what sending has failed with, for good
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
-	if c.fd < 0 {
-		if err := c.beforeWaiting(); err != nil {
-			return 0, err
-		}
-		return c.Conn.Read(p)
+	if c.fd >= 0 {
+		return c.readNow(p)
 	}
-	n, err := readNow(c.fd, p)
-	c.drained = n < len(p)
-	c.taken += n
-	if n == 0 && err == nil && len(p) > 0 {
-		err = io.EOF
+	if err := c.beforeWaiting(); err != nil {
+		return 0, err
+	}
+	if c.exact {
+		p = p[:min(len(p), c.place.Left())]
+	}
+	n, err := c.Conn.Read(p)
+	if c.place.Advance(p[:n]) {
+		c.whole()
 	}
 	return n, err
+}
+
+// readNow is Read that does not wait: it gives out what is left of a record, or
+// begins with the next one if that is whole.
+func (c *recordConn) readNow(p []byte) (int, error) {
+	for {
+		if n := c.in.Read(p); n > 0 {
+			c.given += n
+			c.whole()
+			return n, nil
+		}
+		space := c.in.Space()
+		n, err := readNow(c.fd, space)
+		c.drained = n < len(space)
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			if !c.in.Part() {
+				return 0, io.EOF
+			}
+			c.in.End() // crypto/tls sees that the end is inside a record
+		}
+		c.in.Filled(n)
+	}
+}
+
+// dry reports whether there was nothing left to read without waiting.
+func (c *recordConn) dry() bool { return c.drained && !c.in.Whole() }
+
+// watch arms MessageTimeout for a record that has begun, unless it is armed for that
+// already. A peer that never sends the rest does not have it held for ever.
+func (c *recordConn) watch() {
+	if c.watching || c.session == nil || c.session.set.MessageTimeout <= 0 {
+		return
+	}
+	c.watching = true
+	if c.part == nil {
+		c.part = time.AfterFunc(c.session.set.MessageTimeout, c.session.messageExpired)
+		return
+	}
+	c.part.Reset(c.session.set.MessageTimeout)
+}
+
+// whole disarms it.
+func (c *recordConn) whole() {
+	if c.watching {
+		c.watching = false
+		c.part.Stop()
+	}
+}
+
+// endInput gives back what reading has held. It ends with the reader.
+func (c *recordConn) endInput() {
+	if c != nil {
+		c.whole()
+		c.in = tlsrecord.Reader{}
+	}
 }
 
 // recordTypeHandshake is the first byte of a record with a handshake's message
@@ -81,7 +149,7 @@ func (c *recordConn) Write(p []byte) (int, error) {
 func (c *recordConn) post(p []byte) (owed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
+	if c.err != nil || c.closed {
 		return false, c.err
 	}
 	if c.raw != nil && !c.gathering && !c.sending && len(c.left) == 0 {
@@ -188,6 +256,9 @@ func (c *recordConn) settle() error {
 // beforeWaiting is settle, but that in a renegotiation all goes out: the peer waits
 // for it, and crypto/tls lets the writer wait for the reader then.
 func (c *recordConn) beforeWaiting() error {
+	if c.place.Inside() {
+		c.watch()
+	}
 	if c.shaking {
 		c.shaking = false
 		return c.flush()
@@ -201,11 +272,19 @@ func (c *recordConn) owesMuch() bool {
 	return len(c.left) > recordBlockSize
 }
 
-// SetWriteDeadline does nothing. crypto/tls calls it around its close_notify:
-// before it for 5 seconds, where the session has timeouts of its own, and
-// behind it for a time in the past, with which it could not answer a key update
-// of the peer any more, and so not follow it either.
-func (c *recordConn) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline sets no deadline: the session has timeouts of its own. crypto/tls
+// calls it before its close_notify, for 5 seconds, and after that for a time that
+// has come: from then on records are dropped. Nothing follows a close_notify (RFC
+// 8446, 6.1), but crypto/tls answers the peer's key updates all the same, and could
+// not follow them if the answer failed.
+func (c *recordConn) SetWriteDeadline(t time.Time) error {
+	if !t.After(time.Now()) {
+		c.mu.Lock()
+		c.closed = true
+		c.mu.Unlock()
+	}
+	return nil
+}
 
 // Close is called only by crypto/tls, when the context of a handshake ends: it
 // drops the connection, as shut(true) does.

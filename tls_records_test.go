@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/tlsrecord"
 )
 
 // countedConn counts its writes.
@@ -149,6 +151,9 @@ func TestAKeyUpdateBehindOurCloseNotifyIsFollowed(t *testing.T) {
 	peer.send(t, peer.record(recordAlert, []byte{1, 0}))
 	awaitDone(t, s)
 	require.NoError(t, s.Err())
+	rest, err := io.ReadAll(peer.wire.Conn)
+	require.NoError(t, err)
+	require.Empty(t, rest, "nothing follows a close_notify (RFC 8446, 6.1)")
 }
 
 func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T) {
@@ -275,7 +280,7 @@ func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
 		s.records.mu.Lock()
 		left := len(s.records.left)
 		s.records.mu.Unlock()
-		require.LessOrEqual(t, left, recordBlockSize+inputBlockSize)
+		require.LessOrEqual(t, left, recordBlockSize+tlsrecord.BlockLen)
 	})
 }
 
