@@ -71,6 +71,22 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) {
 	records.exact = true // what the handshake leaves, it leaves in the socket
 }
 
+// discard throws away what has arrived, up to limit bytes, without waiting.
+func (r *rawConn) discard(limit int) {
+	b := largeSlabs.get()
+	defer b.free()
+	// An error says that there is nothing more to read.
+	_ = r.rc.Control(func(fd uintptr) {
+		for limit > 0 {
+			n, err := readNow(int(fd), b.b)
+			if n == 0 || err != nil {
+				return
+			}
+			limit -= n
+		}
+	})
+}
+
 // tryRead reads what there is and reports whether that was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
 	w := r.window

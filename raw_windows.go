@@ -49,6 +49,9 @@ func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 // there: the buffer is held.
 func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil }
 
+// discard throws nothing away: a handshake has left nothing that has arrived.
+func (r *rawConn) discard(int) {}
+
 func (r *rawConn) write(parts [][]byte, s *Session) (int, error) {
 	return writeBuffers(r.socket, parts, blockSize, s)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -516,4 +517,45 @@ func TestSessionsWithoutTLSHaveNoTLSState(t *testing.T) {
 	s, _ := memSession(t, nil)
 	_, ok := s.TLS()
 	require.False(t, ok)
+}
+
+func TestTheAlertOfAFailedHandshakeGetsOutAlthoughMoreHasArrived(t *testing.T) {
+	server, _ := testTLS(t)
+	t.Run("dialed", func(t *testing.T) {
+		for range 20 {
+			ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
+			require.NoError(t, err)
+			defer ln.Close()
+			failed := make(chan error, 1)
+			go func() {
+				conn, err := ln.Accept()
+				if err == nil {
+					defer conn.Close()
+					err = conn.(*tls.Conn).Handshake()
+					if err == nil { // it may be done before the client is
+						_, err = conn.Read(make([]byte, 1))
+					}
+				}
+				failed <- err
+			}()
+			// It refuses the certificate, which comes before the server's Finished.
+			_, err = Dial(t.Context(), "tcp", ln.Addr().String(), &Options{TLS: &tls.Config{ServerName: "localhost"}})
+			require.ErrorContains(t, err, "certificate")
+			err, _ = await(t, failed, "the server's error")
+			require.ErrorContains(t, err, "bad certificate")
+		}
+	})
+	t.Run("accepted", func(t *testing.T) {
+		l := listenTCP(t, &Options{TLS: server})
+		for range 20 {
+			conn := connectTo(t, l)
+			unknown := append([]byte{recordHandshake, 3, 1, 0, 100, 99, 0, 0, 96}, noise(20_000)...)
+			_, err := conn.Write(unknown)
+			require.NoError(t, err)
+			got, err := io.ReadAll(conn)
+			require.NoError(t, err)
+			require.Len(t, got, 7)
+			require.EqualValues(t, recordAlert, got[0])
+		}
+	})
 }

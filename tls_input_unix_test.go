@@ -345,24 +345,6 @@ func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
 	require.Len(t, in.records.left, sent-taken+len("the next"))
 }
 
-// seal returns the records of what p sends in f, which are not sent.
-func (p *tlsPeer) seal(f func()) *bytes.Buffer {
-	conn := p.wire.Conn
-	defer func() { p.wire.Conn = conn }()
-	sealed := new(bytes.Buffer)
-	p.wire.Conn = captured{conn, sealed}
-	f()
-	return sealed
-}
-
-// captured is a connection that sends nothing.
-type captured struct {
-	net.Conn
-	into *bytes.Buffer
-}
-
-func (c captured) Write(p []byte) (int, error) { return c.into.Write(p) }
-
 func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
@@ -432,8 +414,3 @@ func TestAHandshakeThatIsDroppedIsReset(t *testing.T) {
 		})
 	}
 }
-
-// mute is a connection that reads nothing.
-type mute struct{ net.Conn }
-
-func (mute) Read([]byte) (int, error) { return 0, io.EOF }

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -280,3 +281,26 @@ func (p *recordPeer) send(t *testing.T, records ...[]byte) {
 	_, err := p.wire.Write(bytes.Join(records, nil))
 	require.NoError(t, err)
 }
+
+// seal returns the records of what p sends in f, which are not sent.
+func (p *tlsPeer) seal(f func()) *bytes.Buffer {
+	conn := p.wire.Conn
+	defer func() { p.wire.Conn = conn }()
+	sealed := new(bytes.Buffer)
+	p.wire.Conn = captured{conn, sealed}
+	f()
+	return sealed
+}
+
+// captured is a connection that sends nothing.
+type captured struct {
+	net.Conn
+	into *bytes.Buffer
+}
+
+func (c captured) Write(p []byte) (int, error) { return c.into.Write(p) }
+
+// mute is a connection that reads nothing.
+type mute struct{ net.Conn }
+
+func (mute) Read([]byte) (int, error) { return 0, io.EOF }

@@ -45,8 +45,18 @@ func (t *tlsStream) attach(s *Session) {
 
 // handshake runs the handshake until ctx ends.
 func (t *tlsStream) handshake(ctx context.Context) error {
-	return t.handshakeError(t.tc.HandshakeContext(ctx))
+	err := t.tc.HandshakeContext(ctx)
+	if err != nil && t.raw != nil {
+		// A kernel that closes a connection with unread input resets it, and the peer
+		// would lose the alert that says why.
+		t.raw.discard(maxUnreadHandshake)
+	}
+	return t.handshakeError(err)
 }
+
+// maxUnreadHandshake is how much of the input of a failed handshake is read: the
+// largest that crypto/tls takes.
+const maxUnreadHandshake = 64 << 10
 
 // maxRecord is how many bytes a record carries at most, and maxRecordOverhead more
 // than any version and cipher suite adds to them.
