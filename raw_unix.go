@@ -73,12 +73,12 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) {
 
 // discard throws away what has arrived, up to limit bytes, without waiting.
 func (r *rawConn) discard(limit int) {
-	b := largeSlabs.get()
-	defer b.free()
+	b := buffer.Get(blockSize)
+	defer b.Free()
 	// An error says that there is nothing more to read.
 	_ = r.rc.Control(func(fd uintptr) {
 		for limit > 0 {
-			n, err := readNow(int(fd), b.b)
+			n, err := readNow(int(fd), b.B)
 			if n == 0 || err != nil {
 				return
 			}
