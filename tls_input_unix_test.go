@@ -46,7 +46,7 @@ func newInput(t testing.TB, version uint16) *input {
 	client.CipherSuites = legacySuites
 	client.KeyLogWriter = &in.keys
 	in.peer = &tlsPeer{tls.Client(w, client), w}
-	in.raw.tls.idle = never()
+	in.raw.tls.idle = noTimer()
 	shaken := make(chan error)
 	go func() { shaken <- in.peer.Handshake() }()
 	require.NoError(t, in.handshake(t.Context()))
@@ -76,8 +76,8 @@ func (in *input) idle() {
 	}))
 }
 
-// never returns a timer that drops no buffers: the test does.
-func never() *time.Timer { return time.NewTimer(time.Hour) }
+// noTimer returns a timer that drops no buffers: the test does.
+func noTimer() *time.Timer { return time.NewTimer(time.Hour) }
 
 // forget makes the buffers be dropped, as they are after a while without a read.
 func (in *input) forget() {
@@ -85,7 +85,7 @@ func (in *input) forget() {
 	in.raw.tls.drop()
 	in.raw.tls.drop() // now nothing was read since
 	require.Nil(in.t, in.raw.tls.idle)
-	in.raw.tls.idle = never()
+	in.raw.tls.idle = noTimer()
 }
 
 func TestASessionThatWaitsIsAboutToDropItsBuffers(t *testing.T) {
