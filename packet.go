@@ -54,18 +54,24 @@ type PacketConn struct {
 	unwatch func()          // ends the watch over parent
 	events  *eventQueue
 
-	recv       chan Packet     // sent and closed by the reader
-	send       chan Packet     // received by the writer; only the user may close it
-	flushes    chan chan error // calls of Flush; the writer answers, and never waits for that
-	refused    chan struct{}   // closed when nothing is accepted or received any more
-	writerDone chan struct{}   // closed when the writer has ended
-	putsGone   chan struct{}   // closed when nothing is accepted any more and no Put is under way
-	done       chan struct{}   // closed by the reader, last of all
+	id         uint64            // its number, unique in the process: the owner of batches put to it
+	recv       chan Packet       // sent and closed by the reader
+	recvBatch  chan *PacketBatch // likewise
+	asked      chan struct{}     // closed when form is known
+	send       chan Packet       // received by the writer; only the user may close it
+	sendBatch  chan *PacketBatch // likewise
+	flushes    chan chan error   // calls of Flush; the writer answers, and never waits for that
+	refused    chan struct{}     // closed when nothing is accepted or received any more
+	writerDone chan struct{}     // closed when the writer has ended
+	putsGone   chan struct{}     // closed when nothing is accepted any more and no Put is under way
+	done       chan struct{}     // closed by the reader, last of all
 
 	stats  counters
-	loss   loss        // since the last Flush
-	puts   putGate     // the Puts under way
-	writer atomic.Bool // the writer was started; set under mu
+	loss   loss          // since the last Flush
+	puts   putGate       // the Puts under way
+	writer atomic.Bool   // the writer was started; set under mu
+	form   atomic.Uint32 // what was asked for: a form; set under early
+	early  sync.Mutex    // guards what arrives before that
 
 	mu       sync.Mutex // guards what follows; never held across anything that blocks
 	err      error
@@ -150,8 +156,12 @@ func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set
 		conn:       conn,
 		parent:     ctx,
 		events:     newEventQueue(set),
+		id:         lastID.Add(1),
 		recv:       make(chan Packet, set.RecvQueue),
+		recvBatch:  make(chan *PacketBatch, min(1, set.RecvQueue)),
+		asked:      make(chan struct{}),
 		send:       make(chan Packet, set.SendQueue),
+		sendBatch:  make(chan *PacketBatch, min(1, set.SendQueue)),
 		flushes:    make(chan chan error),
 		refused:    make(chan struct{}),
 		writerDone: make(chan struct{}),
@@ -177,17 +187,6 @@ func (p *PacketConn) watch(ctx context.Context) {
 		}
 	}
 }
-
-// Recv returns the channel of what arrives, in the order of its arrival, one
-// datagram a packet, whole. An empty datagram is a packet without data.
-//
-// The endpoint's reader sends on it and closes it, once, when the endpoint has
-// ended, after Err is set; what the library has not put into the channel when
-// Close, Abort or the context's end comes is dropped, and counted in
-// Stats.MessagesDropped. It buffers Options.RecvQueue packets. Who does not
-// receive stops the reading: then the kernel drops datagrams, which
-// Stats.KernelDropped counts.
-func (p *PacketConn) Recv() <-chan Packet { return p.recv }
 
 // Events returns the channel of the endpoint's events. It never blocks the
 // endpoint: it buffers Options.EventQueue events, then the oldest go and
@@ -322,38 +321,10 @@ func (p *PacketConn) refuse() {
 // readLoop is the endpoint's reader, and the one who ends it. newPacketConn
 // starts it; it returns when the endpoint has ended.
 func (p *PacketConn) readLoop() {
-	if err := p.conn.Receive(p.deliver); err != nil {
+	if err := p.conn.ReceiveTo(&packetReader{p: p}); err != nil {
 		p.terminate(p.errorAt("read", netip.AddrPort{}, err))
 	}
 	p.finish()
-}
-
-// deliver puts a batch into Recv. It reports whether there may be more. The
-// batch is counted first, so that whoever received a packet finds it in Stats.
-func (p *PacketConn) deliver(batch []datagram.Packet) bool {
-	p.received(int64(len(batch)), size(batch))
-	for i := range batch {
-		select {
-		case p.recv <- Packet(batch[i]): // a select with one channel is the cheap one
-			continue
-		default:
-		}
-		select {
-		case p.recv <- Packet(batch[i]):
-			continue
-		case <-p.refused:
-		}
-		dropped := batch[i:]
-		p.received(-int64(len(dropped)), -size(dropped))
-		p.stats.messagesDropped.Add(int64(len(dropped)))
-		return false
-	}
-	return true
-}
-
-func (p *PacketConn) received(packets, bytes int64) {
-	p.stats.messagesReceived.Add(packets)
-	p.stats.bytesReceived.Add(bytes)
 }
 
 // finish runs when nothing is received and accepted any more. It waits for the
@@ -370,8 +341,10 @@ func (p *PacketConn) finish() {
 	}
 	p.terminate(nil)
 	p.lost(drain(p.send, func(m Packet) int { return len(m.Data) }))
+	p.dropBatches()
 	p.unwatch()
 	close(p.recv)
+	close(p.recvBatch)
 	p.events.close(p.Err())
 	close(p.done)
 }

@@ -128,8 +128,13 @@ func (p *PacketConn) writeLoop() {
 				p.beginClose() // the user has closed send
 				return
 			}
+		case b, ok := <-p.sendBatch:
+			if !ok || !p.transmitBatch(b) {
+				p.beginClose()
+				return
+			}
 		case flushed := <-p.flushes:
-			if !p.sendQueued() {
+			if !p.sendQueued() || !p.sendQueuedBatches() {
 				p.beginClose()
 				return
 			}
@@ -137,6 +142,7 @@ func (p *PacketConn) writeLoop() {
 		case <-p.refused:
 			<-p.putsGone
 			p.sendQueued()
+			p.sendQueuedBatches()
 			return
 		}
 	}

@@ -295,7 +295,8 @@ func TestAMessageOfWhichNobodyKnowsHowManyDatagramsItIsIsDropped(t *testing.T) {
 	}{{"unknown", true, false, 0}, {"told before the cut", true, true, 3}, {"without GRO", false, false, 1}} {
 		t.Run(test.name, func(t *testing.T) {
 			in := inboxes.Get().(*inbox)
-			defer in.free(1)
+			in.used = 1
+			defer in.free()
 			in.msgs[0].length = 300
 			in.msgs[0].header.Flags = unix.MSG_CTRUNC
 			used := 0

@@ -28,6 +28,8 @@ type single struct {
 
 var singles = sync.Pool{New: func() any { return new(single) }}
 
+func (s *single) free() { singles.Put(s) }
+
 func (e *oneByOne) read() (*batch, error) {
 	c := e.conn
 	if c.raw != nil {
@@ -36,20 +38,19 @@ func (e *oneByOne) read() (*batch, error) {
 		}
 	}
 	s := singles.Get().(*single)
-	defer singles.Put(s)
 	n, controls, _, from, err := c.sock.ReadMsgUDPAddrPort(s.data[:], s.control[:])
 	if err != nil {
+		s.free()
 		return nil, err
 	}
-	var carve carver
-	carve.expect(n)
-	p := Packet{Addr: Unmap(from), Data: carve.copy(s.data[:n])}
+	p := Packet{Addr: Unmap(from), Data: s.data[:n:n]}
 	p.Local, p.IfIndex = c.parseControl(s.control[:controls])
 	if linkLocal(from.Addr()) && p.IfIndex != 0 {
 		// Net may remember another interface's name.
 		p.Addr = netip.AddrPortFrom(c.zoner.zoned(from.Addr(), p.IfIndex), from.Port())
 	}
 	b := newBatch()
+	b.memory = s
 	b.packets = append(b.packets, p)
 	return b, nil
 }

@@ -25,7 +25,6 @@ type batchReader struct {
 
 	// What tryRead leaves for read.
 	in  *inbox
-	n   int
 	err error
 }
 
@@ -40,11 +39,13 @@ func (r *batchReader) read() (*batch, error) {
 	}
 	in := r.in
 	r.in = nil
-	defer in.free(r.n)
 	if r.err != nil {
+		in.free()
 		return nil, os.NewSyscallError("recvmmsg", r.err)
 	}
-	return r.unpack(in.msgs[:r.n], in), nil
+	b := r.unpack(in.msgs[:in.used], in)
+	b.memory = in
+	return b, nil
 }
 
 // tryRead takes what is there and reports whether that was anything. Only then
@@ -55,43 +56,33 @@ func (r *batchReader) tryRead(fd uintptr) bool {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs)), readMessages, unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
-			r.in, r.n, r.err = in, int(n), nil
+			in.used = int(n)
+			r.in, r.err = in, nil
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
-			in.free(0)
+			in.free()
 			return false
 		default:
-			r.in, r.n, r.err = in, 0, errno
+			r.in, r.err = in, errno
 		}
 		return true
 	}
 }
 
-// unpack copies the datagrams out of the messages.
+// unpack returns the datagrams in the messages, whose Data is in's.
 func (r *batchReader) unpack(msgs []message, in *inbox) *batch {
-	var carve carver
-	var notes [readMessages]note
-	for i := range msgs {
-		notes[i] = r.parse(&msgs[i], in.controls[i][:])
-		if notes[i].unknown {
-			r.conn.dropped.Add(1)
-			continue
-		}
-		for part := range notes[i].parts(int(msgs[i].length)) {
-			carve.expect(part)
-		}
-	}
 	b := newBatch()
 	for i := range msgs {
-		nt := &notes[i]
+		nt := r.parse(&msgs[i], in.controls[i][:])
 		if nt.unknown {
+			r.conn.dropped.Add(1)
 			continue
 		}
 		p := Packet{Addr: r.address(&in.names[i]), Local: nt.local, IfIndex: nt.ifIndex}
 		data := in.data[i*maxDatagram:]
 		for part := range nt.parts(int(msgs[i].length)) {
-			p.Data = carve.copy(data[:part])
+			p.Data = data[:part:part]
 			data = data[part:]
 			b.packets = append(b.packets, p)
 		}
@@ -195,6 +186,7 @@ type inbox struct {
 	controls [readMessages][maxControl]byte // aligned as the fields before are
 	names    [readMessages]unix.RawSockaddrInet6
 	data     []byte // maxDatagram bytes a message
+	used     int    // how many messages were received
 }
 
 var inboxes = sync.Pool{New: func() any {
@@ -220,8 +212,9 @@ func (in *inbox) arm(n int) {
 	}
 }
 
-// free gives the memory back after n messages were received into it.
-func (in *inbox) free(n int) {
-	in.arm(n)
+// free gives the memory back.
+func (in *inbox) free() {
+	in.arm(in.used)
+	in.used = 0
 	inboxes.Put(in)
 }

@@ -7,23 +7,31 @@ import (
 	"time"
 )
 
-// Receive waits for datagrams and hands each batch to deliver, in the order of
-// their arrival, until deliver returns false or [Conn.StopReceiving] is called:
-// then it returns nil, else the error that ended it. The slice that deliver
-// gets is valid during the call only; the packets' Data is the receiver's.
+// A Receiver takes what arrives, a batch at a time.
+type Receiver interface {
+	// Take copies what it wants of ps: their Data is only lent.
+	Take(ps []Packet)
+	// Deliver is called after Take, when no memory is lent any more, and may wait.
+	// It reports whether more is to be received.
+	Deliver() bool
+}
+
+// ReceiveTo waits for datagrams and hands each batch to r, in the order of their
+// arrival, until r wants no more or [Conn.StopReceiving] is called: then it returns
+// nil, else the error that ended it.
 //
 // ICMP refusals are counted, see [Conn.Refused], and end nothing. What the
 // kernel could not do for want of memory is tried again, after a growing pause.
-func (c *Conn) Receive(deliver func([]Packet) bool) error {
+func (c *Conn) ReceiveTo(r Receiver) error {
 	pause := time.Duration(0)
 	for {
 		b, err := c.engine.read()
 		switch {
 		case err == nil:
 			pause = 0
-			ok := deliver(b.packets)
+			r.Take(b.packets)
 			b.free()
-			if !ok {
+			if !r.Deliver() {
 				return nil
 			}
 		case undelivered(err):
@@ -37,6 +45,38 @@ func (c *Conn) Receive(deliver func([]Packet) bool) error {
 			return bare(err)
 		}
 	}
+}
+
+// Receive is ReceiveTo with a function that gets each batch, in memory of its own: the
+// slice is valid during the call only, the packets' Data is the receiver's.
+func (c *Conn) Receive(deliver func([]Packet) bool) error {
+	return c.ReceiveTo(&copier{deliver: deliver})
+}
+
+// A copier is the Receiver of Receive.
+type copier struct {
+	deliver func([]Packet) bool
+	packets []Packet
+}
+
+func (r *copier) Take(ps []Packet) { r.packets = Copy(r.packets, ps) }
+
+func (r *copier) Deliver() bool {
+	defer clear(r.packets)
+	return r.deliver(r.packets)
+}
+
+// Copy returns ps with Data of their own, in the memory of the slice dst.
+func Copy(dst, ps []Packet) []Packet {
+	var carve carver
+	for i := range ps {
+		carve.expect(len(ps[i].Data))
+	}
+	dst = append(dst[:0], ps...)
+	for i := range dst {
+		dst[i].Data = carve.copy(dst[i].Data)
+	}
+	return dst
 }
 
 const (
@@ -55,16 +95,23 @@ func (c *Conn) rest(d time.Duration) {
 }
 
 // A batch is the packets of one system call, in pooled memory.
-type batch struct{ packets []Packet }
+type batch struct {
+	packets []Packet
+	memory  interface{ free() } // that their Data is in
+}
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func newBatch() *batch { return batches.Get().(*batch) }
 
-// free gives the batch back. Its packets' Data is not the batch's.
+// free gives the batch back, and the memory of its packets' Data.
 func (b *batch) free() {
 	clear(b.packets)
 	b.packets = b.packets[:0]
+	if b.memory != nil {
+		b.memory.free()
+		b.memory = nil
+	}
 	batches.Put(b)
 }
 

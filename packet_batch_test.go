@@ -1,0 +1,200 @@
+package chanio
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// packetsOf returns a batch of n packets to a peer, of 0, 1, 2 … bytes.
+func packetsOf(to netip.AddrPort, n int) *PacketBatch {
+	b := NewPacketBatch()
+	for i := range n {
+		b.Append(Packet{Addr: to, Data: bytes.Repeat([]byte{byte(i)}, i)})
+	}
+	return b
+}
+
+func TestAPacketBatchHoldsWhatWasAppended(t *testing.T) {
+	to, local := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")
+	b := NewPacketBatch()
+	size := 0
+	for i := range 300 {
+		data := bytes.Repeat([]byte{byte(i)}, i)
+		b.Append(Packet{Addr: to, Local: local, IfIndex: i, Data: data})
+		clear(data)
+		size += i
+	}
+	require.Equal(t, 300, b.Len())
+	require.Equal(t, size, b.Size())
+	n := 0
+	for i, p := range b.All() {
+		require.Equal(t, n, i)
+		require.Equal(t, Packet{to, local, i, bytes.Repeat([]byte{byte(i)}, i)}, p)
+		require.Equal(t, len(p.Data), cap(p.Data))
+		n++
+	}
+	b.Append(b.At(299))
+	require.Equal(t, b.At(299), b.At(300))
+	b.Release()
+	b.Release()
+	b.Append(Packet{Addr: to})
+	require.Zero(t, b.Len())
+	require.Zero(t, b.Size())
+	new(PacketBatch).Release()
+}
+
+func TestBatchesComeBackFromAnEchoWholeAndInOrder(t *testing.T) {
+	eachPath(t, func(t *testing.T, oneByOne bool) {
+		for _, o := range []*Options{nil, {RecvQueue: -1, SendQueue: -1}} {
+			server, client := packetConn(t, "udp4", "127.0.0.1:0", o, oneByOne), packetConn(t, "udp4", "127.0.0.1:0", o, oneByOne)
+			go func() {
+				for b := range server.RecvBatch() {
+					select {
+					case server.SendBatch() <- b: // as it came
+					case <-server.Done():
+					}
+				}
+			}()
+			const n, rounds = 100, 3
+			for range rounds {
+				require.NoError(t, client.PutBatch(packetsOf(server.LocalAddr(), n)))
+				require.NoError(t, client.Flush(t.Context()))
+				for got := 0; got < n; {
+					b, ok := await(t, client.RecvBatch(), "a batch")
+					require.True(t, ok)
+					require.Positive(t, b.Len())
+					for _, p := range b.All() {
+						require.Equal(t, bytes.Repeat([]byte{byte(got)}, got), p.Data)
+						require.Equal(t, server.LocalAddr(), p.Addr)
+						got++
+					}
+					b.Release()
+				}
+			}
+			require.EqualValues(t, n*rounds, client.Stats().MessagesSent)
+			require.EqualValues(t, n*rounds, client.Stats().MessagesReceived)
+			require.NoError(t, client.Close())
+			_, ok := <-client.Recv()
+			require.False(t, ok, "the form that nobody asked for yields nothing")
+			_, ok = <-client.RecvBatch()
+			require.False(t, ok)
+		}
+	})
+}
+
+func TestWhatCameBeforeAnybodyAskedComesInTheFormThatIsAskedFor(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		t.Run(fmt.Sprint("batches: ", batches), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, p := memPacketConn(t, t.Context(), nil)
+				m.in <- datagram.Packet{Addr: somePeer, Data: []byte("early")}
+				synctest.Wait()
+				if batches {
+					b := <-p.RecvBatch()
+					require.Equal(t, 1, b.Len())
+					require.Equal(t, "early", string(b.At(0).Data))
+				} else {
+					require.Equal(t, "early", string((<-p.Recv()).Data))
+				}
+				require.EqualValues(t, 1, p.Stats().MessagesReceived)
+			})
+		})
+	}
+}
+
+func TestAPacketBatchHasOneOwner(t *testing.T) {
+	p := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
+	peer := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
+	b := packetsOf(peer.LocalAddr(), 2)
+	require.NoError(t, p.PutBatch(b))
+	require.ErrorIs(t, p.PutBatch(b), errBatchGone)
+	require.ErrorIs(t, peer.PutBatch(b), errBatchGone)
+	b.Release()
+	require.NoError(t, p.Flush(t.Context()))
+	nextPacket(t, peer)
+	require.Len(t, nextPacket(t, peer).Data, 1, "it was sent all the same")
+
+	gone := packetsOf(peer.LocalAddr(), 2)
+	gone.Release()
+	require.ErrorIs(t, p.PutBatch(gone), errBatchGone)
+	p.SendBatch() <- gone
+	require.ErrorIs(t, nextEvent(t, p, EventFailed).Err, errBatchGone)
+	p.SendBatch() <- nil
+	require.ErrorContains(t, nextEvent(t, p, EventFailed).Err, "nil batch")
+	require.Error(t, p.PutBatch(nil))
+	require.ErrorIs(t, p.Flush(t.Context()), errBatchGone)
+
+	require.NoError(t, p.Close())
+	left := packetsOf(peer.LocalAddr(), 1)
+	require.ErrorIs(t, p.PutBatch(left), ErrClosed)
+	require.Equal(t, 1, left.Len(), "it is still the caller's")
+	left.Release()
+}
+
+func TestAPacketOfABatchThatCannotBeSentFailsAlone(t *testing.T) {
+	p, peer := packetConn(t, "udp4", "127.0.0.1:0", nil, false), packetConn(t, "udp4", "127.0.0.1:0", nil, false)
+	b := NewPacketBatch()
+	b.Append(Packet{Addr: peer.LocalAddr(), Data: []byte("before")})
+	b.Append(Packet{Data: []byte("to nobody")})
+	b.Append(Packet{Addr: peer.LocalAddr(), Data: make([]byte, 65508)})
+	b.Append(Packet{Addr: peer.LocalAddr(), Data: []byte("after")})
+	require.NoError(t, p.PutBatch(b))
+	require.Equal(t, "before", string(nextPacket(t, peer).Data))
+	require.Equal(t, "after", string(nextPacket(t, peer).Data))
+	require.ErrorContains(t, p.Flush(t.Context()), "no address")
+	require.EqualValues(t, 2, p.Stats().MessagesDropped)
+	require.EqualValues(t, 2, p.Stats().MessagesSent)
+}
+
+func TestBatchesThatTheKernelDoesNotTakeAreCountedAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := memPacketConn(t, t.Context(), &Options{WriteTimeout: -1, CloseTimeout: time.Second})
+		require.NoError(t, p.PutBatch(packetsOf(somePeer, 4))) // under way
+		synctest.Wait()
+		require.NoError(t, p.PutBatch(packetsOf(somePeer, 4))) // waits
+		<-m.out
+		closed := make(chan error)
+		go func() { closed <- p.Close() }()
+		requireTimeout(t, <-closed)
+		require.EqualValues(t, 1, p.Stats().MessagesSent)
+		require.EqualValues(t, 2*(0+1+2+3), p.Stats().Undelivered)
+	})
+}
+
+func TestWhoDoesNotReceiveBatchesStopsTheReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := memPacketConn(t, t.Context(), nil)
+		p.RecvBatch()
+		for range 2 { // one that is buffered, and the reader's
+			m.in <- datagram.Packet{Addr: somePeer, Data: []byte("x")}
+			synctest.Wait()
+		}
+		select {
+		case m.in <- datagram.Packet{Addr: somePeer, Data: []byte("x")}:
+			require.Fail(t, "a third was read")
+		case <-time.After(time.Second):
+		}
+		require.NoError(t, p.Close())
+		require.EqualValues(t, 1, p.Stats().MessagesReceived)
+		require.EqualValues(t, 1, p.Stats().MessagesDropped)
+	})
+}
+
+func TestAPacketThatIsKeptBeyondReleaseIsOverwrittenUnderRace(t *testing.T) {
+	if !raceEnabled {
+		t.Skip("only go test -race does that")
+	}
+	b := packetsOf(somePeer, 10)
+	kept := b.At(9).Data
+	want := bytes.Clone(kept)
+	b.Release()
+	require.NotEqual(t, want, kept)
+}

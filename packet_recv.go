@@ -1,0 +1,144 @@
+package chanio
+
+import "example.com/chanio/internal/datagram"
+
+// Recv returns the channel of what arrives, in the order of its arrival, one
+// datagram a packet, whole. An empty datagram is a packet without data.
+//
+// The endpoint's reader sends on it and closes it, once, when the endpoint has
+// ended, after Err is set; what the library has not put into the channel when
+// Close, Abort or the context's end comes is dropped, and counted in
+// Stats.MessagesDropped. It buffers Options.RecvQueue packets. Who does not
+// receive stops the reading: then the kernel drops datagrams, which
+// Stats.KernelDropped counts.
+//
+// The first call of Recv or RecvBatch decides which of the two gets the packets;
+// the other's channel is closed with this one and yields nothing.
+func (p *PacketConn) Recv() <-chan Packet {
+	p.ask(formMessages)
+	return p.recv
+}
+
+// RecvBatch returns the channel of what arrives, many packets in one value: what one
+// system call brought, on Linux up to 16 messages of the kernel's, each of which is up
+// to 64 datagrams of one peer; elsewhere one. A batch is never empty.
+//
+// All that is said of Recv goes for it, but that the receiver owns each batch, to
+// read, until it sends or releases it; and that it buffers one batch, or none if
+// Options.RecvQueue is negative.
+func (p *PacketConn) RecvBatch() <-chan *PacketBatch {
+	p.ask(formBatches)
+	return p.recvBatch
+}
+
+// ask makes f the form of what arrives, if none was asked for before.
+func (p *PacketConn) ask(f form) {
+	if form(p.form.Load()) != formUnknown {
+		return
+	}
+	p.early.Lock()
+	defer p.early.Unlock()
+	if form(p.form.Load()) != formUnknown {
+		return
+	}
+	if n := len(p.recv); n > 0 && f == formBatches {
+		b := NewPacketBatch()
+		for range n {
+			b.Append(<-p.recv)
+		}
+		p.recvBatch <- b // it has as much of a buffer as recv has, and nobody has sent on it
+	}
+	p.form.Store(uint32(f))
+	close(p.asked)
+}
+
+// putEarly puts what arrived before anybody asked into recv, as far as there is room.
+// It returns the rest.
+func (p *PacketConn) putEarly(packets []datagram.Packet) []datagram.Packet {
+	p.early.Lock()
+	defer p.early.Unlock()
+	for len(packets) > 0 && form(p.form.Load()) == formUnknown && len(p.recv) < cap(p.recv) {
+		p.received(1, int64(len(packets[0].Data)))
+		p.recv <- Packet(packets[0]) // nobody else sends, so the room stays
+		packets = packets[1:]
+	}
+	return packets
+}
+
+// A packetReader takes what arrives for Recv or RecvBatch.
+type packetReader struct {
+	p       *PacketConn
+	batch   *PacketBatch      // if that was asked for, else nil
+	packets []datagram.Packet // else, in memory of their own
+}
+
+// Take copies ps in the form that was asked for.
+func (r *packetReader) Take(ps []datagram.Packet) {
+	if form(r.p.form.Load()) == formBatches {
+		r.batch = packetBatchOf(ps)
+		return
+	}
+	r.packets = datagram.Copy(r.packets, ps)
+}
+
+// Deliver hands it over. It reports whether there may be more.
+func (r *packetReader) Deliver() bool {
+	defer clear(r.packets)
+	if r.batch != nil {
+		b := r.batch
+		r.batch = nil
+		return r.p.deliverBatch(b)
+	}
+	packets := r.packets
+	if form(r.p.form.Load()) == formUnknown {
+		if packets = r.p.putEarly(packets); len(packets) == 0 {
+			return true
+		}
+		select {
+		case <-r.p.asked:
+		case <-r.p.refused:
+			return r.p.drop(len(packets))
+		}
+	}
+	if form(r.p.form.Load()) == formBatches {
+		return r.p.deliverBatch(packetBatchOf(packets))
+	}
+	return r.p.deliver(packets)
+}
+
+// deliver puts packets into recv. They are counted first, so that whoever received
+// one finds it in Stats.
+func (p *PacketConn) deliver(packets []datagram.Packet) bool {
+	p.received(int64(len(packets)), size(packets))
+	for i := range packets {
+		if hand(p.recv, Packet(packets[i]), p.refused) != nil {
+			dropped := packets[i:]
+			p.received(-int64(len(dropped)), -size(dropped))
+			return p.drop(len(dropped))
+		}
+	}
+	return true
+}
+
+// deliverBatch puts b into recvBatch.
+func (p *PacketConn) deliverBatch(b *PacketBatch) bool {
+	n, size := b.Len(), int64(b.Size())
+	p.received(int64(n), size)
+	if hand(p.recvBatch, b, p.refused) == nil {
+		return true
+	}
+	p.received(-int64(n), -size)
+	b.Release()
+	return p.drop(n)
+}
+
+// drop counts packets that nobody will receive.
+func (p *PacketConn) drop(n int) bool {
+	p.stats.messagesDropped.Add(int64(n))
+	return false
+}
+
+func (p *PacketConn) received(packets, bytes int64) {
+	p.stats.messagesReceived.Add(packets)
+	p.stats.bytesReceived.Add(bytes)
+}

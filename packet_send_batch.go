@@ -1,0 +1,96 @@
+package chanio
+
+import (
+	"net/netip"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// SendBatch returns the channel of batches to be sent, each packet to its Addr, as
+// Send's are, and with its promises. It buffers one batch, or none if
+// Options.SendQueue is negative. A batch belongs to the library once it is sent on it;
+// one that was sent or released before is an [EventFailed]. There is no order between
+// Send and SendBatch.
+func (p *PacketConn) SendBatch() chan<- *PacketBatch {
+	p.needWriter()
+	return p.sendBatch
+}
+
+// PutBatch sends b as SendBatch does and waits for room, as Put does. If it returns an
+// error nothing was accepted, and b is still the caller's: the error is ErrClosed once
+// the endpoint has ended, and says so if b was sent or released before. What becomes of
+// its packets is told as with Put.
+func (p *PacketConn) PutBatch(b *PacketBatch) error {
+	if !p.puts.enter() {
+		return p.errorAt("write", netip.AddrPort{}, ErrClosed)
+	}
+	defer func() {
+		if p.puts.leave() {
+			close(p.putsGone)
+		}
+	}()
+	if err := b.put(p.id); err != nil {
+		return p.errorAt("write", netip.AddrPort{}, err)
+	}
+	p.needWriter()
+	if err := offer(p.sendBatch, b, p.refused, nil); err != nil {
+		b.owner.Store(0)
+		return p.errorAt("write", netip.AddrPort{}, err)
+	}
+	return nil
+}
+
+// sendQueuedBatches sends what waits in sendBatch now. It reports whether that is open
+// and the socket too.
+func (p *PacketConn) sendQueuedBatches() bool {
+	for range len(p.sendBatch) {
+		select {
+		case b, ok := <-p.sendBatch:
+			if !ok || !p.transmitBatch(b) {
+				return false
+			}
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+// transmitBatch hands b to the kernel and releases it. It reports whether the socket
+// is open.
+func (p *PacketConn) transmitBatch(b *PacketBatch) (open bool) {
+	if err := b.take(p.id); err != nil {
+		p.failed(datagram.Packet{}, err)
+		return true
+	}
+	defer b.recycle()
+	open = true
+	for i := 0; i < b.Len(); {
+		out := packetBatches.Get().(*packetBatch)
+		for end := min(b.Len(), i+maxPackets); i < end; i++ {
+			p.accept(out, b.At(i))
+		}
+		if open {
+			open = p.transmit(out)
+		} else {
+			p.lost(int64(len(out.packets)), out.bytes)
+		}
+		out.free()
+	}
+	return open
+}
+
+// dropBatches counts what waits in sendBatch and will not be sent.
+func (p *PacketConn) dropBatches() {
+	for range len(p.sendBatch) {
+		select {
+		case b, ok := <-p.sendBatch:
+			if ok && b.take(p.id) == nil {
+				p.lost(int64(b.Len()), int64(b.Size()))
+				b.recycle()
+			}
+		default:
+			return
+		}
+	}
+}
