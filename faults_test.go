@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,22 +122,15 @@ func (c conversation) requirePrefix(t *testing.T, o outcome) {
 		require.True(t, strings.HasPrefix(strings.Join(o.heard, ""), strings.Join(o.echoed, "")), "%q came back of %q", o.echoed, o.heard)
 		return
 	}
-	requireMessages(t, c, c.say, o.heard)
-	requireMessages(t, c, o.heard, o.echoed)
+	requireMessages(t, c.say, o.heard)
+	requireMessages(t, o.heard, o.echoed)
 }
 
-// requireMessages checks that got is the beginning of want. A last line may have
-// been cut short.
-func requireMessages(t *testing.T, c conversation, want, got []string) {
+// requireMessages checks that got is the beginning of want, each message whole.
+func requireMessages(t *testing.T, want, got []string) {
 	t.Helper()
 	require.LessOrEqual(t, len(got), len(want))
-	for i, m := range got {
-		if _, lines := c.framing.(chanio.Lines); lines && i == len(got)-1 {
-			require.True(t, strings.HasPrefix(want[i], m), "message %d: %q of %q", i, m, want[i])
-			continue
-		}
-		require.Equal(t, want[i], m, "message %d", i)
-	}
+	require.True(t, slices.Equal(want[:len(got)], got), "%q of %q", got, want)
 }
 
 // requireWhole checks that all was said, heard and answered, and ended well.
@@ -257,7 +251,7 @@ func requireFault(t *testing.T, c conversation, o outcome, f chaniotest.Fault) {
 		if c.framing == nil {
 			require.Len(t, strings.Join(got, ""), int(f.At), "up to that byte all has arrived")
 		}
-		if _, prefixed := c.framing.(chanio.LengthPrefix); prefixed && !atMessage(c, f.At) {
+		if c.framing != nil && !atMessage(c, f.At) {
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		} else {
 			require.NoError(t, err)
@@ -271,7 +265,8 @@ func atMessage(c conversation, at int64) bool {
 		if at <= 0 {
 			break
 		}
-		at -= int64(len(m)) + 2
+		frame, _ := c.framing.AppendFrame(nil, []byte(m))
+		at -= int64(len(frame))
 	}
 	return at == 0
 }
