@@ -7,6 +7,7 @@ import "syscall"
 const (
 	errAddressInUse = syscall.EADDRINUSE
 	errRefused      = syscall.ECONNREFUSED
+	errPeerReset    = syscall.ECONNRESET
 )
 
 // passing reports whether an accept that failed with errno may succeed later:

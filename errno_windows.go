@@ -11,6 +11,7 @@ import (
 const (
 	errAddressInUse = windows.WSAEADDRINUSE
 	errRefused      = windows.WSAECONNREFUSED
+	errPeerReset    = windows.WSAECONNRESET
 )
 
 // passing reports whether an accept that failed with errno may succeed later,

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/sock"
 )
 
 // talk is a SessionFraming of lines, whose first word says what each is: MSG a
@@ -264,7 +266,7 @@ func TestWhatAHandoverHasReadAndAgreedOnIsTheSessions(t *testing.T) {
 	require.Equal(t, peer.LocalAddr().String(), s.RemoteAddr().String())
 	tr, ok := s.tr.(*stream)
 	require.True(t, ok)
-	require.Equal(t, streamSocket(tr.conn) != nil, tr.raw != nil, "a socket keeps its fast path")
+	require.Equal(t, sock.Of(tr.conn) != nil, tr.raw != nil, "a socket keeps its fast path")
 }
 
 // handingListener accepts what hand makes of a connection.

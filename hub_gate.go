@@ -233,7 +233,7 @@ func (h *Hub) stuckMembers() (stuck []*member, next time.Duration) {
 	shut := time.Since(gate.since)
 	for f := range h.feeds {
 		for _, m := range f.places {
-			left := h.writeTimeout - min(shut, m.s.output.stall.lasts(m.s))
+			left := h.writeTimeout - min(shut, m.s.stalled())
 			if !m.left() {
 				latest = max(latest, left)
 			}

@@ -57,7 +57,7 @@ func (h *Hub) settle(m *member) bool {
 
 // evict ends the membership of m, whose session has ended: it gets nothing more.
 func (h *Hub) evict(m *member) {
-	err := m.s.Err()
+	err := m.s.cause()
 	h.mu.Lock()
 	if m.gone() {
 		h.mu.Unlock()

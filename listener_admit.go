@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/chanio/internal/readable"
+	"example.com/chanio/internal/sock"
 )
 
 // admit makes conn a session and delivers it. Nothing of conn that could wait is
@@ -247,7 +248,10 @@ func (one *handshake) find() netip.Addr {
 		conn = tc.NetConn()
 	}
 	if isSocket(conn) {
-		one.socket, one.from = streamSocket(conn), hostOf(conn.RemoteAddr())
+		if socket := sock.Of(conn); socket != nil {
+			one.socket = socket.RawConn()
+		}
+		one.from = hostOf(conn.RemoteAddr())
 	}
 	return one.from
 }

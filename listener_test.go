@@ -1130,7 +1130,7 @@ func TestRestartBesideTheEndIsAnswered(t *testing.T) {
 func TestAHandlerThatForgetsToCloseLeavesNoSession(t *testing.T) {
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
-			l := way.listen(t, t.Context(), &Options{CloseTimeout: 10 * time.Millisecond})
+			l := way.listen(t, t.Context(), &Options{HalfCloseTimeout: 10 * time.Millisecond})
 			ended := make(chan *Session, 10)
 			handled := serveEach(l, func(s *Session) {
 				for range s.Recv() {

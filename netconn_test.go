@@ -214,7 +214,7 @@ func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
 				<-s.Done()
 				_, err := c.Read(make([]byte, 1))
 				switch {
-				case end.name == "the peer's end and CloseTimeout":
+				case end.name == "the peer's end and HalfCloseTimeout":
 					require.Equal(t, io.EOF, err)
 				case end.err == nil:
 					require.ErrorIs(t, err, net.ErrClosed)

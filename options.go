@@ -69,18 +69,25 @@ type Options struct {
 	// returns [ErrFull]. If zero, 65,536; it can't be negative.
 	PostQueue int
 
-	// IdleTimeout ends a session after that long without activity: bytes
-	// received or written on streams, datagrams received on udp sessions. If
+	// IdleTimeout ends a session that has received nothing for that long. Time
+	// in which what came was not received from Recv does not count. If
 	// zero, none on streams and 2 minutes for the sessions of a udp listener.
 	IdleTimeout time.Duration
 	// WriteTimeout ends a session whose peer has taken nothing for that long
-	// while there was something to write. Any progress starts it anew; over a
-	// net.Conn that is no socket it shows only when 64 KiB of a long message are
-	// taken. If zero, 10 seconds.
+	// while there was something to take. Any progress starts it anew. Progress
+	// is what the peer acknowledges, looked at 8 times a timeout, where the
+	// system tells (Linux): a peer that vanished is found although the kernel
+	// still buffers. Elsewhere it is what the kernel takes, and over a net.Conn
+	// that is no socket it shows only when 64 KiB of a long message are taken.
+	// If zero, 10 seconds.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds Close, and how long a session stays writable without
-	// write progress after its peer's end of stream. If zero, 5 seconds.
+	// CloseTimeout bounds Close, and how long a session whose output has failed
+	// goes on reading without progress. If zero, 5 seconds.
 	CloseTimeout time.Duration
+	// HalfCloseTimeout is how long a session stays writable after its peer's end
+	// of stream without write progress and without a message accepted; then it
+	// ends with that timeout as its Err. If zero, 1 minute.
+	HalfCloseTimeout time.Duration
 	// PingInterval sends a session's peer a ping when nothing was received from
 	// it for that long, under Framing: a connection that proxies would cut for
 	// being idle stays open. Time in which nobody receives does not count. If
@@ -241,6 +248,7 @@ const (
 	defaultUDPIdleTimeout   = 2 * time.Minute
 	defaultWriteTimeout     = 10 * time.Second
 	defaultCloseTimeout     = 5 * time.Second
+	defaultHalfCloseTimeout = time.Minute
 	defaultDialTimeout      = 10 * time.Second
 	defaultUDPMaxSessions   = 65536
 	defaultMessageQueue     = 128
@@ -295,6 +303,7 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	s.IdleTimeout = orDefault(o.IdleTimeout, idle)
 	s.WriteTimeout = orDefault(o.WriteTimeout, defaultWriteTimeout)
 	s.CloseTimeout = orDefault(o.CloseTimeout, defaultCloseTimeout)
+	s.HalfCloseTimeout = orDefault(o.HalfCloseTimeout, defaultHalfCloseTimeout)
 	s.PingInterval = max(o.PingInterval, 0)
 	s.PingTimeout = orDefault(o.PingTimeout, s.PingInterval)
 	s.DialTimeout = orDefault(o.DialTimeout, defaultDialTimeout)

@@ -26,6 +26,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 			PostQueue:        65536,
 			WriteTimeout:     10 * time.Second,
 			CloseTimeout:     5 * time.Second,
+			HalfCloseTimeout: time.Minute,
 			DialTimeout:      10 * time.Second,
 			MaxLag:           16 << 20,
 			Backoff:          Backoff{100 * time.Millisecond, 30 * time.Second, 2, 0.2},
@@ -41,7 +42,7 @@ func TestNegativeOptionsAreNone(t *testing.T) {
 	for _, peers := range []bool{false, true} {
 		s, err := (&Options{
 			HandshakeTimeout: -1, MaxHandshakes: -1, MessageTimeout: -1, RecvQueue: -1, SendQueue: -1,
-			EventQueue: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, DialTimeout: -1,
+			EventQueue: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DialTimeout: -1,
 			MaxSessions: -1, Backoff: Backoff{Min: -1, Jitter: -1},
 		}).resolve(peers)
 		require.NoError(t, err)

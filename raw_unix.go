@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
 )
 
 // rawConn reads a stream socket without holding a buffer while it waits:
@@ -28,13 +29,12 @@ type rawConn struct {
 	err         error
 	tls         *tlsInput // what tryRead reads through; nil to read the socket itself
 
-	out rawWriter
+	out *sock.Writer
 }
 
-func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
-	r := &rawConn{rc: rc}
+func newRawConn(conn net.Conn, socket *sock.Socket) *rawConn {
+	r := &rawConn{rc: socket.RawConn(), out: sock.NewWriter(conn, socket)}
 	r.tryReadFunc = r.tryRead
-	r.out.init(conn, rc)
 	return r
 }
 
@@ -119,13 +119,9 @@ func (r *rawConn) readNow(fd uintptr, p []byte) (n int, err error, ready bool) {
 	return n, err, true
 }
 
-func (r *rawConn) writeNow(p []byte) (int, error) { return r.out.writeNow(p) }
-
-func (r *rawConn) write(parts [][]byte, s *Session) (int, error) { return r.out.write(parts, s) }
-
 // readNow reads from a socket without waiting.
 func readNow(fd int, p []byte) (int, error) {
-	n, err := ignoreEINTR(func() (int, error) { return recvNow(fd, p) })
+	n, err := sock.IgnoreEINTR(func() (int, error) { return sock.RecvNow(fd, p) })
 	switch {
 	case err == syscall.EAGAIN:
 		return 0, errWouldBlock{}
@@ -133,14 +129,4 @@ func readNow(fd int, p []byte) (int, error) {
 		return 0, os.NewSyscallError("read", err)
 	}
 	return n, nil
-}
-
-// ignoreEINTR repeats a system call that a signal interrupted.
-func ignoreEINTR(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if err != syscall.EINTR {
-			return n, err
-		}
-	}
 }

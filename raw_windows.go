@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
 )
 
 // rawConn reads a stream socket without holding a buffer while it waits: a
@@ -14,14 +15,14 @@ import (
 // to read (by a read of no bytes).
 type rawConn struct {
 	conn   net.Conn // what is read: the socket, or the TLS over it
-	socket net.Conn
+	out    *sock.Writer
 	rc     syscall.RawConn
 	waited bool
 	wait   func(fd uintptr) bool
 }
 
-func newRawConn(conn net.Conn, rc syscall.RawConn) *rawConn {
-	r := &rawConn{conn: conn, socket: conn, rc: rc}
+func newRawConn(conn net.Conn, socket *sock.Socket) *rawConn {
+	r := &rawConn{conn: conn, out: sock.NewWriter(conn, socket), rc: socket.RawConn()}
 	r.wait = func(uintptr) bool {
 		ready := r.waited
 		r.waited = true
@@ -51,13 +52,6 @@ func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil 
 
 // discard throws nothing away: a handshake has left nothing that has arrived.
 func (r *rawConn) discard(int) {}
-
-func (r *rawConn) write(parts [][]byte, s *Session) (int, error) {
-	return writeBuffers(r.socket, parts, blockSize, s)
-}
-
-// writeNow leaves all to write.
-func (r *rawConn) writeNow([]byte) (int, error) { return 0, nil }
 
 // readNow is only for systems whose sockets are read without waiting.
 func readNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/chanio/internal/sock"
 )
 
 // ID names a session; it is unique in the process and never used again.
@@ -27,12 +29,13 @@ var lastID atomic.Uint64
 // A session ends when both directions have ended, by Close, by Abort, with its
 // context or owner, or when the network fails it. Nothing needs to be cleaned
 // up but what the user holds: a handler that returns without Close leaves a
-// session that ends CloseTimeout after its peer's end of stream.
+// session that ends HalfCloseTimeout after its peer's end of stream.
 type Session struct {
 	id     ID
 	set    *settings
 	tr     transport
 	traits traits          // the transport's
+	socket *sock.Socket    // the transport's; nil if it has none that is a stream
 	reg    *registry       // of the listener or client whose session it is; may be nil
 	parent context.Context // whose values Context carries
 
@@ -66,6 +69,7 @@ type Session struct {
 	closeErr   error         // what Close returns
 	asked      chan struct{} // closed when form is known; nil unless the reader waits for that
 	recvClosed bool          // closeRecv was called
+	writeErr   error         // what the output has failed with
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        context.Context // made by the first call of Context
@@ -111,6 +115,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		set:       set,
 		tr:        tr,
 		traits:    tr.traits(),
+		socket:    tr.socket(),
 		reg:       reg,
 		parent:    parent,
 		send:      make(chan []byte, set.SendQueue),
@@ -139,8 +144,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 // start starts the reader. s may have been ended already: by its context, or by
 // whoever knows its registry.
 func (s *Session) start() {
-	s.startIdleTimer()
-	s.startPings()
+	s.watchHeard()
 	go s.tr.run(s)
 }
 

@@ -118,51 +118,48 @@ type batchQueue struct {
 
 // receivesBatches reports whether the writer still receives from sendBatch.
 func (s *Session) receivesBatches(o *writerState) bool {
-	return !o.batches.closed && (!o.last || o.batches.left > 0)
+	return !o.batches.closed && o.bad == nil && (!o.last || o.batches.left > 0)
 }
 
 // gatherBatches adds batches to the outbox while there is room.
-func (s *Session) gatherBatches(o *writerState) error {
-	for !o.batch.full() {
+func (s *Session) gatherBatches(o *writerState) {
+	for !o.batch.full() && o.bad == nil {
 		if o.batches.rest != nil {
-			if err := s.gatherRest(o); err != nil {
-				return err
-			}
+			o.bad = s.gatherRest(o)
 			continue
 		}
 		if !s.receivesBatches(o) {
-			return nil
+			return
 		}
 		select {
 		case b, ok := <-s.sendBatch:
-			if err := s.acceptBatch(o, b, ok); err != nil {
-				return err
-			}
+			s.acceptBatch(o, b, ok)
 		default:
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // acceptBatch takes b, which was received from sendBatch. If that was closed by the
 // user, it is CloseWrite.
-func (s *Session) acceptBatch(o *writerState, b *Batch, ok bool) error {
+func (s *Session) acceptBatch(o *writerState, b *Batch, ok bool) {
 	q := &o.batches
 	if !ok {
 		q.closed = true
 		s.closeOutput()
-		return nil
+		return
 	}
 	if o.last {
 		q.left--
 	}
+	s.movedOn()
 	if err := b.take(s.id); err != nil {
 		q.taken++
-		return err
+		o.bad = err
+		return
 	}
 	q.rest, q.next, q.size = b, 0, b.Size()
-	return s.gatherRest(o)
+	o.bad = s.gatherRest(o)
 }
 
 // gatherRest adds what there is room for of the rest of a batch to the outbox: all

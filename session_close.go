@@ -1,41 +1,10 @@
 package chanio
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"os"
-	"sync/atomic"
-	"time"
 )
-
-// lingerTimeout is how long Close reads on, after the end of stream was sent,
-// for the peer's end of stream.
-const lingerTimeout = 500 * time.Millisecond
-
-// sessionTimers are the session's timers, each nil until it is first needed.
-// The session's mu guards setting them.
-type sessionTimers struct {
-	close    *time.Timer // Close is to be over
-	closeBy  time.Time   // when that is, whatever it still waits for
-	halfOpen *time.Timer // no write progress since the peer's end of stream
-	idle     *time.Timer
-	message  *time.Timer // a message that began is to be whole
-	ping     *time.Timer // something is to be received
-
-	messageOn bool // message is armed; the reader's
-
-	halfOpenOn atomic.Bool  // halfOpen is armed
-	active     atomic.Int64 // last activity, in nanoseconds since began
-	began      time.Time    // when the session was made
-}
-
-func (t *sessionTimers) stop() {
-	for _, timer := range []*time.Timer{t.close, t.halfOpen, t.idle, t.message, t.ping} {
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-}
 
 // Close ends the session in order: it refuses new messages, closes Recv,
 // flushes what was accepted (what its hubs published before included), sends
@@ -76,19 +45,18 @@ func (s *Session) beginClose() {
 
 	s.mu.Lock()
 	after := s.refuse()
-	if s.timers.halfOpen != nil {
-		s.timers.halfOpenOn.Store(false)
-		s.timers.halfOpen.Stop()
-	}
 	if d := s.set.CloseTimeout; d > 0 {
-		s.timers.close = time.AfterFunc(d, s.closeExpired)
-		s.timers.closeBy = time.Now().Add(d)
+		s.timers.closeBy = s.timers.now() + int64(d)
+		s.armLocked(s.timers.closeBy)
 	}
-	if s.life().output() == outputEnded {
-		s.linger()
-	}
+	s.linger()
+	failed := s.life().output() == outputFailed
 	s.mu.Unlock()
 	after()
+	if failed {
+		s.end(s.cause()) // there is nothing left to do in order
+		return
+	}
 	s.drainOutput()
 }
 
@@ -105,7 +73,7 @@ func (s *Session) CloseWrite() error {
 	} else {
 		s.closeOutput()
 	}
-	if s.over() && s.Err() != nil {
+	if (s.over() || s.life().output() == outputFailed) && s.cause() != nil {
 		return s.errorAt("close write", ErrClosed)
 	}
 	return nil
@@ -162,7 +130,7 @@ func (s *Session) terminate(cause error, reset bool) {
 		s.mu.Unlock()
 		return
 	}
-	if l.closing() && !l.written() {
+	if l.closing() && (!l.written() || errors.Is(cause, os.ErrDeadlineExceeded)) {
 		s.closeErr = cause // something may not have been sent
 	}
 	if s.err == nil {
@@ -193,7 +161,7 @@ func (s *Session) terminate(cause error, reset bool) {
 }
 
 // inputEnded notes the peer's end of stream. The session stays writable, until
-// CloseTimeout has passed without write progress.
+// HalfCloseTimeout has passed without progress.
 func (s *Session) inputEnded() {
 	s.mu.Lock()
 	l := s.life()
@@ -206,23 +174,58 @@ func (s *Session) inputEnded() {
 	} else {
 		s.setInput(inputEnded)
 	}
-	both := l.output() == outputEnded
+	both := l.output() == outputEnded || l.output() == outputFailed
+	cause := s.writeErr
 	if !both {
-		s.startHalfOpen()
+		s.startHalfClose()
 	}
 	s.mu.Unlock()
 	if both {
-		s.end(nil)
+		s.end(cause)
 	}
 }
 
-// startHalfOpen bounds for how long the session stays writable without write
+// startHalfClose bounds for how long the session stays writable without
 // progress, now that nothing is received any more. The caller holds mu.
-func (s *Session) startHalfOpen() {
-	if d := s.set.CloseTimeout; d > 0 && !s.life().closing() && s.timers.halfOpen == nil {
-		s.timers.halfOpen = time.AfterFunc(d, s.halfOpenExpired)
-		s.timers.halfOpenOn.Store(true)
+func (s *Session) startHalfClose() {
+	if d := s.set.HalfCloseTimeout; d > 0 && !s.life().closing() && s.timers.ended == 0 {
+		s.timers.ended, s.timers.queued = s.timers.now(), s.queued()
+		s.armLocked(s.timers.ended + int64(d))
 	}
+}
+
+// outputFailed notes that a write has failed. That ends only the sending: what
+// the peer sent before is still read and delivered, and where the peer said why,
+// that is the session's error.
+func (s *Session) outputFailed(err error) {
+	s.mu.Lock()
+	l := s.life()
+	if l.over() {
+		s.mu.Unlock()
+		return
+	}
+	after := s.refuse()
+	s.setOutput(outputFailed)
+	s.writeErr = err
+	reading := l.input() == inputOpen && !l.closing()
+	if d := s.set.CloseTimeout; reading && d > 0 {
+		s.timers.takenAt = 0
+		s.armLocked(s.timers.now() + int64(d)/looks)
+	}
+	s.mu.Unlock()
+	after()
+	if !reading {
+		s.end(err)
+		return
+	}
+	s.leaveHubs()
+}
+
+// cause returns what the session has ended with, or is about to.
+func (s *Session) cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.err, s.writeErr)
 }
 
 // inputFailed notes that the input failed while it was being discarded.
@@ -254,9 +257,7 @@ func (s *Session) endOutput() {
 		s.setOutput(outputEnded)
 	}
 	both := l.atEnd() || !s.traits.halfClose
-	if !both && (l.closing() || l.input() == inputHalted) { // what arrives is thrown away
-		s.linger()
-	}
+	s.linger()
 	s.mu.Unlock()
 	switch {
 	case both, err != nil && l.closing(): // all was written: there is nothing to lose
@@ -266,136 +267,12 @@ func (s *Session) endOutput() {
 	}
 }
 
-// linger bounds the wait for the peer's end of stream. The caller holds mu.
+// linger starts the wait for the peer's end of stream, if ours was sent and what
+// arrives is thrown away. The caller holds mu.
 func (s *Session) linger() {
-	if s.over() {
-		return
+	l := s.life()
+	if (l.closing() || l.input() == inputHalted) && l.output() == outputEnded && s.timers.linger == 0 {
+		s.timers.linger = s.timers.now()
+		s.armLocked(s.timers.linger)
 	}
-	d := lingerTimeout
-	if s.timers.close != nil {
-		s.timers.close.Stop()
-		d = min(d, time.Until(s.timers.closeBy))
-	}
-	s.timers.close = time.AfterFunc(d, s.closeExpired)
-}
-
-// closeExpired ends a Close whose time ran out: with an error if data is unsent.
-func (s *Session) closeExpired() {
-	if s.life().written() {
-		s.end(nil)
-		return
-	}
-	s.abort(s.errorAt("close", &timeoutError{"CloseTimeout", s.set.CloseTimeout}))
-}
-
-// halfOpenExpired ends a session that wrote nothing for CloseTimeout after its
-// peer's end of stream: with an error if the peer did not take something, else
-// in order, for a handler that forgot to.
-func (s *Session) halfOpenExpired() {
-	if s.stats.bytesPending.Load() > 0 {
-		s.closeExpired()
-		return
-	}
-	s.beginClose()
-}
-
-// extendHalfOpen notes write progress.
-func (s *Session) extendHalfOpen() {
-	if !s.timers.halfOpenOn.Load() {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over() && !s.life().closing() && s.timers.halfOpen.Stop() {
-		s.timers.halfOpen.Reset(s.set.CloseTimeout)
-	}
-}
-
-// startIdleTimer starts the watch over IdleTimeout, if there is one.
-func (s *Session) startIdleTimer() {
-	d := s.set.IdleTimeout
-	if d <= 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over() {
-		s.timers.idle = time.AfterFunc(d, s.idleExpired)
-	}
-}
-
-// touch notes activity. It costs nothing without an IdleTimeout.
-func (s *Session) touch() {
-	if s.set.IdleTimeout > 0 {
-		s.timers.active.Store(int64(time.Since(s.timers.began)))
-	}
-}
-
-// idleExpired ends the session, or waits for what is left of IdleTimeout since
-// the last activity: one timer operation a timeout, not one a message.
-func (s *Session) idleExpired() {
-	idle := time.Since(s.timers.began) - time.Duration(s.timers.active.Load())
-	if left := s.set.IdleTimeout - idle; left > 0 {
-		s.mu.Lock()
-		if !s.over() {
-			s.timers.idle.Reset(left)
-		}
-		s.mu.Unlock()
-		return
-	}
-	s.end(s.errorAt("session", &timeoutError{"IdleTimeout", s.set.IdleTimeout}))
-}
-
-// writeExpired ends a session whose peer took nothing for WriteTimeout.
-func (s *Session) writeExpired() {
-	var err error = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
-	// In this order: whoever is gated no more may be dismissed.
-	if s.holdsPublisher() || s.hubs.lagged.Load() {
-		err = fmt.Errorf("%w: %w", ErrLagged, err)
-	}
-	s.abort(s.errorAt("write", err))
-}
-
-// A stall watches over a write that the peer does not take: it ends the session
-// when WriteTimeout passes without progress. Only the writer uses it.
-type stall struct {
-	timer *time.Timer
-	since atomic.Int64 // when the wait began, in nanoseconds since the session did, plus 1; 0 if there is none
-}
-
-// begin starts the watch anew, before a wait.
-func (w *stall) begin(s *Session) {
-	w.mark(s)
-	d := s.set.WriteTimeout
-	switch {
-	case d <= 0:
-	case w.timer == nil:
-		w.timer = time.AfterFunc(d, s.writeExpired)
-	default:
-		w.timer.Reset(d)
-	}
-}
-
-// mark notes that a wait may begin, which does not end the session.
-func (w *stall) mark(s *Session) { w.since.Store(int64(time.Since(s.timers.began)) + 1) }
-
-// end ends the watch.
-func (w *stall) end() {
-	if w.since.Load() == 0 {
-		return
-	}
-	w.since.Store(0)
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
-
-// lasts returns for how long a write has waited without progress; anybody may
-// ask.
-func (w *stall) lasts(s *Session) time.Duration {
-	since := w.since.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(s.timers.began) - time.Duration(since-1)
 }

@@ -545,7 +545,7 @@ func TestAfterThePeersEndTheLastAnswersGetOut(t *testing.T) {
 		start := time.Now()
 		go func() {
 			for range 10 {
-				<-time.After(4 * time.Second) // each is progress within CloseTimeout
+				<-time.After(59 * time.Second) // each is progress within HalfCloseTimeout
 				assert.NoError(t, s.Put([]byte("x")))
 			}
 			assert.NoError(t, s.CloseWrite())
@@ -554,7 +554,7 @@ func TestAfterThePeersEndTheLastAnswersGetOut(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, got, 10)
 		<-s.Done()
-		require.Equal(t, 40*time.Second, since(start))
+		require.Equal(t, 590*time.Second, since(start))
 		require.NoError(t, s.Err())
 	})
 }
@@ -575,8 +575,9 @@ func TestAHandlerThatForgetsToCloseLeavesNothing(t *testing.T) {
 		_, err = peer.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 		<-s.Done()
-		require.Equal(t, 5*time.Second, since(start))
-		require.NoError(t, s.Err(), "a clean end")
+		require.Equal(t, time.Minute, since(start))
+		requireTimeout(t, s.Err())
+		require.ErrorContains(t, s.Err(), "HalfCloseTimeout")
 	})
 }
 
@@ -587,7 +588,7 @@ func TestAPeerThatEndedAndTakesNothingEndsTheSessionWithAnError(t *testing.T) {
 		start := time.Now()
 		peer.CloseWrite()
 		<-s.Done()
-		require.Equal(t, 5*time.Second, since(start))
+		require.Equal(t, 10*time.Second, since(start), "WriteTimeout")
 		requireTimeout(t, s.Err())
 		requireAllIsCounted(t, s, accepted)
 	})
@@ -603,7 +604,7 @@ func TestAPeerThatEndedAndTakesNothingOfAHubEndsTheSessionWithAnError(t *testing
 		start := time.Now()
 		peer.CloseWrite()
 		<-s.Done()
-		require.Equal(t, 5*time.Second, since(start))
+		require.Equal(t, 10*time.Second, since(start), "WriteTimeout")
 		requireTimeout(t, s.Err())
 		requireAllIsCounted(t, s, 1000)
 	})
@@ -691,7 +692,7 @@ func TestIdleTimeoutIsExact(t *testing.T) {
 	}{
 		{"nothing happens", func(*Session, *memConn) {}, 0},
 		{"received bytes are activity", func(_ *Session, peer *memConn) { peer.Write([]byte("x")) }, 400 * time.Second},
-		{"written bytes are activity", func(s *Session, _ *memConn) { s.Put([]byte("x")) }, 400 * time.Second},
+		{"written bytes are none", func(s *Session, _ *memConn) { s.Put([]byte("x")) }, 0},
 		{"calls are none", func(s *Session, _ *memConn) { s.Flush(context.Background()); s.Send(); s.Stats() }, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -722,14 +723,19 @@ func TestIdleTimeoutIsExact(t *testing.T) {
 	}
 }
 
-func TestALongMessageThatIsTakenSlowlyIsActivity(t *testing.T) {
+func TestAfterThePeersEndALongMessageThatIsTakenSlowlyIsProgress(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
-		o.IdleTimeout = 6 * time.Second
+		o.IdleTimeout = time.Second // nothing can be received any more
+		o.HalfCloseTimeout = 6 * time.Second
 		s, peer := memSession(t, &o)
 		want := noise(1 << 20)
+		peer.CloseWrite()
+		synctest.Wait()
 		require.NoError(t, s.Put(want))
 		require.NoError(t, s.CloseWrite())
 		require.True(t, bytes.Equal(want, readSlowly(t, peer, recordBlockSize, 5*time.Second)))
+		<-s.Done()
+		require.NoError(t, s.Err())
 	})
 }
 
@@ -824,7 +830,7 @@ func TestWhoeverEndsASessionAtTheSameTimeItEndsOnce(t *testing.T) {
 					a, peer := p.make(t)
 					ctx, cancel := context.WithCancel(t.Context())
 					o := q.o
-					o.CloseTimeout = 20 * time.Millisecond
+					o.CloseTimeout, o.HalfCloseTimeout = 20*time.Millisecond, 20*time.Millisecond
 					s := NewSession(ctx, a, &o)
 					var wg sync.WaitGroup
 					var accepted atomic.Int64

@@ -25,11 +25,15 @@ func (s *Session) Flush(ctx context.Context) error {
 	switch {
 	case s.over():
 		s.mu.Unlock()
-		<-s.done // soon: Undelivered is exact then
-		return s.flushResult()
-	case s.life().output() == outputEnded, !s.life().hasWriter() && len(s.hubs.places) == 0:
+		select {
+		case <-s.done: // soon: Undelivered is exact then
+			return s.flushResult()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case s.life().output() >= outputEnded, !s.life().hasWriter() && len(s.hubs.places) == 0:
 		s.mu.Unlock()
-		return s.takeLoss()
+		return s.flushResult()
 	}
 	s.flushes = append(s.flushes, f)
 	s.flushed.Store(true)
@@ -51,9 +55,9 @@ func (s *Session) Flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// flushResult is what Flush returns once the session has finished.
+// flushResult is what Flush returns once the output has ended.
 func (s *Session) flushResult() error {
-	if s.stats.lost.Load() == 0 {
+	if s.stats.lost.Load() == 0 && s.life().output() != outputFailed {
 		return s.takeLoss()
 	}
 	return s.errorAt("flush", ErrClosed)

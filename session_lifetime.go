@@ -4,6 +4,7 @@ package chanio
 // moves forward:
 //
 //	output: open → refused → written → ended    CloseWrite, Close
+//	        open or refused → failed            a write that fails
 //	input:  open → ended                        the peer's end of stream
 //	        open → halted → drained             Close: what arrives is thrown away
 //
@@ -24,6 +25,7 @@ const (
 	outputRefused                    // none is any more; what was accepted is being written
 	outputWritten                    // the kernel has all of it; the end of stream is next
 	outputEnded                      // the end of stream was sent
+	outputFailed                     // a write failed, and nothing goes out any more
 )
 
 // inputState is how far the receiving has come.

@@ -1,7 +1,5 @@
 package chanio
 
-import "time"
-
 // A form is what the messages of a session are delivered as.
 type form uint32
 
@@ -101,6 +99,8 @@ func (s *Session) awaitForm() (form, error) {
 	}
 	asked := s.asked
 	s.mu.Unlock()
+	s.beginUnread()
+	defer s.endUnread()
 	select {
 	case <-asked:
 		return form(s.form.Load()), nil
@@ -115,8 +115,6 @@ func (s *Session) deliver(in *inbox) error {
 		return nil
 	}
 	s.messageWhole() // before it waits for a receiver
-	s.holds(true)
-	defer s.holds(false)
 	f, err := s.awaitForm()
 	if err != nil {
 		return err
@@ -134,7 +132,7 @@ func (s *Session) deliverBatch(in *inbox) error {
 	in.out = batchMemory{}
 	n := int64(b.Len())
 	s.stats.messagesReceived.Add(n)
-	if err := hand(s.recvBatch, b, s.halted); err != nil {
+	if err := handOut(s, s.recvBatch, b); err != nil {
 		s.stats.messagesReceived.Add(-n)
 		b.Release()
 		return err
@@ -146,7 +144,7 @@ func (s *Session) deliverBatch(in *inbox) error {
 func (s *Session) deliverMessages(in *inbox) error {
 	for i := range in.out.buf.Spans {
 		s.stats.messagesReceived.Add(1)
-		if err := hand(s.recv, in.message(i), s.halted); err != nil {
+		if err := handOut(s, s.recv, in.message(i)); err != nil {
 			return err
 		}
 	}
@@ -157,7 +155,19 @@ func (s *Session) deliverMessages(in *inbox) error {
 	return nil
 }
 
-// hand sends v on c, unless delivering has stopped.
+// handOut sends v on c, unless delivering has stopped.
+func handOut[T any](s *Session, c chan<- T, v T) error {
+	select {
+	case c <- v:
+		return nil
+	default:
+	}
+	s.beginUnread()
+	defer s.endUnread()
+	return hand(c, v, s.halted)
+}
+
+// hand sends v on c, unless halted is closed.
 func hand[T any](c chan<- T, v T, halted <-chan struct{}) error {
 	select {
 	case c <- v: // a select with one channel is the cheap one
@@ -193,35 +203,4 @@ func (in *inbox) message(i int) []byte {
 	start := len(in.slab)
 	in.slab = append(in.slab, m...)
 	return in.slab[start:len(in.slab):len(in.slab)]
-}
-
-// watchMessage arms MessageTimeout before a read that is to go on with a
-// message, unless it is armed for that message already. Time in which nobody
-// received is not the peer's and does not count.
-func (s *Session) watchMessage(begun bool) {
-	d := s.set.MessageTimeout
-	if !begun || d <= 0 || s.timers.messageOn {
-		return
-	}
-	s.timers.messageOn = true
-	if s.timers.message == nil {
-		s.mu.Lock()
-		s.timers.message = time.AfterFunc(d, s.messageExpired)
-		s.mu.Unlock()
-		return
-	}
-	s.timers.message.Reset(d)
-}
-
-// messageWhole disarms it.
-func (s *Session) messageWhole() {
-	if s.timers.messageOn {
-		s.timers.messageOn = false
-		s.timers.message.Stop()
-	}
-}
-
-// messageExpired ends a session whose peer began a message and did not end it.
-func (s *Session) messageExpired() {
-	s.terminate(s.errorAt("read", &timeoutError{"MessageTimeout", s.set.MessageTimeout}), false)
 }

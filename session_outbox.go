@@ -10,6 +10,11 @@ import (
 // costs less than one more entry of a gathered write.
 const copyLimit = 4 << 10
 
+// aloneLimit is the size up to which a message is copied that goes out alone:
+// memory that was just written is written out faster (internal/sock), by more than
+// so short a copy costs.
+const aloneLimit = 1 << 10
+
 // maxParts bounds the entries of a gathered write: well below the kernel's
 // IOV_MAX (1,024), and enough that a write call's cost is nothing beside them.
 const maxParts = 64
@@ -40,9 +45,12 @@ type writerState struct {
 	closed  bool  // the user has closed send
 	last    bool  // no message is accepted any more
 	left    int   // if last: how many messages in send are still to be received
-	stall   stall
+	bad     error // a message that can't be framed: what was accepted before it is still sent
 	hubs    hubReader
 }
+
+// copied reports whether all of the batch is in buf, and so was just written.
+func (b *outBatch) copied() bool { return b.used == b.size }
 
 // empty reports that nothing was added. A batch of empty messages on a raw
 // stream is not empty, and writes nothing.
@@ -112,7 +120,11 @@ func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
 func (b *outBatch) addBytes(p []byte) {
 	b.size += len(p)
 	if len(b.parts) == 0 {
-		b.parts = append(b.parts, p) // alone, it needs no copy
+		if len(p) <= aloneLimit {
+			b.copyIn(p)
+		} else {
+			b.parts = append(b.parts, p) // alone, it needs no copy
+		}
 		return
 	}
 	if len(p) > copyLimit {

@@ -148,9 +148,14 @@ func TestBatchCopiesSmallMessagesTogetherAndLargeOnesNot(t *testing.T) {
 		require.Same(t, &large[0], &b.parts[1][0], "a large message is not copied")
 		b.reset()
 	}
-	lone := make([]byte, 10)
+	lone := make([]byte, aloneLimit+1)
 	require.NoError(t, b.add(lone, nil))
 	require.Same(t, &lone[0], &b.parts[0][0], "a lone message is not copied")
+	require.False(t, b.copied())
+	b.reset()
+	require.NoError(t, b.add(lone[:aloneLimit], nil))
+	require.NotSame(t, &lone[0], &b.parts[0][0], "unless it is small")
+	require.True(t, b.copied())
 }
 
 func TestBatchKeepsNoMessageAfterReset(t *testing.T) {

@@ -4,93 +4,63 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 )
 
 // A pinging is the watch over a peer from which nothing comes: it is sent a
 // ping, and if nothing comes after that either, it is dead.
 type pinging struct {
-	heard  atomic.Int64 // when something came last, in nanoseconds since the session began
-	held   atomic.Bool  // the reader waits for who receives: what came may not have been read
-	due    atomic.Bool  // the writer is to send a ping
-	sentAt int64        // the ping that nothing has come after, as heard; 0: none. The timer's
+	due    atomic.Bool // the writer is to send a ping
+	sentAt moment      // the ping that nothing has come after; 0: none. Guarded by the session's mu
 }
 
-// startPings starts the watch, if there is one.
-func (s *Session) startPings() {
-	if s.pings == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over() {
-		s.timers.ping = time.AfterFunc(s.set.PingInterval, s.pingExpired)
-	}
-}
-
-// hears notes that something has come, and holds that the reader does not read
-// because nobody receives. Both cost nothing without PingInterval.
-func (s *Session) hears() {
-	if s.pings != nil {
-		s.pings.heard.Store(int64(time.Since(s.timers.began)))
-	}
-}
-
-func (s *Session) holds(held bool) {
-	if s.pings == nil {
-		return
-	}
-	s.hears() // time in which nobody received is not the peer's
-	s.pings.held.Store(held)
-}
-
-// pingExpired looks how long nothing has come, and when to look again.
-func (s *Session) pingExpired() {
-	if s.life().input() != inputOpen {
-		return // nothing is expected any more
+// pingRule sends a ping when nothing was received for PingInterval, and ends a
+// session that receives nothing for PingTimeout after that. Time in which nobody
+// receives is not the peer's: what came may not have been read.
+func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
+	if s.pings == nil || l.closing() || l.input() != inputOpen || l.output() == outputFailed {
+		return endless, nil
 	}
 	p, interval, timeout := s.pings, int64(s.set.PingInterval), int64(s.set.PingTimeout)
-	now, heard := int64(time.Since(s.timers.began)), p.heard.Load()
-	if p.held.Load() {
+	heard := s.timers.heard.Load()
+	if s.timers.blocked.Load() != 0 {
 		heard = now
 	}
 	if heard > p.sentAt {
 		p.sentAt = 0
 	}
-	again := heard + interval - now
+	due := heard + interval
+	if p.sentAt > 0 {
+		if due = p.sentAt + interval; timeout > 0 {
+			due = p.sentAt + timeout
+		}
+	}
 	switch {
-	case p.sentAt == 0 && again > 0:
+	case due > now:
+		return due, nil
 	case p.sentAt > 0 && timeout > 0:
-		if again = p.sentAt + timeout - now; again <= 0 {
-			s.end(s.errorAt("session", &timeoutError{"PingTimeout", s.set.PingTimeout}))
-			return
-		}
-	default:
-		p.sentAt = max(now, 1)
-		p.due.Store(true)
-		s.needWriter()
-		s.wakeWriter()
-		if again = interval; timeout > 0 {
-			again = timeout
-		}
+		return now, func() { s.end(s.errorAt("session", &timeoutError{"PingTimeout", s.set.PingTimeout})) }
 	}
-	s.mu.Lock()
-	if !s.over() {
-		s.timers.ping.Reset(time.Duration(again))
-	}
-	s.mu.Unlock()
+	p.sentAt = now
+	p.due.Store(true)
+	return now, s.sendPing
+}
+
+// sendPing makes the writer send the ping that is due.
+func (s *Session) sendPing() {
+	s.needWriter()
+	s.wakeWriter()
+	s.armBy(s.timers.now()) // what else is due, and when to look again
 }
 
 // gatherPing takes a ping that is due into the batch.
-func (s *Session) gatherPing(o *writerState) error {
-	if s.pings == nil || !s.pings.due.Swap(false) || o.last {
-		return nil
-	}
-	if s.framed != nil {
+func (s *Session) gatherPing(o *writerState) {
+	switch {
+	case s.pings == nil || !s.pings.due.Swap(false) || o.last:
+	case s.framed != nil:
 		o.batch.addChunk(s.framed.reader.Ping(), 0)
-		return nil
+	default:
+		o.bad = o.batch.add(s.set.Ping, s.set.codec)
 	}
-	return o.batch.add(s.set.Ping, s.set.codec)
 }
 
 // checkPing reports a ping that cannot be sent.

@@ -3,7 +3,9 @@ package chanio
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
+	"syscall"
 )
 
 const (
@@ -51,7 +53,7 @@ func (s *Session) endInput(t *stream, err error) {
 		s.discard(t)
 	default:
 		s.records.flushAlert()
-		s.end(s.errorAt("read", err))
+		s.end(s.inputError(err))
 		s.closeRecv()
 	}
 }
@@ -65,6 +67,9 @@ func (s *Session) receive(t *stream) error {
 	for {
 		readErr, err := s.fill(&in, t)
 		if readErr == io.EOF && err == nil {
+			if s.life().input() == inputHalted {
+				return io.EOF // what is not whole is nobody's loss
+			}
 			err = in.final()
 		}
 		if e := s.deliver(&in); e != nil {
@@ -102,7 +107,6 @@ func (s *Session) fill(in *inbox, t *stream) (readErr, err error) {
 func (s *Session) received(n int) {
 	s.stats.bytesReceived.Add(int64(n))
 	s.touch()
-	s.hears()
 }
 
 // readError tells a reader that halt has interrupted from a failed one.
@@ -151,7 +155,7 @@ func (s *Session) breakInput(err error) (halted bool) {
 		return true
 	}
 	s.setInput(inputHalted)
-	s.startHalfOpen()
+	s.startHalfClose()
 	close(s.halted)
 	s.mu.Unlock()
 	return false
@@ -170,4 +174,18 @@ func (s *Session) halt() {
 	// The order matters: whoever sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	close(s.halted)
+}
+
+// inputError returns what the session ends with when reading has failed with err.
+// Where the output has failed before, what the peer has said about that tells
+// more (an alert of TLS), and what the network says about it less.
+func (s *Session) inputError(err error) error {
+	s.mu.Lock()
+	failed := s.writeErr
+	s.mu.Unlock()
+	var errno syscall.Errno
+	if failed != nil && (errors.As(err, &errno) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)) {
+		return failed
+	}
+	return s.errorAt("read", err)
 }

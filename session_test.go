@@ -496,9 +496,9 @@ var failures = []struct {
 		close(s.Send())
 		peer.CloseWrite()
 	}, nil},
-	{"the peer's end and CloseTimeout", Options{}, func(_ *Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"the peer's end and HalfCloseTimeout", Options{}, func(_ *Session, peer *memConn, _ context.CancelCauseFunc) {
 		peer.CloseWrite()
-	}, nil},
+	}, os.ErrDeadlineExceeded},
 	{"Abort(nil)", Options{}, func(s *Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(nil) }, ErrClosed},
 	{"Abort", Options{}, func(s *Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(errTest) }, errTest},
 	{"the context", Options{}, func(_ *Session, _ *memConn, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest},

@@ -1,5 +1,7 @@
 package chanio
 
+import "example.com/chanio/internal/sock"
+
 // Put sends p as Send does, and the slice belongs to the library from then on.
 // It waits for room as long as the session makes progress, and returns an error
 // that is ErrClosed, with nothing accepted, once the session has ended or was
@@ -87,23 +89,53 @@ func (s *Session) wakeWriter() {
 	}
 }
 
-// writeLoop is the session's writer. needWriter starts it; it ends when it has
-// sent the end of the output, or with the session.
+// writeLoop is the session's writer. needWriter starts it; it ends with the
+// session.
 func (s *Session) writeLoop() {
 	defer s.release()
 	o := &s.output
 	for s.writeOnce(o) {
 	}
 	o.batch.free()
-	s.mu.Lock()
-	if !s.over() && len(s.flushes) > 0 {
-		s.resolveFlushes(s.takeLoss())
+	o.hubs = hubReader{}
+	s.refuseSends(o)
+}
+
+// refuseSends receives what is sent after the output has ended or failed, while
+// the session lives on: a sender that waits for room or for Done must not hang.
+func (s *Session) refuseSends(o *writerState) {
+	send, batches := s.send, s.sendBatch
+	if o.closed {
+		send = nil
 	}
-	s.mu.Unlock()
+	if o.batches.closed {
+		batches = nil
+	}
+	for !s.over() {
+		s.mu.Lock()
+		s.resolveFlushes(s.flushResult())
+		s.mu.Unlock()
+		select {
+		case m, ok := <-send:
+			if !ok {
+				o.closed, send = true, nil
+				continue
+			}
+			s.lost(1, int64(len(m)))
+		case b, ok := <-batches:
+			if !ok {
+				batches = nil
+			} else if b.take(s.id) == nil {
+				s.lost(int64(b.Len()), int64(b.Size()))
+				b.recycle()
+			}
+		case <-s.wake:
+		}
+	}
 }
 
 // writeOnce gathers what the sources have, writes it, and waits for more if it
-// was nothing. It reports whether the writer goes on.
+// was nothing. It reports whether there is more to write.
 func (s *Session) writeOnce(o *writerState) bool {
 	life := s.life()
 	if life.over() {
@@ -117,11 +149,11 @@ func (s *Session) writeOnce(o *writerState) bool {
 	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
 	}
-	if err := s.gather(o); err != nil {
-		s.abort(s.errorAt("write", err))
-		return true // to abandon what was gathered
-	}
+	s.gather(o)
 	switch {
+	case o.bad != nil && o.batch.empty():
+		s.end(s.errorAt("write", o.bad))
+		return true // to abandon the rest
 	case !o.batch.empty(), o.last && s.hubsDrained() && s.framed.end(&o.batch):
 		return s.writeBatch(o)
 	case o.last && s.hubsDrained():
@@ -130,79 +162,76 @@ func (s *Session) writeOnce(o *writerState) bool {
 	}
 	o.batch.free()
 	if err := s.records.flush(); err != nil { // what the reader has left
-		s.end(s.errorAt("write", err))
-		return true
+		s.fails(o, err)
+		return false
 	}
-	return s.awaitWork(o)
+	s.awaitWork(o)
+	return true
 }
 
 // gather fills the batch from all sources without waiting. What a framing has to
 // reply comes first, then messages from send and batches, in turn, then each hub's,
 // each message whole.
-func (s *Session) gather(o *writerState) error {
+func (s *Session) gather(o *writerState) {
 	s.framed.gather(&o.batch)
-	if err := s.gatherPing(o); err != nil {
-		return err
-	}
+	s.gatherPing(o)
 	o.batches.first = !o.batches.first
 	if o.batches.first {
-		if err := s.gatherBatches(o); err != nil {
-			return err
-		}
+		s.gatherBatches(o)
 	}
-	if err := s.gatherMessages(o); err != nil {
-		return err
+	s.gatherMessages(o)
+	s.gatherBatches(o)
+	if o.bad == nil {
+		s.gatherHubs(o)
 	}
-	if err := s.gatherBatches(o); err != nil {
-		return err
-	}
-	s.gatherHubs(o)
-	return nil
 }
 
 // gatherMessages adds messages from send while there is room.
-func (s *Session) gatherMessages(o *writerState) error {
+func (s *Session) gatherMessages(o *writerState) {
 	for !o.batch.full() && s.receives(o) {
 		select {
 		case m, ok := <-s.send:
-			if err := s.accept(o, m, ok); err != nil {
-				return err
-			}
+			s.accept(o, m, ok)
 		default:
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // receives reports whether the writer still receives from send.
-func (s *Session) receives(o *writerState) bool { return !o.closed && (!o.last || o.left > 0) }
+func (s *Session) receives(o *writerState) bool {
+	return !o.closed && o.bad == nil && (!o.last || o.left > 0)
+}
 
 // accept takes m, which was received from send, into the batch. If send was
 // closed by the user, that is CloseWrite.
-func (s *Session) accept(o *writerState, m []byte, ok bool) error {
+func (s *Session) accept(o *writerState, m []byte, ok bool) {
 	if !ok {
 		o.closed = true
 		s.closeOutput()
-		return nil
+		return
 	}
 	o.taken++
 	if o.last {
 		o.left--
 	}
-	if err := s.checkSize(len(m)); err != nil {
+	s.movedOn()
+	err := s.checkSize(len(m))
+	if err != nil && s.traits.lossy {
 		s.datagramFailed(len(m), err)
-		return nil
+		return
 	}
-	if err := o.batch.add(m, s.set.codec); err != nil {
+	if err == nil {
+		err = o.batch.add(m, s.set.codec)
+	}
+	if err != nil {
 		s.lost(1, int64(len(m)))
-		return err
+		o.bad = err
 	}
-	return nil
 }
 
 // awaitWork waits for a message or a wake-up.
-func (s *Session) awaitWork(o *writerState) bool {
+func (s *Session) awaitWork(o *writerState) {
 	send := s.send
 	if !s.receives(o) {
 		send = nil
@@ -213,29 +242,23 @@ func (s *Session) awaitWork(o *writerState) bool {
 	}
 	select {
 	case m, ok := <-send:
-		if err := s.accept(o, m, ok); err != nil {
-			s.abort(s.errorAt("write", err))
-		}
+		s.accept(o, m, ok)
 	case b, ok := <-batches:
-		if err := s.acceptBatch(o, b, ok); err != nil {
-			s.abort(s.errorAt("write", err))
-		}
+		s.acceptBatch(o, b, ok)
 	case <-s.wake:
 	}
-	return true
 }
 
-// writeBatch writes what was gathered.
+// writeBatch writes what was gathered, and reports whether that went well.
 func (s *Session) writeBatch(o *writerState) bool {
 	s.stats.bytesPending.Store(int64(o.batch.size + o.batches.size))
-	n, err := s.tr.write(&o.batch, s)
+	err := s.tr.write(&o.batch, (*flow)(s))
+	s.timers.waiting.Store(0)
 	if err != nil {
-		s.end(s.errorAt("write", err))
-		s.wrote(o, n)
-		s.abandon(o)
+		s.fails(o, err)
 		return false
 	}
-	s.wrote(o, n)
+	s.watchAcknowledged()
 	s.stats.messagesSent.Add(int64(o.batch.messages))
 	o.batch.reset()
 	s.stats.bytesPending.Store(int64(o.batches.size))
@@ -243,20 +266,35 @@ func (s *Session) writeBatch(o *writerState) bool {
 	return true
 }
 
-// wrote counts n bytes that the kernel has taken.
-func (s *Session) wrote(o *writerState, n int) {
-	s.stats.bytesSent.Add(int64(n))
-	o.batch.sent = n
-	s.progressed()
+// fails ends the output with err.
+func (s *Session) fails(o *writerState, err error) {
+	s.outputFailed(s.errorAt("write", err))
+	s.abandon(o)
 }
 
-// progressed notes that the kernel has taken something, of a write that may
-// still go on.
-func (s *Session) progressed() {
-	if !s.traits.lossy {
-		s.touch() // of udp sessions, only what is received counts
+// flow is a session as the transport sees it whose write is under way.
+type flow Session
+
+var _ sock.Flow = (*flow)(nil)
+
+func (f *flow) Wait()      { s := (*Session)(f); s.beginWait(&s.timers.waiting) }
+func (f *flow) Over() bool { return (*Session)(f).over() }
+
+// Progress counts n bytes that the kernel has taken.
+func (f *flow) Progress(n int) {
+	s := (*Session)(f)
+	s.stats.bytesSent.Add(int64(n))
+	s.stats.bytesPending.Add(-int64(n))
+	s.output.batch.sent += n
+	s.movedOn()
+}
+
+// movedOn notes that a message was accepted or that the kernel has taken something,
+// for HalfCloseTimeout.
+func (s *Session) movedOn() {
+	if s.life().input() != inputOpen {
+		s.timers.moved.Store(s.timers.now())
 	}
-	s.extendHalfOpen()
 }
 
 // abandon counts what was gathered and not written.

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
 	"example.com/chanio/internal/tlsrecord"
 )
 
@@ -69,7 +70,7 @@ func (in *input) take(n int) (all []byte) {
 // idle reads once more, and finds nothing.
 func (in *input) idle() {
 	in.t.Helper()
-	rc := streamSocket(in.records.Conn)
+	rc := sock.Of(in.records.Conn).RawConn()
 	in.raw.window = window{to: blockSize}
 	require.NoError(in.t, rc.Control(func(fd uintptr) {
 		require.False(in.t, in.raw.tryRead(fd), "there is nothing")
@@ -298,7 +299,7 @@ func TestReadingRecordsTakesNoFreshMemory(t *testing.T) {
 // poll reads what has arrived by now, which may be nothing.
 func (in *input) poll(t *testing.T) (got []byte) {
 	t.Helper()
-	rc := streamSocket(in.records.Conn)
+	rc := sock.Of(in.records.Conn).RawConn()
 	require.NoError(t, rc.Control(func(fd uintptr) {
 		in.raw.window = window{to: blockSize}
 		for in.raw.tryRead(fd) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
 	"example.com/chanio/internal/tlsrecord"
 )
 
@@ -22,15 +23,13 @@ type recordConn struct {
 	session *Session // whose records these are; nil during the handshake
 
 	// The reader's, or during the handshake whoever shakes hands.
-	in       tlsrecord.Reader // while reads do not wait
-	fd       int              // the socket, while reads do not wait; else -1
-	drained  bool             // the last read that did not wait has left nothing in the socket
-	given    int              // how many bytes crypto/tls has got by reads that do not wait
-	place    tlsrecord.Place  // of the reads that wait
-	exact    bool             // reads that wait take nothing behind the record that crypto/tls reads
-	shaking  bool             // it has written records of a handshake, in a renegotiation
-	watching bool             // part is armed
-	part     *time.Timer      // a record that began is to be whole; nil until needed
+	in      tlsrecord.Reader // while reads do not wait
+	fd      int              // the socket, while reads do not wait; else -1
+	drained bool             // the last read that did not wait has left nothing in the socket
+	given   int              // how many bytes crypto/tls has got by reads that do not wait
+	place   tlsrecord.Place  // of the reads that wait
+	exact   bool             // reads that wait take nothing behind the record that crypto/tls reads
+	shaking bool             // it has written records of a handshake, in a renegotiation
 
 	writing atomic.Bool // the writer has a batch
 	// flushing has room for the one flush that sends. Unlike to a mutex, whoever waits
@@ -91,25 +90,18 @@ func (c *recordConn) readNow(p []byte) (int, error) {
 // dry reports whether there was nothing left to read without waiting.
 func (c *recordConn) dry() bool { return c.drained && !c.in.Whole() }
 
-// watch arms MessageTimeout for a record that has begun, unless it is armed for that
+// watch starts MessageTimeout for a record that has begun, unless it runs for that
 // already. A peer that never sends the rest does not have it held for ever.
 func (c *recordConn) watch() {
-	if c.watching || c.session == nil || c.session.set.MessageTimeout <= 0 {
-		return
+	if s := c.session; s != nil {
+		s.watchPart(&s.timers.record)
 	}
-	c.watching = true
-	if c.part == nil {
-		c.part = time.AfterFunc(c.session.set.MessageTimeout, c.session.messageExpired)
-		return
-	}
-	c.part.Reset(c.session.set.MessageTimeout)
 }
 
-// whole disarms it.
+// whole ends it.
 func (c *recordConn) whole() {
-	if c.watching {
-		c.watching = false
-		c.part.Stop()
+	if s := c.session; s != nil && s.timers.record.Load() != 0 {
+		s.timers.record.Store(0)
 	}
 }
 
@@ -153,7 +145,7 @@ func (c *recordConn) post(p []byte) (owed bool, err error) {
 		return false, c.err
 	}
 	if c.raw != nil && !c.gathering && !c.sending && len(c.left) == 0 {
-		n, err := c.raw.writeNow(p)
+		n, err := c.raw.out.TryWrite(p)
 		if err != nil {
 			c.err = err
 			return false, err
@@ -293,11 +285,21 @@ func (c *recordConn) Close() error { return abortConn(c.Conn) }
 // send writes p as the session's, under its WriteTimeout, for flush.
 func (c *recordConn) send(p []byte) (int, error) {
 	parts := [][]byte{p}
+	f := (*recordFlow)(c.session)
+	defer c.session.timers.waiting.Store(0)
 	if c.raw != nil {
-		return c.raw.write(parts, c.session)
+		return c.raw.out.Write(parts, true, c.session.look(), f)
 	}
-	return writeBuffers(c.Conn, parts, recordBlockSize, c.session)
+	return sock.WriteParts(c.Conn, parts, recordBlockSize, c.session.look(), f)
 }
+
+// recordFlow is flow for records, whose bytes are not the user's. The reader may
+// be the one that sends.
+type recordFlow Session
+
+func (f *recordFlow) Wait()        { (*flow)(f).Wait() }
+func (f *recordFlow) Progress(int) { (*Session)(f).movedOn() }
+func (f *recordFlow) Over() bool   { return (*Session)(f).over() }
 
 // errWouldBlock is what a read returns that shall not wait. It is temporary, or
 // crypto/tls would refuse to read on.

@@ -3,6 +3,8 @@ package chanio
 import (
 	"crypto/tls"
 	"net"
+
+	"example.com/chanio/internal/sock"
 )
 
 // traits say what a transport is like. They are read once, into the session.
@@ -20,18 +22,20 @@ type transport interface {
 	traits() traits
 	// attach tells whose transport it is, before anything of the session runs.
 	attach(s *Session)
+	// socket is the kernel's stream socket under it, nil if there is none.
+	socket() *sock.Socket
 	// run is the session's reader, in a goroutine that start starts. It
 	// releases the session when it ends.
 	run(s *Session)
 	// interrupt makes the reader stop delivering; halted is closed after it.
 	interrupt()
-	// write sends what is in b and returns how many bytes the kernel took. It
-	// tells s.output.stall when it waits and when there was progress.
-	write(b *outBatch, s *Session) (n int, err error)
+	// write sends what is in b, and tells f of all bytes that the kernel took.
+	write(b *outBatch, f sock.Flow) error
 	// closeWrite sends the end of stream.
 	closeWrite() error
 	// shut closes the connection and ends reads and writes that wait. With
-	// reset the peer is to see that the end was not an orderly one.
+	// reset the peer sees that the end was not an orderly one; without, what the
+	// kernel has taken still arrives.
 	shut(reset bool)
 
 	// count adds what the socket has counted to st.
@@ -44,14 +48,15 @@ type transport interface {
 // noTransport is the transport of a session that never began.
 type noTransport struct{}
 
-func (noTransport) traits() traits                         { return traits{} }
-func (noTransport) attach(*Session)                        {}
-func (noTransport) run(*Session)                           {}
-func (noTransport) interrupt()                             {}
-func (noTransport) write(*outBatch, *Session) (int, error) { return 0, ErrClosed }
-func (noTransport) closeWrite() error                      { return nil }
-func (noTransport) shut(bool)                              {}
-func (noTransport) count(*Stats)                           {}
-func (noTransport) localAddr() net.Addr                    { return nil }
-func (noTransport) remoteAddr() net.Addr                   { return nil }
-func (noTransport) tls() (s tls.ConnectionState, ok bool)  { return s, false }
+func (noTransport) traits() traits                        { return traits{} }
+func (noTransport) attach(*Session)                       {}
+func (noTransport) socket() *sock.Socket                  { return nil }
+func (noTransport) run(*Session)                          {}
+func (noTransport) interrupt()                            {}
+func (noTransport) write(*outBatch, sock.Flow) error      { return ErrClosed }
+func (noTransport) closeWrite() error                     { return nil }
+func (noTransport) shut(bool)                             {}
+func (noTransport) count(*Stats)                          {}
+func (noTransport) localAddr() net.Addr                   { return nil }
+func (noTransport) remoteAddr() net.Addr                  { return nil }
+func (noTransport) tls() (s tls.ConnectionState, ok bool) { return s, false }

@@ -2,14 +2,11 @@ package chanio
 
 import (
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
-	"os"
-	"syscall"
 	"time"
 
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
 )
 
 // A halfCloser is a connection that can end one direction: *net.TCPConn,
@@ -20,12 +17,14 @@ type halfCloser interface{ CloseWrite() error }
 // a kernel's stream socket, raw takes over the reading and writing; else conn
 // does it: the portable path.
 type stream struct {
-	conn   net.Conn
-	half   halfCloser // nil if conn has no half-close
-	raw    *rawConn   // nil on the portable path
-	large  bool       // portable: the last read filled its block
-	local  net.Addr
-	remote net.Addr
+	conn    net.Conn
+	half    halfCloser   // nil if conn has no half-close
+	under   *sock.Socket // the kernel's stream socket under conn; nil if there is none
+	raw     *rawConn     // nil on the portable path
+	large   bool         // portable: the last read filled its block
+	session *Session     // whose it is
+	local   net.Addr
+	remote  net.Addr
 
 	handed *Handover // what conn came in, until a session has looked; may be nil
 	first  []byte    // input that was read before, of a Handover
@@ -53,8 +52,8 @@ func newStream(conn net.Conn) *stream {
 	if handed != nil {
 		t.handed, t.first = handed, handed.Buffered
 	}
-	if rc := streamSocket(conn); rc != nil {
-		t.raw = newRawConn(conn, rc)
+	if t.under = sock.Of(underTLS(conn)); t.under != nil && !isTLS(conn) {
+		t.raw = newRawConn(conn, t.under)
 	}
 	return t
 }
@@ -63,7 +62,9 @@ func (t *stream) run(s *Session) { s.readLoop(t) }
 
 func (t *stream) traits() traits { return traits{halfClose: t.half != nil} }
 
-func (t *stream) attach(*Session) {}
+func (t *stream) attach(s *Session) { t.session = s }
+
+func (t *stream) socket() *sock.Socket { return t.under }
 
 func (t *stream) count(*Stats) {}
 
@@ -107,82 +108,14 @@ func (t *stream) readFirst(w window) (*buffer.Buffer, int, error) {
 func (t *stream) interrupt() { t.conn.SetReadDeadline(aLongTimeAgo) }
 func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
 
-func (t *stream) write(b *outBatch, s *Session) (int, error) {
+func (t *stream) write(b *outBatch, f sock.Flow) error {
+	var err error
 	if t.raw != nil {
-		return t.raw.write(b.parts, s)
+		_, err = t.raw.out.Write(b.parts, b.copied(), t.session.look(), f)
+	} else {
+		_, err = sock.WriteParts(t.conn, b.parts, blockSize, t.session.look(), f)
 	}
-	return writeBuffers(t.conn, b.parts, blockSize, s)
-}
-
-// writeBuffers writes parts through conn, in groups of limit bytes.
-func writeBuffers(conn net.Conn, parts [][]byte, limit int, s *Session) (sent int, err error) {
-	defer s.output.stall.end()
-	var group net.Buffers
-	size := 0
-	flush := func() error {
-		n, err := writeGroup(conn, &group, s, resumable(conn))
-		sent += n
-		if err == nil && n < size {
-			err = io.ErrShortWrite
-		}
-		group, size = nil, 0
-		return err
-	}
-	for _, p := range parts {
-		for len(p) > 0 {
-			piece := p[:min(len(p), limit-size)]
-			group, size, p = append(group, piece), size+len(piece), p[len(piece):]
-			if size == limit {
-				if err := flush(); err != nil {
-					return sent, err
-				}
-			}
-		}
-	}
-	if size > 0 {
-		err = flush()
-	}
-	return sent, err
-}
-
-// looks is how often a write to a socket that waits is interrupted within a
-// WriteTimeout, to see how much of it was taken: else its progress would show
-// only at its end, and a peer that is slow look like one that takes nothing.
-const looks = 4
-
-// writeGroup writes group under the session's WriteTimeout, and looks at its
-// progress if conn can bear that.
-func writeGroup(conn net.Conn, group *net.Buffers, s *Session, looking bool) (sent int, err error) {
-	looking = looking && s.set.WriteTimeout > 0
-	s.output.stall.begin(s)
-	for {
-		look := time.Now().Add(s.set.WriteTimeout / looks)
-		if looking {
-			looking = conn.SetWriteDeadline(look) == nil
-		}
-		n, err := group.WriteTo(conn)
-		sent += int(n)
-		if n > 0 {
-			s.progressed()
-		}
-		if !looking || !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().Before(look) || s.over() {
-			return sent, err
-		}
-		if n > 0 {
-			s.output.stall.begin(s)
-		}
-	}
-}
-
-// resumable reports whether a write to conn that timed out can go on behind what
-// was taken, as one to a socket can. Anything else may have a tls.Conn in it,
-// which can't. A type that embeds a socket may, too, so the types are exact.
-func resumable(conn net.Conn) bool {
-	switch conn.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		return true
-	}
-	return false
+	return err
 }
 
 func (t *stream) closeWrite() error { return t.half.CloseWrite() }
@@ -193,10 +126,17 @@ func (t *stream) shut(reset bool) {
 	conn := underTLS(t.conn)
 	if reset {
 		abortConn(conn)
-	} else {
-		conn.Close()
+		return
 	}
+	if t.under != nil {
+		t.under.Drain(drainLimit)
+	}
+	conn.Close()
 }
+
+// drainLimit is how much input an orderly end drops: what a kernel's buffer holds
+// by default, and no more for a peer that goes on.
+const drainLimit = 8 << 20
 
 // abortConn closes conn, TCP with a reset.
 func abortConn(conn net.Conn) error {
@@ -232,27 +172,6 @@ func (t *stream) tls() (tls.ConnectionState, bool) {
 		return tc.ConnectionState(), true
 	}
 	return tls.ConnectionState{}, false
-}
-
-// streamSocket returns conn's descriptor if it is a stream socket of the
-// kernel's, else nil. A type that embeds one may have a Read of its own, so the
-// types are exact.
-func streamSocket(conn net.Conn) syscall.RawConn {
-	var rc syscall.RawConn
-	var err error
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		rc, err = c.SyscallConn()
-	case *net.UnixConn:
-		if a := c.LocalAddr(); a == nil || a.Network() != "unix" {
-			return nil // datagrams
-		}
-		rc, err = c.SyscallConn()
-	}
-	if err != nil {
-		return nil
-	}
-	return rc
 }
 
 // tune sets the socket options that set asks for.

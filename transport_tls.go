@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+
+	"example.com/chanio/internal/sock"
 )
 
 // tlsStream is the transport of a session whose TLS the library has set up:
@@ -17,7 +19,6 @@ type tlsStream struct {
 	// Where the peer may ask for a renegotiation, the writer waits inside tc until
 	// that is over.
 	renegotiates bool
-	turn         stall // the writer's, while it is inside tc
 }
 
 // newTLSStream puts TLS over conn; side is tls.Server or tls.Client.
@@ -28,8 +29,8 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 	// In a renegotiation crypto/tls waits for the peer inside Read, which it
 	// can't with reads that do not wait.
 	t.renegotiates = config.Renegotiation != tls.RenegotiateNever
-	if rc := streamSocket(conn); rc != nil && !t.renegotiates {
-		t.raw = newRawConn(conn, rc)
+	if socket := sock.Of(conn); socket != nil && !t.renegotiates {
+		t.raw = newRawConn(conn, socket)
 		t.raw.readTLS(tc, records)
 		records.raw = t.raw
 	}
@@ -68,44 +69,47 @@ const (
 // write encrypts the batch, and sends the records in as few writes as it can. Only
 // flush waits for the kernel, outside of tc: whoever reads through tc may have to
 // write, too, and shall not be held up.
-func (t *tlsStream) write(b *outBatch, s *Session) (sent int, err error) {
+func (t *tlsStream) write(b *outBatch, f sock.Flow) error {
 	t.records.writing.Store(true)
 	defer t.records.writing.Store(false)
 	if len(b.parts) > 1 || b.size > maxRecord {
 		t.records.gather()
 	}
-	sealed := 0
+	sealed := 0 // what f is not told of yet
 	for _, p := range b.parts {
 		for len(p) > 0 {
 			piece := p[:min(len(p), maxRecord)]
 			p = p[len(piece):]
 			if !t.records.fits(len(piece)) {
 				if err := t.records.flush(); err != nil {
-					return sent, err // or more, if the last write failed in its middle
+					return err // some of it may have been sent
 				}
-				sent = sealed
+				f.Progress(sealed)
+				sealed = 0
 				t.records.gather()
 			}
-			if err := t.seal(piece, s); err != nil {
-				return sent, err
+			if err := t.seal(piece); err != nil {
+				return err
 			}
 			sealed += len(piece)
 		}
 	}
 	if err := t.records.flush(); err != nil {
-		return sent, err
+		return err
 	}
-	return sealed, nil
+	f.Progress(sealed)
+	return nil
 }
 
 // seal has tc make records of p, not longer than one.
-func (t *tlsStream) seal(p []byte, s *Session) error {
+func (t *tlsStream) seal(p []byte) error {
 	if !t.renegotiates {
 		_, err := t.tc.Write(p)
 		return err
 	}
-	t.turn.begin(s)
-	defer t.turn.end()
+	s := t.records.session
+	s.beginWait(&s.timers.inside)
+	defer s.timers.inside.Store(0)
 	for {
 		n, err := t.tc.Write(p)
 		if n > 0 || err == nil || err.Error() != "tls: internal error" {

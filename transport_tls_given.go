@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+
+	"example.com/chanio/internal/sock"
 )
 
 // givenTLS is the transport of a session over a *tls.Conn that a user made. Its
@@ -75,13 +77,12 @@ func (t *givenTLS) interrupt() {
 	}
 }
 
-func (t *givenTLS) write(b *outBatch, s *Session) (int, error) {
-	s.output.stall.begin(s) // the handshake is a part of the write
+func (t *givenTLS) write(b *outBatch, f sock.Flow) error {
+	f.Wait() // the handshake is a part of the write
 	if err := t.awaitHandshake(); err != nil {
-		s.output.stall.end()
-		return 0, err
+		return err
 	}
-	return t.stream.write(b, s)
+	return t.stream.write(b, f)
 }
 
 // closeWrite sends a close_notify behind the handshake; but a session that is

@@ -12,11 +12,13 @@ import (
 	"syscall"
 
 	"example.com/chanio/internal/datagram"
+	"example.com/chanio/internal/sock"
 )
 
 // dialed is the transport of a dialed udp session, which has a connected socket
 // of its own.
 type dialed struct {
+	session       *Session // whose it is
 	conn          *datagram.Conn
 	local, remote netip.AddrPort
 }
@@ -31,7 +33,7 @@ func newDialed(udp *net.UDPConn, network string, set *settings) (*dialed, error)
 		conn.Close()
 		return nil, err
 	}
-	return &dialed{conn, conn.LocalAddr(), remote}, nil
+	return &dialed{conn: conn, local: conn.LocalAddr(), remote: remote}, nil
 }
 
 // chooseInterface makes d, if it dials a datagram socket, choose the interface
@@ -83,7 +85,7 @@ func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
 	s.received(int(size(batch)))
 	s.stats.messagesReceived.Add(int64(len(batch)))
 	for i := range batch {
-		if hand(s.recv, batch[i].Data, s.halted) == nil {
+		if handOut(s, s.recv, batch[i].Data) == nil {
 			continue
 		}
 		dropped := batch[i:]
@@ -97,14 +99,15 @@ func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
 
 func (t *dialed) interrupt() { t.conn.StopReceiving() }
 
-func (t *dialed) write(b *outBatch, s *Session) (int, error) {
-	return writeDatagrams(t.conn, datagram.Packet{Addr: t.remote}, b, s)
+func (t *dialed) write(b *outBatch, f sock.Flow) error {
+	return writeDatagrams(t.conn, datagram.Packet{Addr: t.remote}, b, t.session, f)
 }
 
-func (t *dialed) traits() traits    { return datagramTraits(t.remote) }
-func (t *dialed) attach(*Session)   {}
-func (t *dialed) closeWrite() error { return nil }
-func (t *dialed) shut(bool)         { t.conn.Close() }
+func (t *dialed) traits() traits       { return datagramTraits(t.remote) }
+func (t *dialed) attach(s *Session)    { t.session = s }
+func (t *dialed) socket() *sock.Socket { return nil }
+func (t *dialed) closeWrite() error    { return nil }
+func (t *dialed) shut(bool)            { t.conn.Close() }
 func (t *dialed) count(st *Stats) {
 	st.KernelDropped += t.conn.KernelDropped()
 	st.Refused += t.conn.Refused()
@@ -121,34 +124,33 @@ func datagramTraits(remote netip.AddrPort) traits {
 
 // writeDatagrams sends each part of b as a datagram to where to says. One that
 // cannot be sent is an event and ends nothing; to a hub it is no progress.
-func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Session) (sent int, err error) {
+func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Session, f sock.Flow) error {
 	packets := packetBatches.Get().(*packetBatch)
 	defer packets.free()
 	for _, p := range b.parts {
 		to.Data = p
 		packets.add(Packet(to))
 	}
-	s.output.stall.mark(s)
-	defer s.output.stall.end()
+	f.Wait()
 	for b.datagrams.done < len(b.parts) {
 		if s.over() {
-			return sent, ErrClosed // the socket may be open, for other sessions
+			return ErrClosed // the socket may be open, for other sessions
 		}
 		rest := packets.packets[b.datagrams.done:]
 		n, err := conn.Write(rest)
 		b.datagrams.done += n
-		sent += int(size(rest[:n]))
+		f.Progress(int(size(rest[:n])))
 		switch {
 		case err == nil:
 			continue
 		case errors.Is(err, net.ErrClosed):
-			return sent, err
+			return err
 		case n > 0:
-			s.output.stall.mark(s)
+			f.Wait()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && s.holdsPublisher() {
 			s.writeExpired() // to drop what a publisher waits for would be no progress
-			return sent, ErrClosed
+			return ErrClosed
 		}
 		p, m := b.failed()
 		if m != nil {
@@ -156,7 +158,7 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 		}
 		s.datagramFailed(len(p), err)
 	}
-	return sent, nil
+	return nil
 }
 
 // datagramFailed reports a datagram that could not be sent: to Stats, to Flush and

@@ -25,7 +25,7 @@ func memDialed(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Sess
 	m := newMemSocket()
 	conn, err := datagram.New(m, "udp", datagramConfig(set, false))
 	require.NoError(t, err)
-	s := newSession(ctx, &dialed{conn, conn.LocalAddr(), somePeer}, set, nil)
+	s := newSession(ctx, &dialed{conn: conn, local: conn.LocalAddr(), remote: somePeer}, set, nil)
 	s.watch(ctx)
 	s.start()
 	t.Cleanup(func() { s.Abort(nil); <-s.Done() })

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"example.com/chanio/internal/datagram"
+	"example.com/chanio/internal/sock"
 )
 
 // A peerKey is what a udp session is: a pair of addresses.
@@ -149,21 +150,22 @@ func (p *peer) unreceived() (rest []datagram.Packet) {
 
 func (p *peer) run(*Session) {} // nothing to start: see receive
 
-func (p *peer) write(b *outBatch, s *Session) (int, error) {
+func (p *peer) write(b *outBatch, f sock.Flow) error {
 	p.mu.Lock()
 	to := datagram.Packet{Addr: p.key.remote, Local: netip.AddrPortFrom(p.key.local, 0), IfIndex: p.ifIndex}
 	p.mu.Unlock()
-	n, err := writeDatagrams(p.table.conn, to, b, s)
+	err := writeDatagrams(p.table.conn, to, b, p.session, f)
 	if !p.replied.Swap(true) {
 		p.table.answered(p)
 	}
-	return n, err
+	return err
 }
 
-func (p *peer) traits() traits    { return datagramTraits(p.key.remote) }
-func (p *peer) attach(s *Session) { p.session = s }
-func (p *peer) closeWrite() error { return nil }
-func (p *peer) count(*Stats)      {}
+func (p *peer) traits() traits       { return datagramTraits(p.key.remote) }
+func (p *peer) attach(s *Session)    { p.session = s }
+func (p *peer) socket() *sock.Socket { return nil }
+func (p *peer) closeWrite() error    { return nil }
+func (p *peer) count(*Stats)         {}
 
 func (p *peer) shut(bool) {
 	p.stopReceiving(false)

@@ -1,6 +1,6 @@
 //go:build race
 
-package chanio
+package sock
 
 import (
 	"syscall"
@@ -11,8 +11,9 @@ import (
 // The race detector knows what package syscall reads and writes, and that who
 // receives is behind who sends.
 
-func recvNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }
+// RecvNow is read(2).
+func RecvNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }
 
 func sendNow(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }
 
-func sendPartsNow(fd int, parts [][]byte) (int, error) { return unix.Writev(fd, parts) }
+func sendParts(fd int, parts [][]byte) (int, error) { return unix.Writev(fd, parts) }

@@ -1,6 +1,6 @@
 //go:build !race
 
-package chanio
+package sock
 
 import (
 	"syscall"
@@ -9,29 +9,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the hot paths ask of the kernel never waits: MSG_DONTWAIT says so, even of
-// a socket that somebody has made a blocking one. So Go's scheduler need not hear
-// of it, as it does of a syscall.Syscall, behind which it may have to give the
+// What the hot paths ask of the kernel does not wait: MSG_DONTWAIT says so, even
+// of a socket that was made a blocking one. So Go's scheduler need not hear of
+// it, as it does of a syscall.Syscall, after which it may have to give the
 // processor to others: in a process that is idle between messages, each makes it
 // wake the thread that watches for that. One client with one message in flight is
 // served half as fast again without, and a hundred clients a tenth.
+//
+// That holds for memory that the library has just written, and not too much of
+// it. A user's slice may be a page of a file, or of swap: the call would wait for
+// that page, and with it the next collection, and so the program.
 
-// recvNow is recv(2) without waiting.
-func recvNow(fd int, p []byte) (int, error) {
+// RecvNow is recv(2) without waiting, into memory of the library's.
+func RecvNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
 	return result(n, errno)
 }
 
-// sendNow is send(2) without waiting.
+// sendNow is send(2) without waiting, of memory that the library has just
+// written, rawLimit bytes of it at most.
 func sendNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	return result(n, errno)
 }
 
-// sendPartsNow is sendNow of as many parts as one sendmsg(2) shall take.
-func sendPartsNow(fd int, parts [][]byte) (int, error) {
+// sendParts is sendmsg(2) without waiting, of memory whose pages may have to be
+// fetched first: the scheduler knows of it.
+func sendParts(fd int, parts [][]byte) (int, error) {
 	var entries [maxParts]unix.Iovec
 	n := 0
 	for _, p := range parts[:min(len(parts), maxParts)] {
@@ -43,9 +49,12 @@ func sendPartsNow(fd int, parts [][]byte) (int, error) {
 	}
 	message := unix.Msghdr{Iov: &entries[0]}
 	message.SetIovlen(n)
-	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDMSG, uintptr(fd),
-		uintptr(unsafe.Pointer(&message)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0, 0)
-	return result(sent, errno)
+	sent, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(&message)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(sent), nil
 }
 
 func result(n uintptr, errno syscall.Errno) (int, error) {

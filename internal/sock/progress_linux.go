@@ -1,0 +1,38 @@
+package sock
+
+import "golang.org/x/sys/unix"
+
+// Progress asks how far the peer has come: by SIOCOUTQ what it has not taken
+// (tcp(7), unix(7)), by TCP_INFO what it has ever acknowledged.
+func (s *Socket) Progress() (p Progress) {
+	s.rc.Control(func(fd uintptr) {
+		left, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		if err != nil {
+			return
+		}
+		p = Progress{Known: true, Acked: ^uint64(left), Left: left}
+		if !s.tcp {
+			return
+		}
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			p.Acked = info.Bytes_acked
+		}
+	})
+	return p
+}
+
+// End looks for the peer's end, also after input that was not read.
+func (s *Socket) End() (e End) {
+	s.rc.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		if n, err := unix.Poll(fds, 0); n == 1 && err == nil {
+			e.Failed = fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+			e.Ended = e.Failed || fds[0].Revents&unix.POLLRDHUP != 0
+		}
+	})
+	return e
+}
+
+// Acknowledges reports whether Progress tells of what the kernel has taken and
+// the peer has not.
+func (s *Socket) Acknowledges() bool { return s.tcp }
