@@ -127,7 +127,7 @@ func (h *Hub) joinAfter(s *Session, after *hubMark) error {
 // join is Join, without the report of its event. joined is false for a session
 // that is a member already. The caller holds mu.
 func (h *Hub) join(s *Session, after *hubMark) (event Event, joined bool, err error) {
-	if h.stopped {
+	if h.stopped || h.waits != nil && h.waits.retired {
 		return event, false, ErrClosed
 	}
 	m, err := s.place(h)
@@ -279,7 +279,7 @@ func (h *Hub) Err() error {
 func (h *Hub) ended() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.stopped
+	return h.stopped || h.waits != nil && h.waits.retired
 }
 
 // stop ends the hub; the first err counts. It finishes in a goroutine of its

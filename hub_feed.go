@@ -193,6 +193,7 @@ func (f *feed) unlink(m *member) {
 	m.index = -1
 	f.trim()
 	f.hub.dropFeed(f)
+	f.hub.retire()
 }
 
 // trim lets the log go when nobody has anything to read in it.

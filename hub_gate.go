@@ -10,6 +10,11 @@ type hubWaits struct {
 	gate    gate // publishers
 	watches []*hubWatch
 	waker   chan struct{} // closed when the waker ends; nil while none runs
+
+	// unused is called, once and without mu, when the last place is gone; nil but in
+	// Rooms. The hub takes no member any more then: retired.
+	unused  func()
+	retired bool
 }
 
 // hubWaits returns waits. The caller holds mu.

@@ -91,6 +91,36 @@ func (h *Hub) evicted(m *member, err error) (events []Event) {
 	return events
 }
 
+// retire notes that the last place is gone, if it is, and somebody wants to know.
+// The caller holds mu.
+func (h *Hub) retire() {
+	if h.waits != nil && h.waits.unused != nil && len(h.first.places) == 0 && h.others.Load() == nil {
+		h.waits.retired = true
+	}
+}
+
+// retireUnused retires a hub that nobody has joined.
+func (h *Hub) retireUnused() {
+	h.mu.Lock()
+	h.retire()
+	h.mu.Unlock()
+	h.unlinked()
+}
+
+// unlinked tells whoever wants to know if the hub is retired. The caller must not
+// hold mu.
+func (h *Hub) unlinked() {
+	h.mu.Lock()
+	var unused func()
+	if h.waits != nil && h.waits.retired {
+		unused, h.waits.unused = h.waits.unused, nil
+	}
+	h.mu.Unlock()
+	if unused != nil {
+		unused()
+	}
+}
+
 // lose counts bytes that a member was to get and will not. The caller holds mu.
 func (h *Hub) lose(bytes int64) {
 	h.counts.owed -= bytes

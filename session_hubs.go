@@ -120,11 +120,12 @@ func (s *Session) addPlace(m *member) error {
 	return nil
 }
 
-// dropPlace forgets m.
+// dropPlace forgets m, which its hub has unlinked.
 func (s *Session) dropPlace(m *member) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.hubs.drop(m)
+	s.mu.Unlock()
+	m.feed.hub.unlinked()
 }
 
 // placesNow returns the session's places in hubs.

@@ -1,0 +1,69 @@
+package chanio
+
+import "fmt"
+
+// MulticastBatch publishes the messages of b, in order, with nothing that others
+// publish in between. It copies them: b stays the caller's.
+//
+// The error is as that of [Hub.Multicast], of the first message that no member
+// could be sent, and then none of b is published. A batch larger than MaxLag goes
+// message by message, up to one that fails.
+func (h *Hub) MulticastBatch(b *Batch) error {
+	if b.owner.Load() != 0 {
+		return fmt.Errorf("chanio: multicast of a batch: %w", errBatchGone)
+	}
+	if b.Len() == 0 {
+		if h.ended() {
+			return h.failed(0, ErrClosed)
+		}
+		return nil
+	}
+	frames := h.targets(nil)
+	refused := make([]int, 0) // how often each message was
+	for i := range frames {
+		refused = frames[i].encodeBatch(b, refused)
+	}
+	for i, n := range refused {
+		if n == len(frames) {
+			return h.failed(len(b.At(i)), fmt.Errorf("message %d of %d: %w", i, b.Len(), frames[0].err))
+		}
+	}
+	for i := range frames {
+		if int64(len(frames[i].data)) > h.maxLag/2 {
+			return h.publishEach(b)
+		}
+	}
+	return h.commit(frames, b.Size(), nil)
+}
+
+// publishEach publishes the messages of b one by one.
+func (h *Hub) publishEach(b *Batch) error {
+	for _, m := range b.All() {
+		if err := h.publish(m, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodeBatch frames the messages of b, and counts those that cannot be in
+// refused, which has an entry for each once one is.
+func (f *frame) encodeBatch(b *Batch, refused []int) []int {
+	f.ends = make([]int, 0, b.Len())
+	f.data = make([]byte, 0, b.Size()+16*b.Len())
+	for i, m := range b.All() {
+		one := frame{feed: f.feed}
+		one.encode(f.data[len(f.data):], m)
+		if one.err != nil {
+			f.refuse(one.err)
+			if len(refused) == 0 {
+				refused = make([]int, b.Len())
+			}
+			refused[i]++
+			continue
+		}
+		f.data = append(f.data, one.data...) // where it is already, if there was room
+		f.ends = append(f.ends, len(f.data))
+	}
+	return refused
+}
