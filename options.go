@@ -57,10 +57,12 @@ type Options struct {
 	MessageTimeout time.Duration
 
 	// RecvQueue is how many messages Recv buffers. If zero, 8 on raw streams,
-	// where one is as much as a read returned, and 128 under Framing and on udp.
-	// The sessions of a udp listener buffer one at least.
+	// where one is as much as a read returned, 32 under Framing and 128 on udp.
+	// The sessions of a udp listener buffer one at least. RecvBatch buffers one
+	// batch, or none if this is negative.
 	RecvQueue int
 	// SendQueue is how many messages Send buffers. If zero, as for RecvQueue.
+	// SendBatch buffers one batch, or none if this is negative.
 	SendQueue int
 	// EventQueue is how many events Events buffers before the oldest go. If
 	// zero, 64. With none, an event is lost unless somebody is receiving.
@@ -251,6 +253,7 @@ const (
 	defaultHalfCloseTimeout = time.Minute
 	defaultDialTimeout      = 10 * time.Second
 	defaultUDPMaxSessions   = 65536
+	defaultFramedQueue      = 32
 	defaultMessageQueue     = 128
 	defaultMaxLag           = 16 << 20
 	defaultBackoffMin       = 100 * time.Millisecond
@@ -289,8 +292,11 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	if udp {
 		idle, sessions = defaultUDPIdleTimeout, defaultUDPMaxSessions
 	}
-	if udp || o.Framing != nil {
+	switch {
+	case udp:
 		queue = defaultMessageQueue
+	case o.Framing != nil:
+		queue = defaultFramedQueue
 	}
 	s.HandshakeTimeout = orDefault(o.HandshakeTimeout, defaultHandshakeTimeout)
 	s.MaxHandshakes = orDefault(o.MaxHandshakes, defaultMaxHandshakes)

@@ -70,6 +70,8 @@ type Session struct {
 	asked      chan struct{} // closed when form is known; nil unless the reader waits for that
 	recvClosed bool          // closeRecv was called
 	writeErr   error         // what the output has failed with
+	gathering  bool          // recvBatch has a sender of its own; see session_gather.go
+	noMessages chan []byte   // Recv's then
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        context.Context // made by the first call of Context

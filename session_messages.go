@@ -31,6 +31,11 @@ const (
 // the other's channel is closed with this one and yields nothing.
 func (s *Session) Recv() <-chan []byte {
 	s.ask(formMessages)
+	if s.traits.messages && form(s.form.Load()) == formBatches {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.noMessages // recv is what is gathered from
+	}
 	return s.recv
 }
 
@@ -60,6 +65,13 @@ func (s *Session) ask(f form) {
 			close(s.recv)
 		}
 	}
+	if f == formBatches && s.recvBatch == nil && s.traits.messages && form(s.form.Load()) == formUnknown {
+		s.startGathering()
+		s.noMessages = make(chan []byte)
+		if s.recvClosed {
+			close(s.noMessages)
+		}
+	}
 	if f == formBatches && s.recvBatch == nil {
 		s.recvBatch = make(chan *Batch, min(1, s.set.RecvQueue))
 		if s.recvClosed {
@@ -80,8 +92,11 @@ func (s *Session) closeRecv() {
 	if s.recv != nil {
 		close(s.recv)
 	}
-	if s.recvBatch != nil {
+	if s.recvBatch != nil && !s.gathering {
 		close(s.recvBatch)
+	}
+	if s.noMessages != nil {
+		close(s.noMessages)
 	}
 }
 

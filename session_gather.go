@@ -1,0 +1,55 @@
+package chanio
+
+// RecvBatch of a udp session: datagrams come into recv one by one, as they do for
+// Recv, and a goroutine gathers what is there.
+
+// startGathering makes recvBatch and starts its sender, or does its work if there is
+// nothing to wait for any more. The caller holds mu.
+func (s *Session) startGathering() {
+	s.gathering = true
+	if s.recvClosed {
+		s.recvBatch = make(chan *Batch, 1)
+		if b := s.gatherNow(NewBatch(), s.set.RecvQueue); b.Len() > 0 {
+			s.recvBatch <- b
+		}
+		close(s.recvBatch)
+		return
+	}
+	s.recvBatch = make(chan *Batch, min(1, s.set.RecvQueue))
+	s.refs.Add(1)
+	go s.gatherLoop()
+}
+
+// gatherLoop sends on recvBatch and closes it. startGathering starts it; it ends with
+// recv.
+func (s *Session) gatherLoop() {
+	defer s.release()
+	defer close(s.recvBatch)
+	for m := range s.recv {
+		b := NewBatch()
+		b.Append(m)
+		if hand(s.recvBatch, s.gatherNow(b, s.set.RecvQueue), s.halted) != nil {
+			b.Release()
+			return
+		}
+	}
+}
+
+// gatherNow adds to b what is in recv now, up to so many datagrams and 64 KiB.
+func (s *Session) gatherNow(b *Batch, datagrams int) *Batch {
+	for range datagrams {
+		if b.Size() >= blockSize {
+			break
+		}
+		select {
+		case m, ok := <-s.recv:
+			if !ok {
+				return b
+			}
+			b.Append(m)
+		default:
+			return b
+		}
+	}
+	return b
+}
