@@ -42,7 +42,7 @@ func serve(ctx context.Context, std streams, args []string) error {
 	fs.StringVar(&key, "key", "", "PEM `file` of the certificate's key")
 	fs.IntVar(&busy, "busy", 0, "`goroutines` that compute beside the server, without a pause")
 	fs.BoolVar(&control, "control", false, "take commands from standard input and end with it")
-	job, err := parse(fs, args, "echo", "multicast")
+	job, err := parse(fs, args, "echo", "multicast", "redis")
 	if err != nil {
 		return err
 	}

@@ -45,12 +45,13 @@ type Server interface {
 
 type starter func(context.Context, Config) (Server, error)
 
-// Start starts the server of a job: echo or multicast. It ends with Close, not
+// Start starts the server of a job: echo, multicast, or redis, whose load is
+// redis-benchmark. It ends with Close, not
 // with ctx.
 func Start(ctx context.Context, job string, c Config) (Server, error) {
 	impls, ok := jobs[job]
 	if !ok {
-		return nil, fmt.Errorf("job %q is neither echo nor multicast", job)
+		return nil, fmt.Errorf("job %q is none of echo, multicast and redis", job)
 	}
 	start, ok := impls[c.Impl]
 	if !ok {
@@ -65,6 +66,10 @@ var jobs = map[string]map[string]starter{
 		"chanio":  chanioEcho,
 		"std":     stdEcho,
 		"netpoll": netpollEcho,
+	},
+	"redis": {
+		"chanio": chanioRedis,
+		"std":    stdRedis,
 	},
 	"multicast": {
 		"chanio":    chanioMulticast,

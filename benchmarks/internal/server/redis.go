@@ -1,0 +1,77 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"net"
+
+	"example.com/chanio"
+)
+
+// chanioRedis serves GET, SET and PING over batches.
+func chanioRedis(ctx context.Context, c Config) (Server, error) {
+	o := &chanio.Options{Framing: resp{}, TLS: c.Endpoint.ServerTLS}
+	l, err := chanio.Listen(context.WithoutCancel(ctx), c.Endpoint.Network(), c.Endpoint.Address, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &chanioServer{l: l}
+	values := &store{values: make(map[string][]byte)}
+	s.wg.Go(func() { s.echo(func(session *chanio.Session) { handleRedis(session, values) }) })
+	return s, nil
+}
+
+func handleRedis(s *chanio.Session, values *store) {
+	defer s.Close()
+	var args [][]byte
+	for commands := range s.RecvBatch() {
+		replies := chanio.NewBatch()
+		for _, m := range commands.All() {
+			args, _, _ = parseCommand(args[:0], m) // the Framing has seen that it is one
+			replies.AppendFunc(func(dst []byte) []byte { return values.answer(dst, args) })
+		}
+		commands.Release()
+		select {
+		case s.SendBatch() <- replies:
+		case <-s.Done():
+			return
+		}
+	}
+}
+
+// stdRedis is the same on package net with bufio: a goroutine a connection, which
+// flushes when there is no whole command left.
+func stdRedis(ctx context.Context, c Config) (Server, error) {
+	values := &store{values: make(map[string][]byte)}
+	return stdStreams(ctx, c, func(conn net.Conn) { serveRedis(conn, c.ReadBuffer, values) })
+}
+
+func serveRedis(conn net.Conn, size int, values *store) {
+	r, w := bufio.NewReaderSize(conn, size), bufio.NewWriterSize(conn, size)
+	var args [][]byte
+	for {
+		p, err := r.Peek(r.Buffered())
+		if err != nil {
+			return
+		}
+		used := 0
+		for {
+			var n int
+			if args, n, err = parseCommand(args[:0], p[used:]); n == 0 {
+				break
+			}
+			used += n
+			if w.Available() < len(p) {
+				w.Flush() // its error stays, and is the last Flush's too
+			}
+			w.Write(values.answer(w.AvailableBuffer(), args))
+		}
+		if err != nil || w.Flush() != nil {
+			return
+		}
+		r.Discard(used)
+		if _, err := r.Peek(r.Buffered() + 1); err != nil { // more than the buffer holds, too
+			return
+		}
+	}
+}
