@@ -1,0 +1,69 @@
+// Web_chat is one chat room for browsers, tcp lines and tls lines: what one
+// says, all hear, with who said it. Run it in the folder of the module ws. Its
+// arguments are the ports of the web page (8080), of tcp (1111) and of tls
+// (2222); the certificates are the repository's test set. A typed line goes to
+// everybody, and an empty line, the end of the input or Ctrl-C stops it.
+//
+//	nc localhost 1111
+//	openssl s_client -quiet -CAfile ../testdata/ca.crt -connect localhost:2222
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+)
+
+func main() {
+	ports := []string{"8080", "1111", "2222"}
+	if len(os.Args)-1 > len(ports) {
+		fail(2, fmt.Errorf("at most %d arguments: the ports of the page, of tcp and of tls", len(ports)))
+	}
+	for i, arg := range os.Args[1:] {
+		if n, err := strconv.ParseUint(arg, 10, 16); err != nil || n == 0 {
+			fail(2, fmt.Errorf("%q is no port", arg))
+		}
+		ports[i] = arg
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	r, err := open(ctx, addresses{page: ":" + ports[0], tcp: ":" + ports[1], tls: ":" + ports[2]}, "../testdata")
+	if err != nil {
+		fail(1, err)
+	}
+	fmt.Println("The page is at http://localhost:"+ports[0]+"; tcp is at", ports[1], "and tls at", ports[2])
+	fmt.Println("Type a message for everybody, an empty line to stop.")
+	lines := make(chan string)
+	go readLines(lines) // it ends with the process: a read of a terminal cannot be ended
+	for {
+		select {
+		case line := <-lines:
+			if line != "" {
+				r.say("(admin)", line)
+				continue
+			}
+		case <-ctx.Done():
+		}
+		break
+	}
+	if err := r.close(); err != nil {
+		fail(1, err)
+	}
+}
+
+// readLines sends what is typed, and "" at its end.
+func readLines(lines chan<- string) {
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() && in.Text() != "" {
+		lines <- in.Text()
+	}
+	lines <- ""
+}
+
+func fail(status int, err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(status)
+}

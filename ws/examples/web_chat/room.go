@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/chanio"
+	"example.com/chanio/ws"
+)
+
+//go:embed page.html
+var page []byte
+
+// addresses are where a room listens.
+type addresses struct{ page, tcp, tls string }
+
+// A room is one hub whose members are browsers and lines.
+type room struct {
+	id       string // tells a page that the server is another one
+	hub      *chanio.Hub
+	web      *ws.Handler
+	tcp, tls *chanio.Listener
+	http     *http.Server
+	page     net.Addr // where the page is
+	handlers sync.WaitGroup
+
+	mu   sync.Mutex
+	said int // messages so far: who joins is told, and so knows what it missed
+}
+
+// open opens a room until ctx ends; certificates is the folder of the tls
+// server's.
+func open(ctx context.Context, at addresses, certificates string) (*room, error) {
+	config, err := chanio.ServerTLS(certificates+"/server.crt", certificates+"/server.key")
+	if err != nil {
+		return nil, err
+	}
+	life := context.WithoutCancel(ctx) // close ends it in good order
+	lines := chanio.Options{Framing: chanio.Lines{}, ManualJoin: true, Lag: chanio.LagDrop}
+	r := &room{id: rand.Text()[:8], hub: chanio.NewHub(life, &lines)}
+	if r.tcp, err = chanio.Listen(life, "tcp", at.tcp, &lines); err != nil {
+		return nil, err
+	}
+	secret := lines
+	secret.TLS = config
+	if r.tls, err = chanio.Listen(life, "tcp", at.tls, &secret); err != nil {
+		return nil, errors.Join(err, r.tcp.Close())
+	}
+	ln, err := net.Listen("tcp", at.page)
+	if err != nil {
+		return nil, errors.Join(err, r.tcp.Close(), r.tls.Close())
+	}
+	r.page = ln.Addr()
+	r.web = ws.NewHandler(life, &ws.Options{
+		Text:        true,
+		Compression: &ws.Compression{},
+		Chanio:      &chanio.Options{ManualJoin: true, MaxMessage: 4 << 10},
+	})
+	r.serve(ln)
+	return r, nil
+}
+
+// serve starts what the room runs.
+func (r *room) serve(ln net.Listener) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /room", r.web)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	r.handlers.Go(func() { r.http.Serve(ln) })
+	for kind, l := range map[string]*chanio.Listener{"tcp": r.tcp, "tls": r.tls, "web": r.web.Listener()} {
+		r.handlers.Go(func() {
+			for s := range l.Sessions() {
+				r.handlers.Go(func() { r.host(s, kind) })
+			}
+		})
+	}
+	r.handlers.Go(r.tellLosses)
+}
+
+// close says goodbye: the last messages arrive.
+func (r *room) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := errors.Join(r.http.Shutdown(ctx), r.web.Listener().Shutdown(ctx), r.tcp.Shutdown(ctx), r.tls.Shutdown(ctx), r.hub.Close())
+	r.handlers.Wait()
+	return err
+}
+
+// host passes on what s says until it leaves.
+func (r *room) host(s *chanio.Session, kind string) {
+	defer s.Close()
+	who := nameOf(s, kind)
+	if r.welcome(s, who) != nil {
+		return
+	}
+	defer r.say("*", who+" has left")
+	for m := range s.Recv() {
+		if text := strings.TrimSpace(string(m)); text == "!" {
+			return
+		} else if text != "" {
+			r.say(who, text)
+		}
+	}
+}
+
+// welcome makes s a member and tells it who it is and how many messages there
+// were: between that and the first that it gets, none is missing.
+func (r *room) welcome(s *chanio.Session, who string) error {
+	r.mu.Lock()
+	greeting := fmt.Sprintf("* You are %s in room %s after %d messages.", who, r.id, r.said)
+	err := s.Put([]byte(greeting))
+	if err == nil {
+		err = r.hub.Join(s)
+	}
+	r.mu.Unlock()
+	if err == nil {
+		r.say("*", who+" has come")
+	}
+	return err
+}
+
+// say tells everybody.
+func (r *room) say(who, text string) {
+	if who != "*" {
+		who += ":"
+	}
+	text = strings.NewReplacer("\n", " ", "\r", " ").Replace(strings.ToValidUTF8(text, "\ufffd"))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hub.Multicast([]byte(who+" "+text)) == nil { // else the room is closing
+		r.said++
+	}
+}
+
+// tellLosses tells members that were too slow how many messages they missed.
+func (r *room) tellLosses() {
+	for e := range r.hub.Events() {
+		if e.Kind == chanio.EventLagged {
+			r.handlers.Go(func() { e.Session.Put(fmt.Appendf(nil, "* You were too slow and missed %d messages.", e.Count)) })
+		}
+	}
+}
+
+var notInNames = regexp.MustCompile(`[^\pL\pN _-]`)
+
+// nameOf returns the name that a browser has asked for, or one with its ID.
+func nameOf(s *chanio.Session, kind string) string {
+	if req := ws.Request(s); req != nil {
+		if name := []rune(strings.TrimSpace(notInNames.ReplaceAllString(req.URL.Query().Get("name"), ""))); len(name) > 0 {
+			return string(name[:min(len(name), 20)])
+		}
+	}
+	return kind + " " + s.ID().String()
+}
