@@ -100,21 +100,6 @@ func (set *settings) connect(ctx context.Context, network, address string) (net.
 	return d.DialContext(ctx, network, address)
 }
 
-// clientTLS names the server to be verified, unless config says who it is, or
-// that nobody is verified.
-func clientTLS(config *tls.Config, network, address string) *tls.Config {
-	if config.ServerName != "" || config.InsecureSkipVerify || network == "unix" {
-		return config
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return config // net.Dialer took it, so this can't be
-	}
-	config = config.Clone()
-	config.ServerName = host
-	return config
-}
-
 // A Client keeps one session to a server up: it dials, delivers the session,
 // and when that ends dials again. All methods are safe for concurrent use.
 type Client struct {

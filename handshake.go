@@ -20,7 +20,7 @@ type handshaker interface {
 func (l *Listener) handshaker(conn net.Conn) handshaker {
 	under, handed := unwrap(conn)
 	if l.set.TLS != nil && handed == nil {
-		return newTLSStream(conn, tls.Server, l.set.TLS)
+		return newTLSStream(conn, tls.Server, serverTLS(l.set.TLS))
 	}
 	if isTLS(under) {
 		return newGivenTLS(conn)
@@ -50,24 +50,4 @@ func (set *settings) checkServerTLS() error {
 		return errors.New("chanio: option TLS has no certificate, which a server needs")
 	}
 	return nil
-}
-
-// ownTLS returns the library's copy of a user's config: TLS 1.2 is the floor,
-// whatever Go's default, and records have their full size at once, because
-// recordConn gathers them into one write. crypto/tls starts with small ones,
-// for browsers.
-func ownTLS(c *tls.Config) *tls.Config {
-	c = c.Clone()
-	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
-	c.DynamicRecordSizingDisabled = true
-	if choose := c.GetConfigForClient; choose != nil {
-		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			chosen, err := choose(hello)
-			if chosen == nil || err != nil {
-				return nil, err
-			}
-			return ownTLS(chosen), nil
-		}
-	}
-	return c
 }

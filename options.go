@@ -26,9 +26,14 @@ import (
 type Options struct {
 	// TLS turns a listener's or client's streams into TLS. [Listen] and [Serve]
 	// need a config with a certificate; [Dial] and [Connect] fill in ServerName
-	// from the address if it is empty and verification is on. If nil, there is
-	// no TLS. [NewSession] ignores it: hand it a *tls.Conn. It is an error on
-	// udp networks.
+	// from the address if it is empty, also under InsecureSkipVerify. If nil,
+	// there is no TLS. TLS 1.2 is the floor, whatever MinVersion says. Each
+	// handshake uses a copy of the config, with the session ticket keys that it
+	// has by then. [NewSession] ignores it: hand it a *tls.Conn. It is an error
+	// on udp networks.
+	//
+	// TLS that the user has set up, of a *tls.Conn for NewSession or of a
+	// tls.Listener for Serve, is as its own config says: the floor is crypto/tls's.
 	TLS *tls.Config
 	// HandshakeTimeout bounds all that a connection of a listener must send before
 	// it is a session: its TLS handshake, and what a net.Conn that [Serve] was
@@ -284,9 +289,6 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 		return nil, err
 	}
 	s := &settings{Options: *o, codec: codecOf(o.Framing)}
-	if o.TLS != nil {
-		s.TLS = ownTLS(o.TLS)
-	}
 
 	idle, sessions, queue := time.Duration(0), 0, defaultQueue
 	if udp {
