@@ -3,6 +3,7 @@ package chanio
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -87,7 +88,11 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 // connect makes a connection as the options say.
 func (set *settings) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	if set.DialContext != nil && !strings.HasPrefix(network, "udp") {
-		return set.DialContext(ctx, network, address)
+		conn, err := set.DialContext(ctx, network, address)
+		if conn == nil && err == nil {
+			err = errors.New("option DialContext returned nil")
+		}
+		return conn, err
 	}
 	d := net.Dialer{}
 	if set.Dialer != nil {

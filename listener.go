@@ -122,6 +122,7 @@ func newListener(set *settings, src source) *Listener {
 		src:        src,
 		quit:       make(chan struct{}),
 	}
+	l.reg.boundHosts(set.MaxSessionsPerAddr)
 	if l.addr == nil {
 		l.addr = noAddr{} // a net.Listener that somebody made up
 	}

@@ -3,11 +3,13 @@ package chanio
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"example.com/chanio/internal/proxyproto"
 	"example.com/chanio/internal/readable"
 	"example.com/chanio/internal/sock"
 )
@@ -24,13 +26,17 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		l.startHandshake(ctx, conn, quit)
 		return
 	}
-	if err := tune(conn, l.set); err != nil {
-		conn.Close()
+	t, err := l.ready(conn, proxyproto.Header{})
+	if err == nil {
+		err = tune(conn, l.set)
+	}
+	if err != nil {
+		abortConn(underTLS(conn))
 		l.reg.left()
 		l.events.emit(Event{Kind: EventFailed, Err: err})
 		return
 	}
-	if s := l.begin(ctx, newStream(conn)); s != nil {
+	if s := l.begin(ctx, t); s != nil {
 		l.deliver(s, quit)
 	}
 }
@@ -39,7 +45,7 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 // come from its peer.
 func (l *Listener) awaitsPeer(conn net.Conn) bool {
 	under, handed := unwrap(conn)
-	return isTLS(under) || l.set.TLS != nil && handed == nil
+	return isTLS(under) || (l.set.TLS != nil || l.set.ProxyProtocol) && handed == nil
 }
 
 // drop closes a connection that came too late; the Close of one that is no
@@ -54,6 +60,7 @@ func (l *Listener) begin(ctx context.Context, t transport) *Session {
 	s := newSession(ctx, t, l.set, l.reg)
 	if !l.reg.add(s) {
 		t.shut(true)
+		l.reg.unclaim(hostOf(t.remoteAddr()))
 		l.reg.left()
 		return nil
 	}
@@ -186,9 +193,12 @@ func (l *Listener) shake(ctx context.Context, one *handshake, quit <-chan struct
 		return t
 	}
 	// A client may be done with the handshake before we are, and send: it must
-	// not take a connection that was dropped for one that ended cleanly. One
-	// that failed ends so, after the alert that says why.
-	one.shut(t, dropped)
+	// not take a connection that was dropped, or refused before it began, for one
+	// that ended cleanly. One that failed ends so, after the alert that says why.
+	one.shut(t, dropped || t == nil)
+	if t != nil {
+		l.reg.unclaim(hostOf(t.remoteAddr()))
+	}
 	l.reg.left()
 	select {
 	case <-quit: // it ended with the listener
@@ -222,6 +232,11 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 	if ctx.Err() != nil { // tune has undone the interruption
 		return nil, context.Cause(ctx)
 	}
+	if l.set.ProxyProtocol {
+		if err := l.set.trustsProxy(conn.RemoteAddr()); err != nil {
+			return nil, err
+		}
+	}
 	if one.socket != nil && !begun(conn) {
 		if err := readable.Await(one.socket); err != nil {
 			return nil, err
@@ -234,10 +249,31 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 			conn = &heardConn{Conn: conn, heard: func() { l.handshakes.hear(one, one.from) }}
 		}
 	}
-	if h := l.handshaker(conn); h != nil {
-		return h, nil
+	var header proxyproto.Header
+	if _, handed := unwrap(conn); l.set.ProxyProtocol && handed == nil {
+		var err error
+		if header, err = readProxy(conn); err != nil {
+			return nil, err
+		}
 	}
-	return newStream(conn), nil
+	return l.ready(conn, header)
+}
+
+// ready returns the transport over conn, unless its peer's address has too many
+// sessions already.
+func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, error) {
+	var t transport
+	if h := l.handshaker(conn); h != nil {
+		t = h
+	} else {
+		t = newStream(conn)
+	}
+	setAddresses(t, header)
+	if !l.reg.claim(hostOf(t.remoteAddr())) {
+		err := fmt.Errorf("%w: MaxSessionsPerAddr = %d", ErrTooManySessions, l.set.MaxSessionsPerAddr)
+		return nil, wrapOp("accept", networkOf(t.remoteAddr()), t.localAddr(), t.remoteAddr(), err)
+	}
+	return t, nil
 }
 
 // find notes what can be known of conn without waiting: where it comes from, and
@@ -280,16 +316,13 @@ func (one *handshake) shut(t transport, reset bool) {
 // error says that a handshake failed, and where.
 func (one *handshake) error(t transport, err error) error {
 	var local, remote net.Addr
-	network := ""
 	switch {
 	case t != nil:
 		local, remote = t.localAddr(), t.remoteAddr()
 	case one.socket != nil:
 		local, remote = unmapAddr(one.conn.LocalAddr()), unmapAddr(one.conn.RemoteAddr())
 	}
-	if remote != nil {
-		network = remote.Network()
-	}
+	network := networkOf(remote)
 	switch e := err.(type) {
 	case *opError:
 		return e
@@ -317,6 +350,14 @@ func isSocket(conn net.Conn) bool {
 		return true
 	}
 	return false
+}
+
+// networkOf returns the network of a, which may be nil.
+func networkOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.Network()
 }
 
 // hostOf returns the IP address of a, the zero Addr if it has none.

@@ -3,9 +3,12 @@ package chanio
 import (
 	"context"
 	"iter"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"example.com/chanio/internal/byhost"
 )
 
 // registry holds the sessions of a listener or client: those that live, and the
@@ -16,8 +19,10 @@ type registry struct {
 
 	mu      sync.Mutex
 	live    map[ID]*Session
-	present int  // sessions that are not wholly gone, and places reserved for them
-	closed  bool // no session is added any more
+	perHost map[netip.Prefix]int // places that claim has taken; nil if there is no bound
+	maxHost int                  // the bound
+	present int                  // sessions that are not wholly gone, and places reserved for them
+	closed  bool                 // no session is added any more
 	total   Stats
 }
 
@@ -49,6 +54,46 @@ func (r *registry) add(s *Session) bool {
 	return true
 }
 
+// boundHosts makes n the bound of the sessions of one host; 0 is none.
+func (r *registry) boundHosts(n int) {
+	if r.maxHost = n; n > 0 {
+		r.perHost = make(map[netip.Prefix]int)
+	}
+}
+
+// claim takes a place for a session from that address, or reports that those are
+// taken. An unknown address is not bounded.
+func (r *registry) claim(from netip.Addr) bool {
+	if r.perHost == nil || !from.IsValid() {
+		return true
+	}
+	host := byhost.Host(from)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.perHost[host] >= r.maxHost {
+		return false
+	}
+	r.perHost[host]++
+	return true
+}
+
+// unclaim gives up what claim has taken. forget does so for a session.
+func (r *registry) unclaim(from netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unclaimLocked(from)
+}
+
+func (r *registry) unclaimLocked(from netip.Addr) {
+	if r.perHost == nil || !from.IsValid() {
+		return
+	}
+	host := byhost.Host(from)
+	if r.perHost[host]--; r.perHost[host] <= 0 {
+		delete(r.perHost, host)
+	}
+}
+
 // close refuses further sessions.
 func (r *registry) close() {
 	r.mu.Lock()
@@ -74,6 +119,9 @@ func (r *registry) forget(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.live, s.id)
+	if r.perHost != nil {
+		r.unclaimLocked(hostOf(s.RemoteAddr()))
+	}
 	r.total.add(st)
 }
 

@@ -36,7 +36,7 @@ type Options struct {
 	// tls.Listener for Serve, is as its own config says: the floor is crypto/tls's.
 	TLS *tls.Config
 	// HandshakeTimeout bounds all that a connection of a listener must send before
-	// it is a session: its TLS handshake, and what a net.Conn that [Serve] was
+	// it is a session: its PROXY header, its TLS handshake, and what a net.Conn that [Serve] was
 	// given waits for before it knows its addresses. A dialing side's handshake
 	// counts into DialTimeout. If zero, 10 seconds.
 	HandshakeTimeout time.Duration
@@ -46,6 +46,20 @@ type Options struct {
 	// address that has the most of them, at random. Full of undelivered sessions,
 	// accepting pauses (on udp, new peers are dropped and counted). If zero, 1,024.
 	MaxHandshakes int
+
+	// ProxyProtocol makes a stream listener require a PROXY header (version 1 or
+	// 2) of each connection, before anything else, TLS included: a proxy says in it
+	// whose connection it passes on. RemoteAddr and LocalAddr of the session are
+	// then the client's and the one that it connected to; where the proxy says
+	// nothing of a client (LOCAL, UNKNOWN) they are the connection's own. The header
+	// must come within HandshakeTimeout. One that is missing, or cannot be right, is
+	// an [EventFailed], and the connection is reset. It is an error on udp networks.
+	ProxyProtocol bool
+	// ProxyFrom has the addresses that may connect to a listener with ProxyProtocol:
+	// those of the proxies. Others are reset, and an [EventFailed]. If empty,
+	// everybody who can connect can claim any address. The peers of unix sockets
+	// have no address: the file's permissions say who they are.
+	ProxyFrom []netip.Prefix
 
 	// Framing cuts streams into messages. If nil, a stream is raw: a message
 	// received is what one read returned. Datagrams are messages by nature:
@@ -149,6 +163,12 @@ type Options struct {
 	// the least deserving session with [ErrTooManySessions]. If zero, none on
 	// streams and 65,536 on udp.
 	MaxSessions int
+	// MaxSessionsPerAddr bounds the live sessions of a stream listener that come
+	// from one IP address (handshakes count, and so does an IPv6 network of 64
+	// bits as one address). Past it a connection is reset, and is an [EventFailed]
+	// with [ErrTooManySessions]. With ProxyProtocol the address is the client's.
+	// If zero, none. It is an error on udp networks, where addresses are claims.
+	MaxSessionsPerAddr int
 	// ManualJoin keeps a listener's sessions out of its hub until Hub().Join.
 	ManualJoin bool
 
@@ -316,6 +336,7 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	s.PingTimeout = orDefault(o.PingTimeout, s.PingInterval)
 	s.DialTimeout = orDefault(o.DialTimeout, defaultDialTimeout)
 	s.MaxSessions = orDefault(o.MaxSessions, sessions)
+	s.MaxSessionsPerAddr = orDefault(o.MaxSessionsPerAddr, 0)
 	s.MaxLag = orDefault(o.MaxLag, defaultMaxLag)
 	s.Backoff.Min = orDefault(o.Backoff.Min, defaultBackoffMin)
 	s.Backoff.Max = max(orDefault(o.Backoff.Max, defaultBackoffMax), s.Backoff.Min)
@@ -353,6 +374,7 @@ func (o *Options) check() error {
 		{"ReadBuffer", o.ReadBuffer, o.ReadBuffer < 0, "can't be negative"},
 		{"WriteBuffer", o.WriteBuffer, o.WriteBuffer < 0, "can't be negative"},
 		{"SocketMode", o.SocketMode, o.SocketMode&^fs.ModePerm != 0, "has more than permissions"},
+		{"ProxyFrom", o.ProxyFrom, len(o.ProxyFrom) > 0 && !o.ProxyProtocol, "needs ProxyProtocol"},
 		{"MaxLag", o.MaxLag, o.MaxLag < 0, "can't be negative: a slow member would decide how much memory it takes"},
 		{"Lag", o.Lag, o.Lag < LagDisconnect || o.Lag > LagBlock, "is no policy"},
 		{"Backoff.Max", b.Max, b.Max < 0, "can't be negative"},
@@ -365,6 +387,9 @@ func (o *Options) check() error {
 		if f.bad {
 			return fmt.Errorf("chanio: option %s = %v %s", f.name, f.value, f.why)
 		}
+	}
+	if err := checkPrefixes(o.ProxyFrom); err != nil {
+		return err
 	}
 	if f, ok := o.Framing.(interface{ check() error }); ok {
 		if err := f.check(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -76,6 +77,8 @@ var wrongOptions = []struct {
 	{"ReadBuffer", Options{ReadBuffer: -1}},
 	{"WriteBuffer", Options{WriteBuffer: -1}},
 	{"SocketMode", Options{SocketMode: fs.ModeSetuid | 0o600}},
+	{"ProxyFrom", Options{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+	{"ProxyFrom[0]", Options{ProxyProtocol: true, ProxyFrom: []netip.Prefix{{}}}},
 	{"MaxLag", Options{MaxLag: -1}},
 	{"Lag", Options{Lag: -1}},
 	{"Lag", Options{Lag: LagBlock + 1}},

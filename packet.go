@@ -125,6 +125,10 @@ func datagramSettings(ctx context.Context, op, network string, o *Options) (*set
 		return nil, fmt.Errorf("chanio: option TLS is not for %s", network)
 	case set.Framing != nil:
 		return nil, fmt.Errorf("chanio: option Framing is not for %s: a datagram is a message", network)
+	case set.ProxyProtocol:
+		return nil, fmt.Errorf("chanio: option ProxyProtocol is not for %s", network)
+	case set.MaxSessionsPerAddr != 0:
+		return nil, fmt.Errorf("chanio: option MaxSessionsPerAddr is not for %s: an address can be forged", network)
 	case ctx.Err() != nil:
 		return nil, wrapOp(op, network, nil, nil, contextError(ctx))
 	}
