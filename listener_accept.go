@@ -53,9 +53,15 @@ func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) 
 // accept admits connections until the accepting is interrupted, which is nil,
 // or fails for good.
 func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan struct{}) error {
-	pause := time.Duration(0)
+	pause, left := time.Duration(0), backlogTime
 	for l.awaitPlace(quit) {
-		conn, err := ln.Accept()
+		var conn net.Conn
+		var err error
+		if l.isDraining() {
+			conn, err = acceptBacklog(ln, &left)
+		} else {
+			conn, err = ln.Accept()
+		}
 		if err == nil {
 			pause = 0
 			l.admit(ctx, conn, quit)
@@ -66,8 +72,13 @@ func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan stru
 			return nil
 		default:
 		}
-		if l.isDraining() && (errors.Is(err, os.ErrDeadlineExceeded) || !passes(err)) {
-			return nil
+		if l.isDraining() {
+			if errors.Is(err, os.ErrDeadlineExceeded) && left == backlogTime {
+				continue // of an Accept from before the drain
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) || !passes(err) {
+				return nil
+			}
 		}
 		err = wrapOp("accept", l.addr.Network(), nil, l.addr, err)
 		if !passes(err) {

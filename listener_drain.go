@@ -2,6 +2,8 @@ package chanio
 
 import (
 	"context"
+	"net"
+	"os"
 	"time"
 )
 
@@ -51,16 +53,38 @@ func (l *Listener) isDraining() bool {
 	}
 }
 
-// backlogTime is how long a listener that drains goes on accepting: what has
-// connected before waits in the kernel, and would be reset.
-const backlogTime = 10 * time.Millisecond
+// What has connected before a drain waits in the kernel, and would be reset. So
+// accepting goes on until nothing came for backlogPause, and for backlogTime at
+// most: others may share the socket, and take what comes from now on.
+const (
+	backlogPause = 10 * time.Millisecond
+	backlogTime  = 100 * time.Millisecond
+)
 
-// drain ends the accepting. A listener that knows no deadlines is closed at once.
+// drain ends an Accept that waits.
 func (a *streams) drain() {
-	ln, ok := a.ln.(interface{ SetDeadline(time.Time) error })
-	if !ok || ln.SetDeadline(time.Now().Add(backlogTime)) != nil {
+	if !setDeadline(a.ln, time.Now().Add(backlogPause)) {
 		a.interrupt()
 	}
+}
+
+// setDeadline sets the deadline of Accept, or reports that ln knows none.
+func setDeadline(ln net.Listener, at time.Time) bool {
+	d, ok := ln.(interface{ SetDeadline(time.Time) error })
+	return ok && d.SetDeadline(at) == nil
+}
+
+// acceptBacklog accepts what connected before a drain; left is for how long it may
+// still wait.
+func acceptBacklog(ln net.Listener, left *time.Duration) (net.Conn, error) {
+	start := time.Now()
+	if *left <= 0 || !setDeadline(ln, start.Add(min(backlogPause, *left))) {
+		*left = 0
+		return nil, os.ErrDeadlineExceeded
+	}
+	conn, err := ln.Accept()
+	*left -= time.Since(start)
+	return conn, err
 }
 
 // finish waits for what drain has left: handshakes, and sessions that nobody has
