@@ -1,0 +1,79 @@
+// Package ops has what operators of programs that use chanio need and what takes a
+// library: metrics for Prometheus.
+package ops
+
+import (
+	"maps"
+
+	"example.com/chanio"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A StatsSource is what has counters: a Listener, Client, Hub, PacketConn or
+// Session of chanio.
+type StatsSource interface{ Stats() chanio.Stats }
+
+// NewCollector returns a collector of the counters of sources, each under its key
+// in the label "source". It asks for them when it is scraped, and holds nothing
+// else. The map is copied. A source may go on being collected after it has ended:
+// its counters stay.
+//
+// Counters never go back while a source lives, over its Restart either; gauges
+// are chanio_sessions and chanio_pending_bytes. It is safe for concurrent use.
+func NewCollector(sources map[string]StatsSource) prometheus.Collector {
+	return &collector{sources: maps.Clone(sources), metrics: newMetrics()}
+}
+
+type collector struct {
+	sources map[string]StatsSource
+	metrics []metric
+}
+
+// A metric is one of the fields of Stats.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(chanio.Stats) int64
+}
+
+func newMetrics() []metric {
+	counter := func(name, help string, of func(chanio.Stats) int64) metric {
+		return metric{describe(name, help), prometheus.CounterValue, of}
+	}
+	gauge := func(name, help string, of func(chanio.Stats) int64) metric {
+		return metric{describe(name, help), prometheus.GaugeValue, of}
+	}
+	return []metric{
+		gauge("sessions", "Sessions that live, or members of a hub.", func(s chanio.Stats) int64 { return s.Sessions }),
+		counter("accepted_sessions_total", "Sessions there have ever been.", func(s chanio.Stats) int64 { return s.Accepted }),
+		counter("received_bytes_total", "Bytes received, framing included and TLS records not.", func(s chanio.Stats) int64 { return s.BytesReceived }),
+		counter("sent_bytes_total", "Bytes that the kernel has taken, framing included and TLS records not.", func(s chanio.Stats) int64 { return s.BytesSent }),
+		gauge("pending_bytes", "Bytes accepted that the kernel has not taken yet.", func(s chanio.Stats) int64 { return s.BytesPending }),
+		counter("received_messages_total", "Messages received.", func(s chanio.Stats) int64 { return s.MessagesReceived }),
+		counter("sent_messages_total", "Messages sent.", func(s chanio.Stats) int64 { return s.MessagesSent }),
+		counter("dropped_messages_total", "Messages lost by the library: a full queue or peer table, skipped by a hub's member.", func(s chanio.Stats) int64 { return s.MessagesDropped }),
+		counter("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped, where it tells.", func(s chanio.Stats) int64 { return s.KernelDropped }),
+		counter("refused_datagrams_total", "Datagrams that came back as an ICMP refusal.", func(s chanio.Stats) int64 { return s.Refused }),
+		counter("undelivered_bytes_total", "Bytes accepted and never sent, because the session ended first.", func(s chanio.Stats) int64 { return s.Undelivered }),
+		counter("dropped_events_total", "Events that nobody read in time.", func(s chanio.Stats) int64 { return s.EventsDropped }),
+	}
+}
+
+func describe(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("chanio_"+name, help, []string{"source"}, nil)
+}
+
+func (c *collector) Describe(descs chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		descs <- m.desc
+	}
+}
+
+func (c *collector) Collect(values chan<- prometheus.Metric) {
+	for name, source := range c.sources {
+		st := source.Stats()
+		for _, m := range c.metrics {
+			values <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.of(st)), name)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package ops
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"example.com/chanio"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scrape returns what Prometheus would get.
+func scrape(t *testing.T, sources map[string]StatsSource) string {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	require.NoError(t, reg.Register(NewCollector(sources)))
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}).
+		ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	require.Equal(t, 200, w.Code, w.Body.String())
+	return w.Body.String()
+}
+
+// echoOnce connects to l, and says hello to an echo and goes.
+func echoOnce(t *testing.T, l *chanio.Listener) {
+	t.Helper()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	s := <-l.Sessions()
+	_, err = conn.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, s.Put(<-s.Recv()))
+	_, err = io.ReadFull(conn, make([]byte, 5))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+func TestCountersAreThoseOfTheSourcesAndSurviveARestart(t *testing.T) {
+	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", nil)
+	require.NoError(t, err)
+	defer l.Close()
+	sources := map[string]StatsSource{"echo": l, "echo hub": l.Hub()}
+	for _, total := range []string{"1", "2"} {
+		echoOnce(t, l)
+		got := scrape(t, sources)
+		require.Contains(t, got, `chanio_accepted_sessions_total{source="echo"} `+total+"\n")
+		require.NoError(t, l.Restart(t.Context()))
+	}
+	got := scrape(t, sources)
+	for _, line := range []string{
+		`chanio_received_bytes_total{source="echo"} 10`,
+		`chanio_sent_bytes_total{source="echo"} 10`,
+		`chanio_sessions{source="echo"} 0`,
+		`chanio_sessions{source="echo hub"} 0`,
+	} {
+		require.Contains(t, got, line+"\n")
+	}
+}
+
+func TestPromtoolHasNoComplaint(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is missing: it is in Debian's package prometheus")
+	}
+	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", nil)
+	require.NoError(t, err)
+	defer l.Close()
+	cmd := exec.Command(promtool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(scrape(t, map[string]StatsSource{"echo": l}))
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	require.NoError(t, cmd.Run(), said.String())
+	require.Empty(t, said.String())
+}
