@@ -121,6 +121,12 @@ func (n *node) reconnected() {
 // beat does what is to be done once a heartbeat.
 func (n *node) beat() {
 	now := time.Now()
+	if now.Sub(n.lastBeat) >= 2*heartbeat { // the process was stopped: the others may have forgotten it
+		n.mu.Lock()
+		n.reset, n.askAll = true, true
+		n.mu.Unlock()
+	}
+	n.lastBeat = now
 	died := n.forgetSilent(now)
 	if n.stream.stale() && n.stream.refresh() == nil || died {
 		n.checkStored()

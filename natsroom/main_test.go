@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,13 +91,34 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
+// A clusterServer is what a server's process is told.
+type clusterServer struct {
+	server.Options
+	ClusterName string // empty: it is alone
+	ClusterURL  string
+	RouteURLs   []string
+}
+
 // serverProcess is a NATS server: the role of a process.
 func serverProcess() {
 	in := bufio.NewScanner(os.Stdin)
 	in.Scan()
-	o := server.Options{NoSigs: true, NoLog: true, NoFastProducerStall: true}
-	if err := json.Unmarshal(in.Bytes(), &o); err != nil {
+	var c clusterServer
+	if err := json.Unmarshal(in.Bytes(), &c); err != nil {
 		fatal(err)
+	}
+	o := c.Options
+	o.NoSigs, o.NoLog, o.NoFastProducerStall = true, true, true
+	if c.ClusterName != "" {
+		at, err := url.Parse(c.ClusterURL)
+		if err != nil {
+			fatal(err)
+		}
+		o.Cluster = server.ClusterOpts{Name: c.ClusterName, Host: at.Hostname()}
+		if _, err := fmt.Sscan(at.Port(), &o.Cluster.Port); err != nil {
+			fatal(err)
+		}
+		o.Routes = server.RoutesFromStr(strings.Join(c.RouteURLs, ","))
 	}
 	s, err := server.NewServer(&o)
 	if err != nil {
@@ -179,18 +202,23 @@ func listen(t testing.TB, o *chanio.Options) *listener {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		in := bufio.NewScanner(peer)
-		in.Buffer(nil, 16<<20)
-		for in.Scan() {
-			l.lines <- in.Text()
-		}
-		close(l.lines)
+		l.read()
 	}()
 	t.Cleanup(func() { l.s.Abort(nil); peer.Close(); <-l.s.Done(); <-ended })
 	return l
 }
 
-// member makes n members of the place, which get what is published from now on.
+// read reads until the session ends.
+func (l *listener) read() {
+	in := bufio.NewScanner(l.conn)
+	in.Buffer(nil, 16<<20)
+	for in.Scan() {
+		l.lines <- in.Text()
+	}
+	close(l.lines)
+}
+
+// members makes n members of the place, which get what is published from now on.
 func (p place) members(t testing.TB, n int) (all []*listener) {
 	t.Helper()
 	for range n {

@@ -49,7 +49,10 @@ type node struct {
 	asks    map[string]struct{} // names of rooms whose entries others are to tell
 	reset   bool                // tell all
 	askAll  bool                // ask for all
-	seq     uint64              // the keeper's: of presence messages
+
+	// The keeper's.
+	seq      uint64    // of presence messages
+	lastBeat time.Time // the last heartbeat
 }
 
 // inQueue is the capacity of the channel that subscriptions share. The

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -64,7 +65,18 @@ func nodeConnection(c *crowdConfig) (*nats.Conn, error) {
 		}
 		return s.Connect(nats.ReconnectWait(100 * time.Millisecond))
 	}
-	return nats.Connect(c.URL, nodeOptions(c.Ping)...)
+	return nats.Connect(c.URL, append(nodeOptions(c.Ping), nats.SetCustomDialer(smallDialer(c.ReadBuffer)))...)
+}
+
+// A smallDialer dials with a receive buffer of that size; 0 is the system's.
+type smallDialer int
+
+func (d smallDialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	if err == nil && d > 0 {
+		err = conn.(*net.TCPConn).SetReadBuffer(int(d))
+	}
+	return conn, err
 }
 
 func nodeOptions(ping time.Duration) []nats.Option {
@@ -102,12 +114,4 @@ func (n *farNode) halt(t testing.TB) {
 	t.Helper()
 	n.tell(t, "halt")
 	require.Equal(t, "halted", n.line(t))
-}
-
-// publishers returns the IDs of the node's publishers.
-func (n *farNode) publishers() (ids []int) {
-	for i := range n.config.Publishers {
-		ids = append(ids, 100*n.config.Number+i)
-	}
-	return ids
 }

@@ -1,0 +1,400 @@
+package natsroom_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+	"example.com/chanio/natsroom"
+)
+
+var (
+	full     = flag.Bool("full", false, "faults as long as the issue says, and 100,000 messages")
+	faultFor = flag.Duration("faults", 8*time.Second, "how long faults come at random")
+	seed     = flag.Uint64("seed", 0, "of the random faults; 0 is a new one")
+)
+
+// A world is a server in a process of its own, two nodes here, of which the
+// second is behind a proxy, and a third in a process.
+type world struct {
+	t       testing.TB
+	config  crowdConfig
+	server  server.Options
+	process *process
+	proxy   *proxy
+	here    []*crowd
+	far     *farNode
+	deaths  int
+}
+
+// newWorld starts a world; history says whether its room has one.
+func newWorld(t testing.TB, history bool, change func(*world)) *world {
+	t.Helper()
+	w := &world{t: t, config: crowdConfig{Room: "room", Members: 3, Publishers: 2, Pause: 5 * time.Millisecond, Pad: 20}}
+	if history {
+		w.config.History = &natsroom.History{}
+	}
+	w.server = server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir()}
+	if change != nil {
+		change(w)
+	}
+	w.startServer()
+	u, err := url.Parse(w.config.URL)
+	require.NoError(t, err)
+	w.proxy = newProxy(t, u.Host)
+	for i, at := range []string{w.config.URL, w.proxy.url()} {
+		c := w.config
+		c.Number = i + 1
+		nc, err := nats.Connect(at, nodeOptions(c.Ping)...)
+		require.NoError(t, err)
+		t.Cleanup(nc.Close)
+		node, err := newCrowd(nc, &c)
+		require.NoError(t, err)
+		t.Cleanup(node.close)
+		w.here = append(w.here, node)
+	}
+	w.startFar()
+	w.settle()
+	for _, node := range w.here {
+		node.start(&w.config, 0)
+	}
+	w.far.tell(t, "start")
+	return w
+}
+
+func (w *world) startServer() {
+	w.t.Helper()
+	w.process, w.config.URL = spawn(w.t, "server", clusterServer{Options: w.server})
+	u, err := url.Parse(w.config.URL)
+	require.NoError(w.t, err)
+	_, err = fmt.Sscan(u.Port(), &w.server.Port) // the same when it comes again
+	require.NoError(w.t, err)
+}
+
+func (w *world) startFar() {
+	w.t.Helper()
+	c := w.config
+	c.Number = 3 + w.deaths
+	w.far = startNode(w.t, c)
+}
+
+// members returns how many there are.
+func (w *world) members() int { return 3 * w.config.Members }
+
+// settle waits until all nodes here count all members: within 5 seconds.
+func (w *world) settle() {
+	w.t.Helper()
+	for i, node := range w.here {
+		eventually(w.t, 5*time.Second, func() bool { return node.room.Members() == w.members() },
+			"node %d counts %d members, not %d", i, node.room.Members(), w.members())
+	}
+}
+
+// said waits until the nodes here have said more.
+func (w *world) talk() {
+	w.t.Helper()
+	for _, node := range w.here {
+		heard := node.room.Stats().MessagesReceived
+		eventually(w.t, patience, func() bool { return node.room.Stats().MessagesReceived >= heard+100 }, "nothing is heard any more")
+	}
+}
+
+// end halts all, and has the model check what was heard.
+func (w *world) end() (lost, told, twice int64) {
+	t := w.t
+	t.Helper()
+	for _, node := range w.here {
+		require.NoError(t, node.halt())
+	}
+	w.far.halt(t)
+	var reports []report
+	for until := time.Now().Add(2 * patience); time.Now().Before(until); wait(50 * time.Millisecond) {
+		reports = nil
+		for _, node := range w.here {
+			reports = append(reports, node.report())
+		}
+		far := w.far.report(t)
+		far.Late = w.deaths > 0
+		if reports = append(reports, far); settled(reports) {
+			break
+		}
+	}
+	lost, told, twice = check(t, reports, w.config.History != nil)
+	t.Logf("| %s | lost %d | told %d | twice %d |", t.Name(), lost, told, twice)
+	for i, r := range reports {
+		t.Logf("node %d: heard %d, lagged %d, published %v", i, len(r.Said), r.Lagged, r.Published)
+	}
+	return lost, told, twice
+}
+
+// wait is part of a fault: how long it lasts.
+func wait(d time.Duration) { <-time.After(d) }
+
+// long returns d, or with -full what the issue says.
+func long(d, whole time.Duration) time.Duration {
+	if *full {
+		return whole
+	}
+	return d
+}
+
+// faults are what can befall a world, each over when it returns.
+var faults = []struct {
+	name string
+	do   func(w *world)
+}{
+	{"a node is killed", func(w *world) {
+		w.far.kill()
+		for i, node := range w.here {
+			want := w.members() - w.config.Members
+			eventually(w.t, 5*time.Second, func() bool { return node.room.Members() == want }, "node %d counts %d members, not %d", i, node.room.Members(), want)
+		}
+		w.deaths++
+		w.startFar()
+		w.far.tell(w.t, "start")
+	}},
+	{"the server is killed", func(w *world) {
+		w.process.kill()
+		wait(long(300*time.Millisecond, 2*time.Second))
+		w.startServer()
+	}},
+	{"a node is cut off", func(w *world) {
+		w.proxy.sever()
+		wait(long(time.Second, 5*time.Second))
+		w.proxy.resume()
+	}},
+	{"a node is cut off without a word", func(w *world) { // for longer than its ping limit
+		w.proxy.stall()
+		wait(long(4*time.Second, 8*time.Second))
+		w.proxy.drop()
+		w.proxy.resume()
+	}},
+	{"a node hears nothing for a while", func(w *world) { // less than its ping limit
+		w.proxy.stall()
+		wait(time.Second)
+		w.proxy.resume()
+	}},
+	{"a node is stopped", func(w *world) {
+		require.NoError(w.t, w.far.cmd.Process.Signal(syscall.SIGSTOP))
+		wait(long(time.Second, 5*time.Second))
+		require.NoError(w.t, w.far.cmd.Process.Signal(syscall.SIGCONT))
+	}},
+}
+
+func TestHistoriesAfterAFault(t *testing.T) {
+	for _, k := range kinds {
+		for _, f := range faults {
+			t.Run(k.name+"/"+f.name, func(t *testing.T) {
+				w := newWorld(t, k.o != nil, nil)
+				w.talk()
+				f.do(w)
+				w.settle()
+				w.talk()
+				w.end()
+			})
+		}
+	}
+}
+
+// TestHistoriesAfterRandomFaults has one fault after another.
+func TestHistoriesAfterRandomFaults(t *testing.T) {
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(s, 0))
+			w := newWorld(t, k.o != nil, nil)
+			times := make(map[string]int)
+			for until := time.Now().Add(*faultFor); time.Now().Before(until); {
+				f := faults[random.IntN(len(faults))]
+				times[f.name]++
+				f.do(w)
+				wait(time.Duration(random.IntN(1000)) * time.Millisecond)
+			}
+			w.settle()
+			w.talk()
+			w.end()
+			t.Logf("seed %d: %v", s, times)
+		})
+	}
+}
+
+// TestASlowNode stops a node for so long that the server calls it a slow consumer
+// and ends its connection.
+func TestASlowNode(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			w := newWorld(t, k.o != nil, func(w *world) {
+				w.server.WriteDeadline = 3 * time.Second
+				w.config.Pad, w.config.ReadBuffer = 4<<10, 256<<10
+			})
+			w.talk()
+			require.NoError(t, w.far.cmd.Process.Signal(syscall.SIGSTOP))
+			for _, node := range w.here { // it slows down nobody
+				said := node.room.Stats().MessagesSent
+				eventually(t, patience, func() bool { return node.room.Stats().MessagesSent > said+2600 }, "a publisher waits")
+			}
+			require.NoError(t, w.far.cmd.Process.Signal(syscall.SIGCONT))
+			w.settle()
+			w.talk()
+			lost, told, _ := w.end()
+			if k.o == nil {
+				require.Positive(t, lost, "it was no slow consumer")
+				require.Equal(t, lost, told)
+			}
+		})
+	}
+}
+
+func TestAMemberThatStallsCostsTheOthersNothing(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			w := newWorld(t, k.o != nil, func(w *world) { w.config.Pad, w.config.MaxLag = 4<<10, 4<<20 })
+			conn, peer := net.Pipe()
+			defer peer.Close() // which never reads
+			stalled := chanio.NewSession(context.Background(), conn, &chanio.Options{WriteTimeout: -1})
+			require.NoError(t, w.here[0].hub.Join(stalled))
+			eventually(t, patience, func() bool { return stalled.Err() != nil }, "it is not MaxLag behind yet")
+			require.ErrorIs(t, stalled.Err(), chanio.ErrLagged)
+			<-stalled.Done()
+			w.settle()
+			lost, _, _ := w.end()
+			require.Zero(t, lost)
+		})
+	}
+}
+
+// TestTheEmbeddedServerIsKilled has the server in the node that is killed, and
+// one that another process starts in its place.
+func TestTheEmbeddedServerIsKilled(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond, Number: 3, Embedded: freeAddr(t), Dir: t.TempDir()}
+			if k.o != nil {
+				c.History = k.o.History
+			}
+			first := startNode(t, c)
+			var here []*crowd
+			for i := range 2 {
+				own := c
+				own.Number = i + 1
+				nc, err := nats.Connect("nats://"+c.Embedded, nodeOptions(0)...)
+				require.NoError(t, err)
+				t.Cleanup(nc.Close)
+				node, err := newCrowd(nc, &own)
+				require.NoError(t, err)
+				t.Cleanup(node.close)
+				here = append(here, node)
+			}
+			for _, node := range here {
+				node.start(&c, 0)
+			}
+			first.tell(t, "start")
+			wait(1500 * time.Millisecond) // more than clocks may differ
+			first.kill()
+			c.Number = 4
+			second := startNode(t, c)
+			second.tell(t, "start")
+			for _, node := range here {
+				eventually(t, 5*time.Second, func() bool { return node.room.Members() == 6 }, "%d members", node.room.Members())
+				require.Eventually(t, func() bool { return node.room.Stats().MessagesReceived > 0 }, patience, time.Millisecond)
+			}
+			wait(500 * time.Millisecond)
+			w := &world{t: t, config: c, here: here, far: second, deaths: 1}
+			w.end()
+		})
+	}
+}
+
+// TestOneOfThreeServersDies has a node at each server of a cluster.
+func TestOneOfThreeServersDies(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			var servers []*process
+			var urls []string
+			var routes []string
+			var options []server.Options
+			for i := range 3 {
+				routes = append(routes, "nats://"+freeAddr(t))
+				options = append(options, server.Options{
+					ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
+				})
+			}
+			for i := range options {
+				o := &options[i]
+				p, u := spawn(t, "server", clusterServer{*o, "three", routes[i], routes})
+				servers, urls = append(servers, p), append(urls, u)
+			}
+			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond}
+			if k.o != nil {
+				c.History = &natsroom.History{Replicas: 3}
+			}
+			var here []*crowd
+			for i := range 3 {
+				own := c
+				own.Number = i + 1
+				// Each has its own server first, and another if that dies.
+				nc, err := nats.Connect(urls[i]+","+urls[(i+1)%3], append(nodeOptions(0), nats.DontRandomize())...)
+				require.NoError(t, err)
+				t.Cleanup(nc.Close)
+				node, err := clusterCrowd(nc, &own)
+				require.NoError(t, err)
+				t.Cleanup(node.close)
+				here = append(here, node)
+			}
+			all := func() {
+				t.Helper()
+				for i, node := range here {
+					eventually(t, 5*time.Second, func() bool { return node.room.Members() == 6 }, "node %d counts %d members", i, node.room.Members())
+				}
+			}
+			all()
+			for _, node := range here {
+				node.start(&c, 0)
+			}
+			wait(500 * time.Millisecond)
+			servers[2].kill()
+			wait(100 * time.Millisecond)
+			all()
+			wait(long(2*time.Second, 5*time.Second))
+			for _, node := range here {
+				require.NoError(t, node.halt())
+			}
+			var reports []report
+			require.Eventually(t, func() bool {
+				reports = nil
+				for _, node := range here {
+					reports = append(reports, node.report())
+				}
+				return settled(reports)
+			}, patience, 10*time.Millisecond)
+			lost, told, twice := check(t, reports, k.o != nil)
+			t.Logf("| %s | lost %d | told %d | twice %d |", t.Name(), lost, told, twice)
+		})
+	}
+}
+
+// clusterCrowd is newCrowd, tried again while the cluster has no leader yet.
+func clusterCrowd(nc *nats.Conn, c *crowdConfig) (node *crowd, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		if node, err = newCrowd(nc, c); err == nil || ctx.Err() != nil {
+			return node, err
+		}
+		wait(200 * time.Millisecond)
+	}
+}
