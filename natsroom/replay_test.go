@@ -92,7 +92,7 @@ func TestReplayOfARoomThatNobodyHasJoinedAnswersAtOnce(t *testing.T) {
 // session must hear, from one message on, exactly what the room's first member
 // heard.
 func TestReplayHasNoSeam(t *testing.T) {
-	joins := 150
+	joins := 100
 	if *full {
 		joins = 1000
 	}
@@ -113,7 +113,7 @@ func TestReplayHasNoSeam(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Millisecond):
+				case <-time.After(4 * time.Millisecond):
 				}
 			}
 		})
