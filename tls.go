@@ -3,6 +3,7 @@ package chanio
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 )
@@ -14,11 +15,14 @@ import (
 // share it.
 //
 // The files are read now, and again when they change, without a restart: each
-// full handshake looks at their modification times and sizes. Running sessions
-// keep the certificate that they have, and those that are resumed need none. If
-// the new files can't be used, the old pair stays, and the listener whose
-// handshake saw it emits one [EventFailed] that names them; that can also be
-// because only one of the two was written yet, and the next change mends it.
+// full handshake looks at their times and sizes. Running sessions keep the
+// certificate that they have, and those that are resumed need none. If the new
+// files can't be used, the old pair stays, and the listener whose handshake saw it
+// emits one [EventFailed] that names them; that can also be because only one of the
+// two was written yet, and the next change mends it. What could not be read is read
+// again by later handshakes, with a growing pause, though it has not changed. A
+// file system that hangs holds up a handshake for a second, and those that follow
+// not at all.
 //
 // There is no file of Diffie-Hellman parameters to give: Go's TLS agrees on
 // keys over elliptic curves and ML-KEM only.
@@ -33,7 +37,7 @@ func ServerTLS(certFile, keyFile string) (*tls.Config, error) {
 }
 
 // ClientTLS returns a config for the TLS of a client that trusts the CAs in the
-// PEM file and no others. [Dial] and [Connect] verify that the server's
+// PEM file and no others; the file is read once. [Dial] and [Connect] verify that the server's
 // certificate is for the host of their address, unless ServerName is set in the
 // config, as it must be for unix sockets. TLS 1.2 is the floor; all else is
 // Go's default: set ClientSessionCache to resume sessions.
@@ -48,7 +52,8 @@ func ClientTLS(caFile string) (*tls.Config, error) {
 }
 
 // MutualServerTLS is [ServerTLS] for a server whose clients must show a
-// certificate, for client authentication and from a CA in clientCAFile (PEM).
+// certificate, for client authentication and from a CA in clientCAFile (PEM), which
+// is read once.
 // [Session.TLS] has it in PeerCertificates. A client without one fails its
 // handshake, which is an [EventFailed].
 func MutualServerTLS(certFile, keyFile, clientCAFile string) (*tls.Config, error) {
@@ -86,14 +91,27 @@ func MutualClientTLS(caFile, certFile, keyFile string) (*tls.Config, error) {
 	return config, nil
 }
 
-// loadCAs reads the certificates in a PEM file.
+// loadCAs reads the certificates in a PEM file. One that cannot be parsed is an
+// error, which AppendCertsFromPEM would pass over.
 func loadCAs(file string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("chanio: CA certificates: %w", err)
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
+	found := 0
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		found++
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("chanio: CA certificates: number %d in %s: %w", found, file, err)
+		}
+		pool.AddCert(cert)
+	}
+	if found == 0 {
 		return nil, fmt.Errorf("chanio: CA certificates: there is none, in PEM, in %s", file)
 	}
 	return pool, nil

@@ -1,9 +1,13 @@
 package chanio
 
 import (
+	"crypto/tls"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -56,6 +60,12 @@ func TestAReloadNoticesWhicheverWayFilesAreReplaced(t *testing.T) {
 		}},
 		{"in place, to an earlier time", func(certFile, keyFile string) {
 			write(2, certFile, keyFile, size, then.Add(-time.Hour))
+		}},
+		{"in place, with the same size, and the time set back", func(certFile, keyFile string) {
+			if runtime.GOOS != "linux" {
+				t.Skip("only Linux is asked for the time of the change")
+			}
+			write(2, certFile, keyFile, size, then)
 		}},
 		{"in place, with another size", func(certFile, keyFile string) {
 			write(2, certFile, keyFile, size+1, then)
@@ -125,4 +135,74 @@ func TestAReloadWaitsForTheSecondOfTwoFiles(t *testing.T) {
 			require.EqualValues(t, 2, serialNow(t, pair))
 		})
 	}
+}
+
+func TestAReadThatFailsOnceIsTriedAgainWithAGrowingPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := newAuthority(t, "ca")
+		certFile, keyFile := pairFilesIn(t.TempDir())
+		savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+		pair, err := loadKeyPair(certFile, keyFile)
+		require.NoError(t, err)
+		savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+		failures, reads := 3, 0
+		pair.load = func(certFile, keyFile string) (tls.Certificate, error) {
+			if reads++; reads <= failures {
+				return tls.Certificate{}, errors.New("stale file handle")
+			}
+			return tls.LoadX509KeyPair(certFile, keyFile)
+		}
+		for i := range failures {
+			require.EqualValues(t, 1, serialNow(t, pair))
+			require.EqualValues(t, 1, serialNow(t, pair))
+			require.Equal(t, i+1, reads, "not before the pause is over")
+			<-time.After(reloadPauseMin << i)
+		}
+		require.EqualValues(t, 2, serialNow(t, pair))
+		require.EqualValues(t, 2, serialNow(t, pair))
+		require.Equal(t, failures+1, reads)
+	})
+}
+
+func TestFilesThatHangHoldUpNoHandshake(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+	pair, err := loadKeyPair(certFile, keyFile)
+	require.NoError(t, err)
+	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+	hung, answer := make(chan struct{}), make(chan struct{})
+	pair.load = func(certFile, keyFile string) (tls.Certificate, error) {
+		close(hung)
+		<-answer
+		return tls.LoadX509KeyPair(certFile, keyFile)
+	}
+	began := time.Now()
+	require.EqualValues(t, 1, serialNow(t, pair), "after reloadPatience")
+	require.GreaterOrEqual(t, time.Since(began), reloadPatience)
+	<-hung
+	for range 1000 { // which would be 1000 s
+		require.EqualValues(t, 1, serialNow(t, pair))
+	}
+	close(answer)
+	for serialNow(t, pair) != 2 {
+	}
+}
+
+func TestACertificateMayBeAskedForWithoutAHandshake(t *testing.T) {
+	server, err := ServerTLS("testdata/server.crt", "testdata/server.key")
+	require.NoError(t, err)
+	cert, err := server.GetCertificate(new(tls.ClientHelloInfo))
+	require.NoError(t, err)
+	require.NotNil(t, cert)
+}
+
+func TestABundleWithABrokenCertificateIsAnError(t *testing.T) {
+	ca, err := os.ReadFile("testdata/ca.crt")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "bundle.crt")
+	broken := "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+	require.NoError(t, os.WriteFile(file, append(ca, broken...), 0o600))
+	_, err = ClientTLS(file)
+	require.ErrorContains(t, err, "number 2 in "+file)
 }
