@@ -29,12 +29,17 @@ func (h *Hub) hubWaits() *hubWaits {
 // those is gated and counted, so that a member in good time never looks at the
 // others. Guarded by the hub's mu.
 type gate struct {
-	count  int         // gated members
-	room   *gateRoom   // nil if nobody waits
-	outrun bool        // LagDisconnect: it opens, too, when one member has caught up
-	since  time.Time   // when room was made
-	timer  *time.Timer // WriteTimeout of the members that make no progress
+	count   int         // gated members
+	room    *gateRoom   // nil if nobody waits
+	outrun  bool        // LagDisconnect: it opens, too, when enough members keep up
+	missing int         // how many more that must be
+	since   time.Time   // when room was made
+	timer   *time.Timer // WriteTimeout of the members that make no progress
 }
+
+// graces is the part of WriteTimeout for which publishers wait for a member that
+// lags and does not go on, where others do.
+const graces = 10
 
 // A gateRoom is where publishers wait for the gate to open.
 type gateRoom struct {
@@ -68,20 +73,27 @@ func (h *Hub) await(late []latecomer, left []*member) {
 	h.enter(false)
 }
 
-// awaitBest waits until one member has caught up, or those in late have room. It
-// returns false if no member made progress for WriteTimeout. The caller holds mu,
-// which it gives up meanwhile.
-func (h *Hub) awaitBest(late []latecomer) bool {
+// awaitMost waits until enough members keep up, or those in late have room. It
+// returns false if those did not go on: see outrunStuck. The caller holds mu, which
+// it gives up meanwhile.
+func (h *Hub) awaitMost(late []latecomer) bool {
+	most := h.keepsUp()
+	if h.writeTimeout <= 0 {
+		most = h.maxLag / 2
+	}
 	for f := range h.feeds {
 		for _, m := range f.places[:f.staying] {
-			m.waiting().need.Store(m.aim() - h.maxLag/4)
-			if m.lag() <= h.maxLag/4 {
-				return true
+			if m.lag() > most {
+				m.waiting().need.Store(m.aim() - most)
 			}
 		}
 	}
 	for _, l := range late {
-		h.shut(l.m, min(l.m.aim(), l.need+h.maxLag/64))
+		h.shut(l.m, min(l.m.aim(), l.need+h.maxLag/8))
+	}
+	h.hubWaits().gate.missing = h.missing() // after need is set: see member.took
+	if h.waits.gate.missing <= 0 {
+		return true
 	}
 	return h.enter(true)
 }
@@ -97,7 +109,11 @@ func (h *Hub) enter(outrun bool) bool {
 		gate.room = &gateRoom{open: make(chan struct{})}
 		gate.since = time.Now()
 		gate.outrun = outrun
-		h.watchGate(h.writeTimeout)
+		if outrun {
+			h.watchGate(h.writeTimeout / graces)
+		} else {
+			h.watchGate(h.writeTimeout)
+		}
 	}
 	room := gate.room
 	h.mu.Unlock()
@@ -138,10 +154,12 @@ func (h *Hub) pass(m *member) {
 	}
 }
 
-// welcome opens a gate that waits for one member to catch up: there is one. The
-// caller holds mu.
+// welcome notes one more member that keeps up. The caller holds mu.
 func (h *Hub) welcome() {
-	if h.waits != nil && h.waits.gate.outrun {
+	if h.waits == nil || !h.waits.gate.outrun {
+		return
+	}
+	if h.waits.gate.missing--; h.waits.gate.missing <= 0 {
 		h.openGate()
 	}
 }
@@ -212,11 +230,12 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 	}
 	waits, next := h.stuckMembers()
 	if h.waits.gate.outrun {
-		if next <= 0 {
+		if h.outrunStuck() {
 			h.waits.gate.room.stuck = true
 			h.openGate()
 			return nil
 		}
+		next = h.writeTimeout / graces
 	} else {
 		for _, m := range waits {
 			stuck = append(stuck, h.dismiss(m, fmt.Errorf("%w: %w", ErrLagged, &timeoutError{"WriteTimeout", h.writeTimeout})))
@@ -228,31 +247,42 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 	return stuck
 }
 
-// stuckMembers returns the gated members that made no progress for WriteTimeout,
-// and when to look at the others; where publishers wait for any member, the latter
-// is not positive if none made progress. The caller holds mu.
-func (h *Hub) stuckMembers() (stuck []*member, next time.Duration) {
-	gate := &h.waits.gate
-	next = h.writeTimeout
-	latest := time.Duration(0) // of those who make progress, the longest that is left
-	shut := time.Since(gate.since)
+// outrunStuck reports whether publishers have waited enough for members that lag:
+// none of those has gone on for a while although others have, or no member at all
+// for WriteTimeout. The caller holds mu.
+func (h *Hub) outrunStuck() bool {
+	shut := time.Since(h.waits.gate.since)
+	late, any := shut, shut // for how long none of them has made progress
+	best := int64(never)
 	for f := range h.feeds {
-		for _, m := range f.places {
-			left := h.writeTimeout - min(shut, m.s.stalled())
-			if !m.left() {
-				latest = max(latest, left)
-			}
-			switch {
-			case !m.gated():
-			case left <= 0:
-				stuck = append(stuck, m)
-			default:
-				next = min(next, left)
+		for _, m := range f.places[:f.staying] {
+			rests := min(shut, m.s.stalled())
+			any = min(any, rests)
+			best = min(best, m.lag())
+			if m.gated() {
+				late = min(late, rests)
 			}
 		}
 	}
-	if gate.outrun {
-		next = latest
+	return any >= h.writeTimeout || best <= h.maxLag/2 && late >= h.writeTimeout/graces
+}
+
+// stuckMembers returns the gated members that made no progress for WriteTimeout,
+// and when to look at the others. The caller holds mu.
+func (h *Hub) stuckMembers() (stuck []*member, next time.Duration) {
+	next = h.writeTimeout
+	shut := time.Since(h.waits.gate.since)
+	for f := range h.feeds {
+		for _, m := range f.places {
+			if !m.gated() {
+				continue
+			}
+			if left := h.writeTimeout - min(shut, m.s.stalled()); left > 0 {
+				next = min(next, left)
+			} else {
+				stuck = append(stuck, m)
+			}
+		}
 	}
 	return stuck, next
 }

@@ -29,8 +29,8 @@ func (h *Hub) makeRoom(frames []frame) (treated []lagger) {
 		case h.lag == LagBlock:
 			h.await(late, left)
 			continue
-		case patient && len(late) > 0 && h.best() > h.maxLag/2:
-			patient = h.awaitBest(late)
+		case patient && len(late) > 0 && h.outrun():
+			patient = h.awaitMost(late)
 			continue
 		}
 		for _, l := range late {
@@ -135,20 +135,32 @@ func (h *Hub) hoarders() (hoarders []*member) {
 	return hoarders
 }
 
-// best returns how far the member is behind that is least so. The caller holds
-// mu.
-func (h *Hub) best() int64 {
-	best := int64(never)
+// outrun reports whether publishers are ahead of the members, so that to lag is
+// nobody's fault: the best one is more than MaxLag/2 behind, or, where WriteTimeout
+// bounds the wait, most do not keep up. In a burst members are served in turn, and
+// the first may have everything when the last has MaxLag to go. The caller holds mu.
+func (h *Hub) outrun() bool { return h.missing() > 0 }
+
+// missing returns how many members more would have to keep up for publishers not to
+// be ahead of them. The caller holds mu.
+func (h *Hub) missing() int {
+	enough, most := 1, h.maxLag/2
+	if h.writeTimeout > 0 {
+		enough, most = (h.size()+1)/2, h.keepsUp()
+	}
 	for f := range h.feeds {
-		if f.due < f.parked {
-			return 0
-		}
-		for _, m := range f.places[:f.staying] {
-			best = min(best, m.lag())
+		enough -= int(f.parked - f.due)
+		for i, m := range f.places[:f.staying] {
+			if (int32(i) < f.due || int32(i) >= f.parked) && m.lag() <= most {
+				enough--
+			}
 		}
 	}
-	return best
+	return enough
 }
+
+// keepsUp is how far behind a member may be that keeps up.
+func (h *Hub) keepsUp() int64 { return h.maxLag / 16 }
 
 // treat does to m what LagDisconnect and LagDrop say. The caller holds mu.
 func (h *Hub) treat(m *member) lagger {

@@ -1,0 +1,443 @@
+package chanio
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/test/memory"
+)
+
+// A burst is nobody's fault: publishers wait for those that read.
+func TestABurstLeavesEveryReadingMemberInTheRoom(t *testing.T) {
+	const members, size = 20, 64 << 10
+	total := 100 << 20
+	if testing.Short() || raceEnabled {
+		total = 32 << 20
+	}
+	l := listenTCP(t, nil)
+	var readers sync.WaitGroup
+	for i := range members {
+		conn, _ := joinTCP(t, l)
+		readers.Go(func() {
+			if n, err := io.CopyN(io.Discard, conn, int64(total)); err != nil {
+				t.Errorf("member %d after %d bytes: %v", i, n, err)
+			}
+		})
+	}
+	m := make([]byte, size)
+	for range total / size {
+		require.NoError(t, l.Multicast(m))
+	}
+	readers.Wait()
+	require.Equal(t, members, l.Hub().Len())
+}
+
+func TestLagDisconnectEndsWhoLagsWhileOthersKeepUpWithoutAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &Options{MaxLag: 1 << 20})
+		slow, _ := joinMem(t, h, &Options{WriteTimeout: -1})
+		_, peer := joinMem(t, h, nil)
+		go io.Copy(io.Discard, peer)
+		began := time.Now()
+		for slow.Err() == nil {
+			require.NoError(t, h.Multicast(make([]byte, 64<<10)))
+			synctest.Wait()
+		}
+		require.Zero(t, time.Since(began))
+		require.ErrorIs(t, slow.Err(), ErrLagged)
+		require.Equal(t, 1, h.Len())
+		peer.Close()
+	})
+}
+
+func TestWherePublishersOutrunEveryMemberTheyWaitForTheBestOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const maxLag, size, messages = 1 << 20, 16 << 10, 1000
+		h := testHub(t, &Options{MaxLag: maxLag, WriteTimeout: 10 * time.Second})
+		pace := func(peer io.Reader, each time.Duration) <-chan int {
+			got := make(chan int, 1)
+			go func() {
+				n, buf := 0, make([]byte, size)
+				for {
+					k, err := io.ReadFull(peer, buf)
+					n += k
+					if err != nil {
+						got <- n
+						return
+					}
+					time.Sleep(each)
+				}
+			}()
+			return got
+		}
+		// All read, at about one pace, and much more slowly than is published: the
+		// best one needs longer than WriteTimeout for MaxLag/2.
+		var sessions []*Session
+		var got []<-chan int
+		for i := range 5 {
+			s, peer := joinMem(t, h, nil)
+			sessions = append(sessions, s)
+			got = append(got, pace(peer, time.Second+time.Duration(i)*time.Millisecond))
+		}
+		for range messages {
+			require.NoError(t, h.Multicast(make([]byte, size)))
+		}
+		require.Equal(t, 5, h.Len())
+		for i, s := range sessions {
+			require.NoError(t, s.CloseWrite())
+			require.Equal(t, messages*size, <-got[i])
+			require.NoError(t, s.Err())
+		}
+	})
+}
+
+func TestPublishersWaitForWriteTimeoutAtMostWhereNoMemberTakesAnything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &Options{MaxLag: 1000, WriteTimeout: 3 * time.Second})
+		s, _ := joinMem(t, h, &Options{WriteTimeout: -1})
+		began := time.Now()
+		require.NoError(t, <-heldPublisher(t, h, 400))
+		require.Equal(t, 3*time.Second, time.Since(began))
+		<-s.Done()
+		require.ErrorIs(t, s.Err(), ErrLagged)
+	})
+}
+
+// visit lets n sessions that leave input unread join h and end, one after the
+// other.
+func visit(t *testing.T, h *Hub, n int) {
+	t.Helper()
+	for range n {
+		a, b := net.Pipe()
+		s := NewSession(t.Context(), a, nil)
+		require.NoError(t, h.Join(s))
+		require.NoError(t, h.Multicast([]byte("hello")))
+		s.Abort(nil)
+		b.Close()
+		<-s.Done()
+	}
+}
+
+func TestAnIdleRoomHoldsLessThan1KBAfterItsVisitors(t *testing.T) {
+	const rooms, visitors = 2000, 40
+	least := int64(1 << 40)
+	for range 2 { // what else the process holds comes and goes
+		all := make([]*Hub, rooms)
+		before := memory.Live()
+		for i := range all {
+			all[i] = NewHub(t.Context(), nil)
+			visit(t, all[i], visitors)
+		}
+		least = min(least, (memory.Live()-before)/rooms)
+		for _, h := range all {
+			require.NoError(t, h.Close())
+		}
+	}
+	t.Logf("%d bytes a room", least)
+	require.Less(t, least, int64(1024))
+}
+
+func TestUnreadEventsOfAHubHoldNoSessionThatHasEnded(t *testing.T) {
+	h := testHub(t, nil)
+	var gone sync.WaitGroup
+	for range 3 { // fewer than make the events of those that have ended go
+		gone.Add(1)
+		a, b := net.Pipe()
+		session := NewSession(t.Context(), a, nil)
+		runtime.AddCleanup(session, func(struct{}) { gone.Done() }, struct{}{})
+		require.NoError(t, h.Join(session))
+		session.Abort(nil)
+		b.Close()
+		<-session.Done()
+	}
+	runtime.GC()
+	runtime.GC()
+	gone.Wait() // hangs if something keeps one
+	require.Contains(t, kinds(h.Events()), EventStarted)
+	runtime.KeepAlive(h)
+}
+
+func TestWhoHasLeftIsNotJudgedByWhatIsPublishedAfter(t *testing.T) {
+	for _, lag := range lagPolicies {
+		t.Run(lag.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, other := testHub(t, &Options{Lag: lag, MaxLag: 1 << 20}), testHub(t, nil)
+				s, slow := joinMem(t, h, &Options{WriteTimeout: -1})
+				require.NoError(t, other.Join(s))
+				_, peer := joinMem(t, h, nil)
+				go io.Copy(io.Discard, peer)
+				require.NoError(t, h.Multicast(message(0, 1000)))
+				synctest.Wait() // in a write
+				require.NoError(t, h.Multicast(message(1, 100)))
+				h.Leave(s)
+				for range 100 {
+					require.NoError(t, h.Multicast(make([]byte, 1<<18)))
+					synctest.Wait()
+				}
+				require.NoError(t, s.Err())
+				require.Zero(t, s.Stats().MessagesDropped)
+				all := readInto(slow)
+				require.NoError(t, s.CloseWrite())
+				require.Equal(t, append(message(0, 1000), message(1, 100)...), <-all)
+				peer.Close()
+			})
+		})
+	}
+}
+
+// A stuckClose is a connection that takes its time to close.
+type stuckClose struct {
+	net.Conn
+	release chan struct{}
+}
+
+func (c stuckClose) Close() error {
+	<-c.release
+	return c.Conn.Close()
+}
+
+func TestALaggingMemberWhoseCloseTakesTimeHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &Options{MaxLag: 1000})
+		conn, _ := memPair()
+		release := make(chan struct{})
+		slow := NewSession(t.Context(), stuckClose{conn, release}, &Options{WriteTimeout: -1})
+		require.NoError(t, h.Join(slow))
+		_, peer := joinMem(t, h, nil)
+		all := readInto(peer)
+		for i := range 20 {
+			require.NoError(t, h.Multicast(message(i, 400)))
+			synctest.Wait() // a publisher that is held would be a deadlock
+		}
+		require.Equal(t, 1, h.Len())
+		require.False(t, isClosed(slow.Done()), "its Done waits for the goroutine that closes")
+		close(release)
+		<-slow.Done()
+		require.ErrorIs(t, slow.Err(), ErrLagged)
+		peer.Close()
+		<-all
+	})
+}
+
+func TestLeavingAndComingBackCostsTheSameHoweverOftenItWasDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &Options{Lag: LagBlock})
+		s, peer := joinMem(t, h, nil) // its peer reads nothing yet
+		const toggles = 5000
+		want := 0
+		for i := range toggles {
+			require.NoError(t, h.Multicast(message(i, 4)))
+			want += 4
+			h.Leave(s)
+			require.NoError(t, h.Multicast([]byte("missed")))
+			require.NoError(t, h.Join(s))
+		}
+		h.mu.Lock()
+		require.Len(t, h.first.places, 1, "one place, however often")
+		h.mu.Unlock()
+		require.Len(t, s.placesNow(), 1)
+		all := readInto(peer)
+		require.NoError(t, s.CloseWrite())
+		require.Len(t, <-all, want)
+		require.Zero(t, h.first.log.Kept())
+	})
+}
+
+func TestAHubHoldsMaxLagAndASegmentHoweverLargeItsMessages(t *testing.T) {
+	const maxLag, members = 8 << 20, 2
+	for _, size := range []int{1 << 10, 20 << 10, 22 << 10, 33 << 10, 40 << 10, 65 << 10, 100 << 10, 1 << 20} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			h := testHub(t, &Options{Lag: LagDrop, MaxLag: maxLag, EventQueue: -1})
+			sessions := pipeSessions(t, members, &Options{WriteTimeout: -1})
+			for _, s := range sessions {
+				require.NoError(t, h.Join(s))
+			}
+			m := make([]byte, size)
+			before, most := memory.Live(), int64(0)
+			for i := range 3 * maxLag / size {
+				require.NoError(t, h.Multicast(m))
+				if i%(maxLag/size/8+1) == 0 {
+					most = max(most, memory.Live()-before)
+				}
+			}
+			const segment = 64 << 10
+			writes := int64(members * max(2*segment, size+segment))
+			t.Logf("%.3f of MaxLag", float64(most)/maxLag)
+			require.Less(t, most, int64(maxLag*33/32)+segment+writes+(128<<10))
+			runtime.KeepAlive(sessions)
+		})
+	}
+}
+
+func TestAHubOfAThousandLaggingMembersThatClosesHoldsMaxLag(t *testing.T) {
+	const maxLag, members = 8 << 20, 1000
+	h := testHub(t, &Options{Lag: LagDrop, MaxLag: maxLag, EventQueue: -1})
+	sessions := pipeSessions(t, members, &Options{WriteTimeout: -1})
+	for _, s := range sessions {
+		require.NoError(t, h.Join(s))
+	}
+	for range maxLag / (64 << 10) {
+		require.NoError(t, h.Multicast(make([]byte, 60<<10)))
+	}
+	before := memory.Live()
+	require.NoError(t, h.Close())
+	grown := memory.Live() - before
+	t.Logf("%d KiB more", grown>>10)
+	require.Less(t, grown, int64(maxLag/4), "a list of its segments a member")
+	runtime.KeepAlive(sessions)
+}
+
+func TestBytesSentOfAHubAreExactWhenFlushReturns(t *testing.T) {
+	const size = 10
+	l := listenTCP(t, nil)
+	for range 3 {
+		conn, _ := joinTCP(t, l)
+		go io.Copy(io.Discard, conn)
+	}
+	for i := range 2000 {
+		require.NoError(t, l.Multicast(make([]byte, size)))
+		require.NoError(t, l.Hub().Flush(t.Context()))
+		require.EqualValues(t, 3*size*(i+1), l.Hub().Stats().BytesSent)
+	}
+}
+
+func TestWhatAMemberThatDiesHadWrittenCounts(t *testing.T) {
+	const messages, size = 4, 4 << 20
+	l := listenTCP(t, nil)
+	conn, s := joinTCP(t, l)
+	for range messages {
+		require.NoError(t, l.Multicast(make([]byte, size)))
+	}
+	read := int64(size + size/2)
+	_, err := io.CopyN(io.Discard, conn, read)
+	require.NoError(t, err)
+	s.Abort(nil)
+	awaitDone(t, s)
+	own, hub := s.Stats(), l.Hub().Stats()
+	require.GreaterOrEqual(t, hub.BytesSent, read)
+	require.Equal(t, own.BytesSent, hub.BytesSent)
+	require.Equal(t, hub.BytesReceived, hub.BytesSent+hub.Undelivered)
+	require.Equal(t, own.Undelivered, hub.Undelivered)
+	require.Zero(t, hub.BytesPending)
+}
+
+func TestPublishingToAnIdleRoomWakesAFewAndLeavesTheOthersToAGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const members = 5 * wakeAtOnce
+		h := testHub(t, nil)
+		var peers []*memConn
+		for range members {
+			_, peer := joinMem(t, h, nil)
+			peers = append(peers, peer)
+		}
+		var few [wakeAtOnce]*member
+		h.mu.Lock()
+		at := h.first.log.Append([]byte("one"))
+		h.first.published(at, 0)
+		h.counts.owed += 3 * members
+		require.Len(t, h.wake(few[:0], &h.first), wakeAtOnce)
+		require.EqualValues(t, members-wakeAtOnce, h.first.due)
+		require.NotNil(t, h.waits.waker)
+		h.mu.Unlock()
+		for _, m := range few {
+			m.s.memberReady(m)
+		}
+		require.NoError(t, h.Multicast([]byte("two"))) // beside the waker
+		for _, peer := range peers {
+			read(t, peer, "onetwo")
+		}
+		synctest.Wait()
+		require.Nil(t, h.waits.waker, "it has ended")
+		require.EqualValues(t, members, h.first.parked)
+		require.Zero(t, h.first.due)
+	})
+}
+
+func TestJoinAndLeaveWhoAreDueAndNotYetWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const members = 4 * wakeAtOnce
+		h := testHub(t, nil)
+		var sessions []*Session
+		var all []<-chan []byte
+		for range members {
+			s, peer := joinMem(t, h, nil)
+			sessions = append(sessions, s)
+			all = append(all, readInto(peer))
+		}
+		for i := range 50 {
+			require.NoError(t, h.Multicast(fmt.Appendf(nil, "%d,", i)))
+			for j, s := range sessions {
+				if j%4 == 0 {
+					h.Leave(s)
+					require.NoError(t, h.Join(s))
+				}
+			}
+		}
+		for _, s := range sessions {
+			require.NoError(t, s.CloseWrite())
+		}
+		for i := range sessions {
+			require.Equal(t, 50, strings.Count(string(<-all[i]), ","), "member %d", i)
+		}
+		require.Empty(t, h.first.places)
+	})
+}
+
+func TestJoinAndLeaveLookAtNoOtherRoomOfASession(t *testing.T) {
+	s := pipeSessions(t, 1, nil)[0]
+	for range 10 * fewHubs {
+		require.NoError(t, testHub(t, nil).Join(s))
+	}
+	h := testHub(t, nil)
+	require.NoError(t, h.Join(s))
+	require.Len(t, s.hubs.byHub, 10*fewHubs+1)
+	h.Leave(s)
+	require.Len(t, s.hubs.places, 10*fewHubs)
+	for i, m := range s.hubs.places {
+		require.EqualValues(t, i, m.slot)
+		require.Same(t, m, s.hubs.byHub[m.feed.hub])
+	}
+}
+
+// BenchmarkJoinLeaveOfASessionInManyRooms must not depend on how many.
+func BenchmarkJoinLeaveOfASessionInManyRooms(b *testing.B) {
+	for _, rooms := range []int{1, 100, 32_000} {
+		b.Run(fmt.Sprint(rooms), func(b *testing.B) {
+			s := pipeSessions(b, 1, nil)[0]
+			for range rooms {
+				require.NoError(b, NewHub(b.Context(), nil).Join(s))
+			}
+			h := testHub(b, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Join(s)
+				h.Leave(s)
+			}
+		})
+	}
+}
+
+// BenchmarkPublishToAnIdleRoom is what the publisher pays for a message to members
+// that are all idle.
+func BenchmarkPublishToAnIdleRoom(b *testing.B) {
+	for _, members := range []int{100, 1000, 20_000} {
+		b.Run(fmt.Sprint(members), func(b *testing.B) {
+			h := sinkHub(b, members, nil)
+			for b.Loop() {
+				h.Multicast([]byte("x"))
+				b.StopTimer()
+				h.Flush(b.Context())
+				b.StartTimer()
+			}
+		})
+	}
+}
