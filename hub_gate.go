@@ -39,7 +39,11 @@ type gate struct {
 
 // graces is the part of WriteTimeout for which publishers wait for a member that
 // lags and does not go on, where others do.
-const graces = 10
+const graces = 4
+
+// moments is the part of WriteTimeout that members which lag have in any case once
+// publishers wait.
+const moments = 50
 
 // A gateRoom is where publishers wait for the gate to open.
 type gateRoom struct {
@@ -159,9 +163,14 @@ func (h *Hub) welcome() {
 	if h.waits == nil || !h.waits.gate.outrun {
 		return
 	}
-	if h.waits.gate.missing--; h.waits.gate.missing <= 0 {
-		h.openGate()
+	if h.waits.gate.missing--; h.waits.gate.missing > 0 {
+		return
 	}
+	if left := h.writeTimeout/moments - time.Since(h.waits.gate.since); left > 0 {
+		h.watchGate(left) // for those that are only a moment later than the others
+		return
+	}
+	h.openGate()
 }
 
 // ungate makes publishers not wait for m. The caller holds mu.
@@ -230,7 +239,7 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 	}
 	waits, next := h.stuckMembers()
 	if h.waits.gate.outrun {
-		if h.outrunStuck() {
+		if h.waits.gate.missing <= 0 || h.outrunStuck() {
 			h.waits.gate.room.stuck = true
 			h.openGate()
 			return nil

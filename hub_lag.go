@@ -137,7 +137,7 @@ func (h *Hub) hoarders() (hoarders []*member) {
 
 // outrun reports whether publishers are ahead of the members, so that to lag is
 // nobody's fault: the best one is more than MaxLag/2 behind, or, where WriteTimeout
-// bounds the wait, most do not keep up. In a burst members are served in turn, and
+// bounds the wait, fewer than three quarters keep up. In a burst members are served in turn, and
 // the first may have everything when the last has MaxLag to go. The caller holds mu.
 func (h *Hub) outrun() bool { return h.missing() > 0 }
 
@@ -146,7 +146,7 @@ func (h *Hub) outrun() bool { return h.missing() > 0 }
 func (h *Hub) missing() int {
 	enough, most := 1, h.maxLag/2
 	if h.writeTimeout > 0 {
-		enough, most = (h.size()+1)/2, h.keepsUp()
+		enough, most = max(1, h.size()*3/4), h.keepsUp()
 	}
 	for f := range h.feeds {
 		enough -= int(f.parked - f.due)
