@@ -25,7 +25,7 @@ func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 	if s.timers.blocked.Load() != 0 {
 		heard = now
 	}
-	if heard > p.sentAt {
+	if heard >= p.sentAt { // a ping is sent well after what was heard before it
 		p.sentAt = 0
 	}
 	due := heard + interval

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,12 +130,7 @@ func (set *settings) agreed(deflate bool) framing {
 
 // speaks reports whether protocol is one of the subprotocols.
 func (set *settings) speaks(protocol string) bool {
-	for _, p := range set.Subprotocols {
-		if p == protocol {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(set.Subprotocols, protocol)
 }
 
 // isToken reports whether s is a token of HTTP (RFC 9110, 5.6.2).
