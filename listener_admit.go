@@ -263,6 +263,9 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 // sessions already.
 func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, error) {
 	var t transport
+	if err := checkStream(conn); err != nil {
+		return nil, err
+	}
 	if h := l.handshaker(conn); h != nil {
 		t = h
 	} else {

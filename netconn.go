@@ -15,14 +15,20 @@ import (
 const netWriteSize = 32 << 10
 
 // NetConn returns a net.Conn over the session, for raw streams only: under
-// framing its Read and Write return errors.ErrUnsupported. Each call returns a
+// framing and on udp, where messages matter, its Read and Write return
+// errors.ErrUnsupported. Each call returns a
 // view of its own on the same stream; two views, or Recv or Send beside one,
 // are undefined.
 //
 // It has deadlines of its own, which do not disturb the session. n of a Write
-// that timed out is what was accepted, as with a kernel's buffer. Close is
-// [Session.Close]; there is a CloseWrite too, and over TLS a ConnectionState. It
-// is safe for concurrent use.
+// that timed out is what was accepted, as with a kernel's buffer. Only its own
+// deadlines are os.ErrDeadlineExceeded: a Read after a timeout of the session
+// returns an error that is ErrClosed.
+//
+// Close returns at once, and the session does what [Session.Close] does without
+// it: it flushes and lingers, and the Close and Shutdown of its listener or client
+// wait for that. There is a CloseWrite too, and over TLS a ConnectionState. It is
+// safe for concurrent use.
 func (s *Session) NetConn() net.Conn {
 	s.ask(formMessages) // before the first Read: what has arrived by then outlives the session
 	c := &netConn{
@@ -58,7 +64,7 @@ var (
 
 // Read reads what has arrived, at most len(p) bytes.
 func (c *netConn) Read(p []byte) (int, error) {
-	if c.s.set.codec != nil {
+	if c.s.keepsMessages() {
 		return 0, c.s.errorAt("read", errors.ErrUnsupported)
 	}
 	expired := c.readDeadline.expired()
@@ -94,15 +100,27 @@ func (c *netConn) endOfInput() error {
 	switch {
 	case c.s.life().input() == inputEnded:
 		return io.EOF
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return c.s.errorAt("read", endedError{err})
 	case err != nil:
 		return c.s.errorAt("read", err)
 	}
 	return c.s.errorAt("read", ErrClosed)
 }
 
+// endedError says that the session has timed out. It is no timeout of a read's:
+// callers would read again and again.
+type endedError struct{ cause error }
+
+func (e endedError) Error() string        { return "the session has ended: " + e.cause.Error() }
+func (e endedError) Is(target error) bool { return target == ErrClosed || target == net.ErrClosed }
+
+// keepsMessages reports whether messages matter, which a net.Conn does not keep.
+func (s *Session) keepsMessages() bool { return s.set.codec != nil || s.traits.messages }
+
 // Write sends p, in pieces if it is long.
 func (c *netConn) Write(p []byte) (n int, err error) {
-	if c.s.set.codec != nil {
+	if c.s.keepsMessages() {
 		return 0, c.s.errorAt("write", errors.ErrUnsupported)
 	}
 	expired := c.writeDeadline.expired()
@@ -141,7 +159,8 @@ func (c *netConn) lock(slot chan<- struct{}, expired <-chan struct{}, op string)
 
 func (c *netConn) Close() error {
 	c.closed.Store(true)
-	return c.s.Close()
+	c.s.beginClose()
+	return nil
 }
 
 func (c *netConn) CloseWrite() error    { return c.s.CloseWrite() }

@@ -87,21 +87,34 @@ type Session struct {
 // at once unless it has before; what is sent waits for that, under
 // Options.WriteTimeout, and nothing else bounds it. A conn that is nil or options
 // that cannot be right yield a session that has ended, with that Err.
+//
+// A *net.UDPConn that is connected keeps its messages apart, as one that [Dial]
+// makes. What else keeps messages (unixpacket, unixgram, a conn over udp that is
+// none) would be cut and glued as a stream: it is errors.ErrUnsupported.
 func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 	set, err := o.resolve(false)
+	if conn == nil {
+		return deadSession(ctx, errors.New("chanio: NewSession of a nil net.Conn"))
+	}
+	var tr transport
+	udp, ok := conn.(*net.UDPConn)
 	switch {
-	case conn == nil:
-		err = errors.New("chanio: NewSession of a nil net.Conn")
-	case err == nil:
-		err = tune(conn, set)
+	case err != nil:
+	case ok && udp.RemoteAddr() != nil:
+		tr, set, err = givenDatagrams(ctx, udp, o)
+	default:
+		if err = checkStream(conn); err == nil {
+			err = tune(conn, set)
+		}
 	}
 	if err != nil {
-		if conn != nil {
-			conn.Close()
-		}
+		conn.Close()
 		return deadSession(ctx, err)
 	}
-	s := newSession(ctx, transportOf(conn), set, nil)
+	if tr == nil {
+		tr = transportOf(conn)
+	}
+	s := newSession(ctx, tr, set, nil)
 	s.watch(ctx)
 	s.start()
 	return s

@@ -43,7 +43,11 @@ func (s *Session) endInput(t *stream, err error) {
 		t.resume()
 		s.discard(t)
 	case err == io.EOF:
-		s.inputEnded()
+		if cut := s.cutShort(t); cut != nil {
+			s.end(cut)
+		} else {
+			s.inputEnded()
+		}
 		s.closeRecv()
 	case errors.As(err, &framing):
 		if s.breakInput(s.errorAt("read", framing.error)) {
@@ -174,6 +178,22 @@ func (s *Session) halt() {
 	// The order matters: whoever sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	close(s.halted)
+}
+
+// cutShort returns why an end of stream that was read is none: after a reset, of
+// which the first system call tells, all others do as if the peer had ended. That
+// call may have been the writer's.
+func (s *Session) cutShort(t *stream) error {
+	if t.raw == nil || s.records != nil || s.life().written() || !t.under.End().Gone {
+		return nil
+	}
+	switch err := t.raw.out.Failure(); {
+	case err != nil:
+		return s.errorAt("write", err)
+	case t.under.TCP():
+		return s.errorAt("read", errPeerReset)
+	}
+	return nil
 }
 
 // inputError returns what the session ends with when reading has failed with err.

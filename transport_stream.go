@@ -2,6 +2,8 @@ package chanio
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -37,6 +39,21 @@ func transportOf(conn net.Conn) transport {
 		return newGivenTLS(conn)
 	}
 	return newStream(conn)
+}
+
+// checkStream reports a connection that keeps messages apart, which a stream would
+// cut and glue.
+func checkStream(conn net.Conn) error {
+	conn, _ = unwrap(conn)
+	local := underTLS(conn).LocalAddr()
+	if local == nil {
+		return nil
+	}
+	switch network := local.Network(); network {
+	case "unixpacket", "unixgram", "udp", "udp4", "udp6", "ip", "ip4", "ip6":
+		return wrapOp("session", network, local, conn.RemoteAddr(), fmt.Errorf("it keeps messages apart, and no stream does: %w", errors.ErrUnsupported))
+	}
+	return nil
 }
 
 func isTLS(conn net.Conn) bool {

@@ -36,6 +36,22 @@ func newDialed(udp *net.UDPConn, network string, set *settings) (*dialed, error)
 	return &dialed{conn: conn, local: conn.LocalAddr(), remote: remote}, nil
 }
 
+// givenDatagrams returns the transport over a connected socket that a user brings.
+func givenDatagrams(ctx context.Context, udp *net.UDPConn, o *Options) (transport, *settings, error) {
+	set, err := dialSettings(ctx, "udp", o)
+	if err == nil {
+		err = tune(udp, set)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	tr, err := newDialed(udp, "udp", set)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tr, set, nil
+}
+
 // chooseInterface makes d, if it dials a datagram socket, choose the interface
 // for groups before it connects.
 func chooseInterface(d *net.Dialer, network string, ifi *net.Interface) {

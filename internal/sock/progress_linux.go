@@ -26,8 +26,9 @@ func (s *Socket) End() (e End) {
 	s.rc.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 		if n, err := unix.Poll(fds, 0); n == 1 && err == nil {
-			e.Failed = fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
-			e.Ended = e.Failed || fds[0].Revents&unix.POLLRDHUP != 0
+			e.Gone = fds[0].Revents&unix.POLLHUP != 0
+			e.Failed = fds[0].Revents&unix.POLLERR != 0 || e.Gone && s.tcp
+			e.Ended = e.Failed || fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
 		}
 	})
 	return e

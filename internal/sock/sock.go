@@ -56,5 +56,6 @@ type Progress struct {
 // An End is what a socket knows of its peer without being read.
 type End struct {
 	Ended  bool // the peer has ended its output; there may be input before that
-	Failed bool // the connection is gone: reset, timed out, or closed by a local peer
+	Gone   bool // nothing can be sent any more either: the peer is closed, or the connection
+	Failed bool // the connection has failed: it was reset, or has timed out
 }

@@ -1,0 +1,357 @@
+package chanio
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// eachSocket runs f over a tcp and a unix socket.
+func eachSocket(t *testing.T, f func(t *testing.T, conn, peer net.Conn)) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			conn, peer := socketPair(t, network)
+			defer peer.Close()
+			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+			f(t, conn, peer)
+		})
+	}
+}
+
+func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
+	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+		s := NewSession(t.Context(), conn, &Options{Framing: Lines{}})
+		const lines = 1000
+		_, err := peer.Write(bytes.Repeat([]byte("question\n"), lines))
+		require.NoError(t, err)
+		require.NoError(t, peer.Close())
+		got := 0
+		for range s.Recv() {
+			got++
+			s.Put([]byte("answer"))
+			if got%100 == 0 {
+				s.Flush(t.Context()) // so that a write has failed before all was read
+			}
+		}
+		require.Equal(t, lines, got)
+		s.Close()
+		require.Error(t, s.Err(), "answers were lost")
+		require.Positive(t, s.Stats().Undelivered)
+	})
+}
+
+func TestAPeerThatReadsSlowlyIsNoStalledOne(t *testing.T) {
+	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+		if c, ok := peer.(*net.TCPConn); ok {
+			require.NoError(t, c.SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
+		}
+		s := NewSession(t.Context(), conn, &Options{WriteTimeout: 2 * time.Second, WriteBuffer: 4 << 20})
+		require.NoError(t, s.Put(make([]byte, 32<<20)))
+		slow := time.NewTicker(50 * time.Millisecond)
+		defer slow.Stop()
+		for range 100 { // 5 seconds at 320 KB a second: a third of the buffer takes longer than WriteTimeout
+			<-slow.C
+			_, err := io.ReadFull(peer, make([]byte, 16<<10))
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Err())
+		require.Positive(t, s.Stats().BytesSent)
+		s.Abort(nil)
+		awaitDone(t, s)
+	})
+}
+
+func TestAPeerThatAcknowledgesNothingIsFoundWhileTheKernelStillBuffers(t *testing.T) {
+	for _, halfClosed := range []bool{false, true} {
+		conn, peer := socketPair(t, "tcp")
+		defer peer.Close()
+		require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
+		s := NewSession(t.Context(), conn, &Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
+		if halfClosed {
+			require.NoError(t, peer.(halfCloser).CloseWrite())
+			_, ok := await(t, s.Recv(), "the peer's end")
+			require.False(t, ok)
+		}
+		require.NoError(t, s.Put(make([]byte, 1<<20)))
+		require.NoError(t, s.Flush(t.Context()), "the kernel takes all of it")
+		awaitDone(t, s)
+		requireTimeout(t, s.Err())
+		require.ErrorContains(t, s.Err(), "WriteTimeout")
+	}
+}
+
+func TestASlowHandlerIsNoIdlePeer(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				o.IdleTimeout, o.Framing = 500*time.Millisecond, Lines{}
+				s, peer := memSession(t, &o)
+				const lines = 200
+				go func() {
+					for range lines {
+						peer.Write([]byte("line\n"))
+						<-time.After(10 * time.Millisecond)
+					}
+				}()
+				got := 0
+				take := func(n int) {
+					if got++; got == 5 {
+						<-time.After(time.Minute)
+					}
+					got += n - 1
+				}
+				if form == "messages" {
+					for range s.Recv() {
+						take(1)
+					}
+				} else {
+					for b := range s.RecvBatch() {
+						take(b.Len())
+					}
+				}
+				require.Equal(t, lines, got)
+				requireTimeout(t, s.Err())
+			})
+		})
+	}
+}
+
+func TestWhatIsSentAfterCloseWriteIsReceivedAndCounted(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, peer := memSession(t, &o)
+		send := s.Send()
+		require.NoError(t, s.CloseWrite())
+		_, err := peer.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+		for range 300 {
+			select {
+			case send <- []byte("x"):
+			case <-s.Done():
+				require.Fail(t, "the other direction lives on")
+			}
+		}
+		synctest.Wait()
+		require.NoError(t, s.Err())
+		require.EqualValues(t, 300, s.Stats().Undelivered)
+		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+		_, err = peer.Write([]byte("still received"))
+		require.NoError(t, err)
+		require.Equal(t, "still received", string(<-s.Recv()))
+	})
+}
+
+func TestAPeersEndIsSeenThoughNobodyReceives(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		t.Run(fmt.Sprintf("reset %v", reset), func(t *testing.T) {
+			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+				s := NewSession(t.Context(), conn, &Options{RecvQueue: 1, HalfCloseTimeout: 100 * time.Millisecond, CloseTimeout: 100 * time.Millisecond})
+				s.Recv()
+				for range 8 {
+					_, err := peer.Write(make([]byte, 16<<10))
+					require.NoError(t, err)
+				}
+				if reset {
+					abortConn(peer)
+				} else {
+					peer.Close()
+				}
+				awaitDone(t, s)
+				require.Error(t, s.Err())
+			})
+		})
+	}
+}
+
+func TestAnEndThatPromisesNoResetDrainsTheInput(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		o    Options
+	}{{"the context", Options{}}, {"IdleTimeout", Options{IdleTimeout: 50 * time.Millisecond}}} {
+		t.Run(test.name, func(t *testing.T) {
+			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s := NewSession(ctx, conn, &test.o)
+				go func() { // nothing of it is received
+					peer.Write(make([]byte, 256<<10))
+				}()
+				if test.o.IdleTimeout == 0 {
+					for s.Stats().BytesReceived == 0 {
+						require.NoError(t, s.Flush(t.Context()))
+					}
+				}
+				want := noise(128 << 10)
+				require.NoError(t, s.Put(want))
+				require.NoError(t, s.Flush(t.Context()))
+				if test.o.IdleTimeout == 0 {
+					cancel()
+				} else {
+					for range s.Recv() { // so that the peer is idle
+					}
+				}
+				got := make([]byte, len(want))
+				_, err := io.ReadFull(peer, got)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(want, got))
+				awaitDone(t, s)
+			})
+		})
+	}
+}
+
+func TestCloseLingersUntilASlowPeerHasAcknowledgedAll(t *testing.T) {
+	conn, peer := socketPair(t, "tcp")
+	defer peer.Close()
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(16<<10))
+	s := NewSession(t.Context(), conn, &Options{WriteBuffer: 4 << 20, CloseTimeout: patience})
+	want := noise(1 << 20)
+	require.NoError(t, s.Put(want))
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	var got []byte
+	for pause := time.NewTicker(20 * time.Millisecond); len(got) < len(want); <-pause.C { // more than a second in all
+		_, err := peer.Write([]byte("the peer goes on talking"))
+		require.NoError(t, err)
+		p := make([]byte, 16<<10)
+		n, err := peer.Read(p)
+		require.NoError(t, err, "after %d bytes", len(got))
+		got = append(got, p[:n]...)
+	}
+	require.True(t, bytes.Equal(want, got))
+	err, _ := await(t, closed, "Close")
+	require.NoError(t, err)
+	require.NoError(t, s.Err())
+}
+
+func TestACloseWhosePeerDoesNotAcknowledgeSaysSo(t *testing.T) {
+	conn, peer := socketPair(t, "tcp")
+	defer peer.Close()
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
+	s := NewSession(t.Context(), conn, &Options{WriteBuffer: 4 << 20, CloseTimeout: 300 * time.Millisecond})
+	require.NoError(t, s.Put(make([]byte, 1<<20)))
+	require.NoError(t, s.Flush(t.Context()))
+	err := s.Close()
+	requireTimeout(t, err)
+	require.Equal(t, err, s.Err())
+}
+
+func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
+	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+		conn.Close()
+		for range 300 {
+			conn, peer := socketPair(t, peer.LocalAddr().Network())
+			s := NewSession(t.Context(), conn, nil)
+			go func() {
+				for s.Put([]byte("x")) == nil {
+				}
+			}()
+			peer.Read(make([]byte, 1))
+			abortConn(peer) // beside unread input
+			for range s.Recv() {
+			}
+			seen := s.Err()
+			awaitDone(t, s)
+			if seen == nil {
+				require.NoError(t, s.Err(), "it looked like a clean end")
+			}
+		}
+	})
+}
+
+func TestABadMessageThroughSendLosesNoneBeforeIt(t *testing.T) {
+	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+		s := NewSession(t.Context(), conn, &Options{Framing: Lines{}, SendQueue: 8})
+		for _, m := range []string{"one", "two", "three\nfour", "five"} {
+			s.Send() <- []byte(m)
+		}
+		r := bufio.NewReader(peer)
+		for _, want := range []string{"one\n", "two\n"} {
+			got, err := r.ReadString('\n')
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
+		_, err := r.ReadByte()
+		require.ErrorIs(t, err, io.EOF)
+		awaitDone(t, s)
+		require.Error(t, s.Err())
+		require.EqualValues(t, len("three\nfour")+len("five"), s.Stats().Undelivered)
+	})
+}
+
+func TestBytesSentAdvancesDuringALongMessage(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, peer := memSession(t, &o)
+		require.NoError(t, s.Put(make([]byte, 1<<20)))
+		_, err := io.ReadFull(peer, make([]byte, 512<<10))
+		require.NoError(t, err)
+		synctest.Wait()
+		st := s.Stats()
+		require.EqualValues(t, 512<<10, st.BytesSent)
+		require.EqualValues(t, 512<<10, st.BytesPending)
+		s.Abort(nil)
+	})
+}
+
+func TestASessionOverAConnectedUDPSocketKeepsItsMessages(t *testing.T) {
+	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer server.Close()
+	conn, err := net.Dial("udp", server.LocalAddr().String())
+	require.NoError(t, err)
+	s := NewSession(t.Context(), conn, nil)
+	defer s.Close()
+	for _, n := range []int{10, 20_000, 1} {
+		require.NoError(t, s.Put(make([]byte, n)))
+		p := make([]byte, 1<<16)
+		got, from, err := server.ReadFromUDP(p)
+		require.NoError(t, err)
+		require.Equal(t, n, got)
+		_, err = server.WriteToUDP(p[:n], from)
+		require.NoError(t, err)
+		m, _ := await(t, s.Recv(), "the echo")
+		require.Len(t, m, n)
+	}
+	_, err = s.NetConn().Read(make([]byte, 1))
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+func TestASessionOverWhatKeepsMessagesIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	require.NoError(t, err)
+	defer ln.Close()
+	packets, err := net.Dial("unixpacket", path)
+	require.NoError(t, err)
+	unbound, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	udp, err := net.Dial("udp", unbound.LocalAddr().String())
+	require.NoError(t, err)
+	for _, conn := range []net.Conn{packets, unbound.(*net.UDPConn), struct{ net.Conn }{udp}} {
+		s := NewSession(t.Context(), conn, nil)
+		awaitDone(t, s)
+		require.ErrorIs(t, s.Err(), errors.ErrUnsupported)
+		_, err := conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, net.ErrClosed)
+	}
+}
+
+func TestAnOrderlyCloseNeverIsAnIdleTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, peer := memSession(t, &Options{IdleTimeout: time.Second})
+		require.NoError(t, s.Put([]byte("x")))
+		time.AfterFunc(3*time.Second, func() { peer.Read(make([]byte, 1)) })
+		require.NoError(t, s.Close())
+		require.NotErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+	})
+}
