@@ -46,13 +46,16 @@ func FuzzBatch(f *testing.F) {
 		rest := data
 		for {
 			m, n, err := framing.Next(rest, limit)
-			if failed = err != nil; failed || n == 0 {
+			if failed = err != nil || len(m) > limit; failed || n == 0 { // sealed knows no limit
 				break
 			}
 			want = append(want, string(m))
 			rest = rest[n:]
 		}
 
+		if len(rest)-maxOverhead >= limit {
+			t.Skip("a session ends, whatever Next says")
+		}
 		in := inbox{codec: codecOf(framing), limit: limit, copies: copies}
 		var got []string
 		collect := func() {
@@ -73,6 +76,8 @@ func FuzzBatch(f *testing.F) {
 			in.out = batchMemory{}
 			b.Release()
 		}
+		// Large inputs are cut into few pieces: a fuzzer wants many inputs a second.
+		step := max(1+int(cut), len(data)/200)
 		var err error
 		for wire := data; len(wire) > 0 && err == nil; collect() {
 			if in.more {
@@ -84,7 +89,7 @@ func FuzzBatch(f *testing.F) {
 			if buf == nil {
 				buf = buffer.Get(w.to)
 			}
-			n := copy(buf.B[w.from:w.to], wire[:min(len(wire), 1+int(cut))])
+			n := copy(buf.B[w.from:w.to], wire[:min(len(wire), step)])
 			require.Positive(t, n)
 			wire = wire[n:]
 			err = in.took(w, buf, n)
