@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,11 +63,11 @@ func TestWhoComesBackToARoomGetsBothPartsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRooms(t, nil)
 		s, peer := memSession(t, nil)
-		want := ""
+		var want strings.Builder
 		for i := range 20 { // its peer reads nothing yet
 			require.NoError(t, r.Join("a", s))
 			m := fmt.Sprintf("%d,", i)
-			want += m
+			want.WriteString(m)
 			require.NoError(t, r.Multicast("a", []byte(m)))
 			r.Leave("a", s)
 			require.NoError(t, r.Multicast("a", []byte("never")))
@@ -74,7 +75,7 @@ func TestWhoComesBackToARoomGetsBothPartsInOrder(t *testing.T) {
 		require.Equal(t, 1, r.Len())
 		all := readInto(peer)
 		require.NoError(t, s.CloseWrite())
-		require.Equal(t, want, string(<-all))
+		require.Equal(t, want.String(), string(<-all))
 		require.Zero(t, r.Len())
 	})
 }
