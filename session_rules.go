@@ -1,0 +1,198 @@
+package chanio
+
+import (
+	"fmt"
+	"time"
+)
+
+// The rules of a session's timer. Each says when to look again, and what is due
+// now, which is done after mu was released. The timer holds mu while it asks.
+
+// lingerTimeout is how long Close reads on, after the peer has all that was sent,
+// for the peer's end of stream.
+const lingerTimeout = 500 * time.Millisecond
+
+// writeRule ends a session whose peer takes nothing for WriteTimeout: of a write
+// that waits, or of what the kernel holds and the peer does not acknowledge.
+//
+// TCP_USER_TIMEOUT would do the second, but it also cuts keep-alive short: an
+// idle peer would have to answer the first probe (tcp(7)).
+func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
+	t, d := &s.timers, int64(s.set.WriteTimeout)
+	if seen.Known && seen.Acked != t.acked {
+		t.acked = seen.Acked
+		t.moved.Store(now)
+	}
+	left := s.acknowledges() && seen.Left > 0
+	if left {
+		t.watched.Store(true)
+	}
+	since := t.waits()
+	if d <= 0 || s.traits.lossy || since == 0 && !left || l.output() == outputFailed {
+		return endless, nil
+	}
+	due := max(since, t.moved.Load()) + d
+	switch {
+	case due <= now:
+		return now, s.writeExpired
+	case seen.Known:
+		due = min(due, now+d/looks)
+	}
+	return due, nil
+}
+
+// messageRule ends a session whose peer began a message and did not end it.
+func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
+	since, d := earlier(s.timers.message.Load(), s.timers.record.Load()), s.set.MessageTimeout
+	if since == 0 || d <= 0 || l.closing() {
+		return endless, nil
+	}
+	if due := since + int64(d); due > now {
+		return due, nil
+	}
+	return now, func() { s.end(s.errorAt("read", &timeoutError{"MessageTimeout", d})) }
+}
+
+// idleRule ends a session that has received nothing for IdleTimeout. Time in
+// which what came was not received by the user is not the peer's, and does not
+// count; nor does time in which nothing can come any more.
+func (s *Session) idleRule(now moment, l life, _ sight) (moment, func()) {
+	t := &s.timers
+	d := int64(t.idle)
+	if d <= 0 || l.closing() || l.input() != inputOpen || l.output() == outputFailed {
+		return endless, nil
+	}
+	unread := t.blocked.Load() != 0 || s.unreceived() > 0
+	if unread || t.unread {
+		t.unread = unread
+		t.heard.Store(now)
+	}
+	due := t.heard.Load() + d
+	switch {
+	case due <= now:
+		return now, func() { s.end(s.errorAt("session", &timeoutError{"IdleTimeout", t.idle})) }
+	case unread:
+		due = now + max(1, d/looks)
+	}
+	return due, nil
+}
+
+// halfCloseRule ends a session that has neither accepted nor written anything for
+// HalfCloseTimeout since its peer's end of stream.
+func (s *Session) halfCloseRule(now moment, l life, _ sight) (moment, func()) {
+	t, d := &s.timers, s.set.HalfCloseTimeout
+	if d <= 0 || t.ended == 0 || l.closing() || l.written() || l.output() == outputFailed {
+		return endless, nil
+	}
+	if n := s.queued(); n != t.queued { // accepted, while the writer waits
+		t.queued = n
+		t.moved.Store(now)
+	}
+	if due := max(t.ended, t.moved.Load()) + int64(d); due > now {
+		return due, nil
+	}
+	return now, s.halfCloseExpired
+}
+
+// closeRule bounds Close: by CloseTimeout, and once the peer has all that was
+// sent by lingerTimeout. That also bounds what follows our end of stream where
+// what arrives is thrown away.
+func (s *Session) closeRule(now moment, l life, seen sight) (moment, func()) {
+	t := &s.timers
+	if !l.closing() && t.linger == 0 {
+		return endless, nil
+	}
+	next := endless
+	if t.closeBy != 0 {
+		next = t.closeBy
+	}
+	left := s.acknowledges() && seen.Left > 0
+	if l.output() == outputEnded {
+		left = left && seen.Left > 1 // the end of stream alone is no loss
+		if t.ackedAt == 0 && !left {
+			t.ackedAt = now
+		}
+		if t.ackedAt != 0 {
+			next = min(next, t.ackedAt+int64(lingerTimeout))
+		}
+	}
+	switch {
+	case next <= now && l.written() && !left:
+		return now, func() { s.end(nil) }
+	case next <= now:
+		return now, s.closeExpired
+	case l.output() == outputEnded && t.ackedAt == 0:
+		wait := min(max(now-t.linger, int64(time.Millisecond)), int64(50*time.Millisecond))
+		next = min(next, now+wait)
+	}
+	return next, nil
+}
+
+// unreadRule ends a session whose peer has gone, where the user does not receive
+// what it has sent before: the reader, which waits for that, would never see it.
+// It is given the time that it has where the end is seen, from when it last
+// received or sent something.
+func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
+	t := &s.timers
+	if s.socket == nil || t.blocked.Load() == 0 || l.closing() || l.output() == outputFailed {
+		return endless, nil
+	}
+	next := now + int64(unreadLook)
+	if !seen.Ended {
+		t.takenAt = 0
+		return next, nil
+	}
+	d, end := s.set.HalfCloseTimeout, s.halfCloseExpired
+	if seen.Failed {
+		d, end = s.set.CloseTimeout, func() { s.end(s.errorAt("read", errPeerReset)) }
+	}
+	s.noteTaken(now)
+	if d <= 0 {
+		return next, nil
+	}
+	if due := t.takenAt + int64(d); due > now {
+		return min(next, due), nil
+	}
+	return now, end
+}
+
+// failedRule ends a session whose output has failed, and whose input has made no
+// progress for CloseTimeout.
+func (s *Session) failedRule(now moment, l life, _ sight) (moment, func()) {
+	d := int64(s.set.CloseTimeout)
+	if l.output() != outputFailed || d <= 0 {
+		return endless, nil
+	}
+	s.noteTaken(now)
+	due := s.timers.takenAt + d
+	if due <= now {
+		return now, func() { s.end(s.cause()) }
+	}
+	return min(due, now+d/looks), nil
+}
+
+// writeExpired ends a session whose peer took nothing for WriteTimeout.
+func (s *Session) writeExpired() {
+	var err error = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
+	// In this order: a member that is gated no more may be dismissed.
+	if s.holdsPublisher() || s.hubs.lagged.Load() {
+		err = fmt.Errorf("%w: %w", ErrLagged, err)
+	}
+	s.abort(s.errorAt("write", err))
+}
+
+// halfCloseExpired ends a session that is half-closed: with a reset if the peer
+// has not taken something.
+func (s *Session) halfCloseExpired() {
+	err := s.errorAt("session", &timeoutError{"HalfCloseTimeout", s.set.HalfCloseTimeout})
+	if s.stats.bytesPending.Load() > 0 || s.queued() > 0 {
+		s.abort(err)
+		return
+	}
+	s.end(err)
+}
+
+// closeExpired ends a Close that ran out of time.
+func (s *Session) closeExpired() {
+	s.abort(s.errorAt("close", &timeoutError{"CloseTimeout", s.set.CloseTimeout}))
+}
