@@ -51,7 +51,8 @@
 // question of what happens when nobody is at its other end:
 //
 //   - [Session.Recv] not received: reading stops, and so does, by TCP's window,
-//     the peer. A udp session drops datagrams and counts them.
+//     the peer. A udp session drops datagrams and counts them. The same goes for
+//     [Session.RecvBatch], which has the same messages, many in one value.
 //   - [Session.Send] while the peer takes nothing: it blocks, and after
 //     Options.WriteTimeout without progress the session ends. Once the session
 //     has ended nobody receives: a send without a select on [Session.Done]
@@ -122,15 +123,11 @@
 // # Memory
 //
 // An idle session over a socket holds no read buffer, and elsewhere (net.Pipe,
-// Windows) one of 4 KiB. What Recv yields belongs to its receiver for good, so
-// reading makes garbage as fast as it reads. Small messages are copied to their
-// size; those above 8 KiB are cut from slabs of 64 KiB, and one that is kept may
-// keep the whole slab: copy what is to stay.
-//
-// While streams are read fast, the library also holds 12 MiB of the heap that it
-// never writes to. They are in runtime.MemStats and not in resident memory, and
-// keep the collector from running every few megabytes. With a GOMEMLIMIT below
-// 384 MiB the library does without.
+// Windows) one of 4 KiB. What Recv yields belongs to its receiver for good and has
+// memory of its own, so reading makes garbage as fast as it reads. The memory of a
+// [Batch] comes back, once it was sent or released: for messages that are many and
+// small, [Session.RecvBatch] and [Session.SendBatch] cost a fraction of Recv and
+// Send.
 //
 // # Limitations
 //

@@ -110,6 +110,7 @@ func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 		h.Leave(s1)
 		require.ErrorContains(t, h.Multicast([]byte("not\na line")), "newline", "nobody can have it")
 		require.EqualValues(t, 4, h.Stats().MessagesDropped)
+		synctest.Wait() // for the writers' accounts
 		require.Zero(t, h.Stats().BytesPending)
 	})
 }

@@ -1,0 +1,198 @@
+package chanio
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// LengthPrefix frames a message with a header that says its length. The zero
+// value's header is four bytes, the most significant first, and counts the
+// message alone.
+//
+// Not every length is possible: a message that is too long for the header to
+// say so is refused with [ErrMessageTooLarge]. A message that is incomplete at
+// the end of the stream is io.ErrUnexpectedEOF.
+type LengthPrefix struct {
+	// Size is how many bytes the header takes: 1, 2, 4 or 8. If zero, 4.
+	Size int
+	// LittleEndian puts the least significant byte of the header first.
+	LittleEndian bool
+	// Varint makes the header an unsigned varint as encoding/binary and
+	// Protocol Buffers have it, in place of one with Size and LittleEndian. A
+	// peer's varint must be as short as its value allows.
+	Varint bool
+	// IncludesHeader says that the length counts the header's own bytes too.
+	// With Varint, which takes the more bytes the more it counts, it is the
+	// shortest that comes out right: 126 bytes follow the header 127, and 127
+	// bytes the two-byte header 129.
+	IncludesHeader bool
+}
+
+// maxHeader bounds the bytes of any header.
+const maxHeader = binary.MaxVarintLen64
+
+// AppendFrame appends the header and message to dst. It is
+// [ErrMessageTooLarge] if the header cannot hold the length.
+func (f LengthPrefix) AppendFrame(dst, message []byte) ([]byte, error) {
+	length, err := f.length(len(message))
+	if err != nil {
+		return dst, err
+	}
+	dst = slices.Grow(dst, maxHeader+len(message))
+	return append(f.appendHeader(dst, length), message...), nil
+}
+
+// Next returns what follows the header at the start of buf. It is
+// [ErrMessageTooLarge] as soon as the header says more than limit.
+func (f LengthPrefix) Next(buf []byte, limit int) (message []byte, n int, err error) {
+	message, n, _, err = f.scan(buf, 0, limit)
+	return message, n, err
+}
+
+// check reports values that cannot be right. [Options] asks before there is a
+// session, the methods for those who call them on their own.
+func (f LengthPrefix) check() error {
+	switch {
+	case f.Varint && f.Size != 0:
+		return fmt.Errorf("LengthPrefix.Size = %d can't be set with Varint", f.Size)
+	case f.Varint && f.LittleEndian:
+		return errors.New("LengthPrefix.LittleEndian can't be set with Varint")
+	}
+	switch f.Size {
+	case 0, 1, 2, 4, 8:
+		return nil
+	}
+	return fmt.Errorf("LengthPrefix.Size = %d must be 1, 2, 4 or 8", f.Size)
+}
+
+func (f LengthPrefix) accepts(message []byte) error {
+	_, err := f.length(len(message))
+	return err
+}
+
+func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need int, err error) {
+	header, length, err := f.header(buf)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if header > len(buf) {
+		return nil, 0, header, nil
+	}
+	if f.IncludesHeader {
+		if length < uint64(header) {
+			return nil, 0, 0, fmt.Errorf("chanio: length prefix: length %d is less than its header of %d bytes", length, header)
+		}
+		length -= uint64(header)
+	}
+	// The second comparison needs an int, and so does the sum with the header.
+	if length > math.MaxInt-maxHeader || int(length) > limit {
+		return nil, 0, 0, tooLarge(length, limit)
+	}
+	n = header + int(length)
+	if n > len(buf) {
+		return nil, 0, n, nil
+	}
+	return buf[header:n:n], n, n, nil
+}
+
+// exact has only to look at varints that count themselves: there are lengths with
+// two headers.
+func (f LengthPrefix) exact(message []byte, n int) bool {
+	if !f.Varint || !f.IncludesHeader {
+		return true
+	}
+	length, err := f.length(len(message))
+	return err == nil && n == len(message)+uvarintSize(length)
+}
+
+func (LengthPrefix) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
+
+// size is how many bytes a header takes that is no varint.
+func (f LengthPrefix) size() int {
+	if f.Size == 0 {
+		return 4
+	}
+	return f.Size
+}
+
+// length returns what the header of a message of n bytes says.
+func (f LengthPrefix) length(n int) (uint64, error) {
+	if err := f.check(); err != nil {
+		return 0, fmt.Errorf("chanio: framing: %w", err)
+	}
+	length := uint64(n)
+	if f.Varint {
+		if f.IncludesHeader {
+			// The header's own size can make it one byte longer, never two.
+			length += uint64(uvarintSize(length + uint64(uvarintSize(length))))
+		}
+		return length, nil
+	}
+	if f.IncludesHeader {
+		length += uint64(f.size())
+	}
+	// A shift by all 64 bits is zero.
+	if length>>(8*f.size()) != 0 {
+		return 0, fmt.Errorf("%w: %d bytes do not fit a length of %d bytes", ErrMessageTooLarge, n, f.size())
+	}
+	return length, nil
+}
+
+// uvarintSize is how many bytes v takes as a varint.
+func uvarintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+// appendHeader appends the header that says length, which fits.
+func (f LengthPrefix) appendHeader(dst []byte, length uint64) []byte {
+	if f.Varint {
+		return binary.AppendUvarint(dst, length)
+	}
+	// All 8 bytes, the header's first, cost less than just as many as it has.
+	size := f.size()
+	end := len(dst) + size
+	if f.LittleEndian {
+		return binary.LittleEndian.AppendUint64(dst, length)[:end]
+	}
+	return binary.BigEndian.AppendUint64(dst, length<<(64-8*size))[:end]
+}
+
+// header reads the header at the start of buf: how many bytes it takes, and
+// what it says. More bytes than buf has mean that as many are needed to tell.
+func (f LengthPrefix) header(buf []byte) (size int, length uint64, err error) {
+	if err := f.check(); err != nil {
+		return 0, 0, fmt.Errorf("chanio: framing: %w", err)
+	}
+	if f.Varint {
+		return uvarint(buf)
+	}
+	size = f.size()
+	if size > len(buf) {
+		return size, 0, nil
+	}
+	for i, b := range buf[:size] {
+		if f.LittleEndian {
+			length |= uint64(b) << (8 * i)
+		} else {
+			length = length<<8 | uint64(b)
+		}
+	}
+	return size, length, nil
+}
+
+// uvarint is header for a varint.
+func uvarint(buf []byte) (size int, length uint64, err error) {
+	length, size = binary.Uvarint(buf)
+	switch {
+	case size == 0 && len(buf) < binary.MaxVarintLen64:
+		return len(buf) + 1, 0, nil
+	case size <= 0:
+		return 0, 0, fmt.Errorf("%w: a varint length of more than 64 bits", ErrMessageTooLarge)
+	case size != uvarintSize(length):
+		return 0, 0, fmt.Errorf("chanio: length prefix: varint %d takes %d bytes and not %d", length, size, uvarintSize(length))
+	}
+	return size, length, nil
+}
