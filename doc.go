@@ -71,7 +71,7 @@
 //
 // A [Session] ends when both directions have: after the peer's end of stream,
 // which closes Recv, it stays writable so that the last answers get out, until
-// [Session.CloseWrite], [Session.Close], or Options.CloseTimeout without
+// [Session.CloseWrite], [Session.Close], or Options.HalfCloseTimeout without
 // progress. A handler that defers Close is right, and one that forgets to leaks
 // nothing.
 //

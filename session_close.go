@@ -8,12 +8,12 @@ import (
 
 // Close ends the session in order: it refuses new messages, closes Recv,
 // flushes what was accepted (what its hubs published before included), sends
-// the end of stream, discards input until the peer's end of stream or for 500
-// ms at most, and returns when the session's goroutines are gone; all that
-// within Options.CloseTimeout.
+// the end of stream, discards input until the peer's end of stream or until 500 ms
+// after the peer has acknowledged all, and returns when the session's goroutines
+// are gone; all that within Options.CloseTimeout.
 //
-// It returns nil, unless data that was accepted could not be sent: when time
-// ran out the error is os.ErrDeadlineExceeded, Err is the same error, and TCP
+// It returns nil, unless data that was accepted could not be sent, or was not
+// acknowledged: when time ran out the error is os.ErrDeadlineExceeded, Err is the same error, and TCP
 // is reset; on udp the error is what the first datagram failed of since the last
 // Flush, and Err is nil. It is idempotent, and safe from any goroutine.
 func (s *Session) Close() error {
