@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,6 +255,7 @@ func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
 			s := NewSession(t.Context(), conn, nil)
 			go func() {
 				for s.Put([]byte("x")) == nil {
+					runtime.Gosched() // or the two ends of Send pass one processor to each other
 				}
 			}()
 			peer.Read(make([]byte, 1))
