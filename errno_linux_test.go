@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestAllThatAcceptSaysToRetryIsRetried(t *testing.T) {
@@ -19,7 +21,8 @@ func TestAllThatAcceptSaysToRetryIsRetried(t *testing.T) {
 				l, ln := serveMem(t, nil)
 				ln.errs <- err
 				ln.dial()
-				<-l.Sessions()
+				_, ok := <-l.Sessions()
+				require.True(t, ok, "%v", l.Err())
 			})
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -131,6 +132,27 @@ func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 		e = tlsEvent(t, m.Events(), EventFailed)
 		requireHandshakeError(t, e.Err, talking.RemoteAddr(), "EOF")
 	})
+}
+
+func TestBytesThatItsGoroutineHasNotSeenYetKeepAHandshake(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it cannot be told there without reading")
+	}
+	peer, conn := socketPair(t, "tcp")
+	defer peer.Close()
+	defer conn.Close()
+	_, err := peer.Write([]byte{22})
+	require.NoError(t, err)
+	h := &handshakes{limit: 4}
+	one, evicted := evictable()
+	one.socket, err = conn.(*net.TCPConn).SyscallConn()
+	require.NoError(t, err)
+	require.True(t, h.begin(one, netip.Addr{}))
+	for range 100 {
+		another, _ := evictable()
+		require.True(t, h.begin(another, netip.Addr{}))
+	}
+	require.False(t, evicted())
 }
 
 // What has come and its goroutine has not seen yet counts.
