@@ -1,6 +1,7 @@
 package natsroom
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -93,7 +94,7 @@ func (o *Options) resolve() (Options, error) {
 		{"EventQueue", int64(set.EventQueue)},
 	} {
 		if f.value < 0 {
-			return set, fmt.Errorf("Options.%s is negative", f.name)
+			return set, fmt.Errorf("a negative Options.%s", f.name)
 		}
 	}
 	set.MaxPending = orDefault(set.MaxPending, defaultMaxPending)
@@ -106,7 +107,7 @@ func (o *Options) resolve() (Options, error) {
 		h.MaxBytes = max(orDefault(h.MaxBytes, defaultMaxBytes), -1)
 		h.Replicas = orDefault(h.Replicas, 1)
 		if h.MaxPublishes < 0 || h.Replicas < 0 {
-			return set, fmt.Errorf("Options.History: MaxPublishes or Replicas is negative")
+			return set, errors.New("a negative MaxPublishes or Replicas in Options.History")
 		}
 		set.History = &h
 	}
