@@ -254,7 +254,7 @@ func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
 			conn, peer := socketPair(t, peer.LocalAddr().Network())
 			s := NewSession(t.Context(), conn, nil)
 			go func() {
-				for s.Put([]byte("x")) == nil {
+				for s.Put([]byte("xx")) == nil { // of which the peer reads one
 					runtime.Gosched() // or the two ends of Send pass one processor to each other
 				}
 			}()

@@ -150,13 +150,14 @@ func (s *Session) writeOnce(o *writerState) bool {
 		s.checkFlushes(o)
 	}
 	s.gather(o)
+	drained := o.last && s.hubsDrained() // asked once: the answer may change at any time
 	switch {
 	case o.bad != nil && o.batch.empty():
 		s.end(s.errorAt("write", o.bad))
 		return true // to abandon the rest
-	case !o.batch.empty(), o.last && s.hubsDrained() && s.framed.end(&o.batch):
+	case !o.batch.empty(), drained && s.framed.end(&o.batch):
 		return s.writeBatch(o)
-	case o.last && s.hubsDrained():
+	case drained:
 		s.endOutput()
 		return false
 	}

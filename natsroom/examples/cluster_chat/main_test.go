@@ -57,10 +57,10 @@ func TestTwoNodesAreOneChat(t *testing.T) {
 			fmt.Fprintln(a, "hello")
 			fmt.Fprintln(b, "hi")
 			for _, heard := range []*bufio.Scanner{heardA, heardB} {
-				said := ""
+				var said strings.Builder
 				for heard.Scan() {
-					said += heard.Text() + "\n"
-					if strings.Contains(said, "says: hello") && strings.Contains(said, "says: hi") {
+					said.WriteString(heard.Text() + "\n")
+					if strings.Contains(said.String(), "says: hello") && strings.Contains(said.String(), "says: hi") {
 						break
 					}
 				}
