@@ -45,7 +45,7 @@ const (
 	// noOwner is the owner of a batch that was sent or released.
 	noOwner = math.MaxUint64
 	// maxBatch bounds the memory of a batch: its index has 32 bits.
-	maxBatch = math.MaxUint32
+	maxBatch = min(math.MaxUint32, math.MaxInt)
 	// leastRoom is the least capacity that AppendFunc offers.
 	leastRoom = 512
 )
