@@ -48,6 +48,9 @@
 //
 // # Limitations
 //
+// Where a server is killed, or a node stands still until the server drops it, a room
+// with History can lose a message or hear one twice: that promise is not kept yet.
+//
 // Members are counted by what nodes tell one another: see Room.Members. A
 // connection joins a room once. Rooms do not speak JetStream domains.
 package natsroom
