@@ -160,7 +160,7 @@ func TestBadArguments(t *testing.T) {
 		{"no command", nil, "usage: benchmarks COMMAND"},
 		{"unknown command", []string{"sing"}, `there is no command "sing"`},
 		{"no job", []string{"load"}, "the first argument is one of [echo multicast]"},
-		{"unknown job", []string{"serve", "sing"}, "the first argument is one of [echo multicast]"},
+		{"unknown job", []string{"serve", "sing"}, "the first argument is one of [echo multicast redis]"},
 		{"unknown flag", []string{"idle", "-q"}, "flag provided but not defined: -q"},
 		{"no number", []string{"churn", "-c", "x"}, `invalid value "x" for flag -c`},
 		{"further argument", []string{"compare", "all"}, `what is "all"?`},
