@@ -124,6 +124,7 @@ func ExampleListener() {
 		}
 	}()
 
+	// The second line is cut, and half a line is no message.
 	cut := chaniotest.Path{Faults: []chaniotest.Fault{{Kind: chaniotest.EOF, At: 6}}}
 	for _, link := range []*chaniotest.Link{nil, {Up: cut}} {
 		conn, err := ln.Dial(context.Background(), link)
@@ -139,5 +140,5 @@ func ExampleListener() {
 	}
 	// Output:
 	// "hi\nhow are you\n" <nil>
-	// "hi\nhow\n" <nil>
+	// "hi\n" <nil>
 }
