@@ -16,9 +16,6 @@ import (
 // -measure 10,000.
 func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
 	long(t)
-	if testing.Short() {
-		t.Skip("it takes seconds")
-	}
 	many := 2_000
 	if *measure > 0 {
 		many = 10_000
