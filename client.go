@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -88,11 +89,7 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 // connect makes a connection as the options say.
 func (set *settings) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	if set.DialContext != nil && !strings.HasPrefix(network, "udp") {
-		conn, err := set.DialContext(ctx, network, address)
-		if conn == nil && err == nil {
-			err = errors.New("option DialContext returned nil")
-		}
-		return conn, err
+		return set.dialedByUser(ctx, network, address)
 	}
 	d := net.Dialer{}
 	if set.Dialer != nil {
@@ -103,6 +100,23 @@ func (set *settings) connect(ctx context.Context, network, address string) (net.
 	}
 	chooseInterface(&d, network, set.Multicast.Interface)
 	return d.DialContext(ctx, network, address)
+}
+
+// dialedByUser calls Options.DialContext and checks what it returns: a stream can be
+// made of any net.Conn but one that keeps messages apart.
+func (set *settings) dialedByUser(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := set.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if conn == nil {
+		return nil, errors.New("option DialContext returned nil")
+	}
+	if err := checkStream(conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("option DialContext returned no stream: %w", err)
+	}
+	return conn, nil
 }
 
 // A Client keeps one session to a server up: it dials, delivers the session,

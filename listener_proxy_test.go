@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -248,4 +249,41 @@ func TestDialContextDialsInTheDialersPlace(t *testing.T) {
 	hangs := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
 	_, err = Dial(t.Context(), "tcp", "127.0.0.1:1", &Options{DialContext: hangs, DialTimeout: time.Millisecond})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// A stream over datagrams would lose, cut and glue bytes.
+func TestADialContextThatReturnsDatagramsIsAnErrorThatSaysSo(t *testing.T) {
+	for _, network := range []string{"udp", "unixgram"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unixgram" {
+				address = unixPath(t)
+			}
+			peer, err := net.ListenPacket(network, address)
+			if err != nil {
+				t.Skipf("not on this system: %v", err)
+			}
+			defer peer.Close()
+			var dialed net.Conn
+			o := &Options{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var err error
+				dialed, err = new(net.Dialer).DialContext(ctx, network, peer.LocalAddr().String())
+				return dialed, err
+			}}
+			requireTold := func(err error) {
+				t.Helper()
+				require.ErrorContains(t, err, "option DialContext returned no stream")
+				require.ErrorIs(t, err, errors.ErrUnsupported)
+				_, err = dialed.Write(nil)
+				require.ErrorIs(t, err, net.ErrClosed, "it is closed")
+			}
+			_, err = Dial(t.Context(), "tcp", "127.0.0.1:1", o)
+			requireTold(err)
+
+			c := Connect(t.Context(), "tcp", "127.0.0.1:1", o)
+			e := tlsEvent(t, c.Events(), EventFailed)
+			require.NoError(t, c.Close())
+			requireTold(e.Err)
+		})
+	}
 }

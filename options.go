@@ -188,7 +188,8 @@ type Options struct {
 	// DialContext is what [Dial] and [Connect] make stream connections with in
 	// place of Dialer, through a proxy or tunnel for example. TLS is spoken over
 	// what it returns, unless that is a [Handover]. It must return soon after its
-	// context has ended. If nil, Dialer is used.
+	// context has ended. A connection that keeps messages apart (udp, unixgram,
+	// unixpacket) is no stream: that is an error. If nil, Dialer is used.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Multicast configures IP multicast on datagram endpoints.
