@@ -18,7 +18,13 @@ import (
 
 // A burst is nobody's fault: publishers wait for those that read.
 func TestABurstLeavesEveryReadingMemberInTheRoom(t *testing.T) {
-	const members, size = 20, 64 << 10
+	for _, members := range []int{2, 3, 20} {
+		t.Run(fmt.Sprint(members), func(t *testing.T) { burst(t, members) })
+	}
+}
+
+func burst(t *testing.T, members int) {
+	const size = 64 << 10
 	total := 100 << 20
 	if testing.Short() || raceEnabled {
 		total = 32 << 20
@@ -47,6 +53,8 @@ func TestLagDisconnectEndsWhoLagsWhileOthersKeepUpWithoutAWait(t *testing.T) {
 		slow, _ := joinMem(t, h, &Options{WriteTimeout: -1})
 		_, peer := joinMem(t, h, nil)
 		go io.Copy(io.Discard, peer)
+		require.NoError(t, h.Multicast([]byte("taken by one of them")))
+		time.Sleep(time.Second)
 		began := time.Now()
 		for slow.Err() == nil {
 			require.NoError(t, h.Multicast(make([]byte, 64<<10)))
@@ -56,6 +64,70 @@ func TestLagDisconnectEndsWhoLagsWhileOthersKeepUpWithoutAWait(t *testing.T) {
 		require.ErrorIs(t, slow.Err(), ErrLagged)
 		require.Equal(t, 1, h.Len())
 		peer.Close()
+	})
+}
+
+func TestAMemberThatLagsForTheFirstTimeHasAMoment(t *testing.T) {
+	for _, reads := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const size, messages = 64 << 10, 64
+			h := testHub(t, &Options{MaxLag: 1 << 20, WriteTimeout: 10 * time.Second})
+			late, latePeer := joinMem(t, h, &Options{WriteTimeout: -1})
+			_, peer := joinMem(t, h, nil)
+			go io.Copy(io.Discard, peer)
+			began := time.Now()
+			got := make(chan int64, 1)
+			go func() {
+				time.Sleep(time.Second / 2)
+				if reads {
+					n, _ := io.Copy(io.Discard, latePeer)
+					got <- n
+				}
+			}()
+			for range messages {
+				require.NoError(t, h.Multicast(make([]byte, size)))
+				synctest.Wait() // the other one keeps up
+			}
+			if reads {
+				require.Equal(t, time.Second/2, time.Since(began))
+				require.Equal(t, 2, h.Len())
+				require.NoError(t, late.CloseWrite())
+				require.EqualValues(t, size*messages, <-got)
+			} else {
+				require.Equal(t, time.Second, time.Since(began))
+				require.ErrorIs(t, late.Err(), ErrLagged)
+			}
+			peer.Close()
+			latePeer.Close()
+		})
+	}
+}
+
+func TestAMemberThatReadsButNeverKeepsUpIsSparedForAWhileOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 64 << 10
+		h := testHub(t, &Options{MaxLag: 1 << 20, WriteTimeout: 10 * time.Second})
+		slow, slowPeer := joinMem(t, h, nil)
+		_, peer := joinMem(t, h, nil)
+		go io.Copy(io.Discard, peer)
+		var reads sync.WaitGroup
+		reads.Go(func() {
+			for buf := make([]byte, size/2); ; time.Sleep(time.Second / 10) {
+				if _, err := io.ReadFull(slowPeer, buf); err != nil {
+					return
+				}
+			}
+		})
+		began := time.Now()
+		for slow.Err() == nil {
+			require.NoError(t, h.Multicast(make([]byte, size)))
+			synctest.Wait()
+		}
+		require.ErrorIs(t, slow.Err(), ErrLagged)
+		require.LessOrEqual(t, time.Since(began), 4*time.Second)
+		peer.Close()
+		slowPeer.Close()
+		reads.Wait()
 	})
 }
 

@@ -43,7 +43,7 @@ const graces = 4
 
 // moments is the part of WriteTimeout that members which lag have in any case once
 // publishers wait.
-const moments = 50
+const moments = 10
 
 // A gateRoom is where publishers wait for the gate to open.
 type gateRoom struct {
@@ -96,9 +96,6 @@ func (h *Hub) awaitMost(late []latecomer) bool {
 		h.shut(l.m, min(l.m.aim(), l.need+h.maxLag/8))
 	}
 	h.hubWaits().gate.missing = h.missing() // after need is set: see member.took
-	if h.waits.gate.missing <= 0 {
-		return true
-	}
 	return h.enter(true)
 }
 
@@ -113,10 +110,13 @@ func (h *Hub) enter(outrun bool) bool {
 		gate.room = &gateRoom{open: make(chan struct{})}
 		gate.since = time.Now()
 		gate.outrun = outrun
-		if outrun {
-			h.watchGate(h.writeTimeout / graces)
-		} else {
+		switch {
+		case !outrun:
 			h.watchGate(h.writeTimeout)
+		case gate.missing > 0:
+			h.watchGate(h.writeTimeout / graces)
+		default: // enough keep up: this is for those that are only a moment later
+			h.watchGate(h.writeTimeout / moments)
 		}
 	}
 	room := gate.room

@@ -3,6 +3,7 @@ package chanio
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"example.com/chanio/internal/sharedlog"
 )
@@ -33,8 +34,17 @@ func (h *Hub) makeRoom(frames []frame) (treated []lagger) {
 			patient = h.awaitMost(late)
 			continue
 		}
+		spared := 0
 		for _, l := range late {
-			treated = append(treated, h.treat(l.m))
+			if h.spares(l.m) {
+				spared++
+			} else {
+				treated = append(treated, h.treat(l.m))
+			}
+		}
+		if spared == len(late) && len(left) == 0 {
+			h.awaitMost(late)
+			continue
 		}
 		for _, m := range left {
 			if h.tooMuchKept(m.feed) && !m.gone() {
@@ -157,6 +167,21 @@ func (h *Hub) missing() int {
 		}
 	}
 	return enough
+}
+
+// spares reports whether publishers wait for m, which is late although others keep
+// up. A healthy member may have had no turn yet, so it gets a moment: it is spared
+// while it makes progress, until it has been late for a while. It is late until it
+// has taken everything that was published before it first was. The caller holds mu.
+func (h *Hub) spares(m *member) bool {
+	if h.lag != LagDisconnect || h.writeTimeout <= 0 {
+		return false
+	}
+	w, now := m.waiting(), time.Now()
+	if m.taken.Load() >= w.lateUntil {
+		w.lateUntil, w.late = m.aim(), now
+	}
+	return now.Sub(w.late) < h.writeTimeout/graces && m.s.stalled() < h.writeTimeout/moments
 }
 
 // keepsUp is how far behind a member may be that keeps up.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/chanio/internal/sharedlog"
 )
@@ -67,6 +68,11 @@ type memberWaits struct {
 	need  atomic.Int64 // publishers want to know when it has taken so much; never if that is never
 	mark  atomic.Int64 // Flushes want to know when it has written so much; never if there are none
 	marks *flushMark   // they; guarded by the hub's mu
+
+	// When publishers first found it late, and how much it must have taken not to
+	// be late any more. Guarded by the hub's mu.
+	late      time.Time
+	lateUntil int64
 }
 
 // never is what no member ever takes.
