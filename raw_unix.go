@@ -27,6 +27,7 @@ type rawConn struct {
 	buf         *buffer.Buffer
 	n           int
 	err         error
+	begun       bool      // something has come
 	tls         *tlsInput // what tryRead reads through; nil to read the socket itself
 
 	out *sock.Writer
@@ -89,6 +90,18 @@ func (r *rawConn) discard(limit int) {
 
 // tryRead reads what there is and reports whether that was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
+	if !r.begun && r.tls == nil {
+		if !sock.Waiting(int(fd)) {
+			return false
+		}
+		r.begun = true
+	}
+	return r.readWaiting(fd)
+}
+
+// readWaiting reads what there is. It is not a part of tryRead, whose stack is
+// what sessions that nothing has come to yet wait with.
+func (r *rawConn) readWaiting(fd uintptr) bool {
 	w := r.window
 	b := w.buf
 	if b == nil {

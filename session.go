@@ -45,12 +45,15 @@ type Session struct {
 	recvBatch chan *Batch
 	form      atomic.Uint32 // a form: set under mu, with its channel
 
-	sendBatch chan *Batch   // received by the writer; only the user may close it
-	send      chan []byte   // received by the writer; only the user may close it
-	wake      chan struct{} // one slot: the writer shall look at its sources again
-	halted    chan struct{} // closed when nothing is put into recv any more
-	refused   chan struct{} // closed when no message is accepted any more
-	done      chan struct{} // closed by finish, last of all
+	// What is sent: made by needWriter, under mu; received by the writer; only the user
+	// may close it.
+	sendBatch chan *Batch
+	send      chan []byte
+
+	wake    chan struct{} // one slot: the writer shall look at its sources again
+	halted  chan struct{} // closed when nothing is put into recv any more
+	refused chan struct{} // closed when no message is accepted any more
+	done    chan struct{} // closed by finish, last of all
 
 	stats   counters
 	puts    putGate       // the Puts under way
@@ -126,19 +129,17 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	handed := handedOver(tr)
 	set = set.framedBy(handed.Framing)
 	s := &Session{
-		id:        ID(lastID.Add(1)),
-		set:       set,
-		tr:        tr,
-		traits:    tr.traits(),
-		socket:    tr.socket(),
-		reg:       reg,
-		parent:    parent,
-		send:      make(chan []byte, set.SendQueue),
-		sendBatch: make(chan *Batch, min(1, set.SendQueue)),
-		wake:      make(chan struct{}, 1),
-		halted:    make(chan struct{}),
-		refused:   make(chan struct{}),
-		done:      make(chan struct{}),
+		id:      ID(lastID.Add(1)),
+		set:     set,
+		tr:      tr,
+		traits:  tr.traits(),
+		socket:  tr.socket(),
+		reg:     reg,
+		parent:  parent,
+		wake:    make(chan struct{}, 1),
+		halted:  make(chan struct{}),
+		refused: make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	// The open state, released by its end; the gate, by putsGone; the reader,
 	// by itself: a session that is ended before start does not finish before it.
@@ -285,8 +286,13 @@ func (s *Session) release() {
 // finish runs once, when the session has ended and neither goroutine nor Put
 // is left: nobody else touches the session's channels now but bare senders.
 func (s *Session) finish() {
-	s.lost(drain(s.send, func(m []byte) int { return len(m) }))
-	s.loseBatches()
+	s.mu.Lock()
+	sends := s.send != nil
+	s.mu.Unlock()
+	if sends {
+		s.lost(drain(s.send, func(m []byte) int { return len(m) }))
+		s.loseBatches()
+	}
 	s.stats.bytesPending.Store(0)
 	s.mu.Lock()
 	stop := s.stopParent

@@ -185,7 +185,10 @@ func (s *Session) writeExpired() {
 // has not taken something.
 func (s *Session) halfCloseExpired() {
 	err := s.errorAt("session", &timeoutError{"HalfCloseTimeout", s.set.HalfCloseTimeout})
-	if s.stats.bytesPending.Load() > 0 || s.queued() > 0 {
+	s.mu.Lock()
+	pending := s.stats.bytesPending.Load() > 0 || s.queued() > 0
+	s.mu.Unlock()
+	if pending {
 		s.abort(err)
 		return
 	}

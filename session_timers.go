@@ -170,7 +170,8 @@ func (s *Session) noteTaken(now moment) {
 // holds mu.
 func (s *Session) unreceived() int64 { return int64(len(s.recv) + len(s.recvBatch)) }
 
-// queued returns how many messages and batches wait for the writer.
+// queued returns how many messages and batches wait for the writer. The caller holds
+// mu.
 func (s *Session) queued() int { return len(s.send) + len(s.sendBatch) }
 
 // waits returns since when the writer waits for the peer, 0 if it does not.

@@ -66,17 +66,28 @@ func (s *Session) putsGone() {
 	s.release()
 }
 
-// needWriter starts the writer, if the session still has use for one.
+// needWriter starts the writer, if the session still has use for one. Once it has
+// returned there are send and sendBatch.
 func (s *Session) needWriter() {
 	if s.life().hasWriter() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.makeSend()
 	if l := s.life(); !l.hasWriter() && !l.over() {
 		s.refs.Add(1)
 		s.setLife(lifeWriter)
 		go s.writeLoop()
+	}
+}
+
+// makeSend makes the channels of what is sent: a session that sends nothing does
+// without. The caller holds mu.
+func (s *Session) makeSend() {
+	if s.send == nil {
+		s.send = make(chan []byte, s.set.SendQueue)
+		s.sendBatch = make(chan *Batch, min(1, s.set.SendQueue))
 	}
 }
 
