@@ -52,7 +52,7 @@ func Get(size int) *Buffer {
 	if b, ok := pools[class].Get().(*Buffer); ok {
 		return b
 	}
-	return &Buffer{B: make([]byte, sizeOf(class)), class: class}
+	return &Buffer{B: fresh(sizeOf(class)), class: class}
 }
 
 // Own returns a Buffer of exactly size bytes that is not recycled: its memory can be

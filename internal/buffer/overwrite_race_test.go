@@ -16,3 +16,18 @@ func TestFreedMemoryIsOverwritten(t *testing.T) {
 	b.Free()
 	require.Equal(t, bytes.Repeat([]byte{overwritten}, 100), kept)
 }
+
+// What was not used is passed over, what was never is.
+func TestEveryByteThatWasUsedIsOverwritten(t *testing.T) {
+	for _, size := range []int{1, 7, 100, Small, Small + 9, Large, firstLarger} {
+		for _, get := range []func(int) *Buffer{Get, Own} {
+			for _, at := range []int{0, size / 2, size - 1} {
+				b := get(size)
+				b.B[at] = 1
+				kept := b.B
+				b.Free()
+				require.Equal(t, bytes.Repeat([]byte{overwritten}, len(kept)), kept, "%d of %d", at, size)
+			}
+		}
+	}
+}
