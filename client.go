@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Dial connects to address and returns the session. Its context is the
-// session's life, not the dialing's: under a context.WithTimeout the session
-// would close when that time is up. Options.DialTimeout bounds the dialing,
-// handshake included; the error of a timeout is context.DeadlineExceeded, and
-// its Timeout is true.
+// Dial connects to address and returns the session. The context bounds the
+// session's lifetime, not the dialing: under a context.WithTimeout the session
+// would close when the time is up. Options.DialTimeout bounds dialing,
+// handshake included. The error of a timeout is context.DeadlineExceeded, and
+// its Timeout method returns true.
 //
-// Networks are those of [Listen]. With o.TLS it returns after the handshake.
-// Names with several addresses are tried as net.Dialer does.
+// Networks are those of [Listen]. If o.TLS is set, Dial returns after the
+// handshake. Names with several addresses are tried as net.Dialer does.
 func Dial(ctx context.Context, network, address string, o *Options) (*Session, error) {
 	set, err := dialSettings(ctx, network, o)
 	if err != nil {
@@ -34,7 +34,7 @@ func Dial(ctx context.Context, network, address string, o *Options) (*Session, e
 	return s, nil
 }
 
-// dialSettings resolves the options of something that dials.
+// dialSettings resolves the options of a Dial or Connect.
 func dialSettings(ctx context.Context, network string, o *Options) (*settings, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
@@ -42,14 +42,14 @@ func dialSettings(ctx context.Context, network string, o *Options) (*settings, e
 	case "udp", "udp4", "udp6":
 		set, err := datagramSettings(ctx, "dial", network, o)
 		if err == nil {
-			set.IdleTimeout = max(0, o.idleTimeout()) // the default is for peers that nobody chose
+			set.IdleTimeout = max(0, o.idleTimeout()) // the default is for peers that dialed us
 		}
 		return set, err
 	}
 	return nil, wrapOp("dial", network, nil, nil, net.UnknownNetworkError(network))
 }
 
-// idleTimeout returns what the user asked for.
+// idleTimeout returns the IdleTimeout that the user set.
 func (o *Options) idleTimeout() time.Duration {
 	if o == nil {
 		return 0
@@ -57,7 +57,7 @@ func (o *Options) idleTimeout() time.Duration {
 	return o.IdleTimeout
 }
 
-// dial connects, until ctx ends or DialTimeout is up.
+// dial connects, until ctx ends or DialTimeout has passed.
 func dial(ctx context.Context, network, address string, set *settings) (transport, error) {
 	if set.DialTimeout > 0 {
 		var cancel context.CancelFunc
@@ -102,8 +102,8 @@ func (set *settings) connect(ctx context.Context, network, address string) (net.
 	return d.DialContext(ctx, network, address)
 }
 
-// dialedByUser calls Options.DialContext and checks what it returns: a stream can be
-// made of any net.Conn but one that keeps messages apart.
+// dialedByUser calls Options.DialContext and checks what it returns: any net.Conn
+// can be a stream, unless it preserves message boundaries.
 func (set *settings) dialedByUser(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := set.DialContext(ctx, network, address)
 	if err != nil {
@@ -119,8 +119,9 @@ func (set *settings) dialedByUser(ctx context.Context, network, address string) 
 	return conn, nil
 }
 
-// A Client keeps one session to a server up: it dials, delivers the session,
-// and when that ends dials again. All methods are safe for concurrent use.
+// A Client keeps one session to a server up. It dials, delivers the session,
+// and dials again when the session ends. All methods are safe for concurrent
+// use.
 type Client struct {
 	set     *settings
 	network string
@@ -129,26 +130,26 @@ type Client struct {
 	events  *eventQueue
 
 	sessions chan *Session // sent and closed by run
-	redial   chan struct{} // one slot, filled under mu: Reconnect was called since the last try began
+	redial   chan struct{} // one slot, filled under mu: Reconnect was called since the last attempt began
 	quit     chan struct{} // closed by stop
-	done     chan struct{} // closed by run, last of all
+	done     chan struct{} // closed by run, as its last act
 
 	dialing context.CancelFunc // ends all dialing
-	stopCtx func() bool        // ends the watch over the context
+	stopCtx func() bool        // stops watching the context
 
-	mu      sync.Mutex // never held across anything that blocks
-	try     func()     // cancels the dial that is under way; nil if none is
-	current *Session   // the last one that was connected
+	mu      sync.Mutex // never held while blocking
+	try     func()     // cancels the dial in progress; nil if there is none
+	current *Session   // the last one connected
 	stopped bool
 	err     error
 }
 
-// Connect keeps one session to address up until ctx ends. Each dial is bounded
-// by Options.DialTimeout; before the next one it waits as Options.Backoff says;
-// every failed try is an [EventFailed].
+// Connect keeps one session to address up until ctx ends. Options.DialTimeout
+// bounds each dial, Options.Backoff sets the pause before the next, and each
+// failed attempt is an [EventFailed].
 //
-// A network or options that cannot be right yield a client that has ended, with
-// that Err.
+// An unknown network or invalid options yield a client that has already ended
+// with that Err.
 func Connect(ctx context.Context, network, address string, o *Options) *Client {
 	set, err := dialSettings(ctx, network, o)
 	if set == nil {
@@ -182,18 +183,18 @@ func Connect(ctx context.Context, network, address string, o *Options) *Client {
 	return c
 }
 
-// Sessions returns the channel of sessions: each is sent when it is connected,
-// after the one before it is Done. It has no buffer. One that nobody receives
-// runs on, and is replaced by the next one once it has ended. The channel is
-// closed when the client stops, after Err is set.
+// Sessions returns the channel of sessions. Each is sent when it is connected,
+// after the previous one is Done. The channel has no buffer. A session that is
+// not received keeps running, and is replaced by the next one once it has
+// ended. The channel is closed when the client stops, after Err is set.
 func (c *Client) Sessions() <-chan *Session { return c.sessions }
 
 // Events returns the channel of the client's events; see [Listener.Events].
 func (c *Client) Events() <-chan Event { return c.events.channel() }
 
 // Reconnect closes the current session, as [Session.Close] does, and dials as
-// soon as that is Done. Without a session it dials at once, whatever Backoff
-// says, and gives up a dial that is under way. It does not wait.
+// soon as it is Done. Without a session it cancels a dial in progress and dials
+// at once, regardless of Backoff. It does not wait.
 func (c *Client) Reconnect() {
 	c.mu.Lock()
 	select {
@@ -210,19 +211,19 @@ func (c *Client) Reconnect() {
 	}
 }
 
-// Stats returns the totals of all sessions, those that have ended included.
+// Stats returns the totals of all sessions, including those that have ended.
 func (c *Client) Stats() Stats { return c.reg.stats() }
 
-// Shutdown ends the client as [Listener.Shutdown] ends a listener: it dials no
-// more, closes the session's Recv so that its handler ends it, closes the session
-// after Options.CloseTimeout, and aborts it when ctx ends first, whose error is
-// returned then.
+// Shutdown ends the client as [Listener.Shutdown] ends a listener. It stops
+// dialing and closes the session's Recv, so that its handler ends the session.
+// After Options.CloseTimeout it closes the session. If ctx ends first, it
+// aborts the session and returns ctx's error.
 func (c *Client) Shutdown(ctx context.Context) error {
 	c.stop(nil)
 	return c.reg.shutdown(ctx, c.set.CloseTimeout, c.done)
 }
 
-// Close aborts the session and returns nil when all goroutines are gone.
+// Close aborts the session and returns nil when all goroutines have exited.
 func (c *Client) Close() error {
 	c.stop(nil)
 	c.reg.abort(ErrClosed)
@@ -230,19 +231,19 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Done returns a channel that is closed when the client has ended and its
-// session and goroutines are gone.
+// Done returns a channel that is closed when the client and its session have
+// ended and its goroutines have exited.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns nil while the client runs and after Close and Shutdown, else what
-// ended it: the context's cause, or options that cannot be right.
+// Err returns nil while the client runs and after Close and Shutdown. Otherwise
+// it returns what ended the client: the context's cause, or invalid options.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// stop ends the dialing for good; the first err counts.
+// stop stops dialing permanently; the first err counts.
 func (c *Client) stop(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -256,10 +257,10 @@ func (c *Client) stop(err error) {
 	c.reg.close()
 }
 
-// run is the client's goroutine: it dials, delivers, and waits, until the
-// client is stopped and its session has gone. Connect starts it.
+// run is the client's goroutine. It dials, delivers and waits until the client
+// is stopped and its session is gone. Connect starts it.
 func (c *Client) run(ctx, dialCtx context.Context) {
-	pause := noPause // the one before the try
+	pause := noPause // the one before this attempt
 	for c.running() {
 		if s := c.connect(ctx, dialCtx); s != nil && c.set.Backoff.held(c.hold(s), pause) {
 			pause = noPause
@@ -285,8 +286,9 @@ func (c *Client) running() bool {
 	}
 }
 
-// connect dials, and returns the session that has begun: nil if the try failed,
-// or Reconnect or the client's end came before it succeeded.
+// connect dials and returns the session, which has not started. It returns nil
+// if the attempt failed, or if Reconnect or the client's end came before it
+// succeeded.
 func (c *Client) connect(ctx, dialCtx context.Context) *Session {
 	tryCtx, cancel := context.WithCancel(withEvents(dialCtx, c.events))
 	defer cancel()
@@ -311,8 +313,8 @@ func (c *Client) connect(ctx, dialCtx context.Context) *Session {
 	return s
 }
 
-// beginTry notes a dial that cancel gives up. What Reconnect has asked for until
-// now is this dial.
+// beginTry records a dial that cancel aborts. This dial serves any earlier
+// Reconnect.
 func (c *Client) beginTry(cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -323,9 +325,9 @@ func (c *Client) beginTry(cancel context.CancelFunc) {
 	c.try = cancel
 }
 
-// endTry notes the end of the dial, and s as the current session. If Reconnect
-// was called meanwhile it returns true, and s is not to be used: rest sees the
-// same call, and does not wait.
+// endTry records the end of the dial and s as the current session. If Reconnect
+// was called meanwhile it returns true, and s must not be used: rest sees the
+// same call and does not wait.
 func (c *Client) endTry(s *Session) (superseded bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -346,14 +348,14 @@ func (c *Client) hold(s *Session) time.Duration {
 	case c.sessions <- s:
 		<-s.done
 	case <-s.done:
-	case <-c.quit: // it was not received, and will not be
+	case <-c.quit: // it was not received and never will be
 		s.abort(ErrClosed)
 		<-s.done
 	}
 	return time.Since(began)
 }
 
-// rest waits for d, or until Reconnect. It reports whether to go on.
+// rest waits for d or until Reconnect. It reports whether to continue.
 func (c *Client) rest(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

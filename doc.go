@@ -1,10 +1,11 @@
-// Package chanio makes socket servers and clients of channels: TCP, TLS, Unix
-// sockets, UDP and UDP multicast, with timers, a serial executor and a fan-out
-// hub, all used with select and bound to contexts, without a callback.
+// Package chanio provides channel-based socket servers and clients: TCP, TLS,
+// Unix sockets, UDP and UDP multicast, plus timers, a serial executor and a
+// fan-out hub. Everything works with select, every lifetime is bound to a
+// context, and there are no callbacks.
 //
 // # Usage
 //
-// A server is a loop over sessions, and a session is a pair of channels:
+// A server is a loop over sessions. A session is a pair of channels:
 //
 //	l, err := chanio.Listen(ctx, "tcp", ":1111", nil)
 //	if err != nil {
@@ -24,122 +25,124 @@
 //	return l.Err()
 //
 // The same handler serves every transport and both sides: [Listen] and [Serve]
-// accept sessions, [Dial] makes one, [Connect] keeps one up by dialing again,
-// and [NewSession] starts one over any net.Conn. Options.TLS turns streams into
-// TLS; [ServerTLS] and [ClientTLS] make the usual configs from files.
-// [Session.NetConn] is a session for code that wants a net.Conn.
+// accept sessions, [Dial] makes one, [Connect] keeps one up by redialing, and
+// [NewSession] starts one over any net.Conn. Options.TLS adds TLS to stream
+// sessions; [ServerTLS] and [ClientTLS] build the usual configs from files.
+// [Session.NetConn] adapts a session for code that wants a net.Conn.
 //
-// A raw stream has no messages: what Recv yields is what one read returned, and
-// a peer's two writes may come as one, or one as three. Options.Framing makes
-// whole messages of it: [Lines], [Delimiter], [LengthPrefix] or a [Framing] of
-// one's own. On udp a message is a datagram, and a session is a peer's address;
-// [PacketConn] is the endpoint below that, and joins multicast groups.
+// A raw stream has no messages. Recv yields what one read returned, so two
+// writes by the peer may arrive as one message, or one write as three.
+// Options.Framing cuts the stream into whole messages: use [Lines],
+// [Delimiter], [LengthPrefix] or your own [Framing]. On udp a message is a
+// datagram and a session is a peer's address. [PacketConn] is the endpoint one
+// level below that; it can join multicast groups.
 //
-// [Listener.Multicast] sends to all sessions of a listener, and a [Hub] to those
-// that joined it, at the price of one copy, however many they are.
+// [Listener.Multicast] sends to all sessions of a listener. A [Hub] sends to
+// the sessions that joined it. Either copies a message once, whatever the
+// number of receivers.
 //
-// A [Timer] is a deadline in a channel. A [Service] runs functions one at a time.
+// A [Timer] delivers a deadline on a channel. A [Service] runs functions one at
+// a time.
 //
-// Package [example.com/chanio/chaniotest] is a bad network in memory, to test
-// handlers with.
+// Package [example.com/chanio/chaniotest] is an unreliable in-memory network
+// for testing handlers.
 //
 // # Channels
 //
-// The library sends on Sessions, Recv, Events and C, and closes them; users send
-// on Send, which the library never closes. Every queue is short and bounded by
-// an option, and nothing is thrown away silently, so each channel answers the
-// question of what happens when nobody is at its other end:
+// The library sends on Sessions, Recv, Events and C, and closes them. Users
+// send on Send, which the library never closes. Every queue is short and
+// bounded by an option, and nothing is dropped silently. If the other end of a
+// channel is not served:
 //
-//   - [Session.Recv] not received: reading stops, and so does, by TCP's window,
-//     the peer. A udp session drops datagrams and counts them. The same goes for
-//     [Session.RecvBatch], which has the same messages, many in one value.
-//   - [Session.Send] while the peer takes nothing: it blocks, and after
-//     Options.WriteTimeout without progress the session ends. Once the session
-//     has ended nobody receives: a send without a select on [Session.Done]
-//     blocks for good, and one that the buffer still takes is lost.
-//     [Session.Put] and [Session.Write] do that select, and return an error.
-//   - [Listener.Sessions] not received: accepting pauses; sessions that run do
-//     not. Each session received is one's own to end.
-//   - Events not received: the oldest are dropped and counted. They are for
-//     watching; clean up when Done is closed.
+//   - [Session.Recv]: reading stops, and TCP's window then stops the peer. A
+//     udp session drops datagrams and counts them. The same holds for
+//     [Session.RecvBatch], which delivers the same messages, many in one value.
+//   - [Session.Send], while the peer reads nothing: the send blocks, and after
+//     Options.WriteTimeout without progress the session ends. After the session
+//     has ended there is no receiver: a send without a select on [Session.Done]
+//     blocks forever, and a message that still fits the buffer is lost.
+//     [Session.Put] and [Session.Write] do that select and return an error.
+//   - [Listener.Sessions]: accepting pauses. Running sessions do not. The
+//     receiver of a session must end it.
+//   - Events: the oldest are dropped and counted. They are for observing; clean
+//     up when Done is closed.
 //
-// A slice belongs to who receives it, and no longer to who sent it: do not
-// modify what was sent, but send it to as many sessions as you like. Write and
-// Multicast copy.
+// A slice belongs to its receiver once sent. Do not modify a slice after
+// sending it; sending it to several sessions is fine. Write and Multicast copy.
 //
 // # Lifetimes
 //
-// A [Session] ends when both directions have: after the peer's end of stream,
-// which closes Recv, it stays writable so that the last answers get out, until
-// [Session.CloseWrite], [Session.Close], or Options.HalfCloseTimeout without
-// progress. A handler that defers Close is right, and one that forgets to leaks
+// A [Session] ends when both directions have ended. The peer's end of stream
+// closes Recv, but the session stays writable so that the last replies get out,
+// until [Session.CloseWrite], [Session.Close], or Options.HalfCloseTimeout
+// without progress. Handlers should defer Close, but one that forgets leaks
 // nothing.
 //
 //   - Close closes Recv, sends what was accepted and the end of stream, waits
-//     until all is gone, and returns an error if something could not be sent.
-//   - CloseWrite sends what was accepted and the end of stream; receiving goes
-//     on.
-//   - [Session.Abort] ends it at once, TCP with a reset.
-//   - [Session.Flush] ends nothing, and returns when all that was accepted is
-//     in the kernel: accepted is not delivered, and in the kernel is not yet
-//     received by the peer.
+//     for all of that, and returns an error if something could not be sent.
+//   - CloseWrite sends what was accepted and the end of stream. Receiving
+//     continues.
+//   - [Session.Abort] ends the session at once, TCP with a reset.
+//   - [Session.Flush] ends nothing. It returns when everything accepted is in
+//     the kernel. Accepted does not mean delivered, and in the kernel does not
+//     mean received by the peer.
 //
-// A [Listener] and a [Client] own their sessions. Their Shutdown stops reading,
-// closes every Recv and waits until the handlers have ended their sessions;
-// their Close aborts them. Both return when no goroutine of the library is left,
-// as Close of a session does. Restart and Reconnect keep the channels open.
+// A [Listener] and a [Client] own their sessions. Shutdown stops reading,
+// closes every Recv and waits for the handlers to end their sessions. Close
+// aborts the sessions. Both return when all of the library's goroutines have
+// exited, as does a session's Close. Restart and Reconnect keep the channels
+// open.
 //
 // # Cancellation
 //
-// The context that an object is made with is its lifetime, not that of the
-// call: when it ends, the object and all its sessions end at once, without
-// flushing, their channels close, and Err is context.Cause. So a server that
-// shall end in order listens with a context that outlives it, and calls
-// [Listener.Shutdown] when it is told to stop. A context.WithTimeout around
-// [Dial] would end the session when that time is up: Options.DialTimeout bounds
-// the dialing.
+// The context passed to a constructor bounds the object's lifetime, not the
+// call. When it ends, the object and all its sessions end at once without
+// flushing, their channels are closed, and Err is context.Cause. For graceful
+// shutdown, listen with a context that outlives the server's and call
+// [Listener.Shutdown] to stop. A context.WithTimeout around [Dial] would end
+// the session when the time is up; use Options.DialTimeout to bound dialing.
 //
-// [Session.Context] is cancelled with the session, its cause being what ended
-// it: pass it to what a handler calls. The context given to Shutdown, Flush or
-// Restart bounds that call.
+// [Session.Context] is canceled when the session ends, and its cause is what
+// ended the session. Pass it to whatever a handler calls. The context passed to
+// Shutdown, Flush or Restart bounds that call.
 //
 // # Errors
 //
-// A channel that is closed says that there is no more; Err says why: nil after a
-// clean end (the peer's end of stream, CloseWrite, Close, Shutdown), else the
-// cause, and the first cause wins. Err is set before the channels close.
+// A closed channel means that there is no more to receive. Err says why: nil
+// after a clean end (the peer's end of stream, CloseWrite, Close, Shutdown),
+// otherwise the cause. The first cause wins. Err is set before the channels are
+// closed.
 //
-// Errors wrap what the system said and answer errors.Is and errors.As:
-// [ErrClosed], which is also net.ErrClosed, for calls that come after the end;
+// Errors wrap the system's error and work with errors.Is and errors.As:
+// [ErrClosed], which is also net.ErrClosed, for calls after the end;
 // os.ErrDeadlineExceeded for the idle, write, message and close timeouts;
-// [ErrMessageTooLarge], [ErrLagged], [ErrFull] and [ErrTooManySessions] for the
-// bounds that a peer or a user can meet. An accept, a handshake or a dial that
-// failed, and that ended nothing but itself, is an [EventFailed].
+// [ErrMessageTooLarge], [ErrLagged], [ErrFull] and [ErrTooManySessions] for
+// limits that a peer or a user can hit. An accept, a handshake or a dial that
+// fails without ending anything else is reported as an [EventFailed].
 //
-// Options that cannot be right are an error that names the field. Functions
-// without an error result return an object that has ended, with that Err, so
-// that the loop over its channel ends at once.
+// Invalid options are an error that names the field. Functions without an error
+// result return an object that has already ended with that Err, so a loop over
+// its channel ends at once.
 //
 // # Memory
 //
-// An idle session over a socket holds no read buffer, and elsewhere (net.Pipe,
-// Windows) one of 4 KiB. What Recv yields belongs to its receiver for good and has
-// memory of its own, so reading makes garbage as fast as it reads. The memory of a
-// [Batch] comes back, once it was sent or released: for messages that are many and
-// small, [Session.RecvBatch] and [Session.SendBatch] cost a fraction of Recv and
-// Send.
+// An idle session over a socket holds no read buffer; elsewhere (net.Pipe,
+// Windows) it holds 4 KiB. A slice from Recv belongs to its receiver and is
+// never reused, so receiving allocates as fast as it reads. The memory of a
+// [Batch] is recycled when the batch is sent or released: for many small
+// messages, [Session.RecvBatch] and [Session.SendBatch] cost a fraction of Recv
+// and Send.
 //
 // # Limitations
 //
-// An end of stream inside TLS can be forged only at the border of two records:
-// crypto/tls cannot tell a FIN there from a close_notify, so a protocol that
-// must know needs framing or an end of its own. A peer that speaks TLS 1.2 may
-// drop what is still under way to it when we send our close_notify.
+// An end of stream inside TLS can be forged only between two records:
+// crypto/tls cannot tell a FIN there from a close_notify. A protocol that must
+// know needs framing or its own end marker. A TLS 1.2 peer may discard data
+// still in flight to it when it receives our close_notify.
 //
-// Closing one direction is only for TCP, TLS and Unix sockets: elsewhere
-// CloseWrite means Close. NetConn is for raw streams. Hubs and their members
-// must have the same framing. A udp listener drops datagrams rather than let
-// one peer hold up another, and nothing repeats them. Batches of datagrams are
-// Linux's; other systems move them one at a time. What a system cannot do is
-// errors.ErrUnsupported.
+// Half-close is limited to TCP, TLS and Unix sockets; elsewhere CloseWrite
+// means Close. NetConn requires a raw stream. A udp listener drops datagrams
+// rather than let one peer hold up another, and nothing is retransmitted.
+// Datagrams are batched on Linux only; other systems move them one at a time.
+// What a system does not support is errors.ErrUnsupported.
 package chanio

@@ -8,40 +8,41 @@ import (
 	"time"
 )
 
-// An Event tells what happened to a listener, client, hub or packet endpoint.
-// Events are for observing: they can be lost, so clean up on [Session.Done].
+// An Event reports something that happened to a listener, client, hub or packet
+// endpoint. Events are for observing and can be lost, so clean up on
+// [Session.Done].
 type Event struct {
 	Kind    EventKind
 	Time    time.Time
-	Session *Session // whose event it is; nil if it is of no session
+	Session *Session // the session concerned; nil if there is none
 	Err     error    // what failed, or why the session or its owner ended; nil after a clean end
-	Count   int      // EventLagged: how many messages were skipped
+	Count   int      // EventLagged: the number of messages skipped
 }
 
 // EventKind says what an [Event] is about.
 type EventKind int
 
 const (
-	// EventStarted: a listener or packet endpoint is bound, again after
-	// Restart; a client or hub has begun.
+	// EventStarted: a listener or packet endpoint is bound, also after Restart,
+	// or a client or hub has started.
 	EventStarted EventKind = iota + 1
-	// EventConnected: a session is connected, with TLS after its handshake. It
-	// is the session's first event.
+	// EventConnected: a session is connected and its TLS handshake, if any, is
+	// complete. It is the session's first event.
 	EventConnected
-	// EventHandshaked: a session's TLS handshake was successful.
+	// EventHandshaked: a session's TLS handshake succeeded.
 	EventHandshaked
 	// EventDisconnected: a session has ended; Err is its Err. It is the
 	// session's last event.
 	EventDisconnected
-	// EventLagged: a hub's member skipped Count messages (LagDrop), or ended
-	// for being behind (Err is ErrLagged).
+	// EventLagged: a member of a hub skipped Count messages (LagDrop), or was
+	// ended because it lagged (Err is ErrLagged).
 	EventLagged
 	// EventJoined: a session has joined a hub.
 	EventJoined
 	// EventLeft: a session has left a hub.
 	EventLeft
-	// EventFailed: something failed that ended nothing but itself: an accept, a
-	// handshake, a dial, a datagram sent.
+	// EventFailed: something failed without ending anything else: an accept, a
+	// handshake, a dial, or sending a datagram.
 	EventFailed
 	// EventStopped: the owner has ended; Err is its Err. It is the last event.
 	EventStopped
@@ -57,29 +58,29 @@ func (k EventKind) String() string {
 	return eventNames[k]
 }
 
-// eventQueue is the sending side of an Events channel: it never blocks, holds
-// at most limit events, and lets the oldest go for a newer one.
+// eventQueue is the sending side of an Events channel. It never blocks, holds
+// at most limit events, and drops the oldest for a newer one.
 //
-// The channel's buffer is allocated by the first call of channel: until then,
-// and forever where nobody asks for it (ten thousand rooms), events wait in a
-// ring that holds little more than what concerns sessions that live.
+// The channel's buffer is allocated by the first call of channel. Until then,
+// and forever if nobody asks for it (ten thousand rooms), events wait in a ring
+// that holds little more than what concerns live sessions.
 type eventQueue struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	ch      chan Event  // nil until somebody asked for it
-	early   earlyEvents // what was emitted before
+	ch      chan Event  // nil until it is asked for
+	early   earlyEvents // what was emitted before that
 	dropped int64
-	limit   int32 // it is maxQueue at most
+	limit   int32 // at most maxQueue
 	closed  bool
-	forgets bool // early holds no session that has ended: there may be many queues
+	forgets bool // early drops sessions that have ended: there may be many queues
 }
 
 func newEventQueue(set *settings) *eventQueue {
 	return &eventQueue{limit: int32(set.EventQueue), log: set.Logger}
 }
 
-// channel returns the channel that events are received from.
+// channel returns the channel that delivers the events.
 func (q *eventQueue) channel() <-chan Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -100,11 +101,11 @@ func (q *eventQueue) channel() <-chan Event {
 	return q.ch
 }
 
-// emit stamps e, queues it and reports it.
+// emit stamps, queues and reports e.
 func (q *eventQueue) emit(e Event) { q.report(q.queue(e)) }
 
-// queue stamps e, queues it, and returns it for report. It is for callers that
-// hold a lock, to keep events in the order of what they tell.
+// queue stamps and queues e, and returns it for report. Callers that hold a
+// lock use it to keep events in the order in which things happened.
 func (q *eventQueue) queue(e Event) Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -113,7 +114,7 @@ func (q *eventQueue) queue(e Event) Event {
 	return e
 }
 
-// add is queue for those who hold mu.
+// add is queue for callers that hold mu.
 func (q *eventQueue) add(e Event) {
 	switch {
 	case q.closed:
@@ -126,15 +127,15 @@ func (q *eventQueue) add(e Event) {
 	}
 }
 
-// lose counts events that were not even queued.
+// lose counts events that were never queued.
 func (q *eventQueue) lose(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropped += int64(n)
 }
 
-// push sends e on the channel, in the place of the oldest if there is no room.
-// Receivers may take events meanwhile, but mu keeps other senders away, so the
+// push sends e on the channel, replacing the oldest event if there is no room.
+// Receivers may take events meanwhile, but mu keeps other senders out, so the
 // loop ends.
 func (q *eventQueue) push(e Event) {
 	for {
@@ -172,14 +173,14 @@ func (q *eventQueue) close(err error) {
 	q.report(e)
 }
 
-// lost returns how many events nobody will receive.
+// lost returns how many events will never be received.
 func (q *eventQueue) lost() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// report writes events to the logger, which may block: no lock must be held.
+// report writes events to the logger, which may block: no lock may be held.
 func (q *eventQueue) report(events ...Event) {
 	if q.log == nil {
 		return

@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// A Listener is a server: it accepts connections, or udp peers, and delivers
-// each as a [Session]. All methods are safe for concurrent use.
+// A Listener is a server. It accepts connections or udp peers and delivers each
+// as a [Session]. All methods are safe for concurrent use.
 type Listener struct {
 	set    *settings
-	bind   func() (source, error) // binds the same address again; nil after Serve
+	bind   func() (source, error) // rebinds the same address; nil after Serve
 	addr   net.Addr
 	reg    *registry
 	hub    *Hub
@@ -20,28 +20,28 @@ type Listener struct {
 
 	handshakes handshakes
 
-	draining chan struct{} // closed by Drain, which holds mu
+	draining chan struct{} // closed by Drain with mu held
 	sessions chan *Session // sent by whoever admits sessions; closed by run
-	done     chan struct{} // closed by run, last of all
-	stopCtx  func() bool   // ends the watch over the context
+	done     chan struct{} // closed by run, as its last act
+	stopCtx  func() bool   // stops watching the context
 
-	mu      sync.Mutex // never held across anything that blocks
+	mu      sync.Mutex // never held while blocking
 	src     source
-	past    Stats         // of the sources before src
-	quit    chan struct{} // closed to end the accepting: for good, or for a restart
+	past    Stats         // of previous sources
+	quit    chan struct{} // closed to stop accepting, permanently or for a restart
 	quitted bool          // quit is closed
-	stopped bool          // for good
+	stopped bool          // permanently
 	err     error
-	restart chan error // the waiting Restart; nil if there is none
+	restart chan error // answers the waiting Restart; nil if there is none
 }
 
-// Listen binds address and serves it until ctx ends: the context is the
-// listener's lifetime, not only the call's. When it ends, so do all sessions,
-// the channels close, and no goroutine is left.
+// Listen binds address and serves it until ctx ends. The context bounds the
+// listener's lifetime, not the call: when it ends, all sessions end, the
+// channels are closed, and no goroutine is left.
 //
 // Networks are tcp, tcp4, tcp6 and unix, with TLS if o.TLS is set, and udp,
-// udp4 and udp6. A unix socket file that nobody listens on is replaced; one in
-// use is an error. Nil options mean the defaults.
+// udp4 and udp6. A stale unix socket file is replaced; one in use is an error.
+// Nil options mean the defaults.
 func Listen(ctx context.Context, network, address string, o *Options) (*Listener, error) {
 	var bind func(ctx context.Context, address string) (source, error)
 	var set *settings
@@ -78,13 +78,13 @@ func Listen(ctx context.Context, network, address string, o *Options) (*Listener
 	return l, nil
 }
 
-// Serve is Listen on what ln accepts; ln belongs to the listener from then on.
-// With o.TLS, TLS is spoken over its connections. Those of a listener that speaks
-// TLS already ([tls.Listen]) shake hands as if they were Listen's, under
+// Serve is Listen over connections accepted from ln, which from then on belongs
+// to the listener. If o.TLS is set, Serve speaks TLS over them. Connections of
+// a TLS listener ([tls.Listen]) perform their handshake as Listen's do, under
 // HandshakeTimeout and MaxHandshakes. Restart is not supported.
 //
-// A ln that is nil or options that cannot be right yield a listener that has
-// ended, with that Err.
+// A nil ln or invalid options yield a listener that has already ended with that
+// Err.
 func Serve(ctx context.Context, ln net.Listener, o *Options) *Listener {
 	set, err := o.resolve(false)
 	if err == nil {
@@ -124,12 +124,12 @@ func newListener(set *settings, src source) *Listener {
 	}
 	l.reg.boundHosts(set.MaxSessionsPerAddr)
 	if l.addr == nil {
-		l.addr = noAddr{} // a net.Listener that somebody made up
+		l.addr = noAddr{} // a user's net.Listener may return nil
 	}
 	return l
 }
 
-// start starts the listener's goroutine and ends it with ctx.
+// start starts the listener's goroutine and ends the listener with ctx.
 func (l *Listener) start(ctx context.Context) {
 	l.events.emit(Event{Kind: EventStarted})
 	l.stopCtx = context.AfterFunc(ctx, func() {
@@ -141,34 +141,34 @@ func (l *Listener) start(ctx context.Context) {
 	go l.run(ctx)
 }
 
-// Sessions returns the channel of new sessions, each sent by the listener once
-// it is connected and, with TLS, its handshake is done. It has no buffer: who
-// does not receive pauses the accepting, and the kernel's backlog fills; a
-// session that runs never pauses. It is closed when the listener stops, after
-// Err is set. Each session is the receiver's to end.
+// Sessions returns the channel of new sessions. The listener sends each once it
+// is connected and its TLS handshake, if any, is complete. The channel has no
+// buffer: if sessions are not received, accepting pauses and the kernel's
+// backlog fills, but running sessions continue. It is closed when the listener
+// stops, after Err is set. The receiver of a session must end it.
 func (l *Listener) Sessions() <-chan *Session { return l.sessions }
 
 // Events returns the channel of the listener's events. It never blocks the
-// listener: it buffers Options.EventQueue events, then the oldest go and
-// Stats().EventsDropped counts them. It is closed when the listener has ended,
-// behind EventStopped.
+// listener: beyond Options.EventQueue buffered events the oldest are dropped
+// and counted in Stats().EventsDropped. It is closed when the listener has
+// ended, after EventStopped.
 func (l *Listener) Events() <-chan Event { return l.events.channel() }
 
-// Session returns the session with that ID, if it lives: it is forgotten once
-// it is Done.
+// Session returns the live session with that ID. A session is forgotten once it
+// is Done.
 func (l *Listener) Session(id ID) (*Session, bool) { return l.reg.session(id) }
 
-// All iterates over the sessions that live when it is called, in no order.
-// Sessions may come and go meanwhile.
+// All iterates over the sessions that are live when iteration starts, in no
+// particular order. Sessions may come and go meanwhile.
 func (l *Listener) All() iter.Seq[*Session] { return l.reg.all() }
 
-// Len returns how many sessions live.
+// Len returns the number of live sessions.
 func (l *Listener) Len() int { return l.reg.count() }
 
 // Addr returns the address that the listener is bound to.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Stats returns the totals of all sessions, those that have ended included.
+// Stats returns the totals of all sessions, including those that have ended.
 func (l *Listener) Stats() Stats {
 	st := l.reg.stats()
 	l.mu.Lock()
@@ -178,8 +178,8 @@ func (l *Listener) Stats() Stats {
 	return st
 }
 
-// DisconnectAll aborts every session that lives now and returns when they are
-// gone. The listener goes on.
+// DisconnectAll aborts every live session and returns when they are gone. The
+// listener keeps running.
 func (l *Listener) DisconnectAll() {
 	all := l.reg.snapshot()
 	for _, s := range all {
@@ -190,11 +190,11 @@ func (l *Listener) DisconnectAll() {
 	}
 }
 
-// Restart aborts every session and binds the same address again, the concrete
-// one where a port was chosen by the system; the channels stay open. A failure
-// ends the listener with that Err. It returns ctx's error if ctx ends before
-// the restart is over, which goes on nevertheless; an error that is ErrClosed
-// once the listener has stopped; and errors.ErrUnsupported after [Serve].
+// Restart aborts every session and rebinds the same address, including the port
+// if the system chose it. The channels stay open. A failure ends the listener
+// with that Err. Restart returns ctx's error if ctx ends before the restart is
+// complete, which continues nevertheless. It returns an error that is ErrClosed
+// once the listener has stopped, and errors.ErrUnsupported after [Serve].
 func (l *Listener) Restart(ctx context.Context) error {
 	if l.bind == nil {
 		return wrapOp("restart", l.addr.Network(), nil, l.addr, errors.ErrUnsupported)
@@ -224,17 +224,18 @@ func (l *Listener) Restart(ctx context.Context) error {
 	}
 }
 
-// Shutdown ends the listener in order. It stops accepting and reading, drops
-// what nobody received from Sessions, and closes every Recv, so that handlers
-// finish and end their sessions. Those that remain after Options.CloseTimeout
-// get a Close. It returns nil when all is gone; when ctx ends first, it aborts
-// the rest and returns ctx's error. It can't be used again after that.
+// Shutdown ends the listener gracefully. It stops accepting and reading, drops
+// sessions that were not received from Sessions, and closes every Recv, so that
+// handlers finish and end their sessions. Sessions that remain after
+// Options.CloseTimeout get a Close. Shutdown returns nil when everything has
+// ended. If ctx ends first, it aborts the rest and returns ctx's error. A
+// listener cannot be used again after Shutdown.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.stop(nil)
 	return l.reg.shutdown(ctx, l.set.CloseTimeout, l.done)
 }
 
-// Close aborts every session and returns nil when all goroutines are gone.
+// Close aborts every session and returns nil when all goroutines have exited.
 func (l *Listener) Close() error {
 	l.stop(nil)
 	l.reg.abort(ErrClosed)
@@ -242,19 +243,19 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Done returns a channel that is closed when the listener has ended and all
-// its sessions and goroutines are gone.
+// Done returns a channel that is closed when the listener and all its sessions
+// have ended and its goroutines have exited.
 func (l *Listener) Done() <-chan struct{} { return l.done }
 
-// Err returns nil while the listener runs and after Close and Shutdown, the
-// context's cause when that ended it, else what failed.
+// Err returns nil while the listener runs and after Close and Shutdown.
+// Otherwise it returns the context's cause if that ended it, or what failed.
 func (l *Listener) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// stop ends the accepting for good; the first err counts.
+// stop stops accepting permanently; the first err counts.
 func (l *Listener) stop(err error) {
 	l.mu.Lock()
 	if l.stopped {
@@ -269,8 +270,8 @@ func (l *Listener) stop(err error) {
 	src.interrupt()
 }
 
-// interrupt makes run leave its serving. The caller holds mu, and interrupts
-// the source that is returned without it.
+// interrupt makes run stop serving. The caller holds mu, and must interrupt the
+// returned source after releasing it.
 func (l *Listener) interrupt() source {
 	if !l.quitted {
 		l.quitted = true
@@ -279,7 +280,7 @@ func (l *Listener) interrupt() source {
 	return l.src
 }
 
-// endServing interrupts a source that has failed.
+// endServing interrupts serving after the source has failed.
 func (l *Listener) endServing() {
 	l.mu.Lock()
 	l.interrupt()
@@ -290,8 +291,8 @@ func (l *Listener) closedError(op string) error {
 	return wrapOp(op, l.addr.Network(), nil, l.addr, ErrClosed)
 }
 
-// run is the listener's goroutine: it serves, restarts, and ends the listener
-// when that was stopped and the last session has gone. start starts it.
+// run is the listener's goroutine. It serves, restarts, and ends the listener
+// once it is stopped and the last session is gone. start starts it.
 func (l *Listener) run(ctx context.Context) {
 	for {
 		l.mu.Lock()
@@ -312,8 +313,9 @@ func (l *Listener) run(ctx context.Context) {
 	close(l.done)
 }
 
-// rebind carries out a restart. It reports whether there is a new listener to
-// accept from; else the listener has stopped, with err if with nothing before.
+// rebind carries out a restart and reports whether there is a new source to
+// accept from. If not, the listener has stopped, with err unless it was stopped
+// before.
 func (l *Listener) rebind(err error) bool {
 	l.mu.Lock()
 	reply := l.restart
@@ -336,7 +338,7 @@ func (l *Listener) rebind(err error) bool {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	reply = l.restart // one that came after the accepting had failed included
+	reply = l.restart // including one that came after accepting failed
 	l.restart = nil
 	if !l.stopped {
 		l.quit, l.quitted = make(chan struct{}), false
@@ -368,10 +370,10 @@ func (l *Listener) replace() error {
 	l.mu.Unlock()
 	switch {
 	case stopped:
-		src.interrupt() // stop knew only the one before
+		src.interrupt() // stop knew only the previous source
 		return nil
 	case l.isDraining():
-		src.drain() // and so did Drain
+		src.drain() // so did Drain
 	}
 	l.events.emit(Event{Kind: EventStarted})
 	return nil
@@ -381,21 +383,22 @@ func (l *Listener) replace() error {
 // peers of a udp socket.
 type source interface {
 	addr() net.Addr
-	// serve admits sessions until interrupt, which is nil, or an error that
-	// does not pass. It has left nothing running when it returns.
+	// serve admits sessions until interrupt is called, and then returns nil, or
+	// until a permanent error. Nothing that it started is still running when it
+	// returns.
 	serve(ctx context.Context, l *Listener, quit <-chan struct{}) error
 	// interrupt ends serve, now or later.
 	interrupt()
-	// drain makes serve admit nobody who is new, and end when it has nothing left
-	// to do.
+	// drain makes serve admit no one new, and return when nothing is left to
+	// do.
 	drain()
 	// release is called when no session is left.
 	release()
-	// stats has what the source counts beside the sessions' own.
+	// stats returns what the source counts in addition to the sessions.
 	stats() Stats
 }
 
-// noListener stands in for a net.Listener that is nil, noAddr for an address.
+// noListener stands in for a nil net.Listener, noAddr for a missing address.
 type noListener struct{}
 
 func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }

@@ -14,205 +14,218 @@ import (
 	"time"
 )
 
-// Options configures whatever takes it; nil means the defaults everywhere.
+// Options configures the functions that take it. Nil means the defaults.
 //
-// Like a [tls.Config] it is not modified after a call has taken it, and one
-// value may serve any number of calls; the caller must not modify it either.
+// Like a [tls.Config], an Options must not be modified once it has been passed
+// to a function, and the library does not modify it either. One value may be
+// shared by any number of calls.
 //
-// The zero value of each field means its default. In durations, counts and
-// queue sizes a negative value means none: no timeout, no bound, no queue. A
-// value that cannot be right is an error that names the field; functions
-// without an error result return an object that has ended, with that Err.
+// The zero value of each field means its default. For durations, counts and
+// queue sizes a negative value means none: no timeout, no bound, no queue. An
+// invalid value is an error that names the field; functions without an error
+// result return an object that has already ended with that Err.
 type Options struct {
-	// TLS turns a listener's or client's streams into TLS. [Listen] and [Serve]
-	// need a config with a certificate; [Dial] and [Connect] fill in ServerName
-	// from the address if it is empty, also under InsecureSkipVerify. If nil,
-	// there is no TLS. TLS 1.2 is the floor, whatever MinVersion says. Each
-	// handshake uses a copy of the config, with the session ticket keys that it
-	// has by then. [NewSession] ignores it: hand it a *tls.Conn. It is an error
-	// on udp networks.
+	// TLS enables TLS on the streams of a listener or client. If nil, there is
+	// no TLS. [Listen] and [Serve] need a config with a certificate. [Dial] and
+	// [Connect] set an empty ServerName from the address, even with
+	// InsecureSkipVerify. TLS 1.2 is the minimum, whatever MinVersion says.
+	// Each handshake uses a copy of the config with its current session ticket
+	// keys. [NewSession] ignores TLS: pass it a *tls.Conn. It is an error on
+	// udp networks.
 	//
-	// TLS that the user has set up, of a *tls.Conn for NewSession or of a
-	// tls.Listener for Serve, is as its own config says: the floor is crypto/tls's.
+	// TLS that the user set up, a *tls.Conn for NewSession or a tls.Listener
+	// for Serve, follows its own config, and its minimum version is
+	// crypto/tls's.
 	TLS *tls.Config
-	// HandshakeTimeout bounds all that a connection of a listener must send before
-	// it is a session: its PROXY header, its TLS handshake, and what a net.Conn that [Serve] was
-	// given waits for before it knows its addresses. A dialing side's handshake
-	// counts into DialTimeout. If zero, 10 seconds.
+	// HandshakeTimeout bounds everything a listener's connection must send
+	// before it becomes a session: its PROXY header, its TLS handshake, and
+	// whatever a net.Conn accepted by [Serve] waits for before it knows its
+	// addresses. When dialing, the handshake counts against DialTimeout. If
+	// zero, 10 seconds.
 	HandshakeTimeout time.Duration
-	// MaxHandshakes bounds the connections of a listener that are in their
-	// handshake or not yet received from Sessions. Full of handshakes, one is
-	// evicted for each new one: first one of those that have sent nothing, of the
-	// address that has the most of them, at random. Full of undelivered sessions,
-	// accepting pauses (on udp, new peers are dropped and counted). If zero, 1,024.
+	// MaxHandshakes bounds a listener's connections that are still in their
+	// handshake or have not been received from Sessions. When the limit is
+	// reached and most are handshakes, each new one evicts another: preferably
+	// one that has sent nothing, picked at random from the address that has
+	// most of those. When most are undelivered sessions, accepting pauses (on
+	// udp, new peers are dropped and counted). If zero, 1,024.
 	MaxHandshakes int
 
-	// ProxyProtocol makes a stream listener require a PROXY header (version 1 or
-	// 2) of each connection, before anything else, TLS included: a proxy says in it
-	// whose connection it passes on. RemoteAddr and LocalAddr of the session are
-	// then the client's and the one that it connected to; where the proxy says
-	// nothing of a client (LOCAL, UNKNOWN) they are the connection's own. The header
-	// must come within HandshakeTimeout. One that is missing, or cannot be right, is
-	// an [EventFailed], and the connection is reset. It is an error on udp networks.
+	// ProxyProtocol makes a stream listener require a PROXY header (version 1
+	// or 2) on each connection, before anything else, TLS included. The header
+	// says whose connection the proxy forwards: the session's RemoteAddr is the
+	// client's address and LocalAddr the one the client connected to. If the
+	// header names no client (LOCAL, UNKNOWN), they are the connection's own.
+	// The header must arrive within HandshakeTimeout. A connection whose header
+	// is missing or invalid is reset and reported as an [EventFailed]. It is an
+	// error on udp networks.
 	ProxyProtocol bool
-	// ProxyFrom has the addresses that may connect to a listener with ProxyProtocol:
-	// those of the proxies. Others are reset, and an [EventFailed]. If empty,
-	// everybody who can connect can claim any address. The peers of unix sockets
-	// have no address: the file's permissions say who they are.
+	// ProxyFrom lists the addresses of the proxies, the only ones that may
+	// connect to a listener with ProxyProtocol. Others are reset and reported
+	// as an [EventFailed]. If empty, anyone who can connect can claim any
+	// address. Peers on unix sockets have no address; the file's permissions
+	// control who they are.
 	ProxyFrom []netip.Prefix
 
-	// Framing cuts streams into messages. If nil, a stream is raw: a message
-	// received is what one read returned. Datagrams are messages by nature:
-	// it is an error on udp networks.
+	// Framing cuts streams into messages. If nil, a stream is raw: a received
+	// message is what one read returned. Datagrams are already messages, so it
+	// is an error on udp networks.
 	Framing Framing
-	// MaxMessage bounds the payload in bytes of a message that a peer sends
-	// under Framing; exactly the limit is allowed, past it the session ends
-	// with [ErrMessageTooLarge]. If zero, 1 MiB; it can't be negative.
+	// MaxMessage bounds the payload, in bytes, of a message received under
+	// Framing. Exactly the limit is allowed; beyond it the session ends with
+	// [ErrMessageTooLarge]. If zero, 1 MiB; it can't be negative.
 	MaxMessage int
-	// MessageTimeout bounds the time from a message's first byte to its last,
-	// under Framing, and of a TLS record, whether there is a Framing or not. If
-	// zero, 30 seconds. On a *tls.Conn of the user's own (see NewSession, Serve)
-	// records are not seen.
+	// MessageTimeout bounds the time from the first byte of a message to its
+	// last, under Framing, and of a TLS record with or without Framing. If
+	// zero, 30 seconds. The library cannot see the records of a user's own
+	// *tls.Conn (see NewSession, Serve), and does not bound them.
 	MessageTimeout time.Duration
 
 	// RecvQueue is how many messages Recv buffers. If zero, 8 on raw streams,
-	// where one is as much as a read returned, 32 under Framing and 128 on udp.
-	// The sessions of a udp listener buffer one at least. RecvBatch buffers one
-	// batch, or none if this is negative.
+	// where a message is what one read returned, 32 under Framing and 128 on
+	// udp. Sessions of a udp listener buffer at least one. RecvBatch buffers
+	// one batch, or none if RecvQueue is negative.
 	RecvQueue int
 	// SendQueue is how many messages Send buffers. If zero, as for RecvQueue.
-	// SendBatch buffers one batch, or none if this is negative.
+	// SendBatch buffers one batch, or none if SendQueue is negative.
 	SendQueue int
-	// EventQueue is how many events Events buffers before the oldest go. If
-	// zero, 64. With none, an event is lost unless somebody is receiving.
+	// EventQueue is how many events Events buffers before the oldest are
+	// dropped. If zero, 64. If negative, an event is lost unless someone is
+	// receiving.
 	EventQueue int
 	// PostQueue is how many posted functions a [Service] holds before Post
 	// returns [ErrFull]. If zero, 65,536; it can't be negative.
 	PostQueue int
 
 	// IdleTimeout ends a session that has received nothing for that long. Time
-	// in which what came was not received from Recv does not count. If
-	// zero, none on streams and 2 minutes for the sessions of a udp listener.
+	// during which received data waits for the user in Recv does not count. If
+	// zero, none on streams and 2 minutes for sessions of a udp listener.
 	IdleTimeout time.Duration
 	// WriteTimeout ends a session whose peer has taken nothing for that long
-	// while there was something to take. Any progress starts it anew. Progress
-	// is what the peer acknowledges, looked at 8 times a timeout, where the
-	// system tells (Linux): a peer that vanished is found although the kernel
-	// still buffers. Elsewhere it is what the kernel takes, and over a net.Conn
-	// that is no socket it shows only when 64 KiB of a long message are taken.
-	// If zero, 10 seconds.
+	// while there was something to take. Any progress restarts it. Where the
+	// system tells (Linux), progress is what the peer acknowledges, checked 8
+	// times per timeout: a peer that vanished is detected even while the kernel
+	// still buffers. Elsewhere progress is what the kernel accepts. Over a
+	// net.Conn that is not a socket, a long message shows progress only every
+	// 64 KiB. If zero, 10 seconds.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close, and how long a session whose output has failed
-	// goes on reading without progress. If zero, 5 seconds.
+	// keeps reading without progress. If zero, 5 seconds.
 	CloseTimeout time.Duration
-	// HalfCloseTimeout is how long a session stays writable after its peer's end
-	// of stream without write progress and without a message accepted; then it
-	// ends with that timeout as its Err. If zero, 1 minute.
+	// HalfCloseTimeout is how long a session stays writable after its peer's
+	// end of stream without write progress or an accepted message. It then ends
+	// with that timeout as its Err. If zero, 1 minute.
 	HalfCloseTimeout time.Duration
-	// PingInterval sends a session's peer a ping when nothing was received from
-	// it for that long, under Framing: a connection that proxies would cut for
-	// being idle stays open. Time in which nobody receives does not count. If
-	// zero, none is sent.
+	// PingInterval is how long a session under Framing may receive nothing
+	// before it sends its peer a ping. Pings keep open connections that proxies
+	// would cut as idle. Time during which the user does not receive does not
+	// count. If zero, no pings are sent.
 	PingInterval time.Duration
-	// PingTimeout is how long after a ping something must be received, or the
-	// session ends with an error that is os.ErrDeadlineExceeded. If zero,
-	// PingInterval; if negative, a ping only keeps the connection open.
+	// PingTimeout is how long after a ping something must be received.
+	// Otherwise the session ends with an error that is os.ErrDeadlineExceeded.
+	// If zero, PingInterval; if negative, pings only keep the connection open.
 	PingTimeout time.Duration
-	// Ping is the message that a ping is; what the peer answers is received as
-	// any message. A [SessionFraming] has pings of its own, and Ping is an error.
+	// Ping is the message sent as a ping. The peer's answer is received like
+	// any other message. A [SessionFraming] has its own pings, and setting Ping
+	// is then an error.
 	Ping []byte
-	// DialTimeout bounds [Dial] and each try of [Connect], handshake included.
-	// If zero, 10 seconds.
+	// DialTimeout bounds [Dial] and each attempt of [Connect], handshake
+	// included. If zero, 10 seconds.
 	DialTimeout time.Duration
 
 	// KeepAlive configures TCP keep-alive probes. If nil, Go's default: on,
-	// after 15 seconds. [NewSession] and [Serve] leave connections as they are
-	// if it is nil.
+	// after 15 seconds. If nil, [NewSession] and [Serve] leave connections
+	// unchanged.
 	KeepAlive *net.KeepAliveConfig
-	// Nagle turns Nagle's algorithm on (TCP_NODELAY off) for TCP sessions. If
-	// false, small writes leave at once.
+	// Nagle enables Nagle's algorithm (clears TCP_NODELAY) on TCP sessions. If
+	// false, small writes are sent at once.
 	Nagle bool
 	// ReuseAddr sets SO_REUSEADDR on sockets that [Listen] and [ListenPacket]
-	// bind. TCP and Unix listeners follow Go's own choice if it is false.
+	// bind. If false, TCP and Unix listeners follow Go's own choice.
 	ReuseAddr bool
 	// ReusePort sets SO_REUSEPORT on sockets that [Listen] and [ListenPacket]
-	// bind; where a system has none, binding is errors.ErrUnsupported.
+	// bind. On systems without it, binding fails with errors.ErrUnsupported.
 	ReusePort bool
-	// Control is called with each socket that [Listen] makes, before it is bound,
-	// after the library has set its own options: see [net.ListenConfig]. Sockets
-	// that are dialed have Dialer.Control. An error fails the call.
+	// Control is called with each socket that [Listen] creates, before it is
+	// bound and after the library has set its own options; see
+	// [net.ListenConfig]. For dialed sockets use Dialer.Control. An error fails
+	// the call.
 	Control func(network, address string, c syscall.RawConn) error
-	// SocketMode is the permissions of the file of a unix listener that [Listen]
-	// makes. If zero, the umask decides. On Linux the file never has more than
-	// these; elsewhere it has what the umask leaves for a moment, so put it into a
-	// directory that others cannot enter. On Windows it is errors.ErrUnsupported.
+	// SocketMode is the permissions of the socket file that [Listen] creates
+	// for a unix listener. If zero, the umask decides. On Linux the file never
+	// has more than these. Elsewhere it briefly has what the umask leaves, so
+	// put it in a directory that others cannot enter. On Windows it is
+	// errors.ErrUnsupported.
 	SocketMode fs.FileMode
-	// KeepSocket leaves the file of a unix listener in place when the listener
-	// ends, for a process that takes the socket over. If false, it is removed,
-	// unless it is another listener's by then: such a file is never removed.
+	// KeepSocket leaves a unix listener's socket file in place when the
+	// listener ends, for a process that takes the socket over. If false, the
+	// file is removed, unless it belongs to another listener by then.
 	KeepSocket bool
-	// ReadBuffer is the kernel's receive buffer of a socket in bytes
+	// ReadBuffer is the size in bytes of a socket's kernel receive buffer
 	// (SO_RCVBUF). If zero, the system's choice; it can't be negative.
 	ReadBuffer int
-	// WriteBuffer is the kernel's send buffer of a socket in bytes (SO_SNDBUF).
-	// If zero, the system's choice; it can't be negative.
+	// WriteBuffer is the size in bytes of a socket's kernel send buffer
+	// (SO_SNDBUF). If zero, the system's choice; it can't be negative.
 	WriteBuffer int
 
-	// MaxSessions bounds the live sessions of a listener. A stream listener
-	// pauses accepting at the bound (handshakes count); a udp listener ends
-	// the least deserving session with [ErrTooManySessions]. If zero, none on
-	// streams and 65,536 on udp.
+	// MaxSessions bounds a listener's live sessions. At the bound a stream
+	// listener pauses accepting (handshakes count). A udp listener ends the
+	// session that deserves its place least, with [ErrTooManySessions]. If
+	// zero, none on streams and 65,536 on udp.
 	MaxSessions int
-	// MaxSessionsPerAddr bounds the live sessions of a stream listener that come
-	// from one IP address (handshakes count, and so does an IPv6 network of 64
-	// bits as one address). Past it a connection is reset, and is an [EventFailed]
-	// with [ErrTooManySessions]. With ProxyProtocol the address is the client's.
-	// If zero, none. It is an error on udp networks, where addresses are claims.
+	// MaxSessionsPerAddr bounds a stream listener's live sessions from one IP
+	// address (handshakes count; an IPv6 /64 network counts as one address).
+	// Beyond it a connection is reset and reported as an [EventFailed] with
+	// [ErrTooManySessions]. With ProxyProtocol the address is the client's. If
+	// zero, none. It is an error on udp networks, where addresses can be
+	// forged.
 	MaxSessionsPerAddr int
-	// ManualJoin keeps a listener's sessions out of its hub until Hub().Join.
+	// ManualJoin keeps a listener's sessions out of its hub until they join it
+	// by Hub().Join.
 	ManualJoin bool
 
-	// Lag says what a [Hub] does to a member that fell behind. If zero,
+	// Lag says what a [Hub] does to a member that falls behind. If zero,
 	// [LagDisconnect].
 	Lag LagPolicy
-	// MaxLag is how many bytes a hub's member may fall behind; it is also the
-	// hub's memory, since its members share one log (with [LagBlock], twice as
-	// much at most). If zero, 16 MiB; it can't be negative.
+	// MaxLag is how many bytes a hub's member may fall behind. It is also the
+	// hub's memory, since its members share one log (with [LagBlock], at most
+	// twice as much). If zero, 16 MiB; it can't be negative.
 	MaxLag int
 
-	// Backoff paces the tries of [Connect].
+	// Backoff paces the attempts of [Connect].
 	Backoff Backoff
-	// Dialer is what [Dial] and [Connect] dial with; its Timeout and Deadline
-	// bound the dialing as DialTimeout does. If nil, a zero net.Dialer.
+	// Dialer is what [Dial] and [Connect] dial with. Its Timeout and Deadline
+	// bound dialing as DialTimeout does. If nil, a zero net.Dialer.
 	Dialer *net.Dialer
-	// DialContext is what [Dial] and [Connect] make stream connections with in
-	// place of Dialer, through a proxy or tunnel for example. TLS is spoken over
-	// what it returns, unless that is a [Handover]. It must return soon after its
-	// context has ended. A connection that keeps messages apart (udp, unixgram,
-	// unixpacket) is no stream: that is an error. If nil, Dialer is used.
+	// DialContext, if not nil, is what [Dial] and [Connect] use instead of
+	// Dialer to make stream connections, for example through a proxy or a
+	// tunnel. TLS runs over the connection it returns, unless that is a
+	// [Handover]. It must return soon after its context has ended. Returning a
+	// connection with message boundaries (udp, unixgram, unixpacket) is an
+	// error.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Multicast configures IP multicast on datagram endpoints.
 	Multicast Multicast
 
-	// Logger receives every event as a record: failures and lag as warnings,
-	// the rest for debugging. If nil, the library is silent.
+	// Logger receives a record for every event: failures and lag at warning
+	// level, the rest at debug level. If nil, the library does not log.
 	Logger *slog.Logger
 }
 
-// Backoff is the pause before a [Client] dials again. It starts at Min, grows
-// by Factor with each try up to Max, and starts anew after a connection that
-// held for longer than the pause before it.
+// Backoff is the pause before a [Client] dials again. It starts at Min and
+// grows by Factor with each attempt up to Max. It starts over after a
+// connection that lasted longer than the pause before it.
 type Backoff struct {
 	// Min is the first pause. If zero, 100 milliseconds. If negative, there is
-	// none before the second try, and 100 milliseconds before the third.
+	// no pause before the second attempt and 100 milliseconds before the third.
 	Min time.Duration
 	// Max is the longest pause. If zero, 30 seconds, or Min if that is longer.
 	Max time.Duration
-	// Factor is what a pause is multiplied by for the next. If zero, 2; it
-	// can't be below 1.
+	// Factor multiplies each pause to give the next. If zero, 2; it can't be
+	// below 1.
 	Factor float64
-	// Jitter is how much of a pause is random: the pause is drawn from
+	// Jitter is the random fraction of a pause, which is drawn from
 	// [d*(1-Jitter), d]. If zero, 0.2; if negative, none; it can't be above 1.
 	Jitter float64
 }
@@ -220,14 +233,14 @@ type Backoff struct {
 // Multicast configures how datagram endpoints send to and join multicast
 // groups, for IPv4 and IPv6 alike.
 type Multicast struct {
-	// Interface is where groups are joined and multicast leaves. If nil, the
+	// Interface is where groups are joined and multicast is sent. If nil, the
 	// system's choice.
 	Interface *net.Interface
-	// TTL is how many routers a multicast datagram may pass (hop limit on
+	// TTL is how many routers a multicast datagram may pass (the hop limit on
 	// IPv6). If zero, 1: it stays on the link. If negative, 0: it stays on the
 	// host.
 	TTL int
-	// NoLoopback keeps what is sent from the host's own members.
+	// NoLoopback hides what is sent from members on the same host.
 	NoLoopback bool
 	// Source, if valid, is the only sender whose datagrams [ListenMulticast]
 	// receives (a source-specific join).
@@ -242,13 +255,13 @@ const (
 	// LagDisconnect ends the member's session with [ErrLagged].
 	LagDisconnect LagPolicy = iota
 	// LagDrop lets the member skip to the newest whole message and reports
-	// [EventLagged] with the count of the messages skipped.
+	// [EventLagged] with the number of messages skipped.
 	LagDrop
-	// LagBlock makes publishers wait for the member, for at most
-	// [Options].WriteTimeout without its progress; then its session ends with
-	// [ErrLagged]. For sessions that have left, or are closing, and have yet to
-	// write what was published before, they only wait where those hold more than
-	// MaxLag bytes of the hub's log together.
+	// LagBlock makes publishers wait for the member. A member that makes no
+	// progress for [Options].WriteTimeout ends with [ErrLagged]. Sessions that
+	// have left or are closing but have yet to write what was published before
+	// make publishers wait only while they hold more than MaxLag bytes of the
+	// hub's log together.
 	LagBlock
 )
 
@@ -288,20 +301,21 @@ const (
 	defaultBackoffJitter    = 0.2
 )
 
-// maxQueue is the longest queue: make panics on a channel that memory can't hold.
+// maxQueue is the longest queue: make panics on a channel that memory can't
+// hold.
 const maxQueue = 1 << 24
 
-// settings are Options with every default resolved: here a zero duration,
-// bound or queue means none.
+// settings are Options with every default resolved: here a zero duration, bound
+// or queue means none.
 type settings struct {
 	Options
 	codec codec                    // of Framing; nil for raw streams
 	other atomic.Pointer[settings] // the last that framedBy has made of these
 }
 
-// resolve returns o with its defaults filled in. udp says that they are for
-// datagrams: the sessions of a udp listener are peers' addresses and have bounds
-// where streams have none, and what arrives in a burst has to be held somewhere.
+// resolve returns o with its defaults filled in. udp selects the defaults for
+// datagrams: sessions of a udp listener are peers' addresses and have bounds
+// that streams lack, and bursts must be buffered somewhere.
 func (o *Options) resolve(udp bool) (*settings, error) {
 	if o == nil {
 		o = new(Options)
@@ -357,7 +371,7 @@ func orDefault[T int | float64 | time.Duration](v, def T) T {
 	return v
 }
 
-// check reports the first field whose value cannot be right.
+// check reports the first invalid field.
 func (o *Options) check() error {
 	b := o.Backoff
 	const tooLong = "can't be above 1<<24: a channel of that size is allocated"

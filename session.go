@@ -13,87 +13,87 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// ID names a session; it is unique in the process and never used again.
+// ID identifies a session. It is unique in the process and never reused.
 type ID uint64
 
-// String returns the form of the ID that logs show.
+// String returns the ID in the form used in logs.
 func (id ID) String() string { return "s" + strconv.FormatUint(uint64(id), 10) }
 
-// lastID is what makes an ID unique in the process.
+// lastID is the last ID assigned.
 var lastID atomic.Uint64
 
-// A Session is one connection, or one udp peer: messages come from Recv and go
-// to Send, and everything about its end is told by Done and Err. All methods
-// are safe for concurrent use, the session's own handler included.
+// A Session is one connection, or one udp peer. Messages arrive on Recv and
+// leave on Send; Done and Err report how it ended. All methods are safe for
+// concurrent use, including from the session's own handler.
 //
-// A session ends when both directions have ended, by Close, by Abort, with its
-// context or owner, or when the network fails it. Nothing needs to be cleaned
-// up but what the user holds: a handler that returns without Close leaves a
-// session that ends HalfCloseTimeout after its peer's end of stream.
+// A session ends when both directions have ended, on Close or Abort, with its
+// context or owner, or when the network fails. There is nothing to clean up
+// beyond what the user holds: if a handler returns without Close, its session
+// ends HalfCloseTimeout after its peer's end of stream.
 type Session struct {
 	id     ID
 	set    *settings
 	tr     transport
 	traits traits          // the transport's
-	socket *sock.Socket    // the transport's; nil if it has none that is a stream
-	reg    *registry       // of the listener or client whose session it is; may be nil
-	parent context.Context // whose values Context carries
+	socket *sock.Socket    // the transport's; nil if it has no stream socket
+	reg    *registry       // of the listener or client that owns the session; may be nil
+	parent context.Context // its values are Context's
 
-	// What is received: made when it is asked for, under mu; sent and closed by the
-	// reader.
+	// Made on first use, under mu; sent on and closed by the reader.
 	recv      chan []byte
 	recvBatch chan *Batch
 	form      atomic.Uint32 // a form: set under mu, with its channel
 
-	// What is sent: made by needWriter, under mu; received by the writer; only the user
-	// may close it.
+	// Made by needWriter, under mu; received from by the writer. Only the user may
+	// close them.
 	sendBatch chan *Batch
 	send      chan []byte
 
-	wake    chan struct{} // one slot: the writer shall look at its sources again
-	halted  chan struct{} // closed when nothing is put into recv any more
-	refused chan struct{} // closed when no message is accepted any more
-	done    chan struct{} // closed by finish, last of all
+	wake    chan struct{} // one slot: tells the writer to look at its sources again
+	halted  chan struct{} // closed when nothing more is put into recv
+	refused chan struct{} // closed when no more messages are accepted
+	done    chan struct{} // closed by finish, as its last act
 
 	stats   counters
-	puts    putGate       // the Puts under way
-	refs    atomic.Int32  // what must go before finish: goroutines, the gate, the open state
+	puts    putGate       // Puts in progress
+	refs    atomic.Int32  // what must end before finish: goroutines, the gate, the open state
 	word    atomic.Uint32 // its life; written under mu, see session_lifetime.go
-	flushed atomic.Bool   // there are waiters in flushes
+	flushed atomic.Bool   // flushes has waiters
 
 	hubs    sessionHubs  // see session_hubs.go
 	output  writerState  // the writer's; see session_write.go
-	records *recordConn  // nil where there is no TLS that the library has set up
+	records *recordConn  // nil unless the library has set up TLS
 	framed  *framedState // nil unless the framing has a state
 	pings   *pinging     // nil without PingInterval
 
-	mu         sync.Mutex // guards what follows; never held across anything that blocks
+	mu         sync.Mutex // guards what follows; never held while blocking
 	err        error
 	closeErr   error         // what Close returns
-	asked      chan struct{} // closed when form is known; nil unless the reader waits for that
+	asked      chan struct{} // closed when form is known; nil unless the reader waits for it
 	recvClosed bool          // closeRecv was called
-	writeErr   error         // what the output has failed with
-	gathering  bool          // recvBatch has a sender of its own; see session_gather.go
-	noMessages chan []byte   // Recv's then
+	writeErr   error         // the error that ended the output
+	gathering  bool          // recvBatch has its own sender; see session_gather.go
+	noMessages chan []byte   // what Recv returns then
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        context.Context // made by the first call of Context
 	cancel     context.CancelCauseFunc
-	stopParent func() bool // ends the watch over the parent context; may be nil
+	stopParent func() bool // stops watching the parent context; may be nil
 }
 
-// NewSession starts a session over conn, which belongs to the session from
-// then on. The session lives until ctx ends at the longest: then it closes at
-// once, without flushing and without a reset, and Err is the context's cause.
+// NewSession starts a session over conn, which from then on belongs to the
+// session. The session lives at most until ctx ends. It then closes at once,
+// without flushing and without a reset, and Err is the context's cause.
 //
-// Options.TLS is ignored: to speak TLS hand it a *tls.Conn, which shakes hands
-// at once unless it has before; what is sent waits for that, under
-// Options.WriteTimeout, and nothing else bounds it. A conn that is nil or options
-// that cannot be right yield a session that has ended, with that Err.
+// Options.TLS is ignored: for TLS pass a *tls.Conn, which performs its
+// handshake at once unless it already has. What is sent waits for the
+// handshake, bounded only by Options.WriteTimeout. A nil conn or invalid
+// options yield a session that has already ended with that Err.
 //
-// A *net.UDPConn that is connected keeps its messages apart, as one that [Dial]
-// makes. What else keeps messages (unixpacket, unixgram, a conn over udp that is
-// none) would be cut and glued as a stream: it is errors.ErrUnsupported.
+// A connected *net.UDPConn preserves message boundaries, like one that [Dial]
+// makes. Other connections with message boundaries (unixpacket, unixgram, or a
+// wrapper around udp) would lose them in a stream and are
+// errors.ErrUnsupported.
 func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 	set, err := o.resolve(false)
 	if conn == nil {
@@ -123,8 +123,8 @@ func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 	return s
 }
 
-// newSession returns a session that was not started: nothing runs yet, and
-// reg, if it is not nil, does not know it.
+// newSession returns a session that is not started: nothing runs yet, and reg,
+// if not nil, does not know it.
 func newSession(parent context.Context, tr transport, set *settings, reg *registry) *Session {
 	handed := handedOver(tr)
 	set = set.framedBy(handed.Framing)
@@ -141,8 +141,9 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 		refused: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	// The open state, released by its end; the gate, by putsGone; the reader,
-	// by itself: a session that is ended before start does not finish before it.
+	// One each for the open state, released by its end; the gate, by putsGone;
+	// and the reader, by itself. A session that is ended before start thus
+	// cannot finish before it.
 	s.refs.Store(3)
 	if s.traits.messages {
 		s.output.batch.datagrams = new(outDatagrams)
@@ -157,8 +158,8 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	return s
 }
 
-// start starts the reader. s may have been ended already: by its context, or by
-// whoever knows its registry.
+// start starts the reader. s may have ended already, by its context or through
+// its registry.
 func (s *Session) start() {
 	s.watchHeard()
 	go s.tr.run(s)
@@ -180,7 +181,7 @@ func (s *Session) watch(ctx context.Context) {
 	s.mu.Unlock()
 }
 
-// deadSession returns a session that has ended with err before it began.
+// deadSession returns a session that ended with err before it began.
 func deadSession(parent context.Context, err error) *Session {
 	s := newSession(parent, noTransport{}, new(settings), nil)
 	s.closeRecv()
@@ -192,37 +193,38 @@ func deadSession(parent context.Context, err error) *Session {
 // ID returns the session's ID.
 func (s *Session) ID() ID { return s.id }
 
-// Send returns the channel of what goes to the peer, in order. It buffers
-// Options.SendQueue messages, and blocks when the peer takes less than is sent.
-// The slice belongs to the library from then on: do not modify it; sending the
-// same slice to many sessions is fine.
+// Send returns the channel of messages to the peer, which are sent in order. It
+// buffers Options.SendQueue messages and blocks when the peer reads less than
+// is sent. A slice belongs to the library once sent: do not modify it; sending
+// the same slice to several sessions is fine.
 //
-// Accepted is not delivered: see Flush. The session's writer receives from it.
-// Once the session has ended nobody does: a bare send blocks for good, and one
-// that the buffer still takes is lost, so select on Done too, or use Put. Only
-// the user may close it, and it then means CloseWrite; a message that its
-// framing cannot frame ends the session with that error.
+// Accepted does not mean delivered: see Flush. The session's writer receives
+// from the channel. Once the session has ended there is no receiver: a bare
+// send blocks forever, and a message that still fits the buffer is lost, so
+// select on Done as well, or use Put. Only the user may close the channel,
+// which means CloseWrite. A message that cannot be framed ends the session with
+// that error.
 func (s *Session) Send() chan<- []byte {
 	s.needWriter()
 	return s.send
 }
 
 // Done returns a channel that is closed when the session has ended and its
-// goroutines are gone.
+// goroutines have exited.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Err returns nil while the session runs and after a clean end (the peer's end
-// of stream, CloseWrite, Close), else what ended it, or what was wrong with the
-// framing of its input. The first cause wins.
+// of stream, CloseWrite, Close). Otherwise it returns what ended the session or
+// what was wrong with the framing of its input. The first cause wins.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
-// Context returns a context that has the values of the one that the session
-// was started with and is cancelled when the session ends, with Err as its
-// cause (context.Canceled after a clean end).
+// Context returns a context with the values of the one that the session was
+// started with. It is canceled when the session ends, with Err as its cause
+// (context.Canceled after a clean end).
 func (s *Session) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,19 +238,19 @@ func (s *Session) Context() context.Context {
 	return s.ctx
 }
 
-// LocalAddr returns the local address, nil for a session that never began.
+// LocalAddr returns the local address, or nil for a session that never began.
 func (s *Session) LocalAddr() net.Addr { return s.tr.localAddr() }
 
-// RemoteAddr returns the peer's address, nil for a session that never began.
+// RemoteAddr returns the peer's address, or nil for a session that never began.
 func (s *Session) RemoteAddr() net.Addr { return s.tr.remoteAddr() }
 
-// TLS returns the state of the session's TLS connection, and whether it has
-// one. On a *tls.Conn whose handshake is under way it waits for that.
+// TLS returns the state of the session's TLS connection and whether it has one.
+// It waits for the handshake of a *tls.Conn that is still in progress.
 func (s *Session) TLS() (tls.ConnectionState, bool) { return s.tr.tls() }
 
-// Stats returns the session's counters. Sessions is 1 until it has ended.
-// BytesPending is what the writer holds; what waits in Send's buffer is not
-// seen before the writer takes it.
+// Stats returns the session's counters. Sessions is 1 until the session has
+// ended. BytesPending is what the writer holds; messages in Send's buffer are
+// not counted until the writer takes them.
 func (s *Session) Stats() Stats {
 	st := s.counts()
 	st.Accepted = 1
@@ -260,7 +262,7 @@ func (s *Session) Stats() Stats {
 	return st
 }
 
-// counts returns what the session and its socket have counted.
+// counts returns the counters of the session and its socket.
 func (s *Session) counts() Stats {
 	st := s.stats.snapshot()
 	s.tr.count(&st)
@@ -276,15 +278,15 @@ func (s *Session) errorAt(op string, err error) error {
 	return wrapOp(op, network, s.tr.localAddr(), s.tr.remoteAddr(), err)
 }
 
-// release gives back one of refs; who gives back the last one finishes.
+// release gives back one of refs. The last one finishes the session.
 func (s *Session) release() {
 	if s.refs.Add(-1) == 0 {
 		s.finish()
 	}
 }
 
-// finish runs once, when the session has ended and neither goroutine nor Put
-// is left: nobody else touches the session's channels now but bare senders.
+// finish runs once, when the session has ended and no goroutine or Put remains.
+// From then on only bare senders touch the session's channels.
 func (s *Session) finish() {
 	s.mu.Lock()
 	sends := s.send != nil
@@ -312,8 +314,8 @@ func (s *Session) finish() {
 	}
 }
 
-// lost counts messages that were accepted, or published by a hub, and will not be
-// sent. An empty one is nothing on a raw stream.
+// lost counts messages that were accepted, or published by a hub, and will not
+// be sent. An empty message on a raw stream does not count.
 func (s *Session) lost(messages, bytes int64) {
 	s.stats.undelivered.Add(bytes)
 	if bytes > 0 || s.traits.messages || s.set.codec != nil {
@@ -321,7 +323,7 @@ func (s *Session) lost(messages, bytes int64) {
 	}
 }
 
-// contextError is the error of something that ctx ended.
+// contextError returns the error of something that ctx ended.
 func contextError(ctx context.Context) error { return context.Cause(ctx) }
 
 // aLongTimeAgo is a deadline that has passed.

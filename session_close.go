@@ -6,23 +6,24 @@ import (
 	"os"
 )
 
-// Close ends the session in order: it refuses new messages, closes Recv,
-// flushes what was accepted (what its hubs published before included), sends
-// the end of stream, discards input until the peer's end of stream or until 500 ms
-// after the peer has acknowledged all, and returns when the session's goroutines
-// are gone; all that within Options.CloseTimeout.
+// Close ends the session gracefully. It refuses new messages, closes Recv,
+// flushes what was accepted (including what its hubs published before), sends
+// the end of stream, and discards input until the peer's end of stream or until
+// 500 ms after the peer has acknowledged everything. It returns when the
+// session's goroutines have exited, at most Options.CloseTimeout later.
 //
-// It returns nil, unless data that was accepted could not be sent, or was not
-// acknowledged: when time ran out the error is os.ErrDeadlineExceeded, Err is the same error, and TCP
-// is reset; on udp the error is what the first datagram failed of since the last
-// Flush, and Err is nil. It is idempotent, and safe from any goroutine.
+// It returns nil unless accepted data could not be sent or was not
+// acknowledged. If time ran out, the error is os.ErrDeadlineExceeded, Err is
+// the same error, and TCP is reset. On udp the error is that of the first
+// datagram that failed since the last Flush, and Err is nil. Close is
+// idempotent and safe to call from any goroutine.
 func (s *Session) Close() error {
 	s.beginClose()
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stats.lost.Load() == 0 && !errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
-		// It was ended from elsewhere when only the end of stream was left to send.
+		// Something else ended it when only the end of stream was left to send.
 		if d := s.output.batch.datagrams; d != nil {
 			return d.loss.err()
 		}
@@ -54,19 +55,20 @@ func (s *Session) beginClose() {
 	s.mu.Unlock()
 	after()
 	if failed {
-		s.end(s.cause()) // there is nothing left to do in order
+		s.end(s.cause()) // there is nothing left to flush
 		return
 	}
 	s.drainOutput()
 }
 
-// CloseWrite ends the output in order: what was accepted goes out, then the end
-// of stream (FIN, or close_notify on TLS). It does not wait for that. Nothing
-// is accepted any more, and the session leaves its hubs behind what was
-// published before; it goes on receiving until the peer's end of stream.
+// CloseWrite ends the output gracefully: what was accepted is sent, then the
+// end of stream (FIN, or close_notify on TLS). It does not wait for that. No
+// more messages are accepted, and the session leaves its hubs but still gets
+// what they published before. It keeps receiving until the peer's end of
+// stream.
 //
-// It is idempotent and returns an error that is ErrClosed if the session has
-// failed. Where there is no half-close (udp, net.Pipe) it starts a Close.
+// CloseWrite is idempotent. It returns an error that is ErrClosed if the
+// session has failed. Without half-close (udp, net.Pipe) it starts a Close.
 func (s *Session) CloseWrite() error {
 	if !s.traits.halfClose {
 		s.beginClose()
@@ -97,16 +99,16 @@ func (s *Session) closeOutput() {
 }
 
 // drainOutput makes the writer send what was accepted and then the end of
-// stream. No message must be accepted any more.
+// stream. The session must already refuse messages.
 func (s *Session) drainOutput() {
 	s.leaveHubsBehind()
 	s.needWriter()
 	s.wakeWriter()
 }
 
-// Abort ends the session at once, TCP with a reset: nothing is flushed. Err is
-// cause, or ErrClosed if cause is nil. Only the first end of a session counts.
-// It does not wait: Done tells when the session is gone.
+// Abort ends the session at once, TCP with a reset. Nothing is flushed. Err is
+// cause, or ErrClosed if cause is nil; if the session has already ended, Abort
+// does nothing. Abort does not wait: Done is closed when the session has ended.
 func (s *Session) Abort(cause error) {
 	if cause == nil {
 		cause = s.errorAt("session", ErrClosed)
@@ -114,11 +116,11 @@ func (s *Session) Abort(cause error) {
 	s.abort(cause)
 }
 
-// end ends the session with cause, nil for a clean end, if it has not ended
-// yet. The peer sees an orderly end of stream, after what the kernel has.
+// end ends the session with cause, nil for a clean end, unless it has ended
+// already. The peer gets an ordinary end of stream after what the kernel holds.
 func (s *Session) end(cause error) { s.terminate(cause, false) }
 
-// abort is end with a reset: what the kernel has may be lost.
+// abort is end with a reset: what the kernel holds may be lost.
 func (s *Session) abort(cause error) { s.terminate(cause, true) }
 
 // terminate closes the connection, which ends reader and writer. Only end and
@@ -160,8 +162,8 @@ func (s *Session) terminate(cause error, reset bool) {
 	s.release()
 }
 
-// inputEnded notes the peer's end of stream. The session stays writable, until
-// HalfCloseTimeout has passed without progress.
+// inputEnded records the peer's end of stream. The session stays writable until
+// HalfCloseTimeout passes without progress.
 func (s *Session) inputEnded() {
 	s.mu.Lock()
 	l := s.life()
@@ -185,8 +187,8 @@ func (s *Session) inputEnded() {
 	}
 }
 
-// startHalfClose bounds for how long the session stays writable without
-// progress, now that nothing is received any more. The caller holds mu.
+// startHalfClose bounds how long the session stays writable without progress,
+// now that its input has ended. The caller holds mu.
 func (s *Session) startHalfClose() {
 	if d := s.set.HalfCloseTimeout; d > 0 && !s.life().closing() && s.timers.ended == 0 {
 		s.timers.ended, s.timers.queued = s.timers.now(), s.queued()
@@ -194,9 +196,9 @@ func (s *Session) startHalfClose() {
 	}
 }
 
-// outputFailed notes that a write has failed. That ends only the sending: what
-// the peer sent before is still read and delivered, and where the peer said why,
-// that is the session's error.
+// outputFailed records that a write failed. That ends only the output: what the
+// peer sent before is still read and delivered. If the peer said why, that is
+// the session's error.
 func (s *Session) outputFailed(err error) {
 	s.mu.Lock()
 	l := s.life()
@@ -221,31 +223,31 @@ func (s *Session) outputFailed(err error) {
 	s.leaveHubs()
 }
 
-// cause returns what the session has ended with, or is about to.
+// cause returns the error that the session has ended with or is about to.
 func (s *Session) cause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return cmp.Or(s.err, s.writeErr)
 }
 
-// inputFailed notes that the input failed while it was being discarded.
+// inputFailed records that the input failed while it was being discarded.
 func (s *Session) inputFailed(err error) {
 	if s.life().written() {
-		err = nil // all that we promised is done, and nobody reads what comes
+		err = nil // all we promised is done, and nobody reads the input
 	} else {
 		err = s.errorAt("read", err)
 	}
 	s.end(err)
 }
 
-// endOutput sends the end of stream, behind all that was written.
+// endOutput sends the end of stream after everything that was written.
 func (s *Session) endOutput() {
 	s.mu.Lock()
 	if s.over() {
 		s.mu.Unlock()
 		return
 	}
-	s.setOutput(outputWritten) // before the peer can see the end, and act on it
+	s.setOutput(outputWritten) // before the peer can see the end and act on it
 	s.mu.Unlock()
 	var err error
 	if s.traits.halfClose {
@@ -260,15 +262,15 @@ func (s *Session) endOutput() {
 	s.linger()
 	s.mu.Unlock()
 	switch {
-	case both, err != nil && l.closing(): // all was written: there is nothing to lose
+	case both, err != nil && l.closing(): // all was written: nothing can be lost
 		s.end(nil)
 	case err != nil:
 		s.end(s.errorAt("close write", err))
 	}
 }
 
-// linger starts the wait for the peer's end of stream, if ours was sent and what
-// arrives is thrown away. The caller holds mu.
+// linger starts the wait for the peer's end of stream if ours was sent and
+// input is being discarded. The caller holds mu.
 func (s *Session) linger() {
 	l := s.life()
 	if (l.closing() || l.input() == inputHalted) && l.output() == outputEnded && s.timers.linger == 0 {

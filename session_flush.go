@@ -7,18 +7,18 @@ import (
 
 // A flush is a call of Flush that waits for the writer.
 type flush struct {
-	result  chan error // one slot: the writer never waits for who gave up
-	aimed   bool       // what follows is set
-	taken   int64      // how many messages from send must have been written
+	result  chan error // one slot: the writer never waits for a Flush that gave up
+	aimed   bool       // the fields below are set
+	taken   int64      // how many messages from send must be written
 	batches int64      // and how many from sendBatch
 	hubs    []hubMark  // and how far into the logs of its hubs
 }
 
-// Flush waits until all that was accepted before it, and all that the session's
-// hubs published before it, is in the kernel, and returns nil. It returns ctx's
-// error when ctx ends first, and an error that is ErrClosed when the session
-// ended with something undelivered. On udp it returns what the first datagram
-// failed of that could not be sent since the last Flush.
+// Flush waits until everything accepted before the call, and everything that
+// the session's hubs published before it, is in the kernel. It returns ctx's
+// error if ctx ends first, and an error that is ErrClosed if the session ended
+// with something undelivered. On udp it returns the error of the first datagram
+// that could not be sent since the last Flush.
 func (s *Session) Flush(ctx context.Context) error {
 	f := &flush{result: make(chan error, 1)}
 	s.mu.Lock()
@@ -55,7 +55,7 @@ func (s *Session) Flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// flushResult is what Flush returns once the output has ended.
+// flushResult is what Flush returns after the output has ended.
 func (s *Session) flushResult() error {
 	if s.stats.lost.Load() == 0 && s.life().output() != outputFailed {
 		return s.takeLoss()
@@ -63,7 +63,7 @@ func (s *Session) flushResult() error {
 	return s.errorAt("flush", ErrClosed)
 }
 
-// takeLoss returns the error of datagrams that were lost since it was last called.
+// takeLoss returns the error of datagrams lost since the last call.
 func (s *Session) takeLoss() error {
 	if d := s.output.batch.datagrams; d != nil {
 		return d.loss.take()
@@ -71,11 +71,11 @@ func (s *Session) takeLoss() error {
 	return nil
 }
 
-// checkFlushes answers the waiters whose messages are written. The writer calls
-// it with an empty batch: all that it has taken is written.
+// checkFlushes answers the waiters whose messages have been written. The writer
+// calls it with an empty batch: everything it has taken is written.
 func (s *Session) checkFlushes(o *writerState) {
 	if s.hubs.lagged.Load() {
-		return // it is about to end, with messages of a hub undelivered
+		return // it is about to end with messages of a hub undelivered
 	}
 	s.mu.Lock()
 	waiting := slices.Clone(s.flushes)
@@ -88,7 +88,7 @@ func (s *Session) checkFlushes(o *writerState) {
 			if o.batches.rest != nil {
 				f.batches++
 			}
-			f.hubs = s.markHubs() // without mu: hubs have theirs first
+			f.hubs = s.markHubs() // without mu: a hub's mutex comes first
 		}
 	}
 	s.mu.Lock()
@@ -102,7 +102,7 @@ func (s *Session) checkFlushes(o *writerState) {
 		return true
 	})
 	if len(done) > 0 {
-		err := s.takeLoss() // for all that wait, and nobody else
+		err := s.takeLoss() // for all current waiters, and only them
 		for _, f := range done {
 			f.result <- err
 		}

@@ -1,41 +1,40 @@
 package chanio
 
-// A session's life is that of its two directions. Each has a state that only
-// moves forward:
+// A session's life is the state of its two directions. Each only moves forward:
 //
 //	output: open → refused → written → ended    CloseWrite, Close
 //	        open or refused → failed            a write that fails
 //	input:  open → ended                        the peer's end of stream
-//	        open → halted → drained             Close: what arrives is thrown away
+//	        open → halted → drained             Close: what arrives is discarded
 //
 // Either may stop at any point when the session is over.
 //
-// All of it is one word, so that a reader without a lock sees states that
-// belong together. The rule for writing it: only with Session.mu held, and
-// before whoever acts on the new state is woken (a channel closed, a write to
-// the peer). A reader that does not hold mu knows that what it saw was true,
-// and that it can only have moved forward since.
+// All of it is one word, so that readers without a lock see a consistent state.
+// It is written only with Session.mu held, and before waking anything that acts
+// on the new state (closing a channel, writing to the peer). A reader that does
+// not hold mu knows that what it saw was true and can only have moved forward
+// since.
 type life uint32
 
-// outputState is how far the sending has come.
+// outputState is how far sending has progressed.
 type outputState uint32
 
 const (
 	outputOpen    outputState = iota // messages are accepted
-	outputRefused                    // none is any more; what was accepted is being written
+	outputRefused                    // no more are; what was accepted is being written
 	outputWritten                    // the kernel has all of it; the end of stream is next
 	outputEnded                      // the end of stream was sent
-	outputFailed                     // a write failed, and nothing goes out any more
+	outputFailed                     // a write failed; nothing more is sent
 )
 
-// inputState is how far the receiving has come.
+// inputState is how far receiving has progressed.
 type inputState uint32
 
 const (
 	inputOpen    inputState = iota // what arrives is delivered
-	inputHalted                    // what arrives is thrown away
-	inputDrained                   // so it was, up to the peer's end of stream
-	inputEnded                     // what arrived was delivered, up to the peer's end of stream
+	inputHalted                    // what arrives is discarded
+	inputDrained                   // discarded up to the peer's end of stream
+	inputEnded                     // delivered up to the peer's end of stream
 )
 
 const (
@@ -51,10 +50,10 @@ const (
 func (l life) output() outputState { return outputState(l & outputMask) }
 func (l life) input() inputState   { return inputState(l & inputMask >> inputShift) }
 
-// refusing reports whether no message is accepted any more.
+// refusing reports whether messages are no longer accepted.
 func (l life) refusing() bool { return l.output() != outputOpen }
 
-// written reports whether the kernel has all that was accepted.
+// written reports whether the kernel has everything that was accepted.
 func (l life) written() bool { return l.output() == outputWritten || l.output() == outputEnded }
 
 // atEnd reports whether the peer's end of stream was seen.
@@ -73,7 +72,7 @@ func (s *Session) life() life { return life(s.word.Load()) }
 // over reports whether the session has ended.
 func (s *Session) over() bool { return s.life().over() }
 
-// The caller of these holds mu.
+// The callers of these hold mu.
 
 func (s *Session) setOutput(o outputState) { s.word.Store(uint32(s.life()&^outputMask | life(o))) }
 func (s *Session) setInput(i inputState) {

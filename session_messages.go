@@ -1,6 +1,6 @@
 package chanio
 
-// A form is what the messages of a session are delivered as.
+// A form is how a session delivers its messages.
 type form uint32
 
 const (
@@ -10,8 +10,8 @@ const (
 )
 
 const (
-	// smallMessage is the size up to which messages share a slab, and slabSize
-	// is a slab's: who keeps one small message keeps that much at the most.
+	// Messages of up to smallMessage bytes share slabs of slabSize bytes.
+	// Keeping one small message thus keeps at most slabSize bytes alive.
 	smallMessage = 128
 	slabSize     = 1 << 10
 )
@@ -19,40 +19,41 @@ const (
 // Recv returns the channel of what the peer sent: on a raw stream what one read
 // returned, with framing whole messages, on udp datagrams.
 //
-// The session's reader sends on it and closes it, once: after the peer's end of
-// stream behind the last message that arrived; after an error of the framing, with
-// Err set; after Close, Abort, or the context's end at once, and what the library
-// has not put into the channel by then is dropped. Err is set before it is closed
-// for an error. It buffers Options.RecvQueue messages. Who does not receive stops
-// the reading and so, by TCP's window, the peer; a udp session drops and counts.
-// The receiver owns the slice for good; its capacity is its length.
+// The session's reader sends on the channel and closes it once: after the
+// peer's end of stream, following the last message; after a framing error, with
+// Err set; and at once after Close, Abort or the end of the context, dropping
+// what has not been put into the channel by then. If it is closed because of an
+// error, Err is set first. It buffers Options.RecvQueue messages. If they are
+// not received, reading stops, and TCP's window then stops the peer; a udp
+// session drops and counts. The receiver owns each slice, whose capacity is its
+// length.
 //
-// The first call of Recv or RecvBatch decides which of the two gets the messages;
-// the other's channel is closed with this one and yields nothing.
+// The first call of Recv or RecvBatch decides which of the two delivers the
+// messages. The other's channel yields nothing and is closed with this one.
 func (s *Session) Recv() <-chan []byte {
 	s.ask(formMessages)
 	if s.traits.messages && form(s.form.Load()) == formBatches {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.noMessages // recv is what is gathered from
+		return s.noMessages // the gathering goroutine reads recv
 	}
 	return s.recv
 }
 
-// RecvBatch returns the channel of what the peer sent, many messages in one value:
-// what one read completed, at least one message and at most 64 KiB of them or one
-// that is larger. On a raw stream that is one message.
+// RecvBatch returns the channel of what the peer sent, many messages in one
+// value: what one read completed, which is at least one message, and at most 64
+// KiB or one larger message. On a raw stream a batch is one message.
 //
-// All that is said of Recv goes for it, but that the receiver owns each batch until
-// it sends or releases it, and only to read; and that it buffers one batch, or none
-// if Options.RecvQueue is negative.
+// The contract of Recv applies, with two differences. The receiver owns a batch
+// only until it sends or releases it, and may only read it. The channel buffers
+// one batch, or none if Options.RecvQueue is negative.
 func (s *Session) RecvBatch() <-chan *Batch {
 	s.ask(formBatches)
 	return s.recvBatch
 }
 
-// ask makes f the form of the messages, if none was asked for before, and makes
-// f's channel.
+// ask makes f the form of the messages unless a form was asked for before, and
+// makes f's channel.
 func (s *Session) ask(f form) {
 	if form(s.form.Load()) == f {
 		return
@@ -83,8 +84,8 @@ func (s *Session) ask(f form) {
 	}
 }
 
-// closeRecv closes the channels of what is received. The reader calls it, last
-// of all that it delivers.
+// closeRecv closes the channels of received messages. The reader calls it after
+// its last delivery.
 func (s *Session) closeRecv() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +101,7 @@ func (s *Session) closeRecv() {
 	}
 }
 
-// awaitForm waits until somebody has asked for messages.
+// awaitForm waits until a form has been asked for.
 func (s *Session) awaitForm() (form, error) {
 	if f := form(s.form.Load()); f != formUnknown {
 		return f, nil
@@ -124,7 +125,7 @@ func (s *Session) awaitForm() (form, error) {
 	}
 }
 
-// deliver delivers the messages of in, unless delivering has stopped.
+// deliver delivers the messages of in unless delivery has stopped.
 func (s *Session) deliver(in *inbox) error {
 	if in.out.buf == nil {
 		return nil
@@ -141,7 +142,7 @@ func (s *Session) deliver(in *inbox) error {
 	return s.deliverMessages(in)
 }
 
-// deliverBatch delivers the messages as they are.
+// deliverBatch delivers the messages as one batch.
 func (s *Session) deliverBatch(in *inbox) error {
 	b := &Batch{batchMemory: in.out}
 	in.out = batchMemory{}
@@ -155,7 +156,7 @@ func (s *Session) deliverBatch(in *inbox) error {
 	return nil
 }
 
-// deliverMessages takes the batch apart.
+// deliverMessages delivers the messages one by one.
 func (s *Session) deliverMessages(in *inbox) error {
 	for i := range in.out.buf.Spans {
 		s.stats.messagesReceived.Add(1)
@@ -163,14 +164,14 @@ func (s *Session) deliverMessages(in *inbox) error {
 			return err
 		}
 	}
-	if !in.out.buf.Owned() { // else it may be given away
+	if !in.out.buf.Owned() { // an owned one may be a message's memory
 		in.out.buf.Free()
 	}
 	in.out = batchMemory{}
 	return nil
 }
 
-// handOut sends v on c, unless delivering has stopped.
+// handOut sends v on c unless delivery has stopped.
 func handOut[T any](s *Session, c chan<- T, v T) error {
 	select {
 	case c <- v:
@@ -182,10 +183,10 @@ func handOut[T any](s *Session, c chan<- T, v T) error {
 	return hand(c, v, s.halted)
 }
 
-// hand sends v on c, unless halted is closed.
+// hand sends v on c unless halted is closed.
 func hand[T any](c chan<- T, v T, halted <-chan struct{}) error {
 	select {
-	case c <- v: // a select with one channel is the cheap one
+	case c <- v: // a select with one channel is cheaper
 		return nil
 	default:
 	}
@@ -197,10 +198,10 @@ func hand[T any](c chan<- T, v T, halted <-chan struct{}) error {
 	}
 }
 
-// message returns message i of out for its receiver to keep, never nil, with a
-// capacity of its length. One that was read into memory of its own comes with
-// that; others are copied. Small ones are cut from a slab: an allocation for each
-// would cost more than all else about them.
+// message returns message i of out for its receiver to keep: never nil, and
+// with its length as its capacity. A message that was read into its own memory
+// is returned as is; others are copied. Small ones are cut from a slab, since
+// an allocation for each would dominate their cost.
 func (in *inbox) message(i int) []byte {
 	at := in.out.buf.Spans[i]
 	m := in.out.buf.B[at.Start:at.End:at.End]

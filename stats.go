@@ -5,25 +5,25 @@ import "sync/atomic"
 // Stats counts what a session, listener, client, hub or packet endpoint did.
 // The totals of a listener, client or hub include sessions that have ended.
 //
-// Byte counters count the user's bytes: framing included, TLS records not. On
-// a raw stream a message is a read or a send. All are exact once Done is
-// closed, BytesSent also when Flush returns.
+// Byte counters count the user's bytes, including framing but not TLS records.
+// On a raw stream a message is one read or one send. All counters are exact
+// once Done is closed; BytesSent is also exact when Flush returns.
 type Stats struct {
-	Sessions         int64 // sessions that live now: 1 or 0 for a session, members for a hub
-	Accepted         int64 // sessions there have ever been
+	Sessions         int64 // live sessions: 1 or 0 for a session, members for a hub
+	Accepted         int64 // sessions ever accepted
 	BytesReceived    int64
 	BytesSent        int64
-	BytesPending     int64 // sent by the user and taken up by the library, not yet by the kernel
+	BytesPending     int64 // accepted from the user but not yet taken by the kernel
 	MessagesReceived int64
 	MessagesSent     int64
-	MessagesDropped  int64 // lost by the library: a full queue or peer table, a datagram not sent, a hub's skipped messages
-	KernelDropped    int64 // datagrams that the kernel dropped, where it tells
-	Refused          int64 // datagrams that came back as an ICMP refusal
+	MessagesDropped  int64 // dropped by the library: a full queue or peer table, an unsent datagram, messages a hub skipped
+	KernelDropped    int64 // datagrams that the kernel dropped, where it reports that
+	Refused          int64 // datagrams refused by ICMP
 	Undelivered      int64 // bytes that were accepted and never sent: the session ended first, or a datagram failed
 	EventsDropped    int64
 }
 
-// add adds o's counters, which are those of a session or an endpoint, to s.
+// add adds o, the counters of a session or an endpoint, to s.
 func (s *Stats) add(o Stats) {
 	s.Sessions += o.Sessions
 	s.Accepted += o.Accepted
@@ -39,7 +39,7 @@ func (s *Stats) add(o Stats) {
 	s.EventsDropped += o.EventsDropped
 }
 
-// counters are the Stats that goroutines add to while a session runs. Each has
+// counters are the Stats that goroutines update while a session runs. Each has
 // one writer at a time, so the atomics are never contended.
 type counters struct {
 	bytesReceived    atomic.Int64
@@ -49,7 +49,7 @@ type counters struct {
 	messagesSent     atomic.Int64
 	messagesDropped  atomic.Int64
 	undelivered      atomic.Int64
-	lost             atomic.Int64 // messages that undelivered is of; empty ones count
+	lost             atomic.Int64 // messages whose bytes undelivered counts, empty ones included
 }
 
 func (c *counters) snapshot() Stats {
