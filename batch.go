@@ -12,31 +12,31 @@ import (
 	"example.com/chanio/internal/buffer"
 )
 
-// A Batch is many messages in one value, in memory that is used again: for
-// programs whose messages are so many and so small that a channel operation and
-// fresh memory for each are what they spend their time on.
+// A Batch is many messages in one value, in recycled memory. It is for programs
+// with so many small messages that a channel operation and an allocation for
+// each dominate their cost.
 //
-// A batch has one owner at a time. Whoever received it from RecvBatch or made it
-// with NewBatch owns it until it is sent (SendBatch, PutBatch) or released; from
-// then on neither the batch nor its messages may be touched. Under
-// go test -race the memory of released batches is overwritten, and a use that
-// comes too late shows. An owner that does neither leaves the memory to the garbage
-// collector, which is slower and never wrong.
+// A batch has one owner at a time. Whoever received it from RecvBatch or made
+// it with NewBatch owns it until it is sent (SendBatch, PutBatch) or released.
+// After that, neither the batch nor its messages may be touched. Under go test
+// -race the memory of released batches is overwritten, so that a late use
+// shows. An owner that does neither leaves the memory to the garbage collector,
+// which is slower but never wrong.
 //
-// A Batch is not safe for concurrent use, but for Release. The zero Batch is empty
-// and ready to use; a Batch must not be copied.
+// A Batch is not safe for concurrent use, except for Release. The zero Batch is
+// empty and ready to use. A Batch must not be copied.
 type Batch struct {
-	owner atomic.Uint64 // 0 is the user; else the session it was put to, by its ID, or noOwner
-	over  bool          // a message was refused: the index has no room for it
+	owner atomic.Uint64 // 0: the user; else noOwner, or the ID of the session it was put to
+	over  bool          // a message was refused because the index has no room for it
 	batchMemory
 }
 
 // batchMemory is what a batch consists of.
 type batchMemory struct {
 	buf    *buffer.Buffer // the messages; nil while there is no memory
-	used   int            // how much of buf is taken
+	used   int            // how much of buf is used
 	size   int            // bytes of all messages
-	codec  codec          // whose frames buf.B[:used] is; nil: the messages, one after the other
+	codec  codec          // whose frames buf.B[:used] holds; nil: bare messages, one after the other
 	mixed  bool           // buf.B[:used] is neither
 	framed bool           // buf.B[:used] is frames for the session that the batch was put to
 }
@@ -50,8 +50,8 @@ const (
 	leastRoom = 512
 )
 
-// errBatchGone says that the user of a batch is not its owner any more.
-var errBatchGone = errors.New("chanio: the batch was sent or released before")
+// errBatchGone says that the user no longer owns the batch.
+var errBatchGone = errors.New("chanio: the batch was already sent or released")
 
 // NewBatch returns an empty batch, to be filled and sent.
 func NewBatch() *Batch { return new(Batch) }
@@ -67,9 +67,9 @@ func (b *Batch) Len() int {
 // Size returns the number of bytes of all messages together.
 func (b *Batch) Size() int { return b.size }
 
-// At returns message i, counted from 0; it panics if there is none. The slice is
-// part of the batch's memory: it is valid until the batch is appended to, sent
-// or released, and its capacity is its length.
+// At returns message i, counted from 0, and panics if there is none. The slice
+// is part of the batch's memory: it is valid until the batch is appended to,
+// sent or released, and its capacity is its length.
 func (b *Batch) At(i int) []byte {
 	s := b.buf.Spans[i]
 	return b.buf.B[s.Start:s.End:s.End]
@@ -86,22 +86,22 @@ func (b *Batch) All() iter.Seq2[int, []byte] {
 	}
 }
 
-// Append adds a copy of m as the last message. A batch that was sent or released
-// takes none. A batch of more than 4 GiB cannot be sent: see PutBatch.
+// Append adds a copy of m as the last message. A batch that was sent or
+// released ignores it. A batch of more than 4 GiB cannot be sent: see PutBatch.
 func (b *Batch) Append(m []byte) {
 	old, ok := b.reserve(len(m))
 	if !ok {
 		return
 	}
-	copy(b.buf.B[b.used:], m) // which may be one of the batch's own, in old
+	copy(b.buf.B[b.used:], m) // m may be one of the batch's own messages, in old
 	b.added(len(m))
 	free(old)
 }
 
-// AppendFunc adds the message that f builds: f appends it to dst, which is empty
-// and has room for a message of some size within the batch, and returns the
-// extended slice, as the Append functions of the standard library do. f must not
-// keep dst or use the batch. A batch that was sent or released does not call it.
+// AppendFunc adds the message that f builds. Like the Append functions of the
+// standard library, f appends it to dst and returns the extended slice; dst is
+// empty and has some spare capacity within the batch. f must not keep dst or
+// use the batch. It is not called if the batch was sent or released.
 func (b *Batch) AppendFunc(f func(dst []byte) []byte) {
 	old, ok := b.reserve(leastRoom)
 	if !ok {
@@ -114,20 +114,20 @@ func (b *Batch) AppendFunc(f func(dst []byte) []byte) {
 		b.added(len(m))
 		return
 	}
-	b.Append(m) // it has outgrown the room, or is something else
+	b.Append(m) // it outgrew the room, or is some other slice
 }
 
-// Release ends the batch's life: its memory may be used again, by anybody. A
-// second Release does nothing, nor does one of a batch that was put to a session.
-// It is safe for concurrent use.
+// Release gives the batch's memory back, to be used again. Releasing a batch a
+// second time, or one that was put to a session, has no effect. It is safe for
+// concurrent use.
 func (b *Batch) Release() {
 	if b.owner.CompareAndSwap(0, noOwner) {
 		b.recycle()
 	}
 }
 
-// reserve makes room for n more bytes and reports whether the batch takes them. If
-// the messages had to be moved, old is where they were, to be freed.
+// reserve makes room for n more bytes and reports whether the batch takes them.
+// If the messages had to be moved, old is the memory to free.
 func (b *Batch) reserve(n int) (old *buffer.Buffer, ok bool) {
 	switch {
 	case b.owner.Load() != 0 || b.over:
@@ -155,7 +155,7 @@ func free(b *buffer.Buffer) {
 	}
 }
 
-// added makes a message of the next n bytes of memory, which were written.
+// added makes a message of the next n bytes of memory, which have been written.
 func (b *Batch) added(n int) {
 	b.mixed = b.mixed || b.codec != nil
 	start := b.used
@@ -164,8 +164,8 @@ func (b *Batch) added(n int) {
 	b.buf.Spans = append(b.buf.Spans, buffer.Span{Start: uint32(start), End: uint32(b.used)})
 }
 
-// wire returns the batch as it goes over a stream that c frames, nil for a raw
-// one, if that is how it is in memory.
+// wire returns the batch as it goes over a stream framed by c (nil: a raw one),
+// if the memory already has that form.
 func (b *Batch) wire(c codec) ([]byte, bool) {
 	switch {
 	case b.framed:
@@ -174,14 +174,13 @@ func (b *Batch) wire(c codec) ([]byte, bool) {
 		return nil, false
 	case b.buf == nil:
 		return nil, true
-	case b.codec != c: // codec is never a user's framing, so they can be compared
+	case b.codec != c: // codec is never a user's framing, so the two can be compared
 		return nil, false
 	}
 	return b.buf.B[:b.used], true
 }
 
-// put notes that b was handed to the session id, by an owner that is told if it
-// is none.
+// put hands b to the session id. It fails if the caller does not own b.
 func (b *Batch) put(id ID) error {
 	if b == nil {
 		return errors.New("chanio: a nil batch")
@@ -199,7 +198,8 @@ func (b *Batch) put(id ID) error {
 // unput gives b back to the user.
 func (b *Batch) unput() { b.owner.Store(0) }
 
-// take makes b the writer's of session id. It fails if it is somebody else's.
+// take makes the writer of session id the owner of b. It fails if b belongs to
+// someone else.
 func (b *Batch) take(id ID) error {
 	if b == nil || !b.owner.CompareAndSwap(uint64(id), noOwner) {
 		if err := b.put(id); err != nil {
@@ -210,7 +210,7 @@ func (b *Batch) take(id ID) error {
 	return nil
 }
 
-// recycle gives the memory away. The caller has made sure that b has no owner.
+// recycle gives the memory back. The caller has made sure that b has no owner.
 func (b *Batch) recycle() {
 	free(b.buf)
 	b.batchMemory = batchMemory{}

@@ -9,43 +9,43 @@ import (
 	"unsafe"
 )
 
-// Framing cuts a stream into messages and back. It has no state: one value
-// serves all sessions, from many goroutines at once.
+// A Framing cuts a stream into messages and joins messages into a stream. It
+// has no state: one value serves all sessions, from many goroutines at once.
 //
-// [Lines], [Delimiter] and [LengthPrefix] are the library's own; a program's
-// own may embed one of them and build on its two methods.
+// [Lines], [Delimiter] and [LengthPrefix] are the library's own. A program's
+// own framing may embed one of them and build on its two methods.
 type Framing interface {
-	// AppendFrame appends message to dst as it goes over the wire and returns
-	// the extended slice, or dst as it was and an error if the message cannot
-	// be framed. It keeps neither slice and does not modify message.
+	// AppendFrame appends message to dst in its wire form and returns the
+	// extended slice. If the message cannot be framed, it returns dst unchanged
+	// and an error. It keeps neither slice and does not modify message.
 	AppendFrame(dst, message []byte) ([]byte, error)
 	// Next looks for the first whole message in buf. It returns the message, a
-	// part of buf, and how many bytes of buf it and its framing took; n == 0
-	// means that more bytes are needed, and n > 0 is a message, be it empty. A
-	// message longer than max, or any other error, ends the session. Next
-	// neither keeps buf nor modifies it.
+	// part of buf, and how many bytes of buf the message and its framing took.
+	// n == 0 means that more bytes are needed; n > 0 means that there is a
+	// message, possibly empty. A message longer than max, or any other error,
+	// ends the session. Next neither keeps nor modifies buf.
 	//
-	// Next is called again with the same bytes and some more until there is a
+	// Next is called again with the same bytes and more until there is a
 	// message, so it should be quick to see that there is none yet. It should
-	// report [ErrMessageTooLarge] as soon as it can tell; a session ends with
-	// it in any case once max and 64 KiB more are not a message yet.
+	// report [ErrMessageTooLarge] as soon as it can tell. In any case a session
+	// ends with that error once max plus 64 KiB bytes hold no message yet.
 	Next(buf []byte, max int) (message []byte, n int, err error)
 }
 
-// Lines frames a message as a line of text. It takes lines that end in LF or
-// CRLF and sends LF. A message with a newline in it is refused. One that ends
-// in a carriage return, which the other side would take for a part of the line
-// end, is sent with CRLF: so what was sent is what is received, and whatever
-// is received can be sent on.
+// Lines frames a message as a line of text. It accepts lines ending in LF or
+// CRLF and sends LF. A message containing a newline is refused. A message
+// ending in a carriage return, which the receiver would take for part of the
+// line end, is sent with CRLF. What is received is thus what was sent, and
+// anything received can be sent on.
 //
-// At the end of the stream a line without its end is not delivered, and the
-// session's Err is io.ErrUnexpectedEOF: what was cut off in its middle must not
-// be taken for what the peer meant.
+// At the end of the stream an unterminated line is not delivered, and the
+// session's Err is io.ErrUnexpectedEOF: a truncated line must not be mistaken
+// for what the peer meant to send.
 type Lines struct {
-	// CRLF sends each line with CRLF.
+	// CRLF ends each line sent with CRLF.
 	CRLF bool
-	// Unterminated makes what is left at the end of the stream, if it is not
-	// empty, a line like any other.
+	// Unterminated makes what is left at the end of the stream, if not empty, a
+	// line like any other.
 	Unterminated bool
 }
 
@@ -62,7 +62,7 @@ func (f Lines) AppendFrame(dst, message []byte) ([]byte, error) {
 	return append(dst, '\n'), nil
 }
 
-// end is how many bytes the end of the line message takes.
+// end returns the length of message's line end.
 func (f Lines) end(message []byte) int {
 	if n := len(message); f.CRLF || n > 0 && message[n-1] == '\r' {
 		return 2
@@ -72,8 +72,8 @@ func (f Lines) end(message []byte) int {
 
 func (f Lines) exact(message []byte, n int) bool { return n == len(message)+f.end(message) }
 
-// Next returns the first line of buf without its line end. It is
-// [ErrMessageTooLarge] if that is, or is going to be, longer than limit.
+// Next returns the first line of buf without its line end. The error is
+// [ErrMessageTooLarge] if the line is, or will be, longer than limit.
 func (f Lines) Next(buf []byte, limit int) (message []byte, n int, err error) {
 	message, n, _, err = f.scan(buf, 0, limit)
 	return message, n, err
@@ -98,8 +98,8 @@ func (f Lines) final(rest []byte) ([]byte, error) {
 	return dropCR(rest), nil
 }
 
-// dropCR removes one carriage return from line's end, where it is a part of
-// the line end, or may become one with the next byte.
+// dropCR removes one carriage return from the end of line: it is part of the
+// line end, or may become so with the next byte.
 func dropCR(line []byte) []byte {
 	n := len(line)
 	if n > 0 && line[n-1] == '\r' {
@@ -108,14 +108,14 @@ func dropCR(line []byte) []byte {
 	return line[:n:n]
 }
 
-// Delimiter frames a message with Byte after it; the zero value's is NUL. A
-// message that contains Byte is refused. At the end of the stream a message
-// without its delimiter is not delivered, and the session's Err is
+// Delimiter frames a message by appending Byte; the zero value's is NUL. A
+// message that contains Byte is refused. At the end of the stream an
+// unterminated message is not delivered, and the session's Err is
 // io.ErrUnexpectedEOF.
 type Delimiter struct {
 	Byte byte
-	// Unterminated makes what is left at the end of the stream, if it is not
-	// empty, a message like any other.
+	// Unterminated makes what is left at the end of the stream, if not empty, a
+	// message like any other.
 	Unterminated bool
 }
 
@@ -129,7 +129,7 @@ func (f Delimiter) AppendFrame(dst, message []byte) ([]byte, error) {
 	return append(dst, f.Byte), nil
 }
 
-// Next returns what is before the first delimiter in buf. It is
+// Next returns what precedes the first delimiter in buf. The error is
 // [ErrMessageTooLarge] if that is longer than limit.
 func (f Delimiter) Next(buf []byte, limit int) (message []byte, n int, err error) {
 	message, n, _, err = f.scan(buf, 0, limit)
@@ -157,9 +157,9 @@ func (f Delimiter) final(rest []byte) ([]byte, error) {
 	return rest[:len(rest):len(rest)], nil
 }
 
-// cut returns what is before the first delim in buf, and the length of both.
-// Without a delimiter it returns the whole of buf, and 0. The first seen bytes
-// are known to have none.
+// cut returns what precedes the first delim in buf, and the length of both.
+// Without a delimiter it returns all of buf and 0. The first seen bytes are
+// known to have none.
 func cut(buf []byte, seen int, delim byte) (message []byte, n int) {
 	i := bytes.IndexByte(buf[seen:], delim)
 	if i < 0 {
@@ -170,7 +170,7 @@ func cut(buf []byte, seen int, delim byte) (message []byte, n int) {
 }
 
 // delimited turns what cut found in a buffer of size bytes into the results of
-// a scan: what there is of the message counts against limit, whole or not.
+// a scan. The message counts against limit even if it is not whole yet.
 func delimited(message []byte, n, size, limit int) ([]byte, int, int, error) {
 	switch {
 	case len(message) > limit:
@@ -181,40 +181,41 @@ func delimited(message []byte, n, size, limit int) ([]byte, int, int, error) {
 	return message, n, n, nil
 }
 
-// tooLarge is the error of a message of which n bytes came or were announced.
+// tooLarge returns the error for a message of which n bytes came or were
+// announced.
 func tooLarge(n uint64, limit int) error {
 	return fmt.Errorf("%w: %d bytes, the limit is %d", ErrMessageTooLarge, n, limit)
 }
 
-// codec is a Framing with what a session's reader and writer ask beyond it. All
-// methods are pure, as a Framing's are; codecOf makes one.
+// codec is a Framing with what a session's reader and writer need beyond it.
+// All methods are pure, as a Framing's are; codecOf makes one.
 type codec interface {
 	Framing
 	// accepts returns the error that AppendFrame would return.
 	accepts(message []byte) error
 	// scan is Next for a reader whose buffer grows. The first seen bytes of buf
-	// were in an earlier scan that found no message. With n == 0, need is the
-	// length of buf, more than it has, before which no scan will find one;
-	// once a header is known, that is the whole frame.
+	// were in an earlier scan that found no message. If n == 0, no scan will
+	// find a message until buf has grown to need bytes, which is more than it
+	// has now. Once a header is known, need is the length of the whole frame.
 	//
-	// The message has no capacity beyond its length, so that it can be handed
-	// out with the buffer. It is nil if n bytes were taken that make none, which
-	// only a SessionFraming does.
+	// The message has no spare capacity, so it can be handed out along with the
+	// buffer. It is nil if n bytes were taken that make no message, which only
+	// a SessionFraming does.
 	scan(buf []byte, seen, limit int) (message []byte, n, need int, err error)
 	// exact reports whether the n bytes from which scan made message are those
 	// that AppendFrame would make of it.
 	exact(message []byte, n int) bool
-	// final says what rest, the bytes at the end of the stream in which scan
-	// found no message, is: a last message, or an error. Only a SessionFraming
-	// is asked about an empty rest, too, and makes no message of it.
+	// final says what rest, the bytes left at the end of the stream, is: a last
+	// message, or an error. Only a SessionFraming is also asked about an empty
+	// rest, and makes no message of it.
 	final(rest []byte) (message []byte, err error)
 }
 
-// codecOf returns f as a codec, or nil for nil, a raw stream.
+// codecOf returns f as a codec, or nil if f is nil, for a raw stream.
 //
-// It goes by f's type and not by its methods: a user's type that embeds one of
-// the library's framings has the methods of codec too, and they know nothing
-// of the user's own AppendFrame and Next.
+// It goes by f's type rather than its methods: a user's type that embeds one of
+// the library's framings also has the methods of codec, but those know nothing
+// of the user's AppendFrame and Next.
 func codecOf(f Framing) codec {
 	switch f.(type) {
 	case nil:
@@ -229,23 +230,23 @@ func codecOf(f Framing) codec {
 }
 
 // sameFraming reports whether a and b frame alike, as far as can be told. A
-// function is only comparable with nil, so a value that has one in it is only
-// the same as a copy of the interface that it is in.
+// function is comparable only with nil, so a value that contains one is the
+// same only as a copy of the interface that holds it.
 func sameFraming(a, b Framing) bool {
 	type words = [2]unsafe.Pointer // an interface's: its type, and where the value is
 	return *(*words)(unsafe.Pointer(&a)) == *(*words)(unsafe.Pointer(&b)) || reflect.DeepEqual(a, b)
 }
 
-// userFraming is the codec of a Framing that is not the library's. What its
-// Next returns is not taken on trust.
+// userFraming is the codec of a Framing that is not the library's. The results
+// of its Next are not trusted.
 type userFraming struct{ Framing }
 
-// maxOverhead is how many bytes beyond the limit a user's Framing may ask for:
-// headers and trailers, however long they are. It bounds what a session holds
-// if Next never says that a message is too large.
+// maxOverhead is how many bytes beyond the limit a user's Framing may ask for,
+// for headers and trailers of any length. It bounds what a session holds if
+// Next never says that a message is too large.
 const maxOverhead = 64 << 10
 
-// accepts has to frame the message to know.
+// accepts must frame the message to find out.
 func (f userFraming) accepts(message []byte) error {
 	_, err := f.AppendFrame(nil, message)
 	return err
@@ -266,7 +267,7 @@ func (f userFraming) scan(buf []byte, _, limit int) (message []byte, n, need int
 		return nil, 0, len(buf) + 1, nil
 	}
 	if message == nil {
-		message = []byte{} // nil would be none
+		message = []byte{} // nil would mean no message
 	}
 	return message[:len(message):len(message)], n, n, nil
 }

@@ -10,33 +10,32 @@ import (
 	"slices"
 )
 
-// LengthPrefix frames a message with a header that says its length. The zero
-// value's header is four bytes, the most significant first, and counts the
-// message alone.
+// LengthPrefix frames a message with a header that holds its length. The zero
+// value's header is four bytes in big-endian order and counts only the message.
 //
-// Not every length is possible: a message that is too long for the header to
-// say so is refused with [ErrMessageTooLarge]. A message that is incomplete at
-// the end of the stream is io.ErrUnexpectedEOF.
+// A message whose length does not fit the header is refused with
+// [ErrMessageTooLarge]. An incomplete message at the end of the stream is
+// io.ErrUnexpectedEOF.
 type LengthPrefix struct {
-	// Size is how many bytes the header takes: 1, 2, 4 or 8. If zero, 4.
+	// Size is the size of the header in bytes: 1, 2, 4 or 8. If zero, 4.
 	Size int
 	// LittleEndian puts the least significant byte of the header first.
 	LittleEndian bool
-	// Varint makes the header an unsigned varint as encoding/binary and
-	// Protocol Buffers have it, in place of one with Size and LittleEndian. A
-	// peer's varint must be as short as its value allows.
+	// Varint makes the header an unsigned varint, as in encoding/binary and
+	// Protocol Buffers, instead of one with Size and LittleEndian. A peer's
+	// varint must be as short as its value allows.
 	Varint bool
-	// IncludesHeader says that the length counts the header's own bytes too.
-	// With Varint, which takes the more bytes the more it counts, it is the
-	// shortest that comes out right: 126 bytes follow the header 127, and 127
-	// bytes the two-byte header 129.
+	// IncludesHeader makes the length count the header's own bytes too. With
+	// Varint, whose size depends on its value, the shortest consistent header
+	// is used: 126 bytes follow the header 127, and 127 bytes the two-byte
+	// header 129.
 	IncludesHeader bool
 }
 
-// maxHeader bounds the bytes of any header.
+// maxHeader bounds the size of any header.
 const maxHeader = binary.MaxVarintLen64
 
-// AppendFrame appends the header and message to dst. It is
+// AppendFrame appends the header and message to dst. The error is
 // [ErrMessageTooLarge] if the header cannot hold the length.
 func (f LengthPrefix) AppendFrame(dst, message []byte) ([]byte, error) {
 	length, err := f.length(len(message))
@@ -47,15 +46,15 @@ func (f LengthPrefix) AppendFrame(dst, message []byte) ([]byte, error) {
 	return append(f.appendHeader(dst, length), message...), nil
 }
 
-// Next returns what follows the header at the start of buf. It is
+// Next returns what follows the header at the start of buf. The error is
 // [ErrMessageTooLarge] as soon as the header says more than limit.
 func (f LengthPrefix) Next(buf []byte, limit int) (message []byte, n int, err error) {
 	message, n, _, err = f.scan(buf, 0, limit)
 	return message, n, err
 }
 
-// check reports values that cannot be right. [Options] asks before there is a
-// session, the methods for those who call them on their own.
+// check reports invalid values. [Options] calls it before there is a session,
+// and the methods call it for users who call them directly.
 func (f LengthPrefix) check() error {
 	switch {
 	case f.Varint && f.Size != 0:
@@ -89,7 +88,7 @@ func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need in
 		}
 		length -= uint64(header)
 	}
-	// The second comparison needs an int, and so does the sum with the header.
+	// The second comparison and the sum with the header need an int.
 	if length > math.MaxInt-maxHeader || int(length) > limit {
 		return nil, 0, 0, tooLarge(length, limit)
 	}
@@ -100,8 +99,8 @@ func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need in
 	return buf[header:n:n], n, n, nil
 }
 
-// exact has only to look at varints that count themselves: there are lengths with
-// two headers.
+// exact needs to look only at varints that count themselves: some lengths have
+// two possible headers.
 func (f LengthPrefix) exact(message []byte, n int) bool {
 	if !f.Varint || !f.IncludesHeader {
 		return true
@@ -112,7 +111,7 @@ func (f LengthPrefix) exact(message []byte, n int) bool {
 
 func (LengthPrefix) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
 
-// size is how many bytes a header takes that is no varint.
+// size returns the size of a header that is not a varint.
 func (f LengthPrefix) size() int {
 	if f.Size == 0 {
 		return 4
@@ -120,7 +119,7 @@ func (f LengthPrefix) size() int {
 	return f.Size
 }
 
-// length returns what the header of a message of n bytes says.
+// length returns the value of the header for a message of n bytes.
 func (f LengthPrefix) length(n int) (uint64, error) {
 	if err := f.check(); err != nil {
 		return 0, fmt.Errorf("chanio: framing: %w", err)
@@ -136,22 +135,23 @@ func (f LengthPrefix) length(n int) (uint64, error) {
 	if f.IncludesHeader {
 		length += uint64(f.size())
 	}
-	// A shift by all 64 bits is zero.
+	// A shift by all 64 bits yields zero.
 	if length>>(8*f.size()) != 0 {
 		return 0, fmt.Errorf("%w: %d bytes do not fit a length of %d bytes", ErrMessageTooLarge, n, f.size())
 	}
 	return length, nil
 }
 
-// uvarintSize is how many bytes v takes as a varint.
+// uvarintSize returns the size of v as a varint.
 func uvarintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
-// appendHeader appends the header that says length, which fits.
+// appendHeader appends the header for length, which fits.
 func (f LengthPrefix) appendHeader(dst []byte, length uint64) []byte {
 	if f.Varint {
 		return binary.AppendUvarint(dst, length)
 	}
-	// All 8 bytes, the header's first, cost less than just as many as it has.
+	// Appending 8 bytes and cutting them is cheaper than appending just the
+	// header's.
 	size := f.size()
 	end := len(dst) + size
 	if f.LittleEndian {
@@ -160,8 +160,8 @@ func (f LengthPrefix) appendHeader(dst []byte, length uint64) []byte {
 	return binary.BigEndian.AppendUint64(dst, length<<(64-8*size))[:end]
 }
 
-// header reads the header at the start of buf: how many bytes it takes, and
-// what it says. More bytes than buf has mean that as many are needed to tell.
+// header reads the header at the start of buf and returns its size and value. A
+// size larger than buf means that that many bytes are needed to tell.
 func (f LengthPrefix) header(buf []byte) (size int, length uint64, err error) {
 	if err := f.check(); err != nil {
 		return 0, 0, fmt.Errorf("chanio: framing: %w", err)
@@ -192,7 +192,7 @@ func uvarint(buf []byte) (size int, length uint64, err error) {
 	case size <= 0:
 		return 0, 0, fmt.Errorf("%w: a varint length of more than 64 bits", ErrMessageTooLarge)
 	case size != uvarintSize(length):
-		return 0, 0, fmt.Errorf("chanio: length prefix: varint %d takes %d bytes and not %d", length, size, uvarintSize(length))
+		return 0, 0, fmt.Errorf("chanio: length prefix: varint %d takes %d bytes, not %d", length, size, uvarintSize(length))
 	}
 	return size, length, nil
 }

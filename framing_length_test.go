@@ -91,8 +91,8 @@ func TestLengthPrefixRefusesHeader(t *testing.T) {
 		{"any limit is at least 0", LengthPrefix{}, -1, "\x00\x00\x00\x00", true, ""},
 		{"header missing from the length", LengthPrefix{IncludesHeader: true}, 9, "\x00\x00\x00\x03", false, "chanio: length prefix: length 3 is less than its header of 4 bytes"},
 		{"header missing from the varint", LengthPrefix{Varint: true, IncludesHeader: true}, 9, "\x00", false, "chanio: length prefix: length 0 is less than its header of 1 bytes"},
-		{"a longer varint than needed", LengthPrefix{Varint: true}, 9, "\x85\x00", false, "chanio: length prefix: varint 5 takes 2 bytes and not 1"},
-		{"a much longer varint than needed", LengthPrefix{Varint: true}, 9, "\x80\x80\x80\x00", false, "chanio: length prefix: varint 0 takes 4 bytes and not 1"},
+		{"a longer varint than needed", LengthPrefix{Varint: true}, 9, "\x85\x00", false, "chanio: length prefix: varint 5 takes 2 bytes, not 1"},
+		{"a much longer varint than needed", LengthPrefix{Varint: true}, 9, "\x80\x80\x80\x00", false, "chanio: length prefix: varint 0 takes 4 bytes, not 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, rest := range []string{"", "and more"} {

@@ -7,85 +7,85 @@ import (
 	"sync/atomic"
 )
 
-// A SessionFraming is a [Framing] whose reading has a state: a protocol such as
-// WebSocket, with messages in fragments, answers to what comes in, and an end
-// of its own. A session under it never calls Next of the Framing: it reads
-// through a [FrameReader] of its own.
+// A SessionFraming is a [Framing] whose reading has state: a protocol such as
+// WebSocket, with fragmented messages, replies to what arrives, and its own
+// closing handshake. Sessions under it never call the Framing's Next: each
+// reads through its own [FrameReader].
 //
-// AppendFrame is the same for all sessions and has no state, so that a hub
-// frames a message once for all its members. Where two sessions agreed on
-// different forms, compressed and plain, their Framing values must differ.
+// AppendFrame is stateless and the same for all sessions, so that a hub frames
+// a message once for all its members. If two sessions negotiated different wire
+// formats, for example compressed and plain, their Framing values must differ.
 type SessionFraming interface {
 	Framing
 	// NewReader returns the reader of one session.
 	NewReader() FrameReader
 	// Accepts returns the error that AppendFrame would return for message. Put
-	// asks it before it takes the message.
+	// calls it before it takes the message.
 	Accepts(message []byte) error
 }
 
 // A FrameReader is the state of one session under a [SessionFraming]. The
-// session's reader calls Next, Partial and Final, one at a time; its writer
-// calls End, possibly at the same time.
+// session's reader calls Next, Partial and Final, one at a time. Its writer
+// calls Ping and End, possibly at the same time as those.
 type FrameReader interface {
-	// Next is [Framing].Next with a state. It takes n bytes from the start of
-	// buf, of which it may modify just those; n == 0 means that more are
-	// needed. A nil message with n > 0 means that they completed none: a
-	// fragment, or a frame that is not for the user. The message may also be
-	// memory of the FrameReader's, which the session copies before it calls
-	// Next again.
+	// Next is [Framing].Next with state. It takes n bytes from the start of
+	// buf, and may modify only those; n == 0 means that more are needed. A nil
+	// message with n > 0 means that the bytes completed no message: they were a
+	// fragment, or a frame that is not for the user. The message may also be in
+	// the FrameReader's own memory; the session copies it before it calls Next
+	// again.
 	//
-	// reply is what must go to the peer because of what was taken: it goes out
-	// ahead of what waits in Send, whole and between two messages, also beside
-	// an error. The session copies it. From a peer that does not take its
-	// replies the session stops reading.
+	// reply is what must be sent to the peer in response. It is sent ahead of
+	// what waits in Send, whole and between two messages, even if there is an
+	// error. The session copies it. If the peer does not take its replies, the
+	// session stops reading.
 	//
 	// An error ends the reading, and io.EOF is the peer's orderly end of the
-	// conversation: Recv is closed after what came before, what comes later is
-	// thrown away, and the session stays writable as after the peer's end of
-	// stream. Err is the error, nil for io.EOF.
+	// conversation. Recv is closed after what came before, later input is
+	// discarded, and the session stays writable as after the peer's end of
+	// stream. Err is the error, or nil for io.EOF.
 	Next(buf []byte, max int) (message []byte, n int, reply []byte, err error)
-	// Partial reports whether a part of a message has been taken and the rest
-	// is still to come: MessageTimeout runs until then.
+	// Partial reports whether part of a message has been taken and the rest is
+	// still to come. MessageTimeout runs until the message is whole.
 	Partial() bool
-	// Ping returns what is sent when nothing was received for
-	// Options.PingInterval; nil is nothing. The session's writer calls it.
+	// Ping returns what to send when nothing was received for
+	// Options.PingInterval; nil sends nothing. The session's writer calls it.
 	Ping() []byte
-	// Final is called at the peer's end of stream with the bytes that Next did
-	// not take, which may be none. It returns nil if a stream may end here, and
-	// else the error that ends the session as one of Next's does.
+	// Final is called at the peer's end of stream with the bytes, possibly
+	// none, that Next did not take. It returns nil if the stream may end here.
+	// Any other error ends the session as an error of Next does.
 	Final(rest []byte) error
-	// End returns what goes out between the last message and the end of stream.
-	// It is called once, unless the session ends at once (Abort, a write that
-	// fails, the end of the context). cause is nil after CloseWrite and Close,
-	// [ErrShutdown] while the listener or client shuts down, and io.EOF or the
-	// error after one of Next or Final.
+	// End returns what to send between the last message and the end of stream.
+	// It is called once, unless the session ends at once (Abort, a failed
+	// write, the end of the context). cause is nil after CloseWrite and Close,
+	// [ErrShutdown] while the listener or client shuts down, and the error, or
+	// io.EOF, after one of Next or Final.
 	End(cause error) []byte
 }
 
 // maxReplies is how many bytes of replies may wait for the writer before the
-// reader waits for it. What one read calls for comes on top.
+// reader waits for it. The replies to one read come on top of that.
 const maxReplies = 4 << 10
 
-// framedState is what a session under a SessionFraming has beyond others. It is
+// framedState is what a session under a SessionFraming has in addition. It is
 // the codec of the session's reader.
 type framedState struct {
-	codec  // of the SessionFraming: what the writer asks
+	codec  // the SessionFraming's, used by the writer
 	reader FrameReader
 	s      *Session
 
-	owes  atomic.Bool   // there are replies
+	owes  atomic.Bool   // replies are waiting
 	taken chan struct{} // one slot: the writer has taken the replies
 
 	mu      sync.Mutex
 	replies []byte
-	cause   error // why the reading has ended; End's
+	cause   error // why reading ended; passed to End
 
-	ended bool // End was called; the writer's
+	ended bool // End was called; used by the writer only
 }
 
-// newFramedState returns the state of s, whose reader r is, or a new one if r is
-// nil. It is nil unless the framing of s has a state.
+// newFramedState returns the state of s with reader r, or a new reader if r is
+// nil. It returns nil unless the framing of s has state.
 func newFramedState(s *Session, r FrameReader) *framedState {
 	if s.set.codec == nil {
 		return nil
@@ -100,8 +100,8 @@ func newFramedState(s *Session, r FrameReader) *framedState {
 	return &framedState{codec: f, reader: r, s: s, taken: make(chan struct{}, 1)}
 }
 
-// FrameReader returns the session's reader under a [SessionFraming], else nil.
-// Code that knows its type finds the state of its protocol there.
+// FrameReader returns the session's reader under a [SessionFraming], otherwise
+// nil. Code that knows its type finds the state of its protocol there.
 func (s *Session) FrameReader() FrameReader {
 	if s.framed == nil {
 		return nil
@@ -109,8 +109,8 @@ func (s *Session) FrameReader() FrameReader {
 	return s.framed.reader
 }
 
-// reading returns the codec that cuts what s reads into messages; nil is a raw
-// stream.
+// reading returns the codec that cuts the input of s into messages, or nil for
+// a raw stream.
 func (s *Session) reading() codec {
 	if s.framed != nil {
 		return s.framed
@@ -118,8 +118,8 @@ func (s *Session) reading() codec {
 	return s.set.codec
 }
 
-// sessionCodec is the codec of a SessionFraming's writing. Its reading is
-// framedState's.
+// sessionCodec is the codec for writing under a SessionFraming. framedState is
+// the one for reading.
 type sessionCodec struct{ SessionFraming }
 
 func (c sessionCodec) accepts(message []byte) error { return c.Accepts(message) }
@@ -130,14 +130,14 @@ func (c sessionCodec) scan(buf []byte, seen, limit int) ([]byte, int, int, error
 
 func (c sessionCodec) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }
 
-// A framedEnd is why the reading under a SessionFraming has ended.
+// A framedEnd says why reading under a SessionFraming ended.
 type framedEnd struct{ cause error }
 
 func (e *framedEnd) Error() string { return e.cause.Error() }
 func (e *framedEnd) Unwrap() error { return e.cause }
 
-// scan is what the reader cuts messages with: what the FrameReader returns is
-// not taken on trust.
+// scan cuts messages for the reader. The results of the FrameReader are not
+// trusted.
 func (f *framedState) scan(buf []byte, _, limit int) (message []byte, n, need int, err error) {
 	message, n, reply, err := f.reader.Next(buf, limit)
 	if len(reply) > 0 {
@@ -174,10 +174,10 @@ func (f *framedState) final(rest []byte) ([]byte, error) {
 	return nil, nil
 }
 
-// partial reports whether the reader holds a part of a message; f may be nil.
+// partial reports whether the reader holds part of a message; f may be nil.
 func (f *framedState) partial() bool { return f != nil && f.reader.Partial() }
 
-// reply queues what the writer is to send ahead of all else.
+// reply queues p for the writer to send ahead of all else.
 func (f *framedState) reply(p []byte) {
 	f.mu.Lock()
 	f.replies = append(f.replies, p...)
@@ -187,8 +187,8 @@ func (f *framedState) reply(p []byte) {
 	f.s.wakeWriter()
 }
 
-// settle waits until the writer has taken the replies, if there are many: a
-// peer that does not take them is not read from. f may be nil.
+// settle blocks while too many replies are queued for a peer that isn't
+// reading. f may be nil.
 func (f *framedState) settle() {
 	for f.owesMuch() {
 		select {
@@ -199,7 +199,7 @@ func (f *framedState) settle() {
 	}
 }
 
-// owesMuch reports whether settle would wait; f may be nil.
+// owesMuch reports whether settle would block; f may be nil.
 func (f *framedState) owesMuch() bool {
 	if f == nil || !f.owes.Load() {
 		return false
@@ -216,7 +216,7 @@ func (f *framedState) gather(b *outBatch) {
 	}
 	f.mu.Lock()
 	p := f.replies
-	f.replies = nil // they are the batch's now
+	f.replies = nil // they belong to the batch now
 	f.owes.Store(false)
 	f.mu.Unlock()
 	select {
@@ -226,8 +226,8 @@ func (f *framedState) gather(b *outBatch) {
 	b.addChunk(p, 0)
 }
 
-// end takes into b what comes before the end of stream, and reports whether
-// that is anything.
+// end takes what precedes the end of stream into b, and reports whether there
+// is anything.
 func (f *framedState) end(b *outBatch) bool {
 	if f == nil || f.ended {
 		return false
@@ -243,8 +243,8 @@ func (f *framedState) end(b *outBatch) bool {
 	return !b.empty()
 }
 
-// endFramed ends the reading under a SessionFraming, for the reason that end
-// has. The session stays writable, as after the peer's end of stream.
+// endFramed ends the reading under a SessionFraming for the reason that end
+// gives. The session stays writable, as after the peer's end of stream.
 func (s *Session) endFramed(t *stream, end *framedEnd) {
 	s.framed.mu.Lock()
 	s.framed.cause = end.cause
@@ -260,7 +260,7 @@ func (s *Session) endFramed(t *stream, end *framedEnd) {
 	s.discard(t)
 }
 
-// fail makes err the cause of an end that is still to come in good order.
+// fail sets err as the cause of a graceful end that is still to come.
 func (s *Session) fail(err error) {
 	s.mu.Lock()
 	if s.err == nil && !s.over() {

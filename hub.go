@@ -11,59 +11,61 @@ import (
 	"example.com/chanio/internal/sharedlog"
 )
 
-// A Hub fans messages out to the sessions that joined it. All members with the
-// same framing share one log: a message is copied, and framed, once, and every
-// member's writer sends from the log at its own pace. All methods are safe for
+// A Hub fans messages out to the sessions that joined it. Members with the same
+// framing share one log: a message is copied and framed once, and each member's
+// writer sends from the log at its own pace. All methods are safe for
 // concurrent use.
 //
 // Members may have different framings: browsers, lines and raw streams in one
-// room. All of them see a hub's messages whole and in one order. What a session
-// gets by Send is between two of them. To udp sessions a message is a datagram.
-// A session may be in many hubs, and leaves all of them when it ends. An idle
-// hub costs no goroutine unless Send is used, and holds nothing but itself.
+// room. All of them see the hub's messages whole and in the same order. A
+// message sent to a session by Send goes between two of them. To udp sessions a
+// message is a datagram. A session may be in many hubs and leaves all of them
+// when it ends. An idle hub costs no goroutine unless Send is used, and holds
+// no other memory.
 type Hub struct {
 	maxLag       int64
 	writeTimeout time.Duration
 	lag          LagPolicy
-	sendQueue    int32 // it is maxQueue at most
+	sendQueue    int32 // at most maxQueue
 	stopped      bool  // guarded by mu
 	events       eventQueue
 	pump         atomic.Pointer[hubPump] // made by the first call of Send, under mu
 
-	sentBytes, sentMessages atomic.Int64 // members add to them
+	sentBytes, sentMessages atomic.Int64 // updated by the members
 
-	// mu is locked before a member's, a session's and the events' mutexes, and
-	// never held across anything that blocks.
+	// mu is locked before a member's, a session's and the event queue's mutex,
+	// and never held while blocking.
 	mu      sync.Mutex
-	first   feed                    // of those with the hub's own framing
-	others  atomic.Pointer[[]*feed] // of those with other framings; nil if there are none. Changed under mu
-	waits   *hubWaits               // made when somebody first waits
+	first   feed                    // members with the hub's own framing
+	others  atomic.Pointer[[]*feed] // members with other framings; nil if there are none; written under mu
+	waits   *hubWaits               // made when something first waits
 	counts  hubCounts
-	end     *hubEnd     // made when it comes, or is asked for
-	stopCtx func() bool // ends the watch over the context; may be nil
+	end     *hubEnd     // made when the hub ends, or when first asked for
+	stopCtx func() bool // stops watching the context; may be nil
 }
 
-// hubCounts are what a hub's Stats are made of, beside what members count.
+// hubCounts are the counters behind a hub's Stats, in addition to what members
+// count.
 type hubCounts struct {
-	joined   int64 // members there have ever been
-	bytes    int64 // published, and
+	joined   int64 // members ever joined
+	bytes    int64 // published
 	messages int64
-	owed     int64 // bytes that members were to get, each member counted, sent or not
-	dropped  int64 // messages that they did not get: they lagged, or could not be sent
-	lost     int64 // bytes that members had not written when they ended, or could not be sent
+	owed     int64 // bytes due to members, sent or not, counted once for each member
+	dropped  int64 // messages that members did not get: they lagged, or could not be sent
+	lost     int64 // bytes that members had not written when they ended, or that could not be sent
 }
 
-// A hubEnd is how a hub ends.
+// A hubEnd records how a hub ended.
 type hubEnd struct {
 	err  error
 	done chan struct{} // closed by finish
 }
 
-// NewHub returns a hub that lives until ctx ends or Close; it does not own its
+// NewHub returns a hub that lives until ctx ends or Close. It does not own its
 // members. It uses Options.Framing, Lag, MaxLag, WriteTimeout, SendQueue,
-// EventQueue and Logger. The framing is what members are expected to have, and
-// no more than a hint: a message is framed as each member's session frames.
-// Options that cannot be right yield a hub that has ended, with that Err.
+// EventQueue and Logger. The framing is the one that members are expected to
+// have and only a hint: a message is framed as each member's session frames.
+// Invalid options yield a hub that has already ended with that Err.
 func NewHub(ctx context.Context, o *Options) *Hub {
 	set, err := o.resolve(false)
 	if err != nil {
@@ -84,7 +86,8 @@ func NewHub(ctx context.Context, o *Options) *Hub {
 	return h
 }
 
-// newHub keeps what it needs of set and not set: there may be many hubs.
+// newHub copies what it needs from set and does not keep set: there may be many
+// hubs.
 func newHub(set *settings) *Hub {
 	h := &Hub{
 		lag:          set.Lag,
@@ -97,17 +100,17 @@ func newHub(set *settings) *Hub {
 	return h
 }
 
-// Join makes s a member: it gets what is multicast after Join has returned. To
-// join twice is once. The error is ErrClosed if the hub or s has ended, or s
-// was closed for writing.
+// Join makes s a member, which gets what is multicast after Join has returned.
+// Joining again has no effect. The error is ErrClosed if the hub or s has
+// ended, or if s was closed for writing.
 //
 // A message is framed once for all members with the same framing. Framings that
-// have functions in them are the same only if both are of one Options value, or
-// one pointer; each that is not costs a log of its own.
+// contain functions are the same only if they come from one Options value or
+// are one pointer. Each different framing costs a log of its own.
 func (h *Hub) Join(s *Session) error { return h.joinAfter(s, nil) }
 
-// joinAfter is Join, after what of another hub the session has yet to get, if
-// that is not nil.
+// joinAfter is Join, except that s first gets what another hub owes it, if
+// after is not nil.
 func (h *Hub) joinAfter(s *Session, after *hubMark) error {
 	if s == nil {
 		return fmt.Errorf("chanio: join of a nil session")
@@ -124,8 +127,8 @@ func (h *Hub) joinAfter(s *Session, after *hubMark) error {
 	return nil
 }
 
-// join is Join, without the report of its event. joined is false for a session
-// that is a member already. The caller holds mu.
+// join is Join without reporting its event. joined is false if the session is
+// already a member. The caller holds mu.
 func (h *Hub) join(s *Session, after *hubMark) (event Event, joined bool, err error) {
 	if h.stopped || h.waits != nil && h.waits.retired {
 		return event, false, ErrClosed
@@ -156,8 +159,8 @@ func (h *Hub) join(s *Session, after *hubMark) (event Event, joined bool, err er
 	return h.events.queue(Event{Kind: EventJoined, Session: s}), true, nil
 }
 
-// Leave ends the membership of s: it gets what was published before, and
-// nothing that is multicast after Leave has returned. It is idempotent.
+// Leave ends the membership of s. It gets what was published before, and
+// nothing that is multicast after Leave has returned. Leave is idempotent.
 func (h *Hub) Leave(s *Session) {
 	if s == nil {
 		return
@@ -171,7 +174,7 @@ func (h *Hub) Leave(s *Session) {
 // EventLagged and EventFailed; see [Listener.Events].
 func (h *Hub) Events() <-chan Event { return h.events.channel() }
 
-// Len returns how many members there are.
+// Len returns the number of members.
 func (h *Hub) Len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -194,7 +197,8 @@ func (h *Hub) members() (all []*member) {
 	return all
 }
 
-// All iterates over those that are members when it is called, in no order.
+// All iterates over the sessions that are members when iteration starts, in no
+// particular order.
 func (h *Hub) All() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		h.mu.Lock()
@@ -208,13 +212,14 @@ func (h *Hub) All() iter.Seq[*Session] {
 	}
 }
 
-// Stats returns what the hub did: BytesReceived and MessagesReceived were
-// published to it while it had members, BytesSent and MessagesSent went from it
-// to members, each member counted; BytesPending is what members have yet to
-// write, Undelivered what members that ended never wrote, and MessagesDropped
-// what members did not get because they lagged or their framing cannot carry it.
-// A datagram that could not be sent is in both. Of a message that members get in
-// several framings BytesReceived counts one.
+// Stats returns what the hub did. BytesReceived and MessagesReceived were
+// published to it while it had members; a message counts once in BytesReceived
+// even if members get it in several framings. BytesSent and MessagesSent went
+// to members, counted once for each. BytesPending is what members have yet to
+// write, and Undelivered what members that ended never wrote. MessagesDropped
+// is what members did not get because they lagged or because their framing
+// cannot carry it. A datagram that could not be sent counts in both Undelivered
+// and MessagesDropped.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	st := Stats{
@@ -233,16 +238,18 @@ func (h *Hub) Stats() Stats {
 	return st
 }
 
-// Shutdown waits, as [Hub.Flush], until the members have written what was
-// published, and closes the hub. It returns ctx's error when ctx ends first.
+// Shutdown waits, like [Hub.Flush], until the members have written what was
+// published, and closes the hub. If ctx ends first, it closes the hub and
+// returns ctx's error.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	err := h.flush(ctx)
 	h.Close()
 	return err
 }
 
-// Close ends the hub. Members leave it, with what was published before; their
-// sessions stay open. It returns nil when the hub's goroutines are gone.
+// Close ends the hub. Its members leave it and still get what was published
+// before; their sessions stay open. Close returns nil when the hub's goroutines
+// have exited.
 func (h *Hub) Close() error {
 	h.stop(nil)
 	<-h.Done()
@@ -256,7 +263,7 @@ func (h *Hub) Done() <-chan struct{} {
 	return h.theEnd().done
 }
 
-// theEnd returns end; an idle hub does without. The caller holds mu.
+// theEnd returns end, which an idle hub does not have yet. The caller holds mu.
 func (h *Hub) theEnd() *hubEnd {
 	if h.end == nil {
 		h.end = &hubEnd{done: make(chan struct{})}
@@ -264,8 +271,8 @@ func (h *Hub) theEnd() *hubEnd {
 	return h.end
 }
 
-// Err returns nil while the hub lives and after Close and Shutdown, else what
-// ended it: the context's cause, or options that cannot be right.
+// Err returns nil while the hub lives and after Close and Shutdown. Otherwise
+// it returns what ended the hub: the context's cause, or invalid options.
 func (h *Hub) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -282,8 +289,8 @@ func (h *Hub) ended() bool {
 	return h.stopped || h.waits != nil && h.waits.retired
 }
 
-// stop ends the hub; the first err counts. It finishes in a goroutine of its
-// own only if the pump has to be waited for, which may be inside a Multicast.
+// stop ends the hub; the first err counts. It finishes in a separate goroutine
+// only if it must wait for the pump, which may be inside a Multicast.
 func (h *Hub) stop(err error) {
 	h.mu.Lock()
 	if h.stopped {
@@ -308,7 +315,7 @@ func (h *Hub) stop(err error) {
 	}
 }
 
-// finish ends what stop began.
+// finish completes what stop began.
 func (h *Hub) finish(end *hubEnd, pump *hubPump) {
 	if pump != nil {
 		pump.group.Wait() // it returns nil
@@ -317,7 +324,7 @@ func (h *Hub) finish(end *hubEnd, pump *hubPump) {
 	stopCtx, waker := h.stopCtx, h.hubWaits().waker
 	h.mu.Unlock()
 	if waker != nil {
-		<-waker // soon: nobody is due in a hub without members
+		<-waker // soon: no one is due in a hub without members
 	}
 	if stopCtx != nil {
 		stopCtx()

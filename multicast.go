@@ -1,5 +1,5 @@
-// What fans messages out is in hub.go: this file has a listener's way to its hub,
-// and endpoints that receive a multicast group's datagrams.
+// The fan-out itself is in hub.go. This file has a listener's access to its
+// hub, and endpoints that receive a multicast group's datagrams.
 
 package chanio
 
@@ -13,34 +13,34 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// Multicast publishes p to all sessions in the listener's hub; it is
+// Multicast publishes p to all sessions in the listener's hub. It is
 // Hub().Multicast.
 func (l *Listener) Multicast(p []byte) error { return l.hub.Multicast(p) }
 
 // Hub returns the listener's own hub, which has the listener's options. Stream
-// sessions join it before they are delivered, unless Options.ManualJoin is set;
-// udp sessions only by its Join: a forged address must not subscribe anyone.
-// It ends with the listener.
+// sessions join it before they are delivered unless Options.ManualJoin is set.
+// Udp sessions must join it by Hub.Join, because a forged address must not
+// subscribe anyone. The hub ends with the listener.
 func (l *Listener) Hub() *Hub { return l.hub }
 
 // ListenMulticast joins a multicast group and returns an endpoint that receives
-// what is sent to it, on that port, and nothing else; it lives until ctx ends,
-// as [ListenPacket]'s does. Group is an address and a port, such as
-// "239.255.0.1:3334" or "[ff02::114%eth0]:3334"; an address that is no group is
-// an error, and so is port 0. Networks are udp, udp4 and udp6.
+// only what is sent to that group and port. It lives until ctx ends, like
+// [ListenPacket]'s. Group is an address and a port, such as "239.255.0.1:3334"
+// or "[ff02::114%eth0]:3334"; an address that is not a group is an error, and
+// so is port 0. Networks are udp, udp4 and udp6.
 //
-// Any number of endpoints, of several processes too, may share the port; each
-// receives all. The group is joined on Options.Multicast.Interface, on the
-// zone's interface if the address has a zone, or else where the system chooses.
-// With Options.Multicast.Source only what that address sends is received; where
-// a system can't do that it is errors.ErrUnsupported.
+// Any number of endpoints, also in different processes, may share the port, and
+// each receives everything. The group is joined on Options.Multicast.Interface,
+// on the zone's interface if the address has a zone, or where the system
+// chooses. With Options.Multicast.Source only what that address sends is
+// received. On a system that cannot do that it is errors.ErrUnsupported.
 //
-// What is not sent to the group can arrive on Windows, and for an IPv6 group of
-// a link if no interface is given: there the port is the endpoint's on all
-// addresses, since the group's can't be bound.
+// On Windows, and for a link-local IPv6 group if no interface is given, other
+// datagrams can arrive too: the group's address cannot be bound there, so the
+// endpoint has the port on all addresses.
 //
-// The endpoint sends as any other. A sender need not join: it is [ListenPacket]
-// or a udp [Dial].
+// The endpoint can send like any other. A sender need not join: it uses
+// [ListenPacket] or a udp [Dial].
 func ListenMulticast(ctx context.Context, network, group string, o *Options) (*PacketConn, error) {
 	return listenMulticast(ctx, network, group, o, false)
 }
@@ -69,8 +69,8 @@ func listenMulticast(ctx context.Context, network, group string, o *Options, one
 	return newPacketConn(ctx, network, conn, set)
 }
 
-// resolveGroup returns the group's address without a zone, and the interface to
-// join it on: ifi, or else its zone's, or nil.
+// resolveGroup returns the group's address without a zone and the interface to
+// join it on: ifi, else its zone's, else nil.
 func resolveGroup(ctx context.Context, network, group string, ifi *net.Interface) (netip.AddrPort, *net.Interface, error) {
 	fail := func(err error) (netip.AddrPort, *net.Interface, error) {
 		return netip.AddrPort{}, nil, fmt.Errorf("group %q: %w", group, err)
@@ -90,9 +90,9 @@ func resolveGroup(ctx context.Context, network, group string, ifi *net.Interface
 	addr = addr.Unmap()
 	switch {
 	case !addr.IsMulticast():
-		return fail(errors.New("no multicast group"))
+		return fail(errors.New("not a multicast group"))
 	case port == 0:
-		return fail(errors.New("port 0 can't be a group's"))
+		return fail(errors.New("a group can't have port 0"))
 	case network == "udp4" && !addr.Is4(), network == "udp6" && !addr.Is6():
 		return fail(fmt.Errorf("not of %s", network))
 	}
@@ -103,8 +103,7 @@ func resolveGroup(ctx context.Context, network, group string, ifi *net.Interface
 	return netip.AddrPortFrom(addr.WithZone(""), uint16(port)), ifi, nil
 }
 
-// groupInterface returns ifi, or else the interface that is the group's zone, or
-// else nil.
+// groupInterface returns ifi, else the interface of the group's zone, else nil.
 func groupInterface(group netip.Addr, ifi *net.Interface) (*net.Interface, error) {
 	if ifi != nil || group.Zone() == "" {
 		return ifi, nil
@@ -116,23 +115,25 @@ func groupInterface(group netip.Addr, ifi *net.Interface) (*net.Interface, error
 	return ifi, nil
 }
 
-// JoinGroup makes the endpoint receive what is sent to group, on its own port
-// and on ifi. If ifi is nil that is Options.Multicast.Interface, the interface
-// of the group's zone, or else the system's choice. The endpoint should be bound
-// to a wildcard address: on most systems one that is bound to another address
+// JoinGroup makes the endpoint receive what is sent to group on the endpoint's
+// port, on ifi. If ifi is nil, it is Options.Multicast.Interface, else the
+// interface of the group's zone, else the system's choice. The endpoint should
+// be bound to a wildcard address: on most systems one bound to another address
 // receives nothing from a group.
 //
-// An endpoint can join many groups, on many interfaces; Packet.Local tells them
-// apart. An address that is no group, a group of the wrong address family, and
-// an interface that does not exist are errors. After the end it is ErrClosed.
+// An endpoint can join many groups on many interfaces; Packet.Local tells them
+// apart. An address that is not a group, a group of the wrong address family,
+// and an interface that does not exist are errors. After the end the error is
+// ErrClosed.
 func (p *PacketConn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	return p.changeGroup("join", group, ifi, func(group netip.Addr, ifi *net.Interface) error {
 		return p.conn.Join(group, netip.Addr{}, ifi)
 	})
 }
 
-// JoinSource is JoinGroup for what source sends only. It may be called for more
-// sources of a group. Where a system can't do that it is errors.ErrUnsupported.
+// JoinSource is JoinGroup restricted to what source sends. It may be called for
+// several sources of a group. On a system that cannot do that it is
+// errors.ErrUnsupported.
 func (p *PacketConn) JoinSource(group, source netip.Addr, ifi *net.Interface) error {
 	return p.changeGroup("join", group, ifi, func(group netip.Addr, ifi *net.Interface) error {
 		if !source.IsValid() {
@@ -143,13 +144,13 @@ func (p *PacketConn) JoinSource(group, source netip.Addr, ifi *net.Interface) er
 }
 
 // LeaveGroup undoes JoinGroup, or JoinSource for all sources, on the same
-// interface. What had arrived before may still come.
+// interface. Datagrams that arrived before may still be delivered.
 func (p *PacketConn) LeaveGroup(group netip.Addr, ifi *net.Interface) error {
 	return p.changeGroup("leave", group, ifi, p.conn.Leave)
 }
 
-// changeGroup calls change with the interface that is meant, and says what its
-// error is about.
+// changeGroup calls change with the interface that is meant, and wraps its
+// error.
 func (p *PacketConn) changeGroup(op string, group netip.Addr, ifi *net.Interface, change func(netip.Addr, *net.Interface) error) error {
 	if ifi == nil {
 		ifi = p.set.Multicast.Interface

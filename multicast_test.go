@@ -254,8 +254,8 @@ func TestAGroupThatCannotBeJoinedIsAnErrorThatSaysWhy(t *testing.T) {
 		multicast            Multicast
 		want                 string
 	}{
-		{"no group", "udp4", "127.0.0.1:5000", Multicast{}, "no multicast group"},
-		{"no IPv6 group", "udp6", "[::1]:5000", Multicast{}, "no multicast group"},
+		{"no group", "udp4", "127.0.0.1:5000", Multicast{}, "not a multicast group"},
+		{"no IPv6 group", "udp6", "[::1]:5000", Multicast{}, "not a multicast group"},
 		{"no address", "udp4", "localhost:5000", Multicast{}, "localhost"},
 		{"no port", "udp4", "239.255.7.1", Multicast{}, "missing port"},
 		{"port 0", "udp4", "239.255.7.1:0", Multicast{}, "port 0"},
@@ -285,8 +285,8 @@ func TestAGroupThatCannotBeJoinedIsAnErrorThatSaysWhy(t *testing.T) {
 		do   func() error
 		want string
 	}{
-		{"JoinGroup of no group", func() error { return p.JoinGroup(source, lo) }, "127.0.0.1 is no multicast group"},
-		{"JoinGroup of no address", func() error { return p.JoinGroup(netip.Addr{}, lo) }, "no multicast group"},
+		{"JoinGroup of no group", func() error { return p.JoinGroup(source, lo) }, "127.0.0.1 is not a multicast group"},
+		{"JoinGroup of no address", func() error { return p.JoinGroup(netip.Addr{}, lo) }, "not a multicast group"},
 		{"JoinGroup of another family", func() error { return p.JoinGroup(netip.MustParseAddr("ff02::7:1"), lo) }, "family"},
 		{"JoinGroup on a bad interface", func() error { return p.JoinGroup(group, nowhere) }, "nowhere0"},
 		{"JoinGroup in a bad zone", func() error { return p.JoinGroup(netip.MustParseAddr("ff02::7:1%nowhere0"), nil) }, "nowhere0"},

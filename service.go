@@ -8,41 +8,41 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Service is a serial executor: it runs the functions posted to it one at a
-// time, in the order in which they were accepted, on a goroutine of its own.
-// What only such functions touch needs no lock.
+// A Service is a serial executor. It runs the functions posted to it one at a
+// time, in the order in which they were accepted, on its own goroutine. Data
+// that only such functions touch needs no lock.
 //
-// Its methods are safe for concurrent use, also from inside the functions it
-// runs. Listeners, clients and timers that are given its [Service.Context]
-// live as long as the service does.
+// Its methods are safe for concurrent use, including from the functions it
+// runs. Listeners, clients and timers that are given its [Service.Context] live
+// as long as the service does.
 type Service struct {
-	lifetime context.Context // NewService's: every run is under it
+	lifetime context.Context // NewService's; every run derives from it
 	limit    int             // Options.PostQueue
-	wake     chan struct{}   // has room for one: there may be something for the loop to do
+	wake     chan struct{}   // one slot: the loop may have something to do
 
 	mu    sync.Mutex
-	queue postQueue   // what was accepted and has not begun
-	run   *serviceRun // the one that goes on or was the last
+	queue postQueue   // accepted and not yet begun
+	run   *serviceRun // the current run, or the last one
 }
 
-// serviceRun is the life of a service from its start, or a restart, to its end.
+// serviceRun is one life of a service, from its start or a restart to its end.
 type serviceRun struct {
-	ctx    context.Context // its end is the run's, and its cause is why
+	ctx    context.Context // ends with the run; its cause says why
 	cancel context.CancelCauseFunc
-	calls  *runContext     // ctx, as the functions are handed it
+	calls  *runContext     // ctx as it is passed to the functions
 	group  *errgroup.Group // the functions of Go; the first error cancels ctx
-	woken  chan struct{}   // closed when ctx has ended and the loop been told
+	woken  chan struct{}   // closed when ctx has ended and the loop has been told
 	done   chan struct{}   // closed by the loop, as its last act
 
-	// With the service's mu held:
-	goroutines map[uint64]struct{} // those of the loop and of the functions of Go
+	// Guarded by the service's mu:
+	goroutines map[uint64]struct{} // the loop's and those of Go functions
 	draining   bool                // Shutdown: the run ends when the queue is empty
 	closed     bool                // ended by Close, Shutdown or Restart
 	restart    bool                // Restart from inside: another run follows
 	err        error               // written before done is closed
 }
 
-// What a service refuses. Who posts may do so often, so these are made once.
+// Errors for what a service refuses, made once because callers may post often.
 var (
 	errNilFunction = errors.New("nil function")
 	errPostClosed  = wrapOp("post", "service", nil, nil, ErrClosed)
@@ -51,9 +51,9 @@ var (
 	errGoNil       = wrapOp("go", "service", nil, nil, errNilFunction)
 )
 
-// NewService starts a service that runs until ctx ends or a call ends it. Of
-// the options it uses PostQueue. With options that cannot be right it returns
-// a service that has ended, whose Err names the field.
+// NewService starts a service that runs until ctx ends or a call ends it. The
+// only option it uses is PostQueue. Invalid options yield a service that has
+// already ended, whose Err names the field.
 func NewService(ctx context.Context, o *Options) *Service {
 	s := &Service{lifetime: ctx, wake: make(chan struct{}, 1)}
 	set, err := o.resolve(false)
@@ -70,18 +70,17 @@ func NewService(ctx context.Context, o *Options) *Service {
 	return s
 }
 
-// Post queues fn, to be run after all that was accepted before, and returns
-// without waiting for it. It never blocks. fn is handed a context under
-// [Service.Context] that is also what [Service.Dispatch] knows fn by.
+// Post queues fn to run after everything accepted before it, and returns
+// without waiting for it. It never blocks. fn receives a context derived from
+// [Service.Context] that also identifies fn to [Service.Dispatch].
 //
 // A panic in fn is not recovered, so it ends the program as in any goroutine.
 // fn must return: it must not call [runtime.Goexit], as a test's FailNow does.
 //
-// Post returns [ErrFull] while [Options].PostQueue functions are waiting to be
-// run, and [ErrClosed] once the service has ended or been told to by
-// [Service.Close]. A function that was accepted may still be dropped when the
-// service ends before its turn. While [Service.Shutdown] runs what was
-// accepted, Post accepts more.
+// Post returns [ErrFull] while [Options].PostQueue functions are waiting to
+// run, and [ErrClosed] once the service has ended or [Service.Close] was
+// called. An accepted function may still be dropped if the service ends before
+// its turn. While [Service.Shutdown] runs what was accepted, Post accepts more.
 func (s *Service) Post(fn func(ctx context.Context)) error {
 	if fn == nil {
 		return errPostNil
@@ -98,20 +97,20 @@ func (s *Service) Post(fn func(ctx context.Context)) error {
 	s.queue.push(fn)
 	first := s.queue.len == 1
 	s.mu.Unlock()
-	if first { // else the loop has been woken already
+	if first { // otherwise the loop has already been woken
 		s.notify()
 	}
 	return nil
 }
 
 // Dispatch runs fn before it returns if the caller is itself a function that
-// this service runs right now; else it is [Service.Post], with its errors.
+// this service is running. Otherwise it is [Service.Post], with its errors.
 //
-// The context tells: a goroutine has no identity in Go, so what a function
-// passes here is the context it was handed, or one derived from it. fn is
-// handed the same one. The context counts until the function it was handed to
-// returns, and on that function's goroutine only: other goroutines, and what a
-// function starts, use Post or another context.
+// The context decides. Goroutines have no identity in Go, so a function passes
+// the context it was given, or one derived from it, and fn receives the same
+// one. The context counts only until its function returns, and only on that
+// function's goroutine: other goroutines, including those the function starts,
+// must use Post or another context.
 func (s *Service) Dispatch(ctx context.Context, fn func(ctx context.Context)) error {
 	if c, ok := ctx.Value(callKey{}).(*callContext); ok && c.service == s && !c.returned.Load() && fn != nil {
 		fn(ctx)
@@ -120,14 +119,14 @@ func (s *Service) Dispatch(ctx context.Context, fn func(ctx context.Context)) er
 	return s.Post(fn)
 }
 
-// Go runs fn on a goroutine of its own, beside the posted functions. The first
-// fn that returns an error ends the service with it: what is queued is dropped
-// and [Service.Context], which every fn is handed, is canceled. The service is
-// not done before all of them have returned.
+// Go runs fn on its own goroutine, alongside the posted functions. The first fn
+// that returns an error ends the service with that error: queued functions are
+// dropped and [Service.Context], which every fn receives, is canceled. The
+// service is not done until all of them have returned.
 //
 // Once the service has ended or been closed, Go does nothing. fn must not wait
-// for Done: fn's own return is a part of it. It may call Close, Shutdown and
-// Restart, which then do not wait.
+// for Done, which waits for fn. It may call Close, Shutdown and Restart, which
+// then do not wait.
 func (s *Service) Go(fn func(ctx context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +143,7 @@ func (s *Service) Go(fn func(ctx context.Context) error) {
 	}
 }
 
-// enter notes that the goroutine with that number is one of r's.
+// enter records that a goroutine belongs to r.
 func (s *Service) enter(r *serviceRun, goroutine uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,19 +157,19 @@ func (s *Service) leave(r *serviceRun, goroutine uint64) {
 	delete(r.goroutines, goroutine)
 }
 
-// Context returns the context of what belongs to the service: it ends when the
-// service does, with [ErrClosed] as its cause after Close or Shutdown, else
-// with what Err is. Each [Service.Restart] makes a new one.
+// Context returns the context for everything that belongs to the service. It
+// ends with the service. Its cause is [ErrClosed] after Close or Shutdown,
+// otherwise what Err returns. Each [Service.Restart] makes a new one.
 func (s *Service) Context() context.Context { return s.current().ctx }
 
 // Done returns a channel that is closed when the service has ended and its
-// goroutines are gone, those of [Service.Go] included. Each [Service.Restart]
-// makes a new one.
+// goroutines have exited, including those of [Service.Go]. Each
+// [Service.Restart] makes a new one.
 func (s *Service) Done() <-chan struct{} { return s.current().done }
 
-// Err returns nil until Done is closed, and after Close and Shutdown; else why
-// the service ended: the first error of a function of [Service.Go], the cause
-// of its context's end, or the option that cannot be right.
+// Err returns nil until Done is closed, and after Close and Shutdown. Otherwise
+// it returns why the service ended: the first error of a [Service.Go] function,
+// the cause of its context's end, or the invalid option.
 func (s *Service) Err() error {
 	r := s.current()
 	select {
@@ -181,10 +180,10 @@ func (s *Service) Err() error {
 	}
 }
 
-// Close starts the service's end and returns at once: what is queued is
-// dropped and [Service.Context] is canceled. A function that is running is not
-// interrupted, other than by its context. [Service.Done] tells when all is
-// gone. Close is idempotent and its error is always nil.
+// Close starts the service's end and returns at once. Queued functions are
+// dropped and [Service.Context] is canceled. A running function is interrupted
+// only by its context. [Service.Done] is closed when the service has ended.
+// Close is idempotent and always returns nil.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,17 +192,17 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// Shutdown ends the service when it has run all that was accepted, what those
-// functions post included, and returns nil when its goroutines are gone, those
-// of [Service.Go] included: their context is canceled after the last posted
-// function. If ctx ends before that, the rest is dropped as by [Service.Close]
-// and Shutdown returns ctx's error at once.
+// Shutdown ends the service after it has run everything that was accepted,
+// including what those functions post. It returns nil when the service's
+// goroutines have exited, including those of [Service.Go], whose context is
+// canceled after the last posted function. If ctx ends first, the rest is
+// dropped as by [Service.Close], and Shutdown returns ctx's error at once.
 //
-// Called by a function that the service runs, posted or of Go, Shutdown starts
-// the end and returns nil, because it would wait for its own caller; the end of
-// ctx still drops the rest. The same holds for a call with the context that such
-// a function was handed, or one derived from it, whoever makes it: a function
-// that waits for a helper's Shutdown hands it that context.
+// Called by a function that the service runs, posted or started by Go, Shutdown
+// would wait for its own caller. It therefore starts the end and returns nil;
+// the end of ctx still drops the rest. The same holds for any call with the
+// context that such a function received, or one derived from it. A function
+// that waits for a helper's Shutdown must pass it that context.
 func (s *Service) Shutdown(ctx context.Context) error {
 	caller := goroutineID()
 	s.mu.Lock()
@@ -238,19 +237,19 @@ func (s *Service) boundShutdown(ctx context.Context, r *serviceRun) {
 	context.AfterFunc(r.ctx, func() { stop() })
 }
 
-// Restart ends the service as [Service.Close] does, unless it has ended
-// already, waits until Done is closed, and starts it again, with a new Context
-// and a new Done. To run what is queued first, call [Service.Shutdown] before.
+// Restart ends the service as [Service.Close] does, unless it has already
+// ended, waits until Done is closed, and starts it again with a new Context and
+// a new Done. To run what is queued first, call [Service.Shutdown] before.
 //
-// ctx bounds the waiting: when it ends, Restart returns its error and the
-// service stays closed. (A context under the service's own ends with it.) A
-// service whose options or whose lifetime, the context given to [NewService],
-// ended it cannot be restarted; the error is what Err was.
+// ctx bounds the wait. When it ends, Restart returns its error and the service
+// stays closed. (A context derived from the service's own ends with it.) A
+// service that was ended by its options or by the context passed to
+// [NewService] cannot be restarted; the error is the one that Err returned.
 //
-// Called by a function that the service runs, or with the context that one was
-// handed, as [Service.Shutdown] says, Restart starts the end and returns nil. The
-// service starts again when its functions have returned, unless Close or Shutdown
-// is called before.
+// Called by a function that the service runs, or with the context that one
+// received, as described at [Service.Shutdown], Restart starts the end and
+// returns nil. The service starts again when its functions have returned,
+// unless Close or Shutdown is called first.
 func (s *Service) Restart(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -291,7 +290,7 @@ func (s *Service) restartable() error {
 	return nil
 }
 
-// start begins a run, with mu held or s not shared yet.
+// start begins a run. The caller holds mu, or s is not shared yet.
 func (s *Service) start() {
 	ctx, cancel := context.WithCancelCause(s.lifetime)
 	group, ctx := errgroup.WithContext(ctx)
@@ -319,11 +318,11 @@ func (s *Service) current() *serviceRun {
 	return s.run
 }
 
-// notify wakes the loop, or keeps it from going to sleep.
+// notify wakes the loop or keeps it from going to sleep.
 func (s *Service) notify() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // the loop has yet to look
+	default: // the loop has not looked yet
 	}
 }
 
@@ -334,20 +333,20 @@ func (s *Service) abandon(r *serviceRun) {
 	r.close()
 }
 
-// close ends r as its owner wished, with the service's mu held. What ended it
-// first stays the cause.
+// close ends r at its owner's request. If something ended it before, that
+// remains the cause. The caller holds the service's mu.
 func (r *serviceRun) close() {
 	r.closed = true
 	r.cancel(ErrClosed)
 }
 
-// loop is the service's own goroutine, from start to the end of r. There is no
-// deferred call in it: one would run, and tell others of an orderly end, while
-// the panic of a posted function is about to end the program.
+// loop is the service's own goroutine, from the start to the end of r. It has
+// no deferred call: one would run, and report a normal end to others, while the
+// panic of a posted function is about to end the program.
 func (s *Service) loop(r *serviceRun) {
 	s.enter(r, goroutineID())
 
-	var calls []callContext // unused ones: it is cheaper to make some at once
+	var calls []callContext // unused ones: making several at once is cheaper
 	for fn := s.take(r); fn != nil; fn = s.take(r) {
 		if len(calls) == 0 {
 			calls = make([]callContext, 8)
@@ -382,16 +381,16 @@ func (s *Service) take(r *serviceRun) func(context.Context) {
 	}
 }
 
-// finish drops what is queued, waits for the functions of Go and closes done. It
-// starts the run that a Restart from inside has asked for.
+// finish drops what is queued, waits for the functions of Go and closes done.
+// It starts the next run if a Restart from inside asked for one.
 func (s *Service) finish(r *serviceRun) {
 	s.mu.Lock()
 	s.queue = postQueue{}
 	s.mu.Unlock()
-	// Whoever locks mu from here on finds that ctx has ended, so Post adds
-	// nothing to the queue and Go nothing to the group that is waited for.
-	r.group.Wait()      // its error is the cause of ctx's end, or came after it
-	r.cancel(ErrClosed) // for lifetime to forget the run: an error of Go ended the group's ctx only
+	// Whoever locks mu from here on sees that ctx has ended, so Post adds
+	// nothing to the queue, and Go nothing to the group.
+	r.group.Wait()      // its error is ctx's cause, or came later
+	r.cancel(ErrClosed) // lets lifetime forget the run: an error of Go ended only the group's ctx
 	<-r.woken
 
 	s.mu.Lock()

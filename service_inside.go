@@ -8,14 +8,14 @@ import (
 	"sync/atomic"
 )
 
-// What follows tells whether a call comes from a function that a service runs.
-// Such a call must not wait for the service's end, of which the function's own
-// return is a part.
+// The code below tells whether a call comes from a function that a service
+// runs. Such a call must not wait for the service's end, which waits for the
+// function.
 
 // inside reports whether a call with ctx, on the goroutine with that number,
-// comes from a function that r runs. The context tells for functions that it
-// was handed to, and for the helpers that they wait for; the number tells for
-// functions that pass another context. The caller holds the service's mu.
+// comes from a function that r runs. The context identifies functions that pass
+// it on, and the helpers that they wait for. The number identifies functions
+// that pass another context. The caller holds the service's mu.
 func (s *Service) inside(ctx context.Context, goroutine uint64) bool {
 	if ctx.Value(insideKey{s}) != nil {
 		return true
@@ -24,13 +24,14 @@ func (s *Service) inside(ctx context.Context, goroutine uint64) bool {
 	return ok
 }
 
-// A runContext is what the functions of a run are handed, or a part of it.
+// A runContext is the context that the functions of a run receive, or part of
+// it.
 type runContext struct {
 	context.Context
 	service *Service
 }
 
-// An insideKey finds the runContext of that service, however deep it is in the
+// An insideKey finds the runContext of its service, however deep it is in the
 // contexts of other services' functions.
 type insideKey struct{ service *Service }
 
@@ -41,16 +42,16 @@ func (c *runContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// A callContext is what one posted function is handed, so that Dispatch knows
-// it. Each call has its own: one that was kept is never taken for that of a
-// later call.
+// A callContext is the context that one posted function receives and by which
+// Dispatch recognizes it. Each call has its own, so one that was kept is never
+// mistaken for a later call's.
 type callContext struct {
 	*runContext
 	returned atomic.Bool
 }
 
-// callKey finds the innermost callContext: Dispatch runs a function on that
-// one's goroutine only.
+// callKey finds the innermost callContext: Dispatch runs a function only on
+// that one's goroutine.
 type callKey struct{}
 
 func (c *callContext) Value(key any) any {
@@ -60,9 +61,9 @@ func (c *callContext) Value(key any) any {
 	return c.runContext.Value(key)
 }
 
-// goroutineID returns the number that the runtime gives the calling goroutine in
-// stack traces, which is never used again, or 0 if it cannot be read. It takes a
-// microsecond, so Dispatch goes by the context alone.
+// goroutineID returns the number of the calling goroutine in stack traces,
+// which the runtime never reuses, or 0 if it cannot be read. Reading it takes a
+// microsecond, so Dispatch relies on the context alone.
 func goroutineID() uint64 {
 	var buf [64]byte
 	trace := buf[:runtime.Stack(buf[:], false)]

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// postQueue is what was posted to a [Service] and has not begun: first in,
-// first out. It is a list of chunks, which services have from one pool, so that
-// push and pop cost the same however long it is, and an empty one holds a chunk
-// at most. The zero value is empty.
+// postQueue holds functions that were posted to a [Service] and have not begun,
+// first in, first out. It is a list of chunks from a pool shared by all
+// services: push and pop cost the same at any length, and an empty queue holds
+// at most one chunk. The zero value is empty.
 type postQueue struct {
 	len        int
 	head, tail *postChunk // nil before the first push
-	popped     int        // how many of head's functions were
+	popped     int        // how many of head's functions were popped
 }
 
 // postChunk is a part of a queue. It takes half a KiB.
 type postChunk struct {
 	fns    [62]func(context.Context)
-	pushed int // how many of fns were
+	pushed int // how many of fns were pushed
 	next   *postChunk
 }
 
@@ -38,7 +38,7 @@ func (q *postQueue) push(fn func(context.Context)) {
 	q.len++
 }
 
-// pop takes out the function that was pushed first. There must be one.
+// pop removes the oldest function. The queue must not be empty.
 func (q *postQueue) pop() func(context.Context) {
 	c := q.head
 	fn := c.fns[q.popped]

@@ -131,7 +131,7 @@ func (c *Conn) memberships(group netip.Addr) (memberships, error) {
 	is4 := group.Unmap().Is4()
 	switch {
 	case !group.Unmap().IsMulticast():
-		return nil, fmt.Errorf("%v is no multicast group", group)
+		return nil, fmt.Errorf("%v is not a multicast group", group)
 	case is4 && c.ip4 != nil:
 		return c.ip4, nil
 	case !is4 && c.ip6 != nil:

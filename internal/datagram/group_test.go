@@ -33,8 +33,8 @@ func TestGroupsOfBothFamiliesGoOverASocketOfBothOnly(t *testing.T) {
 			require.Equal(t, c.joins4, err == nil, "%v", err)
 			err = conn.Join(six, netip.Addr{}, lo)
 			require.Equal(t, c.joins6, err == nil, "%v", err)
-			require.ErrorContains(t, conn.Join(netip.MustParseAddr("127.0.0.1"), netip.Addr{}, lo), "no multicast group")
-			require.ErrorContains(t, conn.Leave(netip.Addr{}, lo), "no multicast group")
+			require.ErrorContains(t, conn.Join(netip.MustParseAddr("127.0.0.1"), netip.Addr{}, lo), "not a multicast group")
+			require.ErrorContains(t, conn.Leave(netip.Addr{}, lo), "not a multicast group")
 		})
 	}
 }
