@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// A wire is what the two ends of a connection share.
+// A wire is the state shared by the two ends of a connection.
 type wire struct {
-	mu       sync.Mutex // guards all of the connection; never held across a wait
-	changed  sync.Cond  // of anything that somebody may wait for
+	mu       sync.Mutex // guards the whole connection; never held while waiting
+	changed  sync.Cond  // signals any change that a call may wait for
 	up, down direction
 	reset    bool // the connection is broken
 }
 
-// wait waits until something changes, or one of the times has come; the zero
-// time never comes. The caller holds mu.
+// wait waits until something changes or the first of the times; the zero time
+// never comes. The caller holds mu.
 func (w *wire) wait(times ...time.Time) {
 	var first time.Time
 	for _, t := range times {
@@ -28,7 +28,7 @@ func (w *wire) wait(times ...time.Time) {
 	}
 	if !first.IsZero() {
 		timer := time.AfterFunc(time.Until(first), func() {
-			w.mu.Lock() // or it could come before the wait
+			w.mu.Lock() // otherwise it could come before the wait
 			defer w.mu.Unlock()
 			w.changed.Broadcast()
 		})
@@ -60,14 +60,14 @@ func (w *wire) resetNow(now time.Time) {
 	w.changed.Broadcast()
 }
 
-// A Conn is one end of a connection in memory that behaves as a *net.TCPConn
-// does: writes are buffered, with backpressure; there is a half-close; reads
-// and writes have deadlines; a Close with unread input, or behind SetLinger(0),
-// resets the connection; errors are a *net.OpError around what a kernel would
-// say. All methods are safe for concurrent use.
+// A Conn is one end of an in-memory connection that behaves like a
+// *net.TCPConn. Writes are buffered, with backpressure. It supports half-close
+// and read and write deadlines. A Close with unread input, or after
+// SetLinger(0), resets the connection. Errors are a *net.OpError around the
+// error that a kernel would return. All methods are safe for concurrent use.
 //
-// What waits on a Conn blocks durably in the sense of [testing/synctest], and
-// all times are those of its bubble.
+// Waiting on a Conn blocks durably in the sense of [testing/synctest], and all
+// times are those of its bubble.
 type Conn struct {
 	wire          *wire
 	in, out       *direction
@@ -76,15 +76,15 @@ type Conn struct {
 	// Guarded by wire.mu.
 	closed   bool
 	abortive bool // SetLinger(0)
-	writing  bool // a Write is under way: others wait for it
+	writing  bool // a Write is in progress: others wait for it
 	readBy   time.Time
 	writeBy  time.Time
 }
 
 var _ net.Conn = (*Conn)(nil)
 
-// Pipe returns the two ends of a connection in memory. Nil is a link without
-// faults. Both ends are the caller's to close.
+// Pipe returns the two ends of an in-memory connection. A nil link has no
+// faults. The caller must close both ends.
 func Pipe(l *Link) (client, server *Conn) {
 	return newPipe(l, clientAddr(0), serverAddr())
 }
@@ -99,7 +99,7 @@ func newPipe(l *Link, clientAddr, serverAddr net.Addr) (client, server *Conn) {
 	w.down = newDirection(w, l.Down, newRand(l.Seed, 2))
 	w.up.back, w.down.back = &w.down, &w.up
 
-	w.mu.Lock() // a reset may come already
+	w.mu.Lock() // a reset may come at once
 	defer w.mu.Unlock()
 	now := time.Now()
 	w.up.strike(now)
@@ -108,7 +108,7 @@ func newPipe(l *Link, clientAddr, serverAddr net.Addr) (client, server *Conn) {
 		&Conn{wire: w, in: &w.up, out: &w.down, local: serverAddr, remote: clientAddr}
 }
 
-// Read reads what has arrived, and waits while that is nothing.
+// Read reads what has arrived, and waits while there is nothing.
 func (c *Conn) Read(p []byte) (int, error) {
 	w := c.wire
 	w.mu.Lock()
@@ -137,8 +137,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// Write writes p, and waits while there is no room. n is what was taken, also
-// with an error.
+// Write writes p, and waits while there is no room. n is the number of bytes
+// taken, even if there is an error.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	w := c.wire
 	w.mu.Lock()
@@ -182,7 +182,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// CloseWrite ends the stream behind what was written. Reading goes on.
+// CloseWrite ends the stream after what was written. Reading continues.
 func (c *Conn) CloseWrite() error {
 	w := c.wire
 	w.mu.Lock()
@@ -196,10 +196,10 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close closes this end. What was written still arrives, and then the end of
-// the stream; if there is input that has arrived and was not read, or behind
-// SetLinger(0), the connection is reset instead, and what is under way is lost.
-// What arrives later resets it too.
+// Close closes this end. What was written still arrives, followed by the end of
+// the stream. If there is unread input, or after SetLinger(0), the connection
+// is reset instead and what is in flight is lost. Input that arrives later also
+// resets it.
 func (c *Conn) Close() error {
 	w := c.wire
 	w.mu.Lock()
@@ -211,7 +211,7 @@ func (c *Conn) Close() error {
 	c.in.gone = true
 	now := time.Now()
 	switch {
-	case c.out.dead: // nobody hears of it
+	case c.out.dead: // nothing gets through
 	case c.abortive, c.in.arrived(now):
 		w.resetNow(now)
 	default:
@@ -224,8 +224,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// SetLinger with 0 makes Close reset the connection. Other values mean the
-// default.
+// SetLinger(0) makes Close reset the connection. Other values mean the default.
 func (c *Conn) SetLinger(sec int) error {
 	return c.set(func() { c.abortive = sec == 0 })
 }
@@ -235,12 +234,12 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return c.set(func() { c.readBy, c.writeBy = t, t })
 }
 
-// SetReadDeadline sets when Read gives up; the zero time is never.
+// SetReadDeadline sets when Read gives up; the zero time means never.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.set(func() { c.readBy = t })
 }
 
-// SetWriteDeadline sets when Write gives up; the zero time is never.
+// SetWriteDeadline sets when Write gives up; the zero time means never.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.set(func() { c.writeBy = t })
 }

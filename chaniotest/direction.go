@@ -13,13 +13,13 @@ const (
 	defaultBuffer = 64 << 10
 	// segment is how many bytes share a delay on a path without Fragment.
 	segment = 1460
-	// slice is how much time's worth of bytes share it, at most, on a slow path.
+	// On a slow path, bytes share a delay for at most slice.
 	slice = 10 * time.Millisecond
 )
 
-// A direction carries bytes one way. When each of them arrives is decided when
-// it is taken, from its place in the stream: so the same seed does the same,
-// however the stream is written. The mu of its wire guards it.
+// A direction carries bytes one way. The arrival time of each byte is decided
+// when the byte is taken, from its place in the stream, so the same seed does
+// the same however the stream is written. The wire's mu guards it.
 type direction struct {
 	path   Path
 	wire   *wire
@@ -28,25 +28,25 @@ type direction struct {
 	rand   *rand.Rand
 
 	written int64         // bytes taken, ever
-	cut     int64         // the end of the fragment that the next byte is in
+	cut     int64         // end of the fragment that holds the next byte
 	jitter  time.Duration // of that fragment
 	hold    time.Duration // what a stall adds to what comes next
 	free    time.Time     // when the bandwidth allows the next byte
-	last    time.Time     // when what was taken last arrives: nothing overtakes it
+	last    time.Time     // when the last byte taken arrives: nothing overtakes it
 
-	pieces []piece // taken and not read, but for what a stall for good has swallowed
-	size   int     // bytes of Buffer that are taken
-	fin    bool    // there is an end of the stream
+	pieces []piece // taken and not read, except what a permanent stall has swallowed
+	size   int     // bytes of Buffer in use
+	fin    bool    // the stream has an end
 	finAt  time.Time
 
 	ended bool // the writer has ended the stream itself
-	lost  bool // behind an EOF or a Reset of Faults
-	dead  bool // behind a stall for good
+	lost  bool // after an EOF or Reset fault
+	dead  bool // after a permanent stall
 	gone  bool // the reader has closed
-	reply bool // and the reset that answers what still comes is under way
+	reply bool // the reset that answers further input is in flight
 }
 
-// A piece is bytes that arrive together.
+// A piece holds bytes that arrive together.
 type piece struct {
 	data []byte
 	at   time.Time
@@ -62,15 +62,15 @@ func newDirection(w *wire, p Path, r *rand.Rand) direction {
 	return d
 }
 
-// room is how many bytes take takes.
+// room returns how many bytes take will take.
 func (d *direction) room() int {
 	if !d.dead && (d.lost || d.gone) {
-		return math.MaxInt // nobody reads them
+		return math.MaxInt // they are never read
 	}
 	return d.path.Buffer - d.size
 }
 
-// take takes as much of p as there is room for, and returns how much that is.
+// take takes as much of p as there is room for and returns how much that is.
 func (d *direction) take(p []byte, now time.Time) (n int) {
 	p = bytes.Clone(p[:min(len(p), d.room())])
 	for n < len(p) && !d.wire.reset {
@@ -90,7 +90,7 @@ func (d *direction) take(p []byte, now time.Time) (n int) {
 	return n
 }
 
-// nextFragment decides how long the next fragment is, and its delay.
+// nextFragment decides the length and the delay of the next fragment.
 func (d *direction) nextFragment() {
 	length := segment
 	switch {
@@ -120,7 +120,8 @@ func (d *direction) carry(chunk []byte, now time.Time) {
 	}
 }
 
-// arrival returns when the next n bytes arrive, or what has no length.
+// arrival returns when the next n bytes arrive; n may be 0, for an end or a
+// reset.
 func (d *direction) arrival(n int, now time.Time) time.Time {
 	leaves := now
 	if d.path.Bandwidth > 0 {
@@ -139,7 +140,7 @@ func (d *direction) arrival(n int, now time.Time) time.Time {
 	return d.last
 }
 
-// strike makes the faults happen that are due.
+// strike makes the due faults happen.
 func (d *direction) strike(now time.Time) {
 	for len(d.faults) > 0 && d.faults[0].At <= d.written {
 		f := d.faults[0]
@@ -155,7 +156,7 @@ func (d *direction) strike(now time.Time) {
 			d.hold += f.For
 		case f.Kind == Stall:
 			d.dead = true
-			d.faults = nil // nothing behind it is seen
+			d.faults = nil // nothing after it is seen
 		}
 	}
 }
@@ -168,7 +169,7 @@ func (d *direction) end(now time.Time) {
 	}
 }
 
-// answer is the reset that a closed socket answers what arrives at it with.
+// answer sends the reset with which a closed socket answers input.
 func (d *direction) answer(at, now time.Time) {
 	if !d.reply && !d.back.dead {
 		d.reply = true
@@ -181,12 +182,12 @@ func (d *direction) arrived(now time.Time) bool {
 	return len(d.pieces) > 0 && !d.pieces[0].at.After(now)
 }
 
-// over reports whether the end of the stream is all that there is to read.
+// over reports whether the end of the stream is all there is left to read.
 func (d *direction) over(now time.Time) bool {
 	return len(d.pieces) == 0 && d.fin && !d.finAt.After(now)
 }
 
-// next returns when there is something to read; the zero time is unknown.
+// next returns when there is something to read, or the zero time if unknown.
 func (d *direction) next() time.Time {
 	switch {
 	case len(d.pieces) > 0:
@@ -213,7 +214,7 @@ func (d *direction) read(p []byte, now time.Time) (n int) {
 	return n
 }
 
-// drop loses what is under way.
+// drop loses what is in flight.
 func (d *direction) drop(now time.Time) {
 	for i, p := range d.pieces {
 		if p.at.After(now) {

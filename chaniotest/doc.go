@@ -1,11 +1,11 @@
-// Package chaniotest is a bad network for tests: connections in memory that are
-// slow, break, stall and vanish when the test says so, and a relay that loses,
-// repeats and reorders datagrams.
+// Package chaniotest is an unreliable network for tests: in-memory connections
+// that are slow, break, stall and vanish on demand, and a relay that loses,
+// duplicates and reorders datagrams.
 //
 // # Usage
 //
-// A handler is tested with a session at the other end, and a [Link] between the
-// two:
+// To test a handler, put a session at the other end of it and a [Link] between
+// the two:
 //
 //	func TestHandler(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
@@ -19,33 +19,34 @@
 //		})
 //	}
 //
-// [Pipe] returns the bare ends of such a connection, to test what is said byte
-// by byte, or with TLS over it. [Listener] is for servers: [chanio.Serve] takes
-// it, and its Dial connects over a link of its own. Options.Dialer is a
-// *net.Dialer, which reaches sockets only: what a client does with its sessions
-// is tested with NewSession over what Dial or Pipe return.
+// [Pipe] returns the bare ends of such a connection, to test a conversation
+// byte by byte or to run TLS over it. [Listener] is for servers: pass it to
+// [chanio.Serve], and connect with its Dial, each time over a separate link.
+// Options.Dialer is a *net.Dialer, which reaches only sockets, so test a
+// client's use of its sessions with NewSession over a connection from Dial or
+// Pipe.
 //
 // # Faults
 //
-// Each direction of a connection is a [Path], with a latency, a bandwidth, a
-// bounded buffer, and a list of what happens at which byte: [EOF], [Reset] or
-// [Stall]. A loop over all bytes of a conversation finds what a handler does when
-// it breaks anywhere; a loop over the seeds of [RandomLink] finds the rest.
+// Each direction of a connection is a [Path] with a latency, a bandwidth, a
+// bounded buffer, and a list of faults at given bytes: [EOF], [Reset] or
+// [Stall]. A loop over all bytes of a conversation finds what a handler does
+// when it breaks anywhere; a loop over the seeds of [RandomLink] finds the
+// rest.
 //
-// A Read may be short at any time. A Write that is short has an error, as package
-// net promises: a deadline or a reset that came when a part of it was taken.
+// A Read may be short at any time. A short Write returns an error, as package
+// net promises: a deadline or a reset that came after part of it was taken.
 //
 // # Determinism
 //
-// In a bubble of testing/synctest all waiting is durable and all time is the
+// In a testing/synctest bubble all waiting is durable and all time is the
 // bubble's. What happens to a byte depends on its place in the stream, the Seed
-// and when it was written: not on how many calls wrote or read it, nor on the
-// scheduler. There are no goroutines but those of a [Relay].
+// and when it was written. It does not depend on the scheduler or on how many
+// calls wrote or read it. Only a [Relay] has goroutines.
 //
 // # Datagrams
 //
-// For udp chanio takes addresses only, so there is a [Relay] between real
-// sockets on loopback. A handler of udp sessions that is to be tested in a
-// bubble may as well get one of [Sessions], with Framing for the borders of
-// messages.
+// For udp, chanio accepts only addresses, so a [Relay] works between real
+// sockets on loopback. To test a handler of udp sessions in a bubble, use one
+// of [Sessions] with Framing to preserve message boundaries.
 package chaniotest

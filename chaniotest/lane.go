@@ -8,49 +8,49 @@ import (
 )
 
 const (
-	// maxDelayed bounds the datagrams of a lane that are under way.
+	// maxDelayed bounds the datagrams of a lane that are in flight.
 	maxDelayed = 4096
-	// heldFor is how long a datagram that is to be overtaken waits for that.
+	// heldFor is how long a held datagram waits to be overtaken.
 	heldFor = 20 * time.Millisecond
 )
 
-// A DatagramLink says what a [Relay] does to datagrams. The zero value is a good
-// network.
+// A DatagramLink says what a [Relay] does to datagrams. The zero value is a
+// perfect network.
 type DatagramLink struct {
-	// Seed decides all that is random.
+	// Seed determines everything random.
 	Seed uint64
-	// Up is the way from the clients to the server.
+	// Up is the direction from the clients to the server.
 	Up DatagramPath
-	// Down is the way from the server to the clients.
+	// Down is the direction from the server to the clients.
 	Down DatagramPath
 }
 
 // A DatagramPath is one direction of a [DatagramLink].
 type DatagramPath struct {
-	// Loss is the share of the datagrams that get lost, from 0 to 1.
+	// Loss is the fraction of datagrams that are lost, from 0 to 1.
 	Loss float64
-	// Duplicate is the share of the others that arrive twice.
+	// Duplicate is the fraction of the others that arrive twice.
 	Duplicate float64
-	// Reorder is the share that the next datagram overtakes; if none comes
-	// within 20 ms, it goes on.
+	// Reorder is the fraction that the next datagram overtakes. If none comes
+	// within 20 ms, the held datagram is sent.
 	Reorder float64
-	// Latency is how long a datagram is under way. More than 4,096 of a client
-	// that are at the same time get lost.
+	// Latency is how long a datagram is in flight. At most 4,096 datagrams of a
+	// client are in flight in each direction; more are lost.
 	Latency time.Duration
-	// Jitter is how much longer it may be, drawn anew for each, which reorders,
-	// too.
+	// Jitter is the most that may be added to Latency, drawn for each datagram,
+	// which also reorders.
 	Jitter time.Duration
 }
 
 // RelayStats counts datagrams of one direction.
 type RelayStats struct {
-	// Received is how many came to the relay.
+	// Received is how many arrived at the relay.
 	Received int64
 	// Lost is how many of them it lost.
 	Lost int64
 	// Duplicated is how many it sent twice.
 	Duplicated int64
-	// Reordered is how many it held back for the next one to overtake.
+	// Reordered is how many it held back for the next to overtake.
 	Reordered int64
 	// Sent is how many it has sent, duplicates included.
 	Sent int64
@@ -64,20 +64,20 @@ func (s *RelayStats) add(o RelayStats) {
 	s.Sent += o.Sent
 }
 
-// A lane carries the datagrams of one client one way.
+// A lane carries the datagrams of one client in one direction.
 type lane struct {
 	path DatagramPath
-	send func(p []byte) // does not block for long, nor fail
+	send func(p []byte) // does not block for long and cannot fail
 
 	mu      sync.Mutex
 	rand    *rand.Rand
 	stats   RelayStats
-	held    *datagram // to be overtaken by the next one
+	held    *datagram // waits for the next one to overtake it
 	delayed int
 	closed  bool
 }
 
-// A datagram is one with its fate.
+// A datagram is one datagram with its fate.
 type datagram struct {
 	data   []byte
 	copies int
@@ -88,13 +88,13 @@ func newLane(path DatagramPath, r *rand.Rand, send func(p []byte)) *lane {
 	return &lane{path: path, rand: r, send: send}
 }
 
-// pass passes p on, or not.
+// pass forwards p, or does not.
 func (l *lane) pass(p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Received++
-	// All is drawn for each, so that a fate does not depend on what became of
-	// those before it.
+	// Everything is drawn for each datagram, so that its fate does not depend
+	// on the fate of earlier ones.
 	lost, twice, late := l.rand.Float64() < l.path.Loss, l.rand.Float64() < l.path.Duplicate, l.rand.Float64() < l.path.Reorder
 	d := &datagram{data: p, copies: 1, delay: l.path.Latency + time.Duration(l.rand.Float64()*float64(l.path.Jitter))}
 	if lost {
@@ -120,7 +120,7 @@ func (l *lane) pass(p []byte) {
 	}
 }
 
-// letGo passes d on if it is still held.
+// letGo forwards d if it is still held.
 func (l *lane) letGo(d *datagram) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -165,7 +165,7 @@ func (l *lane) snapshot() RelayStats {
 	return l.stats
 }
 
-// close makes the lane send nothing any more.
+// close makes the lane send nothing more.
 func (l *lane) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

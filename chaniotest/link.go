@@ -7,68 +7,69 @@ import (
 )
 
 // A Link says how two ends are connected: how bytes travel between them and
-// what goes wrong on the way. The zero value, like a nil *Link, is a good
-// connection. It is not modified after a call has taken it, and one value may
-// serve any number of calls.
+// what goes wrong on the way. The zero value, like a nil *Link, is a perfect
+// connection. It is not modified by the calls that take it, and one value may
+// be shared by any number of calls.
 type Link struct {
-	// Seed decides all that is random. The same seed cuts and delays the same
+	// Seed determines everything random. The same seed cuts and delays the same
 	// bytes in the same way, however they are written and read.
 	Seed uint64
-	// Up is the way from the client to the server.
+	// Up is the direction from the client to the server.
 	Up Path
-	// Down is the way from the server to the client.
+	// Down is the direction from the server to the client.
 	Down Path
 }
 
-// A Path is one direction of a [Link]. The zero value is a good one; in each
-// field a negative value is as good as zero.
+// A Path is one direction of a [Link]. The zero value is perfect. In each field
+// a negative value means the same as zero.
 type Path struct {
-	// Latency is how long a byte is under way, and so is the end of the stream.
+	// Latency is how long a byte, or the end of the stream, is in flight.
 	Latency time.Duration
-	// Jitter is how much longer it may be, drawn anew for every fragment. The
-	// order is kept.
+	// Jitter is the most that may be added to Latency, drawn for each fragment.
+	// Order is preserved.
 	Jitter time.Duration
-	// Bandwidth is how many bytes a second the path carries. If zero, there is
-	// no bound.
+	// Bandwidth is how many bytes per second the path carries. If zero, there
+	// is no limit.
 	Bandwidth int
-	// Fragment makes bytes come in pieces of 1 to Fragment bytes, of random
-	// lengths, and a read return one piece at most. If zero, a read returns all
-	// that has arrived and fits.
+	// Fragment makes bytes arrive in pieces of random length, 1 to Fragment
+	// bytes, and makes a read return at most one piece. If zero, a read returns
+	// everything that has arrived and fits.
 	Fragment int
-	// Buffer is how many bytes the path holds that were written and not read;
-	// a Write waits for room. If zero, 64 KiB.
+	// Buffer is how many written and unread bytes the path holds; a Write waits
+	// for room. If zero, 64 KiB.
 	Buffer int
-	// Faults happen in the order of their At; those with the same one in theirs.
+	// Faults happen in the order of their At; faults with the same At happen in
+	// the order listed.
 	Faults []Fault
 }
 
-// A Fault is something that happens on a [Path] as soon as At bytes have been
-// written to it; when At is 0, at once.
+// A Fault happens on a [Path] as soon as At bytes have been written to it; if
+// At is 0, at once.
 type Fault struct {
 	Kind Kind
 	// At is how many bytes still get through, in order.
 	At int64
-	// For is how long a [Stall] lasts; if zero, for good. Others do not use it.
+	// For is how long a [Stall] lasts; if zero, forever. Other kinds ignore it.
 	For time.Duration
 }
 
-// A Kind is what a [Fault] does.
+// A Kind says what a [Fault] does.
 type Kind int8
 
 const (
 	// EOF ends the stream: the reader gets At bytes and then io.EOF. The writer
-	// does not notice; what it writes behind that is lost. The other direction
-	// goes on.
+	// does not notice, and what it writes after that is lost. The other
+	// direction is not affected.
 	EOF Kind = iota + 1
-	// Reset breaks the connection once byte At has arrived. The reader gets what
-	// has arrived and then ECONNRESET; so does who reads the other direction,
-	// where what is under way is lost. A Write under way fails with ECONNRESET,
-	// and n is what was taken; later ones fail with EPIPE.
+	// Reset breaks the connection once byte At has arrived. The reader gets
+	// what has arrived and then ECONNRESET. So does the reader of the other
+	// direction, where what is in flight is lost. A Write in progress fails
+	// with ECONNRESET, and its n is what was taken; later ones fail with EPIPE.
 	Reset
-	// Stall holds what is behind byte At up, the end of the stream included, for
-	// For. When it is for good nothing gets through any more, a reset neither:
-	// to the reader the peer has vanished, and the writer goes on until Buffer
-	// is full.
+	// Stall delays everything after byte At, including the end of the stream,
+	// for For. If it lasts forever, nothing gets through any more, not even a
+	// reset: to the reader the peer has vanished, and the writer continues
+	// until Buffer is full.
 	Stall
 )
 
@@ -85,10 +86,10 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
-// RandomLink returns a link made from seed for about n bytes each way: latencies,
-// bandwidths, fragments and buffers that differ a lot, and in about half of the
-// links a fault or two at bytes up to n. It is for tests that run through many
-// seeds: print the seed with what failed, and the same seed shows it again.
+// RandomLink returns a link made from seed for about n bytes each way: widely
+// varying latencies, bandwidths, fragments and buffers, and in about half of
+// the links a fault or two at bytes up to n. It is for tests that run through
+// many seeds. Print the seed of a failure, and the same seed reproduces it.
 func RandomLink(seed uint64, n int64) *Link {
 	r := newRand(seed, 0)
 	return &Link{Seed: seed, Up: randomPath(r, n), Down: randomPath(r, n)}
@@ -125,5 +126,5 @@ func randomFault(r *rand.Rand, n int64) Fault {
 	return f
 }
 
-// newRand returns a source of its own for each stream of one seed.
+// newRand returns a separate source for each stream of one seed.
 func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }

@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// backlog is how many connections wait for Accept, as many as a kernel's.
+// backlog is how many connections may wait for Accept, as many as in a kernel.
 const backlog = 128
 
-// A Listener is a net.Listener in memory: [chanio.Serve] serves what is dialed
-// with its Dial. Its address, and those of its connections, are of
-// 192.0.2.0/24, which is for documentation. All methods are safe for concurrent
-// use, and block durably in the sense of [testing/synctest].
+// A Listener is an in-memory net.Listener: [chanio.Serve] serves the
+// connections made with its Dial. Its address and theirs are in 192.0.2.0/24,
+// which is reserved for documentation. All methods are safe for concurrent use
+// and block durably in the sense of [testing/synctest].
 type Listener struct {
 	addr    net.Addr
 	dialed  atomic.Int64
@@ -35,9 +35,9 @@ func NewListener() *Listener {
 	}
 }
 
-// Dial connects over link; nil is one without faults. As with a kernel's
-// listener, it does not wait for Accept, unless 128 connections wait already.
-// The error is a *net.OpError: ECONNREFUSED once the listener is closed, else
+// Dial connects over link; nil has no faults. As with a kernel's listener, it
+// does not wait for Accept unless 128 connections are already waiting. The
+// error is a *net.OpError: ECONNREFUSED once the listener is closed, otherwise
 // ctx's cause. ctx bounds the call, not the connection.
 func (l *Listener) Dial(ctx context.Context, link *Link) (*Conn, error) {
 	client, server := newPipe(link, clientAddr(l.dialed.Add(1)-1), l.addr)
@@ -48,7 +48,7 @@ func (l *Listener) Dial(ctx context.Context, link *Link) (*Conn, error) {
 	return client, nil
 }
 
-// offer makes c wait for Accept.
+// offer queues c for Accept.
 func (l *Listener) offer(ctx context.Context, c *Conn) error {
 	refused := os.NewSyscallError("connect", syscall.ECONNREFUSED)
 	select {
@@ -74,7 +74,7 @@ func (l *Listener) offer(ctx context.Context, c *Conn) error {
 }
 
 // Accept returns the accepted end of the next connection, a *Conn. Once the
-// listener is closed its error is net.ErrClosed, in a *net.OpError.
+// listener is closed, the error is net.ErrClosed in a *net.OpError.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case <-l.closed:
@@ -88,15 +88,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: net.ErrClosed}
 }
 
-// Close ends the accepting, and resets the connections that nobody has
-// accepted. Those that were go on. It is idempotent and returns nil.
+// Close stops accepting and resets the connections that have not been accepted.
+// Accepted ones are not affected. Close is idempotent and returns nil.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	l.refuse()
 	return nil
 }
 
-// refuse resets the connections that wait.
+// refuse resets the waiting connections.
 func (l *Listener) refuse() {
 	for {
 		select {

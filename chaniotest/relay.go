@@ -10,14 +10,14 @@ import (
 // maxClients bounds the sockets of a relay.
 const maxClients = 1024
 
-// A Relay is a bad network for datagrams: what clients send to its address goes
-// on to a server, and the answers back, with what a [DatagramLink] does to them.
-// To the server each client has an address of its own.
+// A Relay is an unreliable network for datagrams. It forwards what clients send
+// to its address to a server, and the replies back, and treats them as a
+// [DatagramLink] says. The server sees a different address for each client.
 //
-// It is over real sockets on loopback, since [chanio.Listen], [chanio.Dial] and
-// [chanio.ListenPacket] take addresses for udp: not for a synctest bubble. What
-// happens to the nth datagram of the nth client, each way, is the seed's to
-// decide, and the same each time; when it happens is the machine's.
+// It uses real sockets on loopback, since [chanio.Listen], [chanio.Dial] and
+// [chanio.ListenPacket] take addresses for udp, so it does not work in a
+// synctest bubble. The seed determines what happens to the nth datagram of the
+// nth client in each direction; when it happens depends on the machine.
 type Relay struct {
 	conn       *net.UDPConn // the clients' side
 	server     *net.UDPAddr
@@ -35,9 +35,9 @@ type relayed struct {
 	up, down *lane
 }
 
-// NewRelay starts a relay to the server at address, host and port, which is
-// until Close. Nil is a link without faults. More than 1,024 clients at one
-// relay are not heard.
+// NewRelay starts a relay, which runs until Close, to the server at address
+// (host and port). A nil link has no faults. A relay ignores clients beyond the
+// first 1,024.
 func NewRelay(address string, link *DatagramLink) (*Relay, error) {
 	server, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
@@ -59,7 +59,7 @@ func NewRelay(address string, link *DatagramLink) (*Relay, error) {
 	return r, nil
 }
 
-// Addr returns the address for clients, a *net.UDPAddr.
+// Addr returns the address to which clients send, a *net.UDPAddr.
 func (r *Relay) Addr() net.Addr { return r.conn.LocalAddr() }
 
 // Stats returns what has happened to the datagrams of all clients so far.
@@ -73,8 +73,8 @@ func (r *Relay) Stats() (up, down RelayStats) {
 	return up, down
 }
 
-// Close ends the relay, and loses what is under way. It returns when its
-// goroutines are gone. It is idempotent and returns nil.
+// Close ends the relay and drops what is in flight. It returns when the relay's
+// goroutines have exited. It is idempotent and returns nil.
 func (r *Relay) Close() error {
 	r.mu.Lock()
 	if !r.closed {
@@ -91,8 +91,8 @@ func (r *Relay) Close() error {
 	return nil
 }
 
-// fromClients is the goroutine that hears the clients. NewRelay starts it; it
-// ends with the relay.
+// fromClients is the goroutine that receives from the clients. NewRelay starts
+// it; it ends with the relay.
 func (r *Relay) fromClients() {
 	buf := make([]byte, 1<<16)
 	for {
@@ -101,7 +101,7 @@ func (r *Relay) fromClients() {
 			return
 		}
 		if err != nil {
-			continue // Windows tells of refused datagrams here
+			continue // Windows reports refused datagrams here
 		}
 		if c := r.client(from); c != nil {
 			c.up.pass(buf[:n])
@@ -109,8 +109,8 @@ func (r *Relay) fromClients() {
 	}
 }
 
-// client returns the client at an address, a new one if there is none. It is
-// nil if there can't be one.
+// client returns the client at an address, creating it if necessary. It returns
+// nil if that is not possible.
 func (r *Relay) client(from netip.AddrPort) *relayed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,7 +131,7 @@ func (r *Relay) client(from netip.AddrPort) *relayed {
 	return c
 }
 
-// fromServer is the goroutine that hears the server's answers to one client.
+// fromServer is the goroutine that receives the server's replies to one client.
 // client starts it; it ends with the relay.
 func (c *relayed) fromServer() {
 	buf := make([]byte, 1<<16)
@@ -140,7 +140,7 @@ func (c *relayed) fromServer() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil { // else the server's port is closed, for now
+		if err == nil { // otherwise the server's port is closed, for now
 			c.down.pass(buf[:n])
 		}
 	}

@@ -1,5 +1,5 @@
-// Package ops has what operators of programs that use chanio need and what takes a
-// library: metrics for Prometheus.
+// Package ops helps to operate programs that use chanio, with what requires
+// further libraries: metrics for Prometheus.
 package ops
 
 import (
@@ -9,17 +9,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A StatsSource is what has counters: a Listener, Client, Hub, PacketConn or
-// Session of chanio.
+// A StatsSource has counters: a Listener, Client, Hub, PacketConn or Session of
+// chanio.
 type StatsSource interface{ Stats() chanio.Stats }
 
-// NewCollector returns a collector of the counters of sources, each under its key
-// in the label "source". It asks for them when it is scraped, and holds nothing
-// else. The map is copied. A source may go on being collected after it has ended:
-// its counters stay.
+// NewCollector returns a collector of the counters of sources. Each source's
+// key is the value of the label "source". The collector asks for the counters
+// when it is scraped and caches nothing. It copies the map. A source may still
+// be collected after it has ended; its counters remain.
 //
-// Counters never go back while a source lives, over its Restart either; gauges
-// are chanio_sessions and chanio_pending_bytes. It is safe for concurrent use.
+// Counters never decrease while a source lives, not even over its Restart. The
+// gauges are chanio_sessions and chanio_pending_bytes. The collector is safe
+// for concurrent use.
 func NewCollector(sources map[string]StatsSource) prometheus.Collector {
 	return &collector{sources: maps.Clone(sources), metrics: newMetrics()}
 }
@@ -29,7 +30,7 @@ type collector struct {
 	metrics []metric
 }
 
-// A metric is one of the fields of Stats.
+// A metric is one field of Stats.
 type metric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
