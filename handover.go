@@ -2,28 +2,28 @@ package chanio
 
 import "net"
 
-// A Handover is a connection that another protocol has begun, such as an
-// upgrade by an HTTP server, and that goes on as a session. It is a net.Conn
-// only in order to pass: [NewSession] takes one, the net.Listener of [Serve]
+// A Handover is a connection that another protocol began, for example with an
+// HTTP upgrade, and that continues as a session. It is a net.Conn only so that
+// it can be passed along: [NewSession] takes one, the net.Listener of [Serve]
 // may accept one, and a dial function may return one.
 //
-// A Handover is not modified once it was handed over.
+// A Handover must not be modified once it has been handed over.
 type Handover struct {
-	// Conn is what the session goes on with. What NewSession says of its conn
-	// holds: a socket has the fast paths, a *tls.Conn its TLS.
+	// Conn is the connection that the session continues. NewSession's rules for
+	// its conn apply: a socket has the fast paths, a *tls.Conn its TLS.
 	net.Conn
-	// Buffered was read from Conn already and is the beginning of the
-	// session's input. It belongs to the session.
+	// Buffered was already read from Conn and is the start of the session's
+	// input. It belongs to the session.
 	Buffered []byte
-	// Framing is the session's, in place of [Options].Framing, for a
-	// connection that has agreed on one. If nil, that of the options.
+	// Framing replaces [Options].Framing, for a connection that has negotiated
+	// one. If nil, the framing of the options is used.
 	Framing Framing
-	// Reader is the session's reader under a [SessionFraming]. If nil, it is
-	// made by NewReader.
+	// Reader is the session's reader under a [SessionFraming]. If nil,
+	// NewReader makes one.
 	Reader FrameReader
 }
 
-// handedOver returns the Handover that tr came with, or one that is empty.
+// handedOver returns the Handover that tr came with, or an empty one.
 func handedOver(tr transport) Handover {
 	var t *stream
 	switch tr := tr.(type) {
@@ -40,7 +40,7 @@ func handedOver(tr transport) Handover {
 	return h
 }
 
-// unwrap returns the connection of conn if it is a Handover, and the Handover.
+// unwrap returns the connection inside conn and the Handover, if conn is one.
 func unwrap(conn net.Conn) (net.Conn, *Handover) {
 	if h, ok := conn.(*Handover); ok {
 		return h.Conn, h
@@ -48,8 +48,8 @@ func unwrap(conn net.Conn) (net.Conn, *Handover) {
 	return conn, nil
 }
 
-// framedBy returns set with another framing. The sessions of one that agree on
-// one framing share it.
+// framedBy returns set with another framing. Sessions of one listener or client
+// that negotiated the same framing share the result.
 func (set *settings) framedBy(f Framing) *settings {
 	if f == nil || sameFraming(f, set.Framing) {
 		return set

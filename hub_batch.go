@@ -2,12 +2,13 @@ package chanio
 
 import "fmt"
 
-// MulticastBatch publishes the messages of b, in order, with nothing that others
-// publish in between. It copies them: b stays the caller's.
+// MulticastBatch publishes the messages of b, in order, with no other messages
+// in between. It copies them, so the caller still owns b.
 //
-// The error is as that of [Hub.Multicast], of the first message that no member
-// could be sent, and then none of b is published. A batch larger than MaxLag goes
-// message by message, up to one that fails.
+// If no member can carry some message of b, the error is that of
+// [Hub.Multicast] for the first such message, and nothing of b is published. A
+// batch of more than MaxLag/2 bytes is published message by message, up to the
+// first that fails.
 func (h *Hub) MulticastBatch(b *Batch) error {
 	if b.owner.Load() != 0 {
 		return fmt.Errorf("chanio: multicast of a batch: %w", errBatchGone)
@@ -19,7 +20,7 @@ func (h *Hub) MulticastBatch(b *Batch) error {
 		return nil
 	}
 	frames := h.targets(nil)
-	refused := make([]int, 0) // how often each message was
+	refused := make([]int, 0) // how many feeds refused each message
 	for i := range frames {
 		refused = frames[i].encodeBatch(b, refused)
 	}
@@ -46,8 +47,8 @@ func (h *Hub) publishEach(b *Batch) error {
 	return nil
 }
 
-// encodeBatch frames the messages of b, and counts those that cannot be in
-// refused, which has an entry for each once one is.
+// encodeBatch frames the messages of b and counts those that cannot be framed
+// in refused, which is allocated when the first is.
 func (f *frame) encodeBatch(b *Batch, refused []int) []int {
 	f.ends = make([]int, 0, b.Len())
 	f.data = make([]byte, 0, b.Size()+16*b.Len())
@@ -62,7 +63,7 @@ func (f *frame) encodeBatch(b *Batch, refused []int) []int {
 			refused[i]++
 			continue
 		}
-		f.data = append(f.data, one.data...) // where it is already, if there was room
+		f.data = append(f.data, one.data...) // already in place if there was room
 		f.ends = append(f.ends, len(f.data))
 	}
 	return refused

@@ -7,21 +7,21 @@ import (
 
 // A hubFlush is a call of Flush that waits for members.
 type hubFlush struct {
-	left int           // how many have not written what it waits for, and one while they are counted
+	left int           // members still to write, plus one while they are being counted
 	done chan struct{} // closed when none is left
 }
 
-// A flushMark is how much a member must have written for a Flush.
+// A flushMark is how much a member must write for a Flush.
 type flushMark struct {
 	next  *flushMark // of the same member, of a later Flush
 	flush *hubFlush
 	aim   int64
 }
 
-// Flush waits until every member has written what was published before it, and
-// returns nil; members that end are skipped. It returns ctx's error when ctx
-// ends first, and an error that is ErrClosed if the hub has ended before it.
-// What was sent by Send counts once the hub has received it.
+// Flush waits until every member has written what was published before the
+// call; members that end are skipped. It returns ctx's error if ctx ends first,
+// and an error that is ErrClosed if the hub ended before the call. What was
+// sent on Send counts once the hub has received it.
 func (h *Hub) Flush(ctx context.Context) error {
 	if h.ended() {
 		return fmt.Errorf("chanio: flush of a hub: %w", ErrClosed)
@@ -29,7 +29,8 @@ func (h *Hub) Flush(ctx context.Context) error {
 	return h.flush(ctx)
 }
 
-// flush is Flush of a hub that may have ended: who has left may still write.
+// flush is Flush for a hub that may have ended: members that left may still be
+// writing.
 func (h *Hub) flush(ctx context.Context) error {
 	flush := &hubFlush{left: 1, done: make(chan struct{})}
 	h.mu.Lock()
@@ -59,8 +60,8 @@ func (h *Hub) flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// mark makes flush wait until m has written all that it was to get by now, if it
-// has not. The caller holds the hub's mu, as for all that follows.
+// mark makes flush wait until m has written everything due to it by now, unless
+// it already has. The caller holds the hub's mu, as for the functions below.
 func (m *member) mark(flush *hubFlush) {
 	aim := m.aim()
 	if m.written.Load() >= aim {
@@ -74,10 +75,10 @@ func (m *member) mark(flush *hubFlush) {
 	*p = &flushMark{flush: flush, aim: aim}
 	flush.left++
 	w.mark.Store(w.marks.aim)
-	m.account() // it may have written it meanwhile, and not seen the mark
+	m.account() // it may have caught up meanwhile without seeing the mark
 }
 
-// unmark takes flush, which has given up, from the marks of m.
+// unmark removes flush, which has given up, from the marks of m.
 func (m *member) unmark(flush *hubFlush) {
 	w := m.waits.Load()
 	if w == nil {
@@ -93,14 +94,14 @@ func (m *member) unmark(flush *hubFlush) {
 	w.credit(m.written.Load())
 }
 
-// account tells the Flushes that wait what m has written.
+// account tells the waiting Flushes how much m has written.
 func (m *member) account() {
 	if w := m.waits.Load(); w != nil {
 		w.credit(m.written.Load())
 	}
 }
 
-// forgive tells them not to wait for m any more.
+// forgive tells them to stop waiting for m.
 func (m *member) forgive() {
 	if w := m.waits.Load(); w != nil {
 		w.credit(never)

@@ -43,7 +43,7 @@ func (f *frame) message(i int) []byte {
 	return f.data[start:f.ends[i]]
 }
 
-// weight returns what the messages are going to weigh in the log. The caller
+// weight returns the size that the messages will have in the log. The caller
 // holds the hub's mu.
 func (f *frame) weight() int64 {
 	n := f.messages()
@@ -51,18 +51,18 @@ func (f *frame) weight() int64 {
 }
 
 // Multicast publishes a copy of p to all members and returns at once, whatever
-// their number; with [LagBlock], and where publishers outrun every member, when
-// there is room. To nobody it is nil.
+// their number. With [LagBlock], and when publishers outrun every member, it
+// waits for room. Without members it returns nil.
 //
-// The error is ErrClosed once the hub has ended, ErrMessageTooLarge if p, framed,
-// is larger than MaxLag, or what the framing says of p. Where members have
-// different framings it is an error only if none can carry p: if some can, those
-// members get it, and the others, whose Stats count it as dropped, an
-// EventFailed.
+// The error is ErrClosed once the hub has ended, ErrMessageTooLarge if p,
+// framed, is larger than MaxLag, or the framing's error. If members have
+// different framings, it is an error only if none can carry p. If only some
+// can, those members get p, and for the others it is an EventFailed and counted
+// in MessagesDropped.
 func (h *Hub) Multicast(p []byte) error { return h.publish(p, nil) }
 
-// MulticastExcept is Multicast to all members but s, which need not be one: for
-// what s has sent itself.
+// MulticastExcept is Multicast to all members except s, which need not be a
+// member. It is for forwarding what s itself has sent.
 func (h *Hub) MulticastExcept(p []byte, s *Session) error { return h.publish(p, s) }
 
 // publish multicasts p to all but except, which may be nil.
@@ -272,18 +272,19 @@ func (h *Hub) appendRefused(events []Event, fr *frame, apart *member) []Event {
 	return events
 }
 
-// A hubPump multicasts what comes by Send.
+// A hubPump multicasts what is sent on Send.
 type hubPump struct {
 	send    chan []byte
 	closing chan struct{}  // closed by stop
 	group   errgroup.Group // owns the goroutine
 }
 
-// Send returns the channel of what is to be multicast, for select. The slice
-// belongs to the hub from then on: do not modify it. It buffers
-// Options.SendQueue messages; a goroutine of the hub, which the first call
-// starts, receives from it. What cannot be multicast is an EventFailed. Once the
-// hub has ended nobody receives: select on Done too. Users must not close it.
+// Send returns a channel for multicasting with select. A slice belongs to the
+// hub once sent: do not modify it. The channel buffers Options.SendQueue
+// messages. A goroutine of the hub, started by the first call, receives from
+// it. A message that cannot be multicast is an EventFailed. Once the hub has
+// ended there is no receiver, so select on Done as well. Users must not close
+// the channel.
 func (h *Hub) Send() chan<- []byte {
 	if p := h.pump.Load(); p != nil {
 		return p.send

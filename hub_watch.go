@@ -5,10 +5,10 @@ import "slices"
 // A hubWatch is a call of Watch.
 type hubWatch struct{ changed chan<- struct{} }
 
-// Watch sends on changed, without blocking, each time that Len changes, until
-// stop is called or the hub has ended: with a buffer of one, a value that waits
-// says that there is something to look at, so nothing is missed, whereas events
-// can be lost. Many hubs may share one channel. The hub never closes it.
+// Watch sends on changed, without blocking, each time Len changes, until stop
+// is called or the hub has ended. With a buffer of one, a waiting value says
+// that there is something to look at, so nothing is missed, whereas events can
+// be lost. Several hubs may share one channel. The hub never closes it.
 func (h *Hub) Watch(changed chan<- struct{}) (stop func()) {
 	watch := &hubWatch{changed}
 	h.mu.Lock()
@@ -37,10 +37,11 @@ func (h *Hub) lenChanged() {
 	}
 }
 
-// JoinAfter moves s from prior to h: s leaves prior, and gets what h multicasts
-// after JoinAfter has returned, but only after all that prior multicast before.
-// (Between two hubs there is no order otherwise.) It serves a session that is
-// sent a past of its own before it joins the others. Its errors are Join's.
+// JoinAfter moves s from prior to h: s leaves prior and gets what h multicasts
+// after JoinAfter has returned, but only after everything that prior multicast
+// before. (Otherwise there is no order between two hubs.) It serves a session
+// that first gets a history of its own and then joins the others. Its errors
+// are Join's.
 func (h *Hub) JoinAfter(s *Session, prior *Hub) error {
 	prior.Leave(s)
 	return h.joinAfter(s, s.owedBy(prior))

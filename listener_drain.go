@@ -7,18 +7,20 @@ import (
 	"time"
 )
 
-// Drain stops accepting and lets the sessions run until they end by themselves,
-// for a process whose replacement has taken over. It returns nil once the last one
-// has ended and the listener with it; when ctx ends first, what is left goes on,
-// and the error is ctx's: call Drain again, Shutdown or Close.
+// Drain stops accepting and lets the sessions run until they end on their own,
+// for a process whose replacement has taken over. It returns nil once the last
+// session and the listener have ended. If ctx ends first, Drain returns its
+// error and the remaining sessions continue: call Drain again, Shutdown or
+// Close.
 //
-// Connections that the peer has made already are not refused: those that wait in
-// the kernel are accepted, handshakes go on, and each is delivered. Sessions is
-// closed after the last of them, so go on receiving. A socket that another process
-// shares (it was handed over, by its descriptor) stays open there.
+// Connections that peers have already made are not refused: those waiting in
+// the kernel are accepted, handshakes continue, and each is delivered. Sessions
+// is closed after the last of them, so keep receiving. A socket that another
+// process shares (its descriptor was handed over) stays open there.
 //
 // On udp, new peers are ignored, and the listener's socket is read as long as
-// there are sessions: one that shares the port does not hear from their peers.
+// there are sessions; another socket on the same port does not hear from their
+// peers.
 func (l *Listener) Drain(ctx context.Context) error {
 	l.mu.Lock()
 	src := l.src
@@ -53,28 +55,29 @@ func (l *Listener) isDraining() bool {
 	}
 }
 
-// What has connected before a drain waits in the kernel, and would be reset. So
-// accepting goes on until nothing came for backlogPause, and for backlogTime at
-// most: others may share the socket, and take what comes from now on.
+// Connections made before a drain wait in the kernel and would be reset, so
+// accepting continues until none has come for backlogPause, and for at most
+// backlogTime: others may share the socket and take what comes from now on.
 const (
 	backlogPause = 10 * time.Millisecond
 	backlogTime  = 100 * time.Millisecond
 )
 
-// drain ends an Accept that waits.
+// drain ends a waiting Accept.
 func (a *streams) drain() {
 	if !setDeadline(a.ln, time.Now().Add(backlogPause)) {
 		a.interrupt()
 	}
 }
 
-// setDeadline sets the deadline of Accept, or reports that ln knows none.
+// setDeadline sets the deadline of Accept, or reports that ln does not support
+// it.
 func setDeadline(ln net.Listener, at time.Time) bool {
 	d, ok := ln.(interface{ SetDeadline(time.Time) error })
 	return ok && d.SetDeadline(at) == nil
 }
 
-// acceptBacklog accepts what connected before a drain; left is for how long it may
+// acceptBacklog accepts what connected before a drain; left is how long it may
 // still wait.
 func acceptBacklog(ln net.Listener, left *time.Duration) (net.Conn, error) {
 	start := time.Now()
@@ -87,8 +90,8 @@ func acceptBacklog(ln net.Listener, left *time.Duration) (net.Conn, error) {
 	return conn, err
 }
 
-// finish waits for what drain has left: handshakes, and sessions that nobody has
-// received, unless quit is closed first.
+// finish waits for what drain has left, handshakes and undelivered sessions,
+// unless quit is closed first.
 func (l *Listener) finish(quit <-chan struct{}) {
 	finished := make(chan struct{})
 	go func() { // it does not outlast handshakes.abort, which follows

@@ -7,20 +7,22 @@ import (
 	"sync"
 )
 
-// NetListener returns the listener as a [net.Listener], for servers that are
-// written for one, such as those of net/http, gRPC and SSH. Accept returns the
-// [Session.NetConn] of a session, in the place of receiving it from Sessions; it
-// needs raw streams: under Options.Framing and on udp it is errors.ErrUnsupported.
+// NetListener returns the listener as a [net.Listener], for servers written for
+// one, such as those of net/http, gRPC and SSH. Accept returns the
+// [Session.NetConn] of a session that would otherwise be received from
+// Sessions. It requires raw streams: under Options.Framing and on udp it is
+// errors.ErrUnsupported.
 //
-// Close stops accepting and drops what Accept has not returned, as with any
-// net.Listener; what it has returned runs on, and the listener is Done after the
-// last of them. To replace a process without dropping anything call [Listener.Drain]
-// first, and let the server go on until Accept says that the listener is closed.
+// As with any net.Listener, Close stops accepting and drops what Accept has not
+// returned. Accepted connections continue, and the listener is Done after the
+// last of them. To replace a process without dropping anything, first call
+// [Listener.Drain], and let the server run until Accept says that the listener
+// is closed.
 //
-// With Options.TLS the connections have ConnectionState, which fills in Request.TLS
-// of net/http. It speaks HTTP/1 over them, since it asks for a *tls.Conn before
-// HTTP/2: for that leave Options.TLS nil, and call the server's ServeTLS. Then
-// HandshakeTimeout and MaxHandshakes are the server's own affair, too.
+// With Options.TLS the connections have ConnectionState, which sets Request.TLS
+// in net/http. net/http speaks HTTP/1 over them, since it requires a *tls.Conn
+// for HTTP/2. For HTTP/2 leave Options.TLS nil and call the server's ServeTLS;
+// HandshakeTimeout and MaxHandshakes then do not apply.
 func (l *Listener) NetListener() net.Listener {
 	return &netListener{l: l, closed: make(chan struct{})}
 }

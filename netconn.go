@@ -10,27 +10,26 @@ import (
 	"time"
 )
 
-// netWriteSize is the length of the pieces that writes are split into: the
-// queues are bounded in messages, and so they are bounded in bytes.
+// netWriteSize is the length of the pieces into which writes are split. Queues
+// are bounded in messages, and this bounds them in bytes.
 const netWriteSize = 32 << 10
 
-// NetConn returns a net.Conn over the session, for raw streams only: under
-// framing and on udp, where messages matter, its Read and Write return
-// errors.ErrUnsupported. Each call returns a
-// view of its own on the same stream; two views, or Recv or Send beside one,
-// are undefined.
+// NetConn returns a net.Conn over the session. It requires a raw stream: under
+// framing and on udp, where messages matter, Read and Write return
+// errors.ErrUnsupported. Each call returns a separate view of the same stream.
+// Using two views, or Recv or Send alongside one, is undefined.
 //
-// It has deadlines of its own, which do not disturb the session. n of a Write
-// that timed out is what was accepted, as with a kernel's buffer. Only its own
-// deadlines are os.ErrDeadlineExceeded: a Read after a timeout of the session
-// returns an error that is ErrClosed.
+// Its deadlines do not affect the session. A Write that times out returns the
+// number of bytes accepted, as with a kernel's buffer. Only its own deadlines
+// are os.ErrDeadlineExceeded: a Read after a timeout of the session returns an
+// error that is ErrClosed.
 //
-// Close returns at once, and the session does what [Session.Close] does without
-// it: it flushes and lingers, and the Close and Shutdown of its listener or client
-// wait for that. There is a CloseWrite too, and over TLS a ConnectionState. It is
-// safe for concurrent use.
+// Close returns at once, and the session then does in the background what
+// [Session.Close] does: it flushes and lingers, and Close and Shutdown of its
+// listener or client wait for that. The connection also has CloseWrite and,
+// over TLS, ConnectionState. It is safe for concurrent use.
 func (s *Session) NetConn() net.Conn {
-	s.ask(formMessages) // before the first Read: what has arrived by then outlives the session
+	s.ask(formMessages) // before the first Read: what arrived by then outlives the session
 	c := &netConn{
 		s:             s,
 		reading:       make(chan struct{}, 1),
@@ -45,16 +44,16 @@ func (s *Session) NetConn() net.Conn {
 	return c
 }
 
-// netConn is a session seen as a net.Conn. The locks are slots in channels, so
-// that who waits for one still sees its deadline.
+// netConn is a session as a net.Conn. Its locks are one-slot channels, so that
+// waiting for one still observes the deadline.
 type netConn struct {
 	s             *Session
-	reading       chan struct{} // filled by who reads
+	reading       chan struct{} // filled by the reader
 	rest          []byte        // received and not yet read; guarded by reading
-	writing       chan struct{} // filled by who writes: the pieces of a Write stay together
+	writing       chan struct{} // filled by the writer: keeps the pieces of a Write together
 	readDeadline  *deadline
 	writeDeadline *deadline
-	closed        atomic.Bool // by Close
+	closed        atomic.Bool // set by Close
 }
 
 var (
@@ -89,12 +88,12 @@ func (c *netConn) Read(p []byte) (int, error) {
 	n := copy(p, c.rest)
 	c.rest = c.rest[n:]
 	if len(c.rest) == 0 {
-		c.rest = nil // the buffer need not wait for the next read
+		c.rest = nil // do not keep the buffer until the next read
 	}
 	return n, nil
 }
 
-// endOfInput is what Read returns when there is nothing more.
+// endOfInput is what Read returns when there is nothing more to read.
 func (c *netConn) endOfInput() error {
 	err := c.s.Err()
 	switch {
@@ -108,14 +107,15 @@ func (c *netConn) endOfInput() error {
 	return c.s.errorAt("read", ErrClosed)
 }
 
-// endedError says that the session has timed out. It is no timeout of a read's:
-// callers would read again and again.
+// endedError says that the session has timed out. It is not a timeout of the
+// read, which would make callers read again and again.
 type endedError struct{ cause error }
 
 func (e endedError) Error() string        { return "the session has ended: " + e.cause.Error() }
 func (e endedError) Is(target error) bool { return target == ErrClosed || target == net.ErrClosed }
 
-// keepsMessages reports whether messages matter, which a net.Conn does not keep.
+// keepsMessages reports whether messages matter, which a net.Conn does not
+// preserve.
 func (s *Session) keepsMessages() bool { return s.set.codec != nil || s.traits.messages }
 
 // Write sends p, in pieces if it is long.
@@ -142,7 +142,7 @@ func (c *netConn) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// lock fills slot, unless the deadline passes first, or has passed already.
+// lock fills slot unless the deadline passes first or has already passed.
 func (c *netConn) lock(slot chan<- struct{}, expired <-chan struct{}, op string) error {
 	select {
 	case <-expired:
@@ -177,8 +177,8 @@ func (c *netConn) SetDeadline(t time.Time) error {
 func (c *netConn) SetReadDeadline(t time.Time) error  { return c.setDeadline(c.readDeadline, t) }
 func (c *netConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(c.writeDeadline, t) }
 
-// setDeadline works on a session that has ended in order and was not closed, too:
-// what it has received may still be read.
+// setDeadline also works on a session that ended cleanly and was not closed,
+// since what it received may still be read.
 func (c *netConn) setDeadline(d *deadline, t time.Time) error {
 	if c.closed.Load() || c.s.over() && !(c.s.Err() == nil && c.s.life().endedByItself()) {
 		return c.s.errorAt("set deadline", ErrClosed)
@@ -187,11 +187,12 @@ func (c *netConn) setDeadline(d *deadline, t time.Time) error {
 	return nil
 }
 
-// endedByItself reports whether the peer has ended the session, and nobody called Close.
+// endedByItself reports whether the peer ended the session and Close was not
+// called.
 func (l life) endedByItself() bool { return l.input() == inputEnded && !l.closing() }
 
-// A deadline is a point in time that can be moved, told by a channel: as in
-// net.Pipe, with another way to keep a timer that was replaced from firing.
+// A deadline is a movable point in time that a channel reports, as in net.Pipe.
+// It differs in how it keeps a replaced timer from firing.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer
@@ -201,15 +202,15 @@ type deadline struct {
 
 func newDeadline() *deadline { return &deadline{ch: make(chan struct{})} }
 
-// expired returns a channel that is closed when the deadline passes, unless it
-// had passed and was moved: then a later call returns another one.
+// expired returns a channel that is closed when the deadline passes. If the
+// deadline had passed and is moved, later calls return another channel.
 func (d *deadline) expired() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ch
 }
 
-// set moves the deadline to t; the zero time is none.
+// set moves the deadline to t; the zero time means none.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -232,7 +233,7 @@ func (d *deadline) set(t time.Time) {
 	timer = time.AfterFunc(wait, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.timer == timer { // else it fired while it was being replaced
+		if d.timer == timer { // otherwise it fired while being replaced
 			d.pass()
 		}
 	})

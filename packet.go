@@ -15,89 +15,89 @@ import (
 
 // A Packet is one datagram. IPv4-mapped addresses are unmapped.
 type Packet struct {
-	// Addr is the peer: the sender of a packet received, the destination of
-	// one to be sent.
+	// Addr is the peer: the sender of a received packet, the destination of one
+	// to be sent.
 	Addr netip.AddrPort
-	// Local is the address that the peer wrote to: one of this host, or a
-	// group's. In a packet to be sent it is the address to send from if that
-	// is one of this host's unicast addresses, else, or if it is the zero
-	// value, the system chooses; its port is ignored. So a packet that is sent
-	// back as it came is answered from where the peer expects it. An endpoint that
-	// is bound to one unicast address sends from that one.
+	// Local is the address that the peer wrote to: one of this host's, or a
+	// group's. In a packet to be sent it is the source address if it is one of
+	// this host's unicast addresses; otherwise, or if it is the zero value, the
+	// system chooses. Its port is ignored. A reply made from a received packet
+	// thus leaves from the address that the peer expects. An endpoint bound to
+	// one unicast address sends from that one.
 	//
-	// Where the system doesn't tell, it is the address that the endpoint is
-	// bound to.
+	// If the system does not report it, Local is the address that the endpoint
+	// is bound to.
 	Local netip.AddrPort
-	// IfIndex is the interface that a packet came in on, 0 where the system
-	// doesn't tell. For a packet to a multicast group or an IPv6 link-local
-	// address it chooses the interface that it leaves by, if it is not 0;
-	// elsewhere the system's routes decide.
+	// IfIndex is the index of the interface on which a packet arrived, or 0 if
+	// the system does not report it. If it is not 0, it selects the outgoing
+	// interface of a packet to a multicast group or an IPv6 link-local address.
+	// Other packets follow the system's routes.
 	IfIndex int
-	// Data is the payload. The receiver of a packet owns it for good, its
-	// capacity is its length; a packet sent leaves it to the library.
+	// Data is the payload. The receiver of a packet owns it, and its capacity
+	// is its length. Data belongs to the library once the packet is sent.
 	Data []byte
 }
 
 // A PacketConn is an endpoint for datagrams to and from any peer, and for
-// multicast groups: packets come from Recv and go to Send, and everything about
-// its end is told by Done and Err. All methods are safe for concurrent use.
+// multicast groups. Packets arrive on Recv and leave on Send; Done and Err
+// report how it ended. All methods are safe for concurrent use.
 //
-// It ends by Close, by Abort, with its context, or when the socket fails. What
-// befalls one datagram does not end it: one that can't be sent is an
-// [EventFailed], and that a peer refuses one (by ICMP) is counted in
-// Stats.Refused, where the system tells: Linux tells only about a udp [Dial].
+// It ends on Close or Abort, with its context, or when the socket fails. The
+// fate of one datagram does not end it: one that can't be sent is an
+// [EventFailed], and a refusal by a peer (ICMP) is counted in Stats.Refused if
+// the system reports it. Linux does so only for a udp [Dial].
 type PacketConn struct {
 	set     *settings
 	network string
 	conn    *datagram.Conn
-	parent  context.Context // whose values Context carries
-	unwatch func()          // ends the watch over parent
+	parent  context.Context // its values are Context's
+	unwatch func()          // stops watching parent
 	events  *eventQueue
 
-	id         uint64            // its number, unique in the process: the owner of batches put to it
+	id         uint64            // unique in the process: the owner of batches put to it
 	recv       chan Packet       // sent and closed by the reader
 	recvBatch  chan *PacketBatch // likewise
 	asked      chan struct{}     // closed when form is known
 	send       chan Packet       // received by the writer; only the user may close it
 	sendBatch  chan *PacketBatch // likewise
-	flushes    chan chan error   // calls of Flush; the writer answers, and never waits for that
-	refused    chan struct{}     // closed when nothing is accepted or received any more
+	flushes    chan chan error   // calls of Flush; the writer answers and never blocks on that
+	refused    chan struct{}     // closed when nothing more is accepted or received
 	writerDone chan struct{}     // closed when the writer has ended
-	putsGone   chan struct{}     // closed when nothing is accepted any more and no Put is under way
-	done       chan struct{}     // closed by the reader, last of all
+	putsGone   chan struct{}     // closed when nothing more is accepted and no Put is in progress
+	done       chan struct{}     // closed by the reader, as its last act
 
 	stats  counters
 	loss   loss          // since the last Flush
-	puts   putGate       // the Puts under way
+	puts   putGate       // Puts in progress
 	writer atomic.Bool   // the writer was started; set under mu
-	form   atomic.Uint32 // what was asked for: a form; set under early
+	form   atomic.Uint32 // the form asked for; set under early
 	early  sync.Mutex    // guards what arrives before that
 
-	mu       sync.Mutex // guards what follows; never held across anything that blocks
+	mu       sync.Mutex // guards what follows; never held while blocking
 	err      error
 	closeErr error // what Close returns
 	refusing bool  // refused is closed
 	closing  bool  // Close has begun
-	over     bool  // it has ended: the socket is closed
-	finished bool  // nothing is accepted any more, and no writer started
+	over     bool  // the endpoint has ended: the socket is closed
+	finished bool  // nothing more is accepted, and no writer started
 	timer    *time.Timer
 	ctx      context.Context // made by the first call of Context
 	cancel   context.CancelCauseFunc
 }
 
-// ListenPacket binds address and serves it until ctx ends: the context is the
-// endpoint's lifetime, not only the call's. Networks are udp, udp4 and udp6;
-// udp on a wildcard address is IPv4 and IPv6. Nil options mean the defaults.
+// ListenPacket binds address and serves it until ctx ends. The context bounds
+// the endpoint's lifetime, not the call. Networks are udp, udp4 and udp6; udp
+// on a wildcard address means IPv4 and IPv6. Nil options mean the defaults.
 //
-// To receive from a multicast group there is [ListenMulticast], or JoinGroup on
-// an endpoint that ListenPacket bound to a wildcard address. To send to one it
-// takes no more than its address.
+// To receive from a multicast group, use [ListenMulticast], or JoinGroup on an
+// endpoint that ListenPacket bound to a wildcard address. To send to a group,
+// its address is enough.
 func ListenPacket(ctx context.Context, network, address string, o *Options) (*PacketConn, error) {
 	return listenPacket(ctx, network, address, o, false)
 }
 
-// listenPacket is ListenPacket; with oneByOne it makes a system call a datagram
-// even where there are batches.
+// listenPacket is ListenPacket. oneByOne makes it use one system call per
+// datagram even where there are batches.
 func listenPacket(ctx context.Context, network, address string, o *Options, oneByOne bool) (*PacketConn, error) {
 	set, err := datagramSettings(ctx, "listen", network, o)
 	if err != nil {
@@ -110,7 +110,7 @@ func listenPacket(ctx context.Context, network, address string, o *Options, oneB
 	return newPacketConn(ctx, network, conn, set)
 }
 
-// datagramSettings resolves the options of something on a udp network.
+// datagramSettings resolves options for a udp network.
 func datagramSettings(ctx context.Context, op, network string, o *Options) (*settings, error) {
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -148,7 +148,7 @@ func datagramConfig(set *settings, oneByOne bool) datagram.Config {
 }
 
 // newPacketConn starts an endpoint over conn, which belongs to it from then on,
-// also if there is an error.
+// even if there is an error.
 func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set *settings) (*PacketConn, error) {
 	if err := setMulticast(conn, network, set); err != nil {
 		conn.Close()
@@ -193,29 +193,29 @@ func (p *PacketConn) watch(ctx context.Context) {
 }
 
 // Events returns the channel of the endpoint's events. It never blocks the
-// endpoint: it buffers Options.EventQueue events, then the oldest go and
-// Stats().EventsDropped counts them. It is closed when the endpoint has ended,
-// behind EventStopped.
+// endpoint: beyond Options.EventQueue buffered events the oldest are dropped
+// and counted in Stats().EventsDropped. It is closed when the endpoint has
+// ended, after EventStopped.
 func (p *PacketConn) Events() <-chan Event { return p.events.channel() }
 
 // LocalAddr returns the address that the endpoint is bound to.
 func (p *PacketConn) LocalAddr() netip.AddrPort { return p.conn.LocalAddr() }
 
 // Done returns a channel that is closed when the endpoint has ended and its
-// goroutines are gone.
+// goroutines have exited.
 func (p *PacketConn) Done() <-chan struct{} { return p.done }
 
-// Err returns nil while the endpoint runs and after Close, else what ended it.
-// The first cause wins.
+// Err returns nil while the endpoint runs and after Close, otherwise what ended
+// it. The first cause wins.
 func (p *PacketConn) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// Context returns a context that has the values of the one that the endpoint
-// was started with and is cancelled when the endpoint ends, with Err as its
-// cause (context.Canceled after a clean end).
+// Context returns a context with the values of the one that the endpoint was
+// started with. It is canceled when the endpoint ends, with Err as its cause
+// (context.Canceled after a clean end).
 func (p *PacketConn) Context() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -230,8 +230,8 @@ func (p *PacketConn) Context() context.Context {
 }
 
 // Stats returns the endpoint's counters. BytesPending is what the writer holds;
-// what waits in Send's buffer is not seen before the writer takes it.
-// KernelDropped is as of the last packet received.
+// packets in Send's buffer are not counted until the writer takes them.
+// KernelDropped is as of the last received packet.
 func (p *PacketConn) Stats() Stats {
 	st := p.stats.snapshot()
 	st.KernelDropped = p.conn.KernelDropped()
@@ -240,14 +240,14 @@ func (p *PacketConn) Stats() Stats {
 	return st
 }
 
-// Close ends the endpoint in order: it refuses new packets, stops receiving,
-// hands what was accepted to the kernel, all that within Options.CloseTimeout,
-// and returns when the endpoint's goroutines are gone.
+// Close ends the endpoint gracefully. It refuses new packets, stops receiving
+// and hands what was accepted to the kernel, all within Options.CloseTimeout.
+// It returns when the endpoint's goroutines have exited.
 //
-// It returns nil, unless packets that were accepted could not be sent: when time
-// ran out the error is os.ErrDeadlineExceeded, and Err is the same error; else it
-// is what the first packet failed of since the last Flush, and Err is nil. It is
-// idempotent, and safe from any goroutine.
+// It returns nil unless accepted packets could not be sent. If time ran out,
+// the error is os.ErrDeadlineExceeded, and Err is the same error. Otherwise it
+// is the error of the first packet that failed since the last Flush, and Err is
+// nil. Close is idempotent and safe to call from any goroutine.
 func (p *PacketConn) Close() error {
 	p.beginClose()
 	<-p.done
@@ -277,9 +277,9 @@ func (p *PacketConn) beginClose() {
 	p.conn.StopReceiving()
 }
 
-// Abort ends the endpoint at once: nothing is flushed. Err is cause, or
-// ErrClosed if cause is nil. Only the first end of an endpoint counts. It does
-// not wait: Done tells when the endpoint is gone.
+// Abort ends the endpoint at once. Nothing is flushed. Err is cause, or
+// ErrClosed if cause is nil; if the endpoint has already ended, Abort does
+// nothing. Abort does not wait: Done is closed when the endpoint has ended.
 func (p *PacketConn) Abort(cause error) {
 	if cause == nil {
 		cause = p.errorAt("endpoint", netip.AddrPort{}, ErrClosed)
@@ -287,8 +287,8 @@ func (p *PacketConn) Abort(cause error) {
 	p.terminate(cause)
 }
 
-// terminate ends the endpoint with cause, nil for a clean end, if it has not
-// ended yet. It closes the socket, which ends reader and writer.
+// terminate ends the endpoint with cause, nil for a clean end, unless it has
+// ended already. It closes the socket, which ends the reader and the writer.
 func (p *PacketConn) terminate(cause error) {
 	p.mu.Lock()
 	if p.over {
@@ -311,7 +311,7 @@ func (p *PacketConn) terminate(cause error) {
 	p.conn.Close()
 }
 
-// refuse ends the accepting and the receiving. The caller holds mu.
+// refuse stops accepting and receiving. The caller holds mu.
 func (p *PacketConn) refuse() {
 	if !p.refusing {
 		p.refusing = true
@@ -322,8 +322,8 @@ func (p *PacketConn) refuse() {
 	}
 }
 
-// readLoop is the endpoint's reader, and the one who ends it. newPacketConn
-// starts it; it returns when the endpoint has ended.
+// readLoop is the endpoint's reader, which also ends the endpoint.
+// newPacketConn starts it; it returns when the endpoint has ended.
 func (p *PacketConn) readLoop() {
 	if err := p.conn.ReceiveTo(&packetReader{p: p}); err != nil {
 		p.terminate(p.errorAt("read", netip.AddrPort{}, err))
@@ -331,9 +331,9 @@ func (p *PacketConn) readLoop() {
 	p.finish()
 }
 
-// finish runs when nothing is received and accepted any more. It waits for the
-// Puts that are under way and for the writer: then nobody touches the
-// endpoint's channels but bare senders.
+// finish runs when nothing more is received or accepted. It waits for the Puts
+// in progress and for the writer. From then on only bare senders touch the
+// endpoint's channels.
 func (p *PacketConn) finish() {
 	<-p.putsGone
 	p.mu.Lock()
@@ -353,7 +353,7 @@ func (p *PacketConn) finish() {
 	close(p.done)
 }
 
-// errorAt wraps err with the endpoint's address and the peer's, if it is about
+// errorAt wraps err with the endpoint's address and the peer's, if there is
 // one.
 func (p *PacketConn) errorAt(op string, peer netip.AddrPort, err error) error {
 	if errors.Is(err, net.ErrClosed) {
@@ -362,7 +362,7 @@ func (p *PacketConn) errorAt(op string, peer netip.AddrPort, err error) error {
 	return wrapOp(op, p.network, udpAddr(p.LocalAddr()), udpAddr(peer), err)
 }
 
-// udpAddr returns a as a net.Addr, nil if it is invalid.
+// udpAddr returns a as a net.Addr, or nil if it is invalid.
 func udpAddr(a netip.AddrPort) net.Addr {
 	if !a.IsValid() {
 		return nil

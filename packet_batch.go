@@ -11,25 +11,25 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// A PacketBatch is many packets in one value, in memory that is used again: for
-// endpoints whose packets are so many that a channel operation and fresh memory for
-// each are what they spend their time on.
+// A PacketBatch is many packets in one value, in recycled memory. It is for
+// endpoints with so many packets that a channel operation and an allocation for
+// each dominate their cost.
 //
-// A batch has one owner at a time. Whoever received it from RecvBatch or made it
-// with NewPacketBatch owns it until it is sent (SendBatch, PutBatch) or released; from
-// then on neither the batch nor the data of its packets may be touched. Under
-// go test -race the memory of released batches is overwritten, and a use that
-// comes too late shows. An owner that does neither leaves the memory to the garbage
-// collector, which is slower and never wrong.
+// A batch has one owner at a time. Whoever received it from RecvBatch or made
+// it with NewPacketBatch owns it until it is sent (SendBatch, PutBatch) or
+// released. After that, neither the batch nor the data of its packets may be
+// touched. Under go test -race the memory of released batches is overwritten,
+// so that a late use shows. An owner that does neither leaves the memory to the
+// garbage collector, which is slower but never wrong.
 //
-// A PacketBatch is not safe for concurrent use, but for Release. The zero PacketBatch
-// is empty and ready to use; it must not be copied.
+// A PacketBatch is not safe for concurrent use, except for Release. The zero
+// PacketBatch is empty and ready to use. A PacketBatch must not be copied.
 type PacketBatch struct {
-	owner atomic.Uint64  // 0 is the user; else the endpoint it was put to, by its number, or noOwner
-	buf   *buffer.Buffer // the data, in one span a packet; nil while there is no memory
+	owner atomic.Uint64  // 0: the user; else noOwner, or the id of the endpoint it was put to
+	buf   *buffer.Buffer // the data, one span per packet; nil while there is no memory
 	paths []packetPath   // of each packet
-	used  int            // how much of buf is taken
-	over  bool           // a packet was refused: the batch has no room for its index
+	used  int            // how much of buf is used
+	over  bool           // a packet was refused because the index has no room for it
 }
 
 // A packetPath is a packet without its data.
@@ -47,7 +47,7 @@ func (b *PacketBatch) Len() int { return len(b.paths) }
 // Size returns the number of bytes of all packets' data together.
 func (b *PacketBatch) Size() int { return b.used }
 
-// At returns packet i, counted from 0; it panics if there is none. Its Data is
+// At returns packet i, counted from 0, and panics if there is none. Its Data is
 // part of the batch's memory: it is valid until the batch is appended to, sent
 // or released, and its capacity is its length.
 func (b *PacketBatch) At(i int) Packet {
@@ -66,8 +66,9 @@ func (b *PacketBatch) All() iter.Seq2[int, Packet] {
 	}
 }
 
-// Append adds m as the last packet, with a copy of its Data. A batch that was sent or
-// released takes none. A batch of more than 4 GiB cannot be sent: see PutBatch.
+// Append adds m as the last packet, with a copy of its Data. A batch that was
+// sent or released ignores it. A batch of more than 4 GiB cannot be sent: see
+// PutBatch.
 func (b *PacketBatch) Append(m Packet) {
 	if b.owner.Load() != 0 || b.over {
 		return
@@ -78,14 +79,14 @@ func (b *PacketBatch) Append(m Packet) {
 	}
 	old := b.grow(len(m.Data))
 	start := b.used
-	b.used += copy(b.buf.B[start:], m.Data) // which may be one of the batch's own, in old
+	b.used += copy(b.buf.B[start:], m.Data) // it may be one of the batch's own, in old
 	b.buf.Spans = append(b.buf.Spans, buffer.Span{Start: uint32(start), End: uint32(b.used)})
 	b.paths = append(b.paths, packetPath{m.Addr, m.Local, m.IfIndex})
 	free(old)
 }
 
-// grow makes room for n more bytes. If the data had to be moved, old is where it was,
-// to be freed.
+// grow makes room for n more bytes. If the data had to be moved, old is the
+// memory to free.
 func (b *PacketBatch) grow(n int) (old *buffer.Buffer) {
 	switch {
 	case b.buf == nil:
@@ -101,22 +102,22 @@ func (b *PacketBatch) grow(n int) (old *buffer.Buffer) {
 	return old
 }
 
-// Release ends the batch's life: its memory may be used again, by anybody. A
-// second Release does nothing, nor does one of a batch that was put to an endpoint.
-// It is safe for concurrent use.
+// Release gives the batch's memory back, to be used again. Releasing a batch a
+// second time, or one that was put to an endpoint, has no effect. It is safe
+// for concurrent use.
 func (b *PacketBatch) Release() {
 	if b.owner.CompareAndSwap(0, noOwner) {
 		b.recycle()
 	}
 }
 
-// recycle gives the memory away. The caller has made sure that b has no owner.
+// recycle gives the memory back. The caller has made sure that b has no owner.
 func (b *PacketBatch) recycle() {
 	free(b.buf)
 	b.buf, b.paths, b.used = nil, nil, 0
 }
 
-// put notes that b was handed to the endpoint number id.
+// put hands b to the endpoint id. It fails if the caller does not own b.
 func (b *PacketBatch) put(id uint64) error {
 	switch {
 	case b == nil:
@@ -130,8 +131,8 @@ func (b *PacketBatch) put(id uint64) error {
 	return nil
 }
 
-// take makes b the writer's of endpoint number id. It fails if it is somebody
-// else's.
+// take makes the writer of endpoint id the owner of b. It fails if b belongs to
+// someone else.
 func (b *PacketBatch) take(id uint64) error {
 	if b != nil && b.owner.CompareAndSwap(id, noOwner) {
 		return nil

@@ -8,14 +8,15 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// NewPacketConn returns an endpoint over c, as [ListenPacket] does over the socket that
-// it makes; c belongs to it from then on. A *net.UDPConn is as fast as ListenPacket's
-// own. With any other net.PacketConn (a wrapper that relays or encrypts, a socket in
-// memory) datagrams go one by one, Packet.Local is c's address, and groups can't be
-// joined; what comes from an address that is no IP address and port is skipped.
+// NewPacketConn returns an endpoint over c, like [ListenPacket] over its own
+// socket; c belongs to the endpoint from then on. A *net.UDPConn is as fast as
+// ListenPacket's own socket. With any other net.PacketConn (a relay, an
+// encrypting wrapper, an in-memory socket) datagrams are moved one by one,
+// Packet.Local is c's address, and groups can't be joined. Datagrams whose
+// source address is not an IP address and port are skipped.
 //
-// ReuseAddr, ReusePort and Control come too late and are ignored. A c that is nil, or
-// options that cannot be right, yield an endpoint that has ended, with that Err.
+// ReuseAddr, ReusePort and Control would come too late and are ignored. A nil c
+// or invalid options yield an endpoint that has already ended with that Err.
 func NewPacketConn(ctx context.Context, c net.PacketConn, o *Options) *PacketConn {
 	conn, set, err := wrapPacketConn(ctx, "NewPacketConn", c, o)
 	if err == nil {
@@ -29,11 +30,11 @@ func NewPacketConn(ctx context.Context, c net.PacketConn, o *Options) *PacketCon
 	return p
 }
 
-// ServePeers is Listen("udp") over c, which belongs to the listener from then on: see
-// [NewPacketConn] for what c may be. Restart is not supported.
+// ServePeers is Listen("udp") over c, which belongs to the listener from then
+// on; see [NewPacketConn] for what c may be. Restart is not supported.
 //
-// A c that is nil, or options that cannot be right, yield a listener that has ended,
-// with that Err.
+// A nil c or invalid options yield a listener that has already ended with that
+// Err.
 func ServePeers(ctx context.Context, c net.PacketConn, o *Options) *Listener {
 	conn, set, err := wrapPacketConn(ctx, "ServePeers", c, o)
 	if err == nil {
@@ -60,7 +61,7 @@ type givenConn struct {
 	network string
 }
 
-// wrapPacketConn makes a datagram.Conn of c, which is closed if there is an error.
+// wrapPacketConn makes a datagram.Conn of c, and closes c if there is an error.
 func wrapPacketConn(ctx context.Context, what string, c net.PacketConn, o *Options) (given givenConn, set *settings, err error) {
 	if c == nil {
 		return given, nil, errors.New("chanio: " + what + " of a nil net.PacketConn")

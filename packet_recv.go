@@ -2,30 +2,31 @@ package chanio
 
 import "example.com/chanio/internal/datagram"
 
-// Recv returns the channel of what arrives, in the order of its arrival, one
-// datagram a packet, whole. An empty datagram is a packet without data.
+// Recv returns the channel of received packets, in order of arrival, one whole
+// datagram each. An empty datagram is a packet without data.
 //
-// The endpoint's reader sends on it and closes it, once, when the endpoint has
-// ended, after Err is set; what the library has not put into the channel when
-// Close, Abort or the context's end comes is dropped, and counted in
-// Stats.MessagesDropped. It buffers Options.RecvQueue packets. Who does not
-// receive stops the reading: then the kernel drops datagrams, which
+// The endpoint's reader sends on the channel and closes it once, when the
+// endpoint has ended, after Err is set. Packets that are not yet in the channel
+// on Close, Abort or the end of the context are dropped and counted in
+// Stats.MessagesDropped. It buffers Options.RecvQueue packets. If they are not
+// received, reading stops; the kernel then drops datagrams, which
 // Stats.KernelDropped counts.
 //
-// The first call of Recv or RecvBatch decides which of the two gets the packets;
-// the other's channel is closed with this one and yields nothing.
+// The first call of Recv or RecvBatch decides which of the two delivers the
+// packets. The other's channel yields nothing and is closed with this one.
 func (p *PacketConn) Recv() <-chan Packet {
 	p.ask(formMessages)
 	return p.recv
 }
 
-// RecvBatch returns the channel of what arrives, many packets in one value: what one
-// system call brought, on Linux up to 16 messages of the kernel's, each of which is up
-// to 64 datagrams of one peer; elsewhere one. A batch is never empty.
+// RecvBatch returns the channel of received packets, many in one value: what
+// one system call returned. On Linux that is up to 16 kernel messages, each of
+// up to 64 datagrams from one peer; elsewhere it is one datagram. A batch is
+// never empty.
 //
-// All that is said of Recv goes for it, but that the receiver owns each batch, to
-// read, until it sends or releases it; and that it buffers one batch, or none if
-// Options.RecvQueue is negative.
+// The contract of Recv applies, with two differences. The receiver owns a batch
+// only until it sends or releases it, and may only read it. The channel buffers
+// one batch, or none if Options.RecvQueue is negative.
 func (p *PacketConn) RecvBatch() <-chan *PacketBatch {
 	p.ask(formBatches)
 	return p.recvBatch

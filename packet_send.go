@@ -13,26 +13,27 @@ import (
 )
 
 // Send returns the channel of packets to be sent, in order, each to its Addr.
-// It buffers Options.SendQueue packets, and blocks when the kernel takes less
-// than is sent. The packet's Data belongs to the library from then on: do not
-// modify it; sending the same slice to many peers is fine.
+// It buffers Options.SendQueue packets and blocks when the kernel takes less
+// than is sent. A packet's Data belongs to the library once sent: do not modify
+// it; sending the same slice to several peers is fine.
 //
-// Accepted is not delivered: see Flush. A packet that can't be sent is an
-// [EventFailed], and the endpoint lives on. The endpoint's writer receives from
-// the channel. Once the endpoint has ended nobody does: a bare send blocks for
-// good, and one that the buffer still takes is lost, so select on Done too, or
-// use Put. Only the user may close it, and it then means Close.
+// Accepted does not mean delivered: see Flush. A packet that can't be sent is
+// an [EventFailed] and does not end the endpoint. The endpoint's writer
+// receives from the channel. Once the endpoint has ended there is no receiver:
+// a bare send blocks forever, and a packet that still fits the buffer is lost,
+// so select on Done as well, or use Put. Only the user may close the channel,
+// which means Close.
 func (p *PacketConn) Send() chan<- Packet {
 	p.needWriter()
 	return p.send
 }
 
-// Put sends m as Send does, and its Data belongs to the library from then on.
-// It waits for room, which there is at least every Options.WriteTimeout. It
-// returns an error, with nothing accepted, that is ErrClosed once the endpoint
-// has ended, and ErrMessageTooLarge if no datagram can hold the data: more than
-// 65,507 bytes over IPv4, 65,527 over IPv6. It does not tell what becomes of a
-// packet that was accepted.
+// Put sends m like Send, and its Data belongs to the library from then on. It
+// waits for room, which it gets at least every Options.WriteTimeout. If it
+// returns an error, nothing was accepted: ErrClosed once the endpoint has
+// ended, or ErrMessageTooLarge if no datagram can hold the data (more than
+// 65,507 bytes over IPv4, 65,527 over IPv6). It does not report what becomes of
+// an accepted packet.
 func (p *PacketConn) Put(m Packet) error {
 	if !p.puts.enter() {
 		return p.errorAt("write", m.Addr, ErrClosed)
@@ -63,10 +64,10 @@ func checkPacket(to netip.AddrPort, size int) error {
 	return nil
 }
 
-// Flush waits until all that was accepted before it is in the kernel, and returns
-// nil. If packets could not be sent since the last Flush, it returns what the first
-// of them failed of. It returns ctx's error when ctx ends first, and an error that
-// is ErrClosed when the endpoint ended with something undelivered.
+// Flush waits until everything accepted before it is in the kernel. If packets
+// could not be sent since the last Flush, it returns the error of the first of
+// them. It returns ctx's error if ctx ends first, and an error that is
+// ErrClosed if the endpoint ended with something undelivered.
 func (p *PacketConn) Flush(ctx context.Context) error {
 	if !p.writer.Load() {
 		return nil // nothing was ever accepted

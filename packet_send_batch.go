@@ -6,20 +6,20 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// SendBatch returns the channel of batches to be sent, each packet to its Addr, as
-// Send's are, and with its promises. It buffers one batch, or none if
-// Options.SendQueue is negative. A batch belongs to the library once it is sent on it;
-// one that was sent or released before is an [EventFailed]. There is no order between
-// Send and SendBatch.
+// SendBatch returns the channel of batches to be sent, each packet to its Addr,
+// under the contract of Send. It buffers one batch, or none if
+// Options.SendQueue is negative. A batch belongs to the library once sent;
+// sending one that was already sent or released is an [EventFailed]. There is
+// no order between Send and SendBatch.
 func (p *PacketConn) SendBatch() chan<- *PacketBatch {
 	p.needWriter()
 	return p.sendBatch
 }
 
-// PutBatch sends b as SendBatch does and waits for room, as Put does. If it returns an
-// error nothing was accepted, and b is still the caller's: the error is ErrClosed once
-// the endpoint has ended, and says so if b was sent or released before. What becomes of
-// its packets is told as with Put.
+// PutBatch sends b like SendBatch and waits for room like Put. If it returns an
+// error, nothing was accepted and the caller still owns b: ErrClosed once the
+// endpoint has ended, or an error that says that b was already sent or
+// released. What becomes of its packets is reported as for Put.
 func (p *PacketConn) PutBatch(b *PacketBatch) error {
 	if !p.puts.enter() {
 		return p.errorAt("write", netip.AddrPort{}, ErrClosed)

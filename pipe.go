@@ -5,18 +5,19 @@ import (
 	"sync"
 )
 
-// Pipe copies what a receives to b and what b receives to a until both have ended,
-// and returns nil if both ended cleanly, else the first error that ended one. Both
-// must be the caller's alone: nobody else may receive from them. It copies
-// messages, so that each goes out under the framing of the session that sends it.
+// Pipe copies what a receives to b and what b receives to a until both have
+// ended. It returns nil if both ended cleanly, otherwise the first error of the
+// two. No one else may receive from the sessions. Pipe copies messages, so each
+// is sent under the framing of the sending session.
 //
-// A session that takes less than comes holds up the reading from the other one.
-// When the peer of one ends its stream, so does the other one's CloseWrite, and the
-// other direction goes on. When one fails, the other is aborted: a peer must not
-// take a stream that broke off for a whole one. When one takes no more, because its
-// peer has closed, what came from there is still copied; then both are closed.
+// A session that takes less than arrives holds up reading from the other. When
+// one peer ends its stream, Pipe calls CloseWrite on the other session, and the
+// other direction continues. When one session fails, the other is aborted: its
+// peer must not mistake a broken stream for a complete one. When a peer stops
+// reading because it has closed, what came from it is still copied; then both
+// sessions are closed.
 //
-// When ctx ends, both sessions are aborted, with its cause.
+// When ctx ends, both sessions are aborted with its cause.
 func Pipe(ctx context.Context, a, b *Session) error {
 	stop := context.AfterFunc(ctx, func() {
 		cause := contextError(ctx)
@@ -46,7 +47,7 @@ type direction struct {
 	over     chan struct{} // closed when nothing more is copied
 }
 
-// run copies until from has no more, and passes its end on.
+// run copies until from has no more, and passes the end on.
 func (d *direction) run() {
 	refused := d.copy()
 	close(d.over)
@@ -60,11 +61,12 @@ func (d *direction) run() {
 	}
 }
 
-// copy copies until from has no more, or to takes no more, which it reports.
+// copy copies until from has no more or to takes no more, and reports the
+// latter.
 func (d *direction) copy() (refused bool) {
 	for m := range d.from.Recv() {
 		if err := d.to.Put(m); err != nil {
-			if !d.to.life().refusing() { // it is the message: framing can't carry it
+			if !d.to.life().refusing() { // the message is at fault: the framing can't carry it
 				d.from.Abort(err)
 				d.to.Abort(err)
 			}
@@ -74,9 +76,9 @@ func (d *direction) copy() (refused bool) {
 	return false
 }
 
-// discard throws away what to does not take, so that from's peer can go on and
-// end. Once to has gone, and from has what came of it, there is nothing left to
-// wait for.
+// discard throws away what to does not take, so that from's peer can continue
+// and end. Once to is gone and from has what came from it, there is nothing
+// left to wait for.
 func (d *direction) discard() {
 	for {
 		select {

@@ -10,23 +10,24 @@ import (
 )
 
 // Rooms is a set of hubs by key: chat rooms, documents, games. A room's hub is
-// made when the first session joins it, and forgotten once the last one is gone
-// and has what was published before. All methods are safe for concurrent use.
+// created when the first session joins and forgotten once the last one is gone
+// and has written what was published before. All methods are safe for
+// concurrent use.
 type Rooms[K comparable] struct {
 	set  *settings
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the rooms have ended
 
-	mu      sync.RWMutex // locked before a hub's; never held across anything that blocks
+	mu      sync.RWMutex // locked before a hub's; never held while blocking
 	rooms   map[K]*Hub
-	past    Stats // of the rooms that are forgotten
+	past    Stats // of forgotten rooms
 	closed  bool
 	err     error
-	stopCtx func() bool // ends the watch over the context; may be nil
+	stopCtx func() bool // stops watching the context; may be nil
 }
 
-// NewRooms returns a set of rooms that lives until ctx ends or Close; it does not
-// own the sessions. Its hubs have options o: see [NewHub]. Options that cannot be
-// right yield one that has ended, with that Err.
+// NewRooms returns a set of rooms that lives until ctx ends or Close. It does
+// not own the sessions. Its hubs have options o: see [NewHub]. Invalid options
+// yield rooms that have already ended with that Err.
 func NewRooms[K comparable](ctx context.Context, o *Options) *Rooms[K] {
 	set, err := o.resolve(false)
 	r := &Rooms[K]{set: set, done: make(chan struct{}), rooms: make(map[K]*Hub)}
@@ -43,9 +44,9 @@ func NewRooms[K comparable](ctx context.Context, o *Options) *Rooms[K] {
 	return r
 }
 
-// Join makes s a member of the room of key, which is made if there is none: it
-// gets what is multicast to the room after Join has returned. The errors are those
-// of [Hub.Join], and ErrClosed after Close.
+// Join makes s a member of the room of key, creating the room if necessary. The
+// session gets what is multicast to the room after Join has returned. The
+// errors are those of [Hub.Join], and ErrClosed after Close.
 func (r *Rooms[K]) Join(key K, s *Session) error {
 	for {
 		h, err := r.open(key)
@@ -56,15 +57,15 @@ func (r *Rooms[K]) Join(key K, s *Session) error {
 		if err == nil {
 			return nil
 		}
-		if !h.ended() { // it is the session's fault
+		if !h.ended() { // the session caused the error
 			h.retireUnused()
 			return err
 		}
-		r.forget(key, h) // it has become empty since, or a user closed it: once more
+		r.forget(key, h) // it has become empty since, or a user closed it: retry
 	}
 }
 
-// open returns the hub of key, a new one if there is none.
+// open returns the hub of key, creating it if necessary.
 func (r *Rooms[K]) open(key K) (*Hub, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,11 +82,11 @@ func (r *Rooms[K]) open(key K) (*Hub, error) {
 	return h, nil
 }
 
-// errRoomsClosed is ErrClosed of a set of rooms.
+// errRoomsClosed is the ErrClosed of rooms.
 var errRoomsClosed = fmt.Errorf("chanio: rooms: %w", ErrClosed)
 
-// forget ends h, and forgets it if it is the hub of key. It does not wait: it may
-// be called by a goroutine of h.
+// forget ends h, and removes it if it is the hub of key. It does not wait,
+// since a goroutine of h may call it.
 func (r *Rooms[K]) forget(key K, h *Hub) {
 	h.stop(nil)
 	r.mu.Lock()
@@ -96,18 +97,18 @@ func (r *Rooms[K]) forget(key K, h *Hub) {
 	}
 }
 
-// Leave ends the membership of s in the room of key, as [Hub.Leave].
+// Leave ends the membership of s in the room of key, like [Hub.Leave].
 func (r *Rooms[K]) Leave(key K, s *Session) {
 	if h, ok := r.Hub(key); ok {
 		h.Leave(s)
 	}
 }
 
-// Multicast publishes a copy of p to the members of the room of key, as
-// [Hub.Multicast]. To a room that does not exist it is nil.
+// Multicast publishes a copy of p to the members of the room of key, like
+// [Hub.Multicast]. If the room does not exist, it returns nil.
 func (r *Rooms[K]) Multicast(key K, p []byte) error { return r.MulticastExcept(key, p, nil) }
 
-// MulticastExcept is Multicast to all members but s.
+// MulticastExcept is Multicast to all members except s.
 func (r *Rooms[K]) MulticastExcept(key K, p []byte, s *Session) error {
 	return r.publish(key, func(h *Hub) error { return h.publish(p, s) })
 }
@@ -130,13 +131,13 @@ func (r *Rooms[K]) publish(key K, f func(*Hub) error) error {
 	}
 	err := f(h)
 	if errors.Is(err, ErrClosed) && !r.ended() {
-		return nil // the last member has gone meanwhile
+		return nil // the last member has left meanwhile
 	}
 	return err
 }
 
-// Hub returns the hub of key, and whether the room exists. The hub ends with the
-// room's last member: a Join that must not fail goes through [Rooms.Join].
+// Hub returns the hub of key and whether the room exists. The hub ends with the
+// room's last member, so use [Rooms.Join] for a Join that must not fail.
 func (r *Rooms[K]) Hub(key K) (*Hub, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -144,14 +145,15 @@ func (r *Rooms[K]) Hub(key K) (*Hub, bool) {
 	return h, ok
 }
 
-// Len returns how many rooms there are.
+// Len returns the number of rooms.
 func (r *Rooms[K]) Len() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.rooms)
 }
 
-// All iterates over the rooms that there are when it is called, in no order.
+// All iterates over the rooms that exist when iteration starts, in no
+// particular order.
 func (r *Rooms[K]) All() iter.Seq2[K, *Hub] {
 	return func(yield func(K, *Hub) bool) {
 		r.mu.RLock()
@@ -165,8 +167,8 @@ func (r *Rooms[K]) All() iter.Seq2[K, *Hub] {
 	}
 }
 
-// Stats returns the sum of the Stats of all rooms that there are and have been.
-// Sessions counts a session once for each room that it is a member of.
+// Stats returns the sum of the Stats of all rooms, past and present. Sessions
+// counts a session once for each room that it is a member of.
 func (r *Rooms[K]) Stats() Stats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -177,8 +179,8 @@ func (r *Rooms[K]) Stats() Stats {
 	return st
 }
 
-// Close ends all rooms: their members leave them, with what was published before,
-// and their sessions stay open. It is idempotent.
+// Close ends all rooms. Their members leave and still get what was published
+// before; their sessions stay open. It is idempotent.
 func (r *Rooms[K]) Close() error {
 	r.stop(nil)
 	<-r.done
@@ -216,8 +218,8 @@ func (r *Rooms[K]) ended() bool {
 	return r.closed
 }
 
-// Err returns nil while the rooms live and after Close, else what ended them: the
-// context's cause, or options that cannot be right.
+// Err returns nil while the rooms live and after Close. Otherwise it returns
+// what ended them: the context's cause, or invalid options.
 func (r *Rooms[K]) Err() error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

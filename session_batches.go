@@ -2,26 +2,26 @@ package chanio
 
 import "example.com/chanio/internal/buffer"
 
-// SendBatch returns the channel of batches that go to the peer, all messages of
-// each in order. It buffers one batch, or none if Options.SendQueue is negative,
-// and blocks when the peer takes less than is sent. The batch belongs to the
-// library from then on.
+// SendBatch returns the channel of batches to the peer, whose messages are sent
+// in order. It buffers one batch, or none if Options.SendQueue is negative, and
+// blocks when the peer reads less than is sent. A batch belongs to the library
+// once sent.
 //
-// Batches and what is sent by Send and Put are both in their order, but in none
-// with each other. All that is said of Send goes for SendBatch, its closing by the
-// user included. A batch that was sent or released before ends the session with an
-// error; PutBatch returns it.
+// Batches keep their order, and so do messages from Send and Put, but there is
+// no order between the two. The contract of Send applies, including closing by
+// the user. Sending a batch that was already sent or released ends the session
+// with an error; PutBatch returns it instead.
 func (s *Session) SendBatch() chan<- *Batch {
 	s.needWriter()
 	return s.sendBatch
 }
 
-// PutBatch sends b as SendBatch does, and it belongs to the library from then on.
-// It waits for room as long as the session makes progress. With an error nothing is
-// accepted, and b is still the caller's: the error is ErrClosed once the session
-// has ended or was closed for writing, what is wrong with a message that cannot be
-// framed, ErrMessageTooLarge for a batch of more than 4 GiB, or that b was sent or
-// released before.
+// PutBatch sends b like SendBatch, and b belongs to the library from then on.
+// It waits for room as long as the session makes progress. If it returns an
+// error, nothing was accepted and the caller still owns b. The error is
+// ErrClosed once the session has ended or was closed for writing, the framing's
+// error for a message that cannot be framed, ErrMessageTooLarge for a batch of
+// more than 4 GiB, or one that says that b was already sent or released.
 func (s *Session) PutBatch(b *Batch) error {
 	if !s.puts.enter() {
 		return s.errorAt("write", ErrClosed)

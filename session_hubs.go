@@ -71,8 +71,8 @@ func (l *sessionHubs) drop(m *member) {
 	}
 }
 
-// Hubs iterates over the hubs that the session is a member of when it is called,
-// in no order.
+// Hubs iterates over the hubs of which the session is a member when iteration
+// starts, in no particular order.
 func (s *Session) Hubs() iter.Seq[*Hub] {
 	return func(yield func(*Hub) bool) {
 		for _, m := range s.placesNow() {

@@ -6,10 +6,10 @@ import (
 )
 
 // SyscallConn returns the descriptor of the session's socket, for options and
-// figures that the library has no name for. Use Control only: Read and Write
-// would disturb the session. A session that has no socket of its own (over a
-// net.Conn that has none, or of a udp listener, whose peers share one) has none:
-// that is errors.ErrUnsupported.
+// metrics that the library does not cover. Use only Control: Read and Write
+// would disturb the session. For a session without its own socket (over a
+// net.Conn that has none, or of a udp listener, whose peers share one) the
+// error is errors.ErrUnsupported.
 func (s *Session) SyscallConn() (syscall.RawConn, error) {
 	if c, ok := s.tr.(interface {
 		syscallConn() (syscall.RawConn, error)

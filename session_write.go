@@ -2,14 +2,14 @@ package chanio
 
 import "example.com/chanio/internal/sock"
 
-// Put sends p as Send does, and the slice belongs to the library from then on.
-// It waits for room as long as the session makes progress, and returns an error
-// that is ErrClosed, with nothing accepted, once the session has ended or was
-// closed for writing. What cannot be framed is an error too.
+// Put sends p like Send, and the slice belongs to the library from then on. It
+// waits for room as long as the session makes progress. Once the session has
+// ended or was closed for writing, it returns an error that is ErrClosed, and
+// nothing is accepted. A message that cannot be framed is also an error.
 func (s *Session) Put(p []byte) error { return s.put(p, nil) }
 
-// Write is Put of a copy of p: one message. It returns len(p), or 0 and Put's
-// error.
+// Write is Put of a copy of p, as one message. It returns len(p), or 0 and
+// Put's error.
 func (s *Session) Write(p []byte) (int, error) {
 	if err := s.put(append(make([]byte, 0, len(p)), p...), nil); err != nil {
 		return 0, err
