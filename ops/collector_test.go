@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http/httptest"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/chanio"
@@ -64,6 +66,85 @@ func TestCountersAreThoseOfTheSourcesAndSurviveARestart(t *testing.T) {
 		`chanio_sessions{source="echo hub"} 0`,
 	} {
 		require.Contains(t, got, line+"\n")
+	}
+}
+
+// Prometheus takes a counter that goes back for that of a new process, and what was
+// counted before is counted again.
+func TestCountersNeverGoBackWhileAListenerRestarts(t *testing.T) {
+	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", nil)
+	require.NoError(t, err)
+	defer l.Close()
+	go func() { // ends with the listener
+		for s := range l.Sessions() {
+			go func() {
+				defer s.Close()
+				for m := range s.Recv() {
+					if s.Put(m) != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	stop := make(chan struct{})
+	var clients, watch sync.WaitGroup
+	for range 4 {
+		clients.Go(func() { talkUntil(stop, l.Addr().String()) })
+	}
+	watch.Go(func() {
+		c := NewCollector(map[string]StatsSource{"echo": l}).(*collector)
+		last := make([]int64, len(c.metrics))
+		for {
+			st := l.Stats()
+			for i, m := range c.metrics {
+				now := m.of(st)
+				if m.kind == prometheus.CounterValue && now < last[i] {
+					t.Errorf("%v went back from %d to %d", m.desc, last[i], now)
+				}
+				last[i] = now
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for range 50 {
+		for received := l.Stats().MessagesReceived; l.Stats().MessagesReceived < received+10; {
+			runtime.Gosched()
+		}
+		require.NoError(t, l.Restart(t.Context()))
+	}
+	close(stop)
+	clients.Wait()
+	watch.Wait()
+}
+
+// talkUntil talks to an echo that may cut it off at any time, and comes again.
+func talkUntil(stop <-chan struct{}, address string) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			continue // it is being restarted
+		}
+		for answer := make([]byte, 5); err == nil; _, err = io.ReadFull(conn, answer) {
+			if _, err = conn.Write([]byte("hello")); err != nil {
+				break
+			}
+			select {
+			case <-stop:
+				conn.Close()
+			default:
+			}
+		}
+		conn.Close()
 	}
 }
 

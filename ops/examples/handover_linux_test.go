@@ -1,0 +1,139 @@
+package examples_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// inside is how many clients are in the middle of a conversation while processes
+// change.
+const inside = 200
+
+// dialTo returns a dialer of a plain echo server.
+func dialTo(network, address string) dialer {
+	return func() (net.Conn, error) { return net.Dial(network, address) }
+}
+
+func TestAHotRestartIsNoticedByNobody(t *testing.T) {
+	old := start(t, "hot_restart", "-listen", "127.0.0.1:0")
+	address := old.hears(`^Serving on (\S+) as process \d+`)[1]
+	dial := dialTo("tcp", address)
+	clients := gather(t, inside, dial)
+	old.signal(syscall.SIGHUP)
+	next := old.hears(`^Serving on (\S+) as process (\d+)`)
+	require.Equal(t, address, next[1])
+	old.hears(`^Draining, with 2\d\d sessions`)
+	clients.leave(t)
+	old.exits()
+
+	require.NoError(t, visitOnce(dial), "the new process serves alone")
+	terminate(t, next[2])
+	old.hears(`^Draining`)
+	require.Empty(t, old.silence())
+}
+
+// A second restart while the first process still drains, and one to a program that
+// cannot run, are refused, and the process that is there goes on.
+func TestAHotRestartThatFailsChangesNothing(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "hot_restart")
+	program, err := os.ReadFile(path("hot_restart"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(binary, program, 0o700))
+
+	p := start(t, binary, "-listen", "127.0.0.1:0")
+	dial := dialTo("tcp", p.hears(`^Serving on (\S+)`)[1])
+	clients := gather(t, 10, dial)
+	require.NoError(t, os.Remove(binary))
+	require.NoError(t, os.WriteFile(binary, []byte("no program"), 0o700))
+	p.signal(syscall.SIGHUP)
+	p.hears(`^hot_restart: no restart: `)
+	clients.leave(t)
+	p.signal(syscall.SIGTERM)
+	p.exits()
+}
+
+func TestANewProcessTakesTheSocketsThatSystemdHoldsAndNobodyNotices(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			socket, address := systemdSocket(t, network)
+			dial := dialTo(network, address)
+			old := startActivated(t, socket)
+			old.hears(`^Serving on `)
+			clients := gather(t, inside, dial)
+			next := startActivated(t, socket)
+			next.hears(`^Serving on `)
+			old.signal(syscall.SIGTERM)
+			old.hears(`^Draining, with \d+ sessions`)
+			clients.leave(t)
+			old.exits()
+
+			require.NoError(t, visitOnce(dial), "the new process serves alone")
+			next.signal(syscall.SIGTERM)
+			next.exits()
+			conn, err := dial() // the next process would serve it: systemd keeps the socket
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+		})
+	}
+}
+
+// systemdSocket plays systemd: it returns a socket that listens, and its address.
+func systemdSocket(t *testing.T, network string) (socket *os.File, address string) {
+	t.Helper()
+	address = "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "socket")
+	}
+	ln, err := net.Listen(network, address)
+	require.NoError(t, err)
+	t.Cleanup(func() { ln.Close() })
+	raw, err := ln.(syscall.Conn).SyscallConn()
+	require.NoError(t, err)
+	// A duplicate, and not ln's File: that, passed on, would make the socket block for
+	// all who share it.
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		duplicate, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		require.NoError(t, err)
+		socket = os.NewFile(uintptr(duplicate), "socket")
+	}))
+	t.Cleanup(func() { socket.Close() })
+	return socket, ln.Addr().String()
+}
+
+// startActivated starts the example as systemd would: see sd_listen_fds(3).
+func startActivated(t *testing.T, socket *os.File) *program {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0"`, path("socket_activation"))
+	cmd.ExtraFiles = []*os.File{socket} // the first one has number 3
+	return startCommand(t, cmd)
+}
+
+// systemd-socket-activate listens, and becomes the program when somebody comes.
+func TestSystemdSocketActivateStartsTheProgramThatDrainsAtItsEnd(t *testing.T) {
+	activate := need(t, "systemd-socket-activate", "systemd")
+	file := filepath.Join(t.TempDir(), "socket")
+	p := start(t, activate, "--listen="+file, path("socket_activation"))
+	p.hears(`Listening on `)
+	dial := dialTo("unix", file)
+	clients := gather(t, inside, dial) // the first of them starts it
+	p.hears(`^Serving on ` + file + ` as process ` + fmt.Sprint(p.cmd.Process.Pid))
+	clients.stopVisits(t)
+	p.signal(syscall.SIGTERM)
+	p.hears(fmt.Sprintf(`^Draining, with %d sessions`, inside))
+	clients.leave(t)
+	p.exits()
+}
+
+func TestWithoutSocketsSocketActivationSaysSo(t *testing.T) {
+	p := start(t, "socket_activation")
+	p.hears(`^socket_activation: no sockets: `)
+	require.Error(t, p.cmd.Wait())
+}

@@ -1,0 +1,133 @@
+package examples_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patience bounds what a test waits for.
+const patience = 2 * time.Minute
+
+// A program is a process, with all that it starts, whose output a test reads.
+type program struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	output *os.File
+	unread []byte // printed, and not yet heard
+}
+
+// start starts a command: one of ours by its name, or another program by its path.
+func start(t *testing.T, name string, args ...string) *program {
+	t.Helper()
+	return startCommand(t, exec.Command(path(name), args...))
+}
+
+func path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(binaries, name)
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	output, write, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { output.Close() })
+	require.NoError(t, output.SetReadDeadline(time.Now().Add(patience)))
+	cmd.Stdout, cmd.Stderr = write, write
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start())
+	write.Close()
+	p := &program{t: t, cmd: cmd, output: output}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill ends what a test that failed has left.
+func (p *program) kill() {
+	if !p.t.Failed() && p.cmd.ProcessState != nil {
+		return
+	}
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	p.cmd.Wait() // if it was waited for, that is an error
+}
+
+// hears waits until something is printed that matches pattern, in which ^ and $ are
+// the bounds of a line, and returns the submatches. What was printed up to there
+// does not match again.
+func (p *program) hears(pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(`(?m)` + pattern + `.*\n`)
+	for {
+		if m := re.FindSubmatchIndex(p.unread); m != nil {
+			var found []string
+			for i := 0; i < len(m); i += 2 {
+				found = append(found, string(p.unread[m[i]:m[i+1]]))
+			}
+			p.unread = p.unread[m[1]:]
+			return found
+		}
+		if err := p.read(); err != nil {
+			require.FailNow(p.t, "it did not say: "+pattern, "%v: %v: %s", p.cmd.Args, err, p.unread)
+		}
+	}
+}
+
+// read adds to unread what is printed next.
+func (p *program) read() error {
+	buf := make([]byte, 4<<10)
+	n, err := p.output.Read(buf)
+	p.unread = append(p.unread, buf[:n]...)
+	return err
+}
+
+// signal sends the process a signal.
+func (p *program) signal(sig syscall.Signal) {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(sig))
+}
+
+// exits waits until the process has ended by itself, without an error. What it has
+// started may go on.
+func (p *program) exits() {
+	p.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		require.NoError(p.t, err, "%s", p.unread)
+	case <-time.After(patience):
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-ended
+		require.FailNow(p.t, "it does not end", "%v: %s", p.cmd.Args, p.unread)
+	}
+}
+
+// silence waits until all that could print has ended, and returns what was printed
+// and not heard.
+func (p *program) silence() string {
+	p.t.Helper()
+	for {
+		if err := p.read(); err != nil {
+			require.NotErrorIs(p.t, err, os.ErrDeadlineExceeded, "%s", p.unread)
+			return string(p.unread)
+		}
+	}
+}
+
+// terminate sends SIGTERM to a process that p has started.
+func terminate(t *testing.T, pid string) {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(n, syscall.SIGTERM))
+}

@@ -1,0 +1,6 @@
+//go:build race && linux
+
+package examples_test
+
+// buildFlags build the programs as the tests were: with the race detector.
+var buildFlags = []string{"-race"}

@@ -1,0 +1,159 @@
+// Service is an echo server of lines as it would be run in the field: README.md
+// says what its operator sees. It
+//
+//   - exports its counters for Prometheus on /metrics;
+//   - on SIGTERM refuses new clients, and ends when those that it has are served;
+//   - on SIGHUP hands its sockets to a new process, which its file may be newer than,
+//     and then does the same;
+//   - behind a proxy takes its clients' addresses from PROXY headers;
+//   - reads its certificate again when the file has changed;
+//   - finds out about clients that have vanished.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cloudflare/tableflip"
+
+	"example.com/chanio"
+)
+
+// config is what the flags say.
+type config struct {
+	listen, metrics string
+	cert, key       string
+	proxies         string
+	drain           time.Duration
+	pidFile         string
+}
+
+func main() {
+	var c config
+	flag.StringVar(&c.listen, "listen", ":4000", "where clients connect")
+	flag.StringVar(&c.metrics, "metrics", "127.0.0.1:9400", "where /metrics is")
+	flag.StringVar(&c.cert, "cert", "", "file of the certificate; empty: no TLS")
+	flag.StringVar(&c.key, "key", "", "file of its key")
+	flag.StringVar(&c.proxies, "proxies", "", "networks of the proxies in front, as 10.0.0.0/8,fd00::/8: all connections must begin with their PROXY header; empty: there are none")
+	flag.DurationVar(&c.drain, "drain", time.Minute, "how long clients are served after SIGTERM or SIGHUP before they are closed")
+	flag.StringVar(&c.pidFile, "pid", "", "file for the process id of whoever accepts; empty: none")
+	flag.Parse()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid())
+	if err := run(context.Background(), c, log); err != nil {
+		log.Error("service failed", "err", err)
+		os.Exit(1)
+	}
+}
+
+// run is the service. Nothing but signals end it.
+func run(ctx context.Context, c config, log *slog.Logger) error {
+	o, err := c.options(log)
+	if err != nil {
+		return err
+	}
+	upgrader, err := tableflip.New(tableflip.Options{PIDFile: c.pidFile})
+	if err != nil {
+		return err
+	}
+	defer upgrader.Stop()
+	clients, scrapes, err := c.sockets(upgrader)
+	if err != nil {
+		return err
+	}
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	l := chanio.Serve(ctx, clients, o)
+	defer l.Close()
+	sessions.Go(func() { handle(l, log) })
+	metrics := serveMetrics(l, scrapes)
+	defer metrics.close()
+	signals := obey(upgrader, log)
+	defer signals.stop()
+
+	log.Info("serving", "clients", l.Addr(), "metrics", scrapes.Addr())
+	if err := upgrader.Ready(); err != nil { // now the process before drains
+		return err
+	}
+	select {
+	case <-l.Done():
+		return l.Err()
+	case <-upgrader.Exit():
+	}
+	if signals.replaced() {
+		log.Info("replaced by a new process")
+		metrics.close() // that one answers for itself
+	}
+	return drain(ctx, l, c.drain, signals.hurry, log)
+}
+
+// sockets returns those of the process before, or new ones.
+func (c config) sockets(upgrader *tableflip.Upgrader) (clients, scrapes net.Listener, err error) {
+	if clients, err = upgrader.Listen("tcp", c.listen); err != nil {
+		return nil, nil, err
+	}
+	if scrapes, err = upgrader.Listen("tcp", c.metrics); err != nil {
+		clients.Close()
+		return nil, nil, err
+	}
+	return clients, scrapes, nil
+}
+
+// options returns those of the listener.
+func (c config) options(log *slog.Logger) (*chanio.Options, error) {
+	o := &chanio.Options{
+		Framing:            chanio.Lines{},
+		MaxMessage:         64 << 10,
+		MaxSessions:        10_000,
+		MaxSessionsPerAddr: 1_000,
+		ManualJoin:         true, // there is no room
+		KeepAlive:          &net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4},
+		Logger:             log, // warnings; the rest is for debugging
+	}
+	if c.cert != "" {
+		var err error
+		if o.TLS, err = chanio.ServerTLS(c.cert, c.key); err != nil {
+			return nil, err
+		}
+	}
+	if c.proxies == "" {
+		return o, nil
+	}
+	o.ProxyProtocol = true
+	for s := range strings.SplitSeq(c.proxies, ",") {
+		network, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("-proxies: %w", err)
+		}
+		o.ProxyFrom = append(o.ProxyFrom, network)
+	}
+	return o, nil
+}
+
+// drain waits for the sessions to end by themselves, and closes those that have not
+// when the time is up, or hurry is closed.
+func drain(ctx context.Context, l *chanio.Listener, patience time.Duration, hurry <-chan struct{}, log *slog.Logger) error {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	go func() { // ends with patient
+		select {
+		case <-hurry:
+			cancel()
+		case <-patient.Done():
+		}
+	}()
+	log.Info("draining", "sessions", l.Len())
+	if l.Drain(patient) == nil {
+		log.Info("drained")
+		return nil
+	}
+	log.Warn("closing those that are left", "sessions", l.Len())
+	return l.Shutdown(ctx) // bounded by CloseTimeout
+}
