@@ -27,6 +27,7 @@ type outBatch struct {
 	used     int            // bytes of buf that are taken
 	open     bool           // the last part is the end of the used part of buf
 	size     int            // bytes in parts
+	shared   int            // bytes of them that are hubs'
 	sent     int            // bytes of them that the kernel has taken
 	messages int
 	owned    []*Batch // whose memory is in parts: to be recycled with them
@@ -49,8 +50,11 @@ type writerState struct {
 	hubs    hubReader
 }
 
-// copied reports whether all of the batch is in buf, and so was just written.
-func (b *outBatch) copied() bool { return b.used == b.size }
+// fresh reports whether the library has just written all of the batch itself, which
+// the log of a hub counts for as far as it would otherwise be copied.
+func (b *outBatch) fresh() bool {
+	return b.used == b.size || b.shared == b.size && b.size <= aloneLimit
+}
 
 // empty reports that nothing was added. A batch of empty messages on a raw
 // stream is not empty, and writes nothing.
@@ -106,14 +110,40 @@ func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
 	}
 	b.messages += chunk.Messages
 	b.chunks = append(b.chunks, hubChunk{m, b.size, chunk.Bytes, chunk.Messages})
-	if len(chunk.Data) > 0 {
-		b.addBytes(chunk.Data)
+	b.shared += chunk.Bytes
+	if p := chunk.Data; len(p) > 0 && !b.extend(p) {
+		b.addShared(p)
 	}
 	for _, p := range chunk.More { // pieces of one large message
-		b.parts = append(b.parts, p)
+		b.addPart(p)
 		b.size += len(p)
-		b.open = false
 	}
+}
+
+// extend reports whether p follows the last part in memory, which then has it too.
+func (b *outBatch) extend(p []byte) bool {
+	if len(b.parts) == 0 {
+		return false
+	}
+	last := &b.parts[len(b.parts)-1]
+	n := len(*last)
+	if cap(*last) < n+len(p) || &(*last)[:n+1][n] != &p[0] {
+		return false
+	}
+	*last = (*last)[:n+len(p)]
+	b.size += len(p)
+	return true
+}
+
+// addShared takes p, of a hub's log. Unless it is short and more goes out, it is not
+// copied: thousands of members may wait with the same bytes.
+func (b *outBatch) addShared(p []byte) {
+	if len(p) <= aloneLimit && len(b.parts) > 0 && (len(b.parts) > 1 || len(b.parts[0]) <= aloneLimit) {
+		b.addBytes(p)
+		return
+	}
+	b.size += len(p)
+	b.addPart(p)
 }
 
 // addBytes takes p as it is.
@@ -123,13 +153,12 @@ func (b *outBatch) addBytes(p []byte) {
 		if len(p) <= aloneLimit {
 			b.copyIn(p)
 		} else {
-			b.parts = append(b.parts, p) // alone, it needs no copy
+			b.addPart(p) // alone, it needs no copy
 		}
 		return
 	}
 	if len(p) > copyLimit {
-		b.parts = append(b.parts, p)
-		b.open = false
+		b.addPart(p)
 		return
 	}
 	if len(b.parts) == 1 && b.used == 0 && len(b.parts[0]) <= copyLimit {
@@ -142,7 +171,7 @@ func (b *outBatch) addBytes(p []byte) {
 
 // addFramed frames m into buf, or into memory of its own if it is large.
 func (b *outBatch) addFramed(m []byte, f Framing) error {
-	room := b.room()
+	room := b.room(len(m) + frameOverhead)
 	framed, err := f.AppendFrame(room, m)
 	if err != nil || len(framed) == 0 {
 		return err
@@ -153,29 +182,53 @@ func (b *outBatch) addFramed(m []byte, f Framing) error {
 		b.claim(framed)
 		return nil
 	}
-	b.parts = append(b.parts, framed)
-	b.open = false
+	b.addPart(framed)
 	return nil
+}
+
+// addPart adds p without a copy.
+func (b *outBatch) addPart(p []byte) {
+	b.parts = append(b.parts, p)
+	b.open = false
 }
 
 // copyIn copies p to the end of buf.
 func (b *outBatch) copyIn(p []byte) {
-	room := b.room()
+	room := b.room(len(p))
 	if cap(room) < len(p) {
-		// buf is used up, which full prevents for all but the last message.
-		b.parts = append(b.parts, p)
-		b.open = false
+		b.addPart(p) // buf is used up, which full prevents for all but the last message
 		return
 	}
 	b.claim(append(room, p...))
 }
 
-// room returns what is left of buf, with length 0.
-func (b *outBatch) room() []byte {
-	if b.buf == nil {
+// room returns what is left of buf, with length 0, if possible for n bytes.
+func (b *outBatch) room(n int) []byte {
+	switch {
+	case b.buf == nil && n <= buffer.Small:
+		b.buf = buffer.Get(buffer.Small)
+	case b.buf == nil:
 		b.buf = buffer.Get(blockSize)
+	case b.small() && b.used+n > len(b.buf.B) && len(b.parts) <= 1:
+		b.grow()
 	}
 	return b.buf.B[b.used:b.used]
+}
+
+// small reports whether buf is the small one that a batch begins with, so that a
+// session whose peer takes nothing does not hold a large one for a message or two.
+func (b *outBatch) small() bool { return b.buf != nil && len(b.buf.B) < blockSize }
+
+// grow replaces the small buf, in which is the only part if it is used, by a large
+// one.
+func (b *outBatch) grow() {
+	small := b.buf
+	b.buf = buffer.Get(blockSize)
+	if b.used > 0 {
+		copy(b.buf.B, small.B[:b.used])
+		b.parts[0] = b.buf.B[:b.used:len(b.buf.B)]
+	}
+	small.Free()
 }
 
 // claim makes p, which was written to the start of room, part of the batch.
@@ -197,7 +250,7 @@ func (b *outBatch) reset() {
 	b.parts = b.parts[:0]
 	clear(b.chunks)
 	b.chunks = b.chunks[:0]
-	b.used, b.open, b.size, b.sent, b.messages = 0, false, 0, 0, 0
+	b.used, b.open, b.size, b.shared, b.sent, b.messages = 0, false, 0, 0, 0, 0
 	for _, o := range b.owned {
 		o.recycle()
 	}

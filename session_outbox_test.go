@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/sharedlog"
 )
 
 // headed frames a message by a header of two bytes. It refuses messages that
@@ -151,11 +153,40 @@ func TestBatchCopiesSmallMessagesTogetherAndLargeOnesNot(t *testing.T) {
 	lone := make([]byte, aloneLimit+1)
 	require.NoError(t, b.add(lone, nil))
 	require.Same(t, &lone[0], &b.parts[0][0], "a lone message is not copied")
-	require.False(t, b.copied())
+	require.False(t, b.fresh())
 	b.reset()
 	require.NoError(t, b.add(lone[:aloneLimit], nil))
 	require.NotSame(t, &lone[0], &b.parts[0][0], "unless it is small")
-	require.True(t, b.copied())
+	require.True(t, b.fresh())
+}
+
+func TestBatchHoldsNoMemoryOfItsOwnForAMemberAlone(t *testing.T) {
+	log := make([]byte, 0, 100<<10)
+	chunk := func(n int) sharedlog.Chunk {
+		log = log[:len(log)+n]
+		return sharedlog.Chunk{Data: log[len(log)-n:], Messages: 1, Bytes: n}
+	}
+	var b outBatch
+	b.addHubChunk(new(member), chunk(10))
+	require.True(t, b.fresh(), "it goes out as what was copied does")
+	b.addHubChunk(new(member), chunk(aloneLimit))
+	b.addHubChunk(new(member), chunk(50<<10))
+	require.Nil(t, b.buf)
+	require.Len(t, b.parts, 1, "what is contiguous stays so")
+	require.Len(t, b.parts[0], b.size)
+	require.Same(t, &log[:1][0], &b.parts[0][0])
+	require.False(t, b.fresh())
+	b.reset()
+
+	b.addHubChunk(new(member), chunk(10))
+	require.NoError(t, b.add([]byte("what a user sends"), nil))
+	b.addHubChunk(new(member), chunk(10))
+	require.Len(t, b.parts, 1, "else small ones are copied together")
+	require.True(t, b.fresh())
+	require.True(t, b.small())
+	require.NoError(t, b.add(make([]byte, copyLimit), nil))
+	require.False(t, b.small())
+	require.Equal(t, "what a user sends", string(b.parts[0][10:27]))
 }
 
 func TestBatchKeepsNoMessageAfterReset(t *testing.T) {

@@ -128,7 +128,7 @@ func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
 func (t *stream) write(b *outBatch, f sock.Flow) error {
 	var err error
 	if t.raw != nil {
-		_, err = t.raw.out.Write(b.parts, b.copied(), t.session.look(), f)
+		_, err = t.raw.out.Write(b.parts, b.fresh(), t.session.look(), f)
 	} else {
 		_, err = sock.WriteParts(t.conn, b.parts, blockSize, t.session.look(), f)
 	}

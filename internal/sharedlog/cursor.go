@@ -46,7 +46,7 @@ func (c *Cursor) take(g *segment, bytes, count, limit uint32) Chunk {
 		bytes = g.end(count - 1)
 	}
 	chunk := Chunk{
-		Data:     g.buf[c.bytes:bytes:bytes],
+		Data:     g.buf[c.bytes:bytes],
 		Messages: int(count - c.messages),
 		Bytes:    int(bytes - c.bytes),
 		Weight:   int64(bytes - c.bytes),

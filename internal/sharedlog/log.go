@@ -42,7 +42,7 @@ type Position struct{ Bytes, Messages, Weight int64 }
 // in the log's memory, or one message in several pieces. That memory never
 // changes.
 type Chunk struct {
-	Data     []byte   // the messages, or the first piece of one
+	Data     []byte   // the messages, or the first piece of one; what follows in memory may be the next ones
 	More     [][]byte // its other pieces
 	Messages int
 	Bytes    int
