@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -182,40 +181,6 @@ func TestPublishersWaitForWriteTimeoutAtMostWhereNoMemberTakesAnything(t *testin
 		<-s.Done()
 		require.ErrorIs(t, s.Err(), ErrLagged)
 	})
-}
-
-// visit lets n sessions that leave input unread join h and end, one after the
-// other.
-func visit(t *testing.T, h *Hub, n int) {
-	t.Helper()
-	for range n {
-		a, b := net.Pipe()
-		s := NewSession(t.Context(), a, nil)
-		require.NoError(t, h.Join(s))
-		require.NoError(t, h.Multicast([]byte("hello")))
-		s.Abort(nil)
-		b.Close()
-		<-s.Done()
-	}
-}
-
-func TestAnIdleRoomHoldsLessThan1KBAfterItsVisitors(t *testing.T) {
-	const rooms, visitors = 2000, 40
-	least := int64(1 << 40)
-	for range 2 { // what else the process holds comes and goes
-		all := make([]*Hub, rooms)
-		before := memory.Live()
-		for i := range all {
-			all[i] = NewHub(t.Context(), nil)
-			visit(t, all[i], visitors)
-		}
-		least = min(least, (memory.Live()-before)/rooms)
-		for _, h := range all {
-			require.NoError(t, h.Close())
-		}
-	}
-	t.Logf("%d bytes a room", least)
-	require.Less(t, least, int64(1024))
 }
 
 func TestUnreadEventsOfAHubHoldNoSessionThatHasEnded(t *testing.T) {
@@ -400,116 +365,4 @@ func TestWhatAMemberThatDiesHadWrittenCounts(t *testing.T) {
 	require.Equal(t, hub.BytesReceived, hub.BytesSent+hub.Undelivered)
 	require.Equal(t, own.Undelivered, hub.Undelivered)
 	require.Zero(t, hub.BytesPending)
-}
-
-func TestPublishingToAnIdleRoomWakesAFewAndLeavesTheOthersToAGoroutine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const members = 5 * wakeAtOnce
-		h := testHub(t, nil)
-		var peers []*memConn
-		for range members {
-			_, peer := joinMem(t, h, nil)
-			peers = append(peers, peer)
-		}
-		var few [wakeAtOnce]*member
-		h.mu.Lock()
-		at := h.first.log.Append([]byte("one"))
-		h.first.published(at, 0)
-		h.counts.owed += 3 * members
-		require.Len(t, h.wake(few[:0], &h.first), wakeAtOnce)
-		require.EqualValues(t, members-wakeAtOnce, h.first.due)
-		require.NotNil(t, h.waits.waker)
-		h.mu.Unlock()
-		for _, m := range few {
-			m.s.memberReady(m)
-		}
-		require.NoError(t, h.Multicast([]byte("two"))) // beside the waker
-		for _, peer := range peers {
-			read(t, peer, "onetwo")
-		}
-		synctest.Wait()
-		require.Nil(t, h.waits.waker, "it has ended")
-		require.EqualValues(t, members, h.first.parked)
-		require.Zero(t, h.first.due)
-	})
-}
-
-func TestJoinAndLeaveWhoAreDueAndNotYetWoken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const members = 4 * wakeAtOnce
-		h := testHub(t, nil)
-		var sessions []*Session
-		var all []<-chan []byte
-		for range members {
-			s, peer := joinMem(t, h, nil)
-			sessions = append(sessions, s)
-			all = append(all, readInto(peer))
-		}
-		for i := range 50 {
-			require.NoError(t, h.Multicast(fmt.Appendf(nil, "%d,", i)))
-			for j, s := range sessions {
-				if j%4 == 0 {
-					h.Leave(s)
-					require.NoError(t, h.Join(s))
-				}
-			}
-		}
-		for _, s := range sessions {
-			require.NoError(t, s.CloseWrite())
-		}
-		for i := range sessions {
-			require.Equal(t, 50, strings.Count(string(<-all[i]), ","), "member %d", i)
-		}
-		require.Empty(t, h.first.places)
-	})
-}
-
-func TestJoinAndLeaveLookAtNoOtherRoomOfASession(t *testing.T) {
-	s := pipeSessions(t, 1, nil)[0]
-	for range 10 * fewHubs {
-		require.NoError(t, testHub(t, nil).Join(s))
-	}
-	h := testHub(t, nil)
-	require.NoError(t, h.Join(s))
-	require.Len(t, s.hubs.byHub, 10*fewHubs+1)
-	h.Leave(s)
-	require.Len(t, s.hubs.places, 10*fewHubs)
-	for i, m := range s.hubs.places {
-		require.EqualValues(t, i, m.slot)
-		require.Same(t, m, s.hubs.byHub[m.feed.hub])
-	}
-}
-
-// BenchmarkJoinLeaveOfASessionInManyRooms must not depend on how many.
-func BenchmarkJoinLeaveOfASessionInManyRooms(b *testing.B) {
-	for _, rooms := range []int{1, 100, 32_000} {
-		b.Run(fmt.Sprint(rooms), func(b *testing.B) {
-			s := pipeSessions(b, 1, nil)[0]
-			for range rooms {
-				require.NoError(b, NewHub(b.Context(), nil).Join(s))
-			}
-			h := testHub(b, nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				h.Join(s)
-				h.Leave(s)
-			}
-		})
-	}
-}
-
-// BenchmarkPublishToAnIdleRoom is what the publisher pays for a message to members
-// that are all idle.
-func BenchmarkPublishToAnIdleRoom(b *testing.B) {
-	for _, members := range []int{100, 1000, 20_000} {
-		b.Run(fmt.Sprint(members), func(b *testing.B) {
-			h := sinkHub(b, members, nil)
-			for b.Loop() {
-				h.Multicast([]byte("x"))
-				b.StopTimer()
-				h.Flush(b.Context())
-				b.StartTimer()
-			}
-		})
-	}
 }

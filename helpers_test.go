@@ -1,0 +1,247 @@
+package chanio
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patience is how long tests over real sockets wait for what must happen, before
+// they fail instead of hanging.
+const patience = 30 * time.Second
+
+// await receives from c. ok is false if c is closed.
+func await[T any](t testing.TB, c <-chan T, what string) (v T, ok bool) {
+	t.Helper()
+	select {
+	case v, ok = <-c:
+		return v, ok
+	case <-time.After(patience):
+		require.FailNow(t, "waited too long for "+what)
+		return v, false
+	}
+}
+
+// awaitDone waits for the end of a session, listener or client.
+func awaitDone(t testing.TB, x interface{ Done() <-chan struct{} }) {
+	t.Helper()
+	await(t, x.Done(), "Done")
+}
+
+// isClosed reports whether c is closed, now.
+func isClosed[T any](c <-chan T) bool {
+	select {
+	case _, ok := <-c:
+		return !ok
+	default:
+		return false
+	}
+}
+
+// noise returns n random bytes, the same each time.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+// echo is the handler that every user writes first.
+func echo(s *Session) {
+	defer s.Close()
+	for m := range s.Recv() {
+		select {
+		case s.Send() <- m:
+		case <-s.Done():
+		}
+	}
+}
+
+// memSession returns a session over memory and its peer's end, both of which
+// are gone when the test is over.
+func memSession(t *testing.T, o *Options) (*Session, *memConn) {
+	a, peer := memPair()
+	s := NewSession(context.Background(), a, o)
+	t.Cleanup(func() {
+		s.Abort(nil)
+		peer.Close()
+		<-s.Done()
+	})
+	return s, peer
+}
+
+// eachPair runs f for every kind of connection and every length of queues, with
+// a session at one end and the bare connection at the other.
+func eachPair(t *testing.T, f func(t *testing.T, s *Session, peer net.Conn)) {
+	for _, p := range pairs {
+		for _, q := range queues {
+			t.Run(p.name+"/"+q.name, func(t *testing.T) {
+				a, peer := p.make(t)
+				require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+				s := NewSession(context.Background(), a, &q.o)
+				defer func() {
+					s.Abort(nil)
+					peer.Close()
+					awaitDone(t, s)
+				}()
+				f(t, s, peer)
+			})
+		}
+	}
+}
+
+// eachQueue runs f in a synctest bubble for every length of queues.
+func eachQueue(t *testing.T, f func(t *testing.T, o Options)) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, q.o) })
+		})
+	}
+}
+
+var errTest = errors.New("a cause of the test")
+
+// fill puts messages into s, whose peer does not read, until it has no more
+// room, and returns how many bytes were accepted. It is for synctest bubbles.
+func fill(t *testing.T, s *Session) (accepted int64) {
+	t.Helper()
+	for {
+		giveUp := make(chan struct{})
+		result := make(chan error)
+		m := make([]byte, 1000)
+		go func() { result <- s.put(m, giveUp) }()
+		synctest.Wait()
+		select {
+		case err := <-result:
+			require.NoError(t, err)
+			accepted += int64(len(m))
+		default:
+			close(giveUp)
+			require.Equal(t, errGivenUp, <-result)
+			return accepted
+		}
+	}
+}
+
+// requireAllIsCounted requires that each byte that was accepted is counted as
+// sent or as undelivered, once the session is Done.
+func requireAllIsCounted(t *testing.T, s *Session, accepted int64) {
+	t.Helper()
+	require.True(t, isClosed(s.Done()))
+	st := s.Stats()
+	require.Equal(t, accepted, st.BytesSent+st.Undelivered, "sent %d, undelivered %d", st.BytesSent, st.Undelivered)
+	require.Zero(t, st.BytesPending)
+}
+
+// serveMem serves connections in memory until the test is over.
+func serveMem(t *testing.T, o *Options) (*Listener, *memListener) {
+	ln := newMemListener()
+	l := Serve(context.Background(), ln, o)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l, ln
+}
+
+// serveEach runs handler for each session of l, and returns what is closed when
+// l has stopped and they have all returned.
+func serveEach(l *Listener, handler func(*Session)) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var wg sync.WaitGroup
+		for s := range l.Sessions() {
+			wg.Go(func() { handler(s) })
+		}
+		wg.Wait()
+	}()
+	return done
+}
+
+// portableListener hides the descriptors of what it accepts.
+type portableListener struct{ net.Listener }
+
+func (l portableListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return hide(conn), nil
+}
+
+// listeners are the ways to listen on real sockets.
+var listeners = []struct {
+	name   string
+	listen func(t *testing.T, ctx context.Context, o *Options) *Listener
+}{
+	{"tcp", func(t *testing.T, ctx context.Context, o *Options) *Listener {
+		return listenOn(t, ctx, "tcp", "127.0.0.1:0", o)
+	}},
+	{"unix", func(t *testing.T, ctx context.Context, o *Options) *Listener {
+		return listenOn(t, ctx, "unix", unixPath(t), o)
+	}},
+	{"portable", func(t *testing.T, ctx context.Context, o *Options) *Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		return Serve(ctx, portableListener{ln}, o)
+	}},
+}
+
+// listenOn listens until the test is over.
+func listenOn(t *testing.T, ctx context.Context, network, address string, o *Options) *Listener {
+	t.Helper()
+	l, err := Listen(ctx, network, address, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// connectTo connects to l with an ordinary connection, for the rest of the test.
+func connectTo(t testing.TB, l *Listener) net.Conn {
+	t.Helper()
+	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
+}
+
+// eachListener runs f for every way to listen and every length of queues.
+func eachListener(t *testing.T, f func(t *testing.T, l *Listener)) {
+	for _, way := range listeners {
+		for _, q := range queues {
+			t.Run(way.name+"/"+q.name, func(t *testing.T) {
+				l := way.listen(t, t.Context(), &q.o)
+				f(t, l)
+				require.NoError(t, l.Close())
+			})
+		}
+	}
+}
+
+func requireErr(t *testing.T, want, got error, what string) {
+	t.Helper()
+	if want == nil {
+		require.NoError(t, got, what)
+	} else {
+		require.ErrorIs(t, got, want, what)
+	}
+}
+
+// requireTimeout requires that err is a timeout in all the ways that people ask.
+func requireTimeout(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	var ne net.Error
+	require.ErrorAs(t, err, &ne)
+	require.True(t, ne.Timeout())
+	require.ErrorContains(t, err, "chanio: ")
+}
+
+// since is how much time has passed in the bubble.
+func since(start time.Time) time.Duration { return time.Since(start) }

@@ -1,0 +1,74 @@
+package chanio
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFlushWaitsUntilEveryMemberHasWrittenWhatWasPublishedBefore(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		h := testHub(t, &o)
+		require.NoError(t, h.Flush(t.Context()), "an empty hub")
+		_, a := joinMem(t, h, &o)
+		_, b := joinMem(t, h, &o)
+		gone, _ := joinMem(t, h, &o)
+		left, c := joinMem(t, h, &o)
+		require.NoError(t, h.Flush(t.Context()), "nothing was published")
+		require.NoError(t, h.Multicast([]byte("before")))
+		synctest.Wait()
+		require.NoError(t, h.Multicast([]byte(" too")))
+		h.Leave(left)
+
+		const flushes = 3
+		flushed := make(chan error, flushes)
+		for range flushes {
+			go func() { flushed <- h.Flush(t.Context()) }()
+		}
+		synctest.Wait()
+		require.NoError(t, h.Multicast([]byte(" and after")))
+		joinMem(t, h, &o) // nobody waits for who comes now
+		for _, step := range []func(){
+			func() { read(t, a, "before too") },
+			func() { read(t, b, "before too") },
+			func() { read(t, c, "before too") },
+			func() { gone.Abort(nil) },
+		} {
+			synctest.Wait()
+			require.Empty(t, flushed)
+			step()
+		}
+		for range flushes {
+			require.NoError(t, <-flushed)
+		}
+		requireNoMarks(t, h)
+	})
+}
+
+// requireNoMarks requires that nothing of a Flush is left.
+func requireNoMarks(t *testing.T, h *Hub) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for f := range h.feeds {
+		for _, m := range f.places {
+			w := m.waits.Load()
+			require.True(t, w == nil || w.marks == nil)
+		}
+	}
+}
+
+func TestAHubsFlushReturnsTheErrorOfItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, nil)
+		joinMem(t, h, nil)
+		require.NoError(t, h.Multicast([]byte("x")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, h.Flush(ctx), context.DeadlineExceeded)
+		requireNoMarks(t, h)
+	})
+}

@@ -1,0 +1,87 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// listenTCP returns a listener on a free port of the loopback interface, which
+// ends with the test.
+func listenTCP(t testing.TB, o *Options) *Listener {
+	t.Helper()
+	l, err := Listen(context.Background(), "tcp", "127.0.0.1:0", o)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// joinTCP returns a plain client of l and its session, which is in the hub.
+func joinTCP(t testing.TB, l *Listener) (net.Conn, *Session) {
+	t.Helper()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn, <-l.Sessions()
+}
+
+// read reads want from conn.
+func read(t *testing.T, conn io.Reader, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(conn, got)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+}
+
+// joinMem returns a session over memory that is a member of h, and its peer.
+func joinMem(t *testing.T, h *Hub, o *Options) (*Session, *memConn) {
+	t.Helper()
+	s, peer := memSession(t, o)
+	require.NoError(t, h.Join(s))
+	return s, peer
+}
+
+// testHub returns a hub that is gone when the test is over.
+func testHub(t testing.TB, o *Options) *Hub {
+	h := NewHub(context.Background(), o)
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// readInto reads from conn until its end, in a goroutine. The result is to be
+// received once conn has ended.
+func readInto(conn io.Reader) <-chan []byte {
+	all := make(chan []byte, 1)
+	go func() {
+		got, _ := io.ReadAll(conn)
+		all <- got
+	}()
+	return all
+}
+
+// kinds returns what is in events by now.
+func kinds(events <-chan Event) (k []EventKind) {
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return k
+			}
+			k = append(k, e.Kind)
+		default:
+			return k
+		}
+	}
+}
+
+// message returns the i-th of messages that are all different, of n bytes.
+func message(i, n int) []byte {
+	return bytes.Repeat([]byte{byte(i), byte(i >> 8), byte(i >> 16), '.'}, n/4+1)[:n]
+}
+
+var lagPolicies = []LagPolicy{LagDisconnect, LagDrop, LagBlock}

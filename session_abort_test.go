@@ -1,0 +1,163 @@
+package chanio
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAbortEndsAtOnce(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, _ := memSession(t, &o)
+		accepted := fill(t, s)
+		start := time.Now()
+		s.Abort(errTest)
+		require.Equal(t, errTest, s.Err())
+		<-s.Done()
+		require.Zero(t, since(start))
+		require.Equal(t, accepted, s.Stats().Undelivered)
+		s.Abort(nil)
+		require.Equal(t, errTest, s.Err(), "the first cause wins")
+	})
+}
+
+func TestAbortDuringCloseIsWhatEndsIt(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, _ := memSession(t, &o)
+		accepted := fill(t, s)
+		time.AfterFunc(time.Second, func() { s.Abort(errTest) })
+		start := time.Now()
+		require.Equal(t, errTest, s.Close())
+		require.Equal(t, time.Second, since(start))
+		requireAllIsCounted(t, s, accepted)
+	})
+}
+
+func TestTheContextClosesAtOnceWithoutFlushing(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		a, peer := memPair()
+		defer peer.Close()
+		s := NewSession(ctx, a, &o)
+		accepted := fill(t, s)
+		start := time.Now()
+		cancel(errTest)
+		<-s.Done()
+		require.Zero(t, since(start))
+		require.Equal(t, errTest, s.Err())
+		require.Equal(t, errTest, context.Cause(s.Context()))
+		require.Equal(t, accepted, s.Stats().Undelivered)
+		_, err := peer.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+	})
+}
+
+func TestAWithTimeoutContextIsTheSessionsLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		a, peer := memPair()
+		defer peer.Close()
+		s := NewSession(ctx, a, nil)
+		start := time.Now()
+		<-s.Done()
+		require.Equal(t, time.Minute, since(start))
+		require.Equal(t, context.DeadlineExceeded, s.Err())
+	})
+}
+
+func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		o     Options
+		end   func(s *Session, cancel func())
+		reset bool
+	}{
+		{"Abort", Options{}, func(s *Session, _ func()) { s.Abort(nil) }, true},
+		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond, SendQueue: 8}, func(s *Session, _ func()) {
+			for range 64 {
+				s.put(make([]byte, 1<<20), closedChan())
+			}
+			s.Close()
+		}, true},
+		{"the context", Options{}, func(_ *Session, cancel func()) { cancel() }, false},
+		{"Close", Options{}, func(s *Session, _ func()) { s.Close() }, false},
+		{"IdleTimeout", Options{IdleTimeout: 1}, func(*Session, func()) {}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, peer := socketPair(t, "tcp")
+			defer peer.Close()
+			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s := NewSession(ctx, a, &test.o)
+			s.Put([]byte("x"))
+			s.Flush(t.Context())
+			test.end(s, cancel)
+			awaitDone(t, s)
+			_, err := io.Copy(io.Discard, peer)
+			if test.reset {
+				require.ErrorIs(t, err, errReset)
+			} else {
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
+// refilling is a connection on which each write finds a bare sender that has
+// filled Send again when it returns.
+type refilling struct {
+	*memConn
+	send    chan<- []byte // nil until the session is made
+	refills atomic.Int32  // how many more there are
+}
+
+func (c *refilling) Write(p []byte) (int, error) {
+	if c.refills.Add(-1) >= 0 {
+		for range cap(c.send) - len(c.send) {
+			c.send <- []byte("more")
+		}
+	}
+	return c.memConn.Write(p)
+}
+
+func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
+	const refills = 1000
+	for _, way := range []struct {
+		name string
+		end  func(s *Session) error
+	}{{"CloseWrite", (*Session).CloseWrite}, {"Close", (*Session).Close}} {
+		for _, queue := range []int{1, 128} {
+			t.Run(way.name+", SendQueue "+strconv.Itoa(queue), func(t *testing.T) {
+				peer, b := memPair()
+				conn := &refilling{memConn: b}
+				conn.refills.Store(refills)
+				s := NewSession(t.Context(), conn, &Options{SendQueue: queue})
+				defer s.Close()
+				conn.send = s.send
+				go func() {
+					io.Copy(io.Discard, peer)
+					peer.Close()
+				}()
+				require.NoError(t, s.Put([]byte("accepted")))
+				require.NoError(t, way.end(s))
+				awaitDone(t, s)
+				require.NoError(t, s.Err())
+				require.Positive(t, conn.refills.Load(), "it ended before the sender did")
+			})
+		}
+	}
+}
+
+func closedChan() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}

@@ -1,0 +1,170 @@
+package chanio
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// tcpPair returns a session over TLS that is not handshaken, and its peer.
+func givenPair(t *testing.T, o *Options) (*Session, *tls.Conn) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	a, b := socketPair(t, "tcp")
+	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
+	s := NewSession(context.Background(), tls.Server(b, server), o)
+	t.Cleanup(func() {
+		a.Close()
+		s.Abort(nil)
+		awaitDone(t, s)
+	})
+	return s, tls.Client(a, client)
+}
+
+func TestASessionOverATLSConnMayShakeHandsLate(t *testing.T) {
+	s, peer := givenPair(t, nil)
+	go echo(s)
+	_, err := peer.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, peer.CloseWrite())
+	got, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+	state, ok := s.TLS()
+	require.True(t, ok)
+	require.True(t, state.HandshakeComplete)
+}
+
+func TestASessionOverATLSConnMayHaveShakenHandsBefore(t *testing.T) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	a, b := socketPair(t, "tcp")
+	accepted := make(chan *tls.Conn)
+	go func() {
+		conn := tls.Server(b, server)
+		conn.Handshake()
+		accepted <- conn
+	}()
+	tc := tls.Client(a, client)
+	require.NoError(t, tc.Handshake())
+	s := NewSession(context.Background(), <-accepted, nil)
+	c := NewSession(context.Background(), tc, &Options{TLS: &tls.Config{}}) // which is ignored
+	go echo(s)
+	requireEcho(t, c, "hello")
+	require.NoError(t, c.Close())
+	awaitDone(t, s)
+	require.NoError(t, s.Err())
+}
+
+func TestCloseOfASessionThatStillShakesHandsFlushes(t *testing.T) {
+	s, peer := givenPair(t, nil)
+	require.NoError(t, s.Put([]byte("greeting")))
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	<-s.halted
+	got, err := io.ReadAll(peer) // and shake hands
+	require.NoError(t, err)
+	require.Equal(t, "greeting", string(got))
+	require.NoError(t, peer.Close())
+	err, _ = await(t, closed, "Close")
+	require.NoError(t, err)
+	require.NoError(t, s.Err())
+}
+
+func TestCloseOfASessionThatWroteNothingDoesNotWaitForItsHandshake(t *testing.T) {
+	s, peer := givenPair(t, &Options{CloseTimeout: -1})
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Err())
+	require.Error(t, peer.Handshake())
+}
+
+func TestCloseWriteOfASessionThatStillShakesHandsWaitsForThat(t *testing.T) {
+	s, peer := givenPair(t, nil)
+	require.NoError(t, s.CloseWrite())
+	_, err := peer.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, peer.CloseWrite())
+	_, err = peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	require.Equal(t, "hello", string(receiveAll(s)))
+	awaitDone(t, s)
+	require.NoError(t, s.Err())
+}
+
+func TestAHandshakeOfAGivenTLSConnThatFailsIsTheSessionsErr(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		use  func(s *Session)
+	}{
+		{"which only reads", func(*Session) {}},
+		{"which writes", func(s *Session) { s.Put([]byte("x")) }},
+		{"which ends its output", func(s *Session) { s.CloseWrite() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, peer := givenPair(t, nil)
+			test.use(s)
+			_, err := peer.NetConn().Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+			require.NoError(t, err)
+			awaitDone(t, s)
+			requireHandshakeError(t, s.Err(), s.RemoteAddr(), "does not look like a TLS handshake")
+		})
+	}
+}
+
+func TestTheHandshakeOfAGivenTLSConnIsUnderTheWriteTimeoutOfWhatWaitsForIt(t *testing.T) {
+	s, _ := givenPair(t, &Options{WriteTimeout: 50 * time.Millisecond})
+	require.NoError(t, s.Put([]byte("x")))
+	awaitDone(t, s)
+	require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
+	require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+}
+
+func TestServeOfATLSListenerDeliversSessionsThatHaveShakenHands(t *testing.T) {
+	server, client := testTLS(t)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	require.NoError(t, err)
+	l := Serve(context.Background(), ln, nil)
+	defer l.Close()
+	silent, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer silent.Close()
+	dialTLS(t, l, client)
+	s, _ := await(t, l.Sessions(), "a session")
+	state, ok := s.TLS()
+	require.True(t, ok)
+	require.True(t, state.HandshakeComplete)
+	require.Equal(t, []EventKind{EventStarted, EventConnected, EventHandshaked}, kindsUntil(t, l.Events(), EventHandshaked))
+}
+
+func TestARefusedClientCertificateIsTheClientsErr(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	l := listenTCP(t, &Options{TLS: &tls.Config{
+		Certificates: []tls.Certificate{ca.issue(t, 1, nil)},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    ca.pool,
+	}})
+	s := dialTLS(t, l, &tls.Config{RootCAs: ca.pool}) // TLS 1.3: the server has not looked yet
+	require.Empty(t, receiveAll(s))
+	require.ErrorContains(t, s.Err(), "remote error: tls: certificate required")
+	require.ErrorContains(t, s.Err(), l.Addr().String())
+}
+
+func TestTLSMayBeSpokenInsideTLS(t *testing.T) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	require.NoError(t, err)
+	l := Serve(context.Background(), ln, &Options{TLS: server})
+	serveEcho(t, l)
+	outer, err := tls.Dial("tcp", l.Addr().String(), client)
+	require.NoError(t, err)
+	inner := NewSession(context.Background(), tls.Client(outer, client), nil)
+	requireEcho(t, inner, "hello")
+	require.NoError(t, inner.Close())
+}

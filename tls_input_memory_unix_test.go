@@ -1,0 +1,141 @@
+//go:build unix
+
+package chanio
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/tlsrecord"
+)
+
+func TestASessionThatWaitsIsAboutToDropItsBuffers(t *testing.T) {
+	in := newInput(t, tls.VersionTLS13)
+	_, err := in.peer.Write(noise(maxRecord))
+	require.NoError(t, err)
+	in.take(maxRecord)
+	in.raw.tls.idle = nil
+	in.idle()
+	for dropped := false; !dropped; runtime.Gosched() {
+		in.raw.tls.mu.Lock()
+		dropped = in.raw.tls.idle == nil
+		in.raw.tls.mu.Unlock()
+	}
+	require.Zero(t, in.raw.tls.buffers.Size())
+}
+
+func TestAnIdleTLSSessionHoldsNoInputBuffer(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			in := newInput(t, version)
+			in.idle()
+			require.NotZero(t, in.raw.tls.buffers.Size(), "this Go has the buffers where they are looked for")
+			for _, size := range []int{5000, 200_000, 10, 70_000} {
+				want := noise(size)
+				go in.peer.Write(want)
+				require.True(t, bytes.Equal(want, in.take(size)))
+				in.idle()
+				in.forget()
+				require.Zero(t, in.raw.tls.buffers.Size())
+				require.Equal(t, tlsrecord.Reader{}, in.records.in)
+			}
+		})
+	}
+}
+
+func TestBuffersAreNotDroppedWhileThereIsTraffic(t *testing.T) {
+	in := newInput(t, tls.VersionTLS13)
+	in.idle()
+	for range 3 {
+		_, err := in.peer.Write(noise(maxRecord))
+		require.NoError(t, err)
+		in.take(maxRecord)
+		in.raw.tls.drop() // which is about to happen since the session was idle
+		require.GreaterOrEqual(t, in.raw.tls.buffers.Size(), maxRecord)
+	}
+}
+
+// A borrower is a connection under a tls.Conn that notes which memory crypto/tls
+// reads into, and keeps it.
+type borrower struct {
+	net.Conn
+	memory [][]byte
+}
+
+func (c *borrower) Read(p []byte) (int, error) {
+	c.memory = append(c.memory, p[:cap(p)])
+	return c.Conn.Read(p)
+}
+
+// Some crypto/tls may recycle the memory that it reads into, as it does what it
+// writes from. If that were memory of ours, others would get what they must not see.
+func TestCryptoTLSReadsIntoNoMemoryOfThePool(t *testing.T) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	a, b := socketPair(t, "tcp")
+	defer a.Close()
+	defer b.Close()
+	var under *borrower
+	tr := newTLSStream(b, func(conn net.Conn, config *tls.Config) *tls.Conn {
+		under = &borrower{Conn: conn}
+		return tls.Server(under, config)
+	}, ownTLS(server))
+	peer := tls.Client(a, client)
+	go peer.Handshake()
+	require.NoError(t, tr.handshake(t.Context()))
+	go peer.Write(noise(1 << 20))
+	for read := 0; read < 1<<20; {
+		b, n, err := tr.read(window{to: blockSize})
+		require.NoError(t, err)
+		read += n
+		b.Free()
+	}
+	require.NotEmpty(t, under.memory)
+	for range 100 {
+		pooled := buffer.Get(tlsrecord.BlockLen).B
+		for _, m := range under.memory {
+			require.False(t, overlap(m, pooled), "memory with two owners")
+		}
+	}
+}
+
+// overlap reports whether a and b share memory.
+func overlap(a, b []byte) bool {
+	begin := func(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }
+	return begin(a) < begin(b)+uintptr(len(b)) && begin(b) < begin(a)+uintptr(len(a))
+}
+
+func TestReadingRecordsTakesNoFreshMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector empties pools")
+	}
+	in := newInput(t, tls.VersionTLS13)
+	const rounds, size = 200, maxRecord
+	message := noise(size)
+	exchange := func() {
+		_, err := in.peer.Write(message)
+		require.NoError(t, err)
+		for n := 0; n < size; {
+			b, m, err := in.read(window{to: blockSize})
+			require.NoError(t, err)
+			b.Free()
+			n += m
+		}
+		in.idle()
+	}
+	exchange()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range rounds {
+		exchange()
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/rounds, uint64(size/2), "bytes for a record")
+}

@@ -1,0 +1,113 @@
+package chanio
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/datagram"
+)
+
+// listenUDP returns a udp listener on a free port of the loopback interface,
+// which ends with the test.
+func listenUDP(t testing.TB, o *Options) *Listener {
+	t.Helper()
+	return listenUDPAt(t, "udp", "127.0.0.1:0", o)
+}
+
+func listenUDPAt(t testing.TB, network, address string, o *Options) *Listener {
+	t.Helper()
+	l, err := Listen(context.Background(), network, address, o)
+	if err != nil && address[0] == '[' {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// ask sends a datagram and returns the one that comes back.
+func ask(t testing.TB, conn net.Conn, question string) string {
+	t.Helper()
+	_, err := conn.Write([]byte(question))
+	require.NoError(t, err)
+	return hear(t, conn)
+}
+
+// hear returns the next datagram that conn receives.
+func hear(t testing.TB, conn net.Conn) string {
+	t.Helper()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	buf := make([]byte, 1<<16)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience))) // for this one, not for all
+	n, err := conn.Read(buf)
+	require.NoError(t, err)
+	return string(buf[:n])
+}
+
+// nextSession returns the next session of l.
+func nextSession(t testing.TB, l *Listener) *Session {
+	t.Helper()
+	s, ok := await(t, l.Sessions(), "a session")
+	require.True(t, ok, "Sessions was closed: %v", l.Err())
+	return s
+}
+
+// nextMessage returns the next message of s.
+func nextMessage(t testing.TB, s *Session) string {
+	t.Helper()
+	m, ok := await(t, s.Recv(), "a message")
+	require.True(t, ok, "Recv was closed: %v", s.Err())
+	return string(m)
+}
+
+// memPeers returns a udp listener over a socket in memory, which ends with the
+// test.
+func memPeers(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Listener) {
+	t.Helper()
+	set, err := peerSettings(ctx, "udp", o)
+	require.NoError(t, err)
+	m, source := memSource(t, ctx, set)
+	l := newListener(set, source)
+	l.start(ctx)
+	t.Cleanup(func() { l.Close() })
+	return m, l
+}
+
+func memSource(t *testing.T, ctx context.Context, set *settings) (*memSocket, *peers) {
+	t.Helper()
+	m := newMemSocket()
+	conn, err := datagram.New(m, "udp", datagramConfig(set, false))
+	require.NoError(t, err)
+	return m, newPeers(ctx, conn, set)
+}
+
+// peerAddress is where the tests' peer number i is.
+func peerAddress(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 1000)
+}
+
+// from lets a datagram of peer number i arrive, and waits until all that it
+// leads to has happened.
+func (m *memSocket) from(i int, message string) {
+	m.in <- datagram.Packet{Addr: peerAddress(i), Data: []byte(message)}
+	synctest.Wait()
+}
+
+// session lets peer number i become a session of l.
+func (m *memSocket) session(i int, l *Listener) *Session {
+	m.from(i, "hello")
+	return <-l.Sessions()
+}
+
+// answer sends a message by s and takes it from the socket.
+func (m *memSocket) answer(t *testing.T, s *Session) {
+	t.Helper()
+	require.NoError(t, s.Put([]byte("answer")))
+	require.Equal(t, s.RemoteAddr().String(), (<-m.out).Addr.String())
+}
