@@ -5,19 +5,20 @@ import (
 	"weak"
 )
 
-// earlyEvents are events that nobody has asked for yet, oldest first, in a ring.
-// Those of a queue that forgets keep no session that has ended: its events go before
-// the ring grows, and with the session if nobody else holds it.
+// earlyEvents are events that have not been asked for yet, oldest first, in a
+// ring. A queue that forgets does not keep ended sessions alive: their events
+// are dropped before the ring grows, and along with the session if nothing else
+// holds it.
 type earlyEvents struct {
-	ring     []earlyEvent // of which n from first on are in use
+	ring     []earlyEvent // n of them are in use, from first on
 	first, n int32
 }
 
-// An earlyEvent is half as large as its Event: most have neither Err nor Count.
+// An earlyEvent is half the size of its Event: most have neither Err nor Count.
 type earlyEvent struct {
-	stamp   int64                 // its time, in ticks since 1970, and in the lowest kindBits its kind
-	session weak.Pointer[Session] // zero if it has none
-	rest    *eventRest            // nil if it has neither, and keeps no session
+	stamp   int64                 // its time, in ticks since 1970; its kind is in the lowest kindBits
+	session weak.Pointer[Session] // zero if there is none
+	rest    *eventRest            // nil if it has neither and keeps no session
 }
 
 type eventRest struct {
@@ -29,16 +30,17 @@ type eventRest struct {
 const (
 	// kindBits is how many bits an EventKind takes.
 	kindBits = 4
-	// tick is the precision of the time. In nanoseconds it would leave no room for
+	// tick is the precision of the time. Nanoseconds would leave no room for
 	// the kind.
 	tick = 100 * time.Nanosecond
-	// fewEvents is up to how many events are kept without a look at what they are
+	// fewEvents is how many events are kept without checking what they are
 	// about.
 	fewEvents = 8
 )
 
-// add adds e in the place of the oldest if there are limit events. Before the ring
-// grows, the events of sessions that have ended go. It returns how many went.
+// add adds e, replacing the oldest if there are limit events. Before the ring
+// grows, events of ended sessions are dropped. It returns how many were
+// dropped.
 func (r *earlyEvents) add(e Event, limit int, forgets bool) (dropped int64) {
 	if forgets && int(r.n) == len(r.ring) && len(r.ring) >= fewEvents {
 		dropped = r.prune()
@@ -56,9 +58,9 @@ func (r *earlyEvents) add(e Event, limit int, forgets bool) (dropped int64) {
 	return dropped
 }
 
-// prune drops the events of sessions that have ended. It is called when the ring is
-// full, and drops nothing unless that is a quarter, so that it costs little an
-// event.
+// prune drops the events of ended sessions. It is called when the ring is full,
+// and drops nothing unless at least a quarter would go, so its cost per event
+// is small.
 func (r *earlyEvents) prune() (dropped int64) {
 	var rest []earlyEvent
 	for e := range r.all {
@@ -108,8 +110,7 @@ func early(e Event, forgets bool) earlyEvent {
 	return small
 }
 
-// event returns the event, or false if it is of a session that nobody holds any
-// more.
+// event returns the event, or false if its session has been garbage-collected.
 func (e earlyEvent) event() (Event, bool) {
 	event := Event{
 		Kind:    EventKind(e.stamp & (1<<kindBits - 1)),

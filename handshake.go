@@ -7,16 +7,16 @@ import (
 	"net"
 )
 
-// A handshaker is a transport that shakes hands before it is a session's:
-// tlsStream or givenTLS.
+// A handshaker is a transport that performs a handshake before a session uses
+// it: tlsStream or givenTLS.
 type handshaker interface {
 	transport
 	handshake(ctx context.Context) error
 	handshakeError(err error) error
 }
 
-// handshaker returns what has to shake hands over conn: with Options.TLS, and
-// where what is served is a listener of crypto/tls. Else it is nil.
+// handshaker returns the transport that performs a handshake over conn, with
+// Options.TLS or over a crypto/tls listener. Otherwise it returns nil.
 func (l *Listener) handshaker(conn net.Conn) handshaker {
 	under, handed := unwrap(conn)
 	if l.set.TLS != nil && handed == nil {
@@ -28,10 +28,10 @@ func (l *Listener) handshaker(conn net.Conn) handshaker {
 	return nil
 }
 
-// eventsKey is the context key of the events of whoever shakes hands.
+// eventsKey is the context key of the event queue for a handshake.
 type eventsKey struct{}
 
-// withEvents lets what crypto/tls calls during a handshake emit events.
+// withEvents lets callbacks of crypto/tls emit events during a handshake.
 func withEvents(ctx context.Context, q *eventQueue) context.Context {
 	return context.WithValue(ctx, eventsKey{}, q)
 }

@@ -18,8 +18,8 @@ const (
 // streams is the source of a listener over a net.Listener.
 type streams struct {
 	ln    net.Listener
-	file  *socketFile // of a unix listener, else nil
-	close sync.Once   // closes ln; who comes second waits, as the address is free only then
+	file  *socketFile // a unix listener's, otherwise nil
+	close sync.Once   // closes ln; a second caller waits, as the address is not free before that
 }
 
 func newStreams(ln net.Listener, set *settings) *streams {
@@ -41,7 +41,7 @@ func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) 
 	err := l.accept(ctx, a.ln, quit)
 	switch {
 	case err != nil:
-		l.endServing() // or sessions nobody receives would be waited for
+		l.endServing() // or undelivered sessions would be waited for
 	case l.isDraining():
 		a.interrupt()
 		l.finish(quit)
@@ -50,8 +50,8 @@ func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) 
 	return err
 }
 
-// accept admits connections until the accepting is interrupted, which is nil,
-// or fails for good.
+// accept admits connections until accepting is interrupted, and then returns
+// nil, or fails permanently.
 func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan struct{}) error {
 	pause, left := time.Duration(0), backlogTime
 	for l.awaitPlace(quit) {
@@ -74,7 +74,7 @@ func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan stru
 		}
 		if l.isDraining() {
 			if errors.Is(err, os.ErrDeadlineExceeded) && left == backlogTime {
-				continue // of an Accept from before the drain
+				continue // an Accept that began before the drain
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) || !passes(err) {
 				return nil
@@ -107,8 +107,8 @@ func (l *Listener) awaitPlace(quit <-chan struct{}) bool {
 	return true
 }
 
-// rest waits for d after an accept that failed, or until a session has gone and
-// its descriptor is free.
+// rest waits for d after a failed accept, or until a session is gone and its
+// descriptor is free.
 func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -121,7 +121,7 @@ func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
 	return true
 }
 
-// passes reports whether an accept may succeed later.
+// passes reports whether a later accept may succeed.
 func passes(err error) bool {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok && passing(errno) {
 		return true
@@ -129,8 +129,8 @@ func passes(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
 	}
-	// Temporary is the only way in which a listener that is not the kernel's
-	// can say it.
+	// Temporary is the only way for a listener that is not the kernel's to say
+	// so.
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
 }

@@ -14,9 +14,10 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// admit makes conn a session and delivers it. Nothing of conn that could wait is
-// called here, on the accepting goroutine: only a socket of the kernel's that
-// becomes a session as it is does. Any other connection has a goroutine.
+// admit makes conn a session and delivers it. This runs on the accepting
+// goroutine, so it calls no method of conn that could block. Only a kernel
+// socket that needs nothing from its peer becomes a session here; every other
+// connection gets a goroutine.
 func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
 	if !l.reg.reserve() {
 		l.drop(conn)
@@ -41,21 +42,21 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 	}
 }
 
-// awaitsPeer reports whether conn is to be a session only after something has
-// come from its peer.
+// awaitsPeer reports whether something must arrive from the peer before conn
+// becomes a session.
 func (l *Listener) awaitsPeer(conn net.Conn) bool {
 	under, handed := unwrap(conn)
 	return isTLS(under) || (l.set.TLS != nil || l.set.ProxyProtocol) && handed == nil
 }
 
-// drop closes a connection that came too late; the Close of one that is no
-// socket may wait.
+// drop closes a connection that came too late, in a goroutine, because Close
+// may block if conn is not a socket.
 func (l *Listener) drop(conn net.Conn) {
 	l.handshakes.goroutines.Go(func() { abortConn(conn) })
 }
 
-// begin starts a session over t, for which a place was reserved. It is nil if
-// the listener has ended.
+// begin starts a session over t, for which a place was reserved. It returns nil
+// if the listener has ended.
 func (l *Listener) begin(ctx context.Context, t transport) *Session {
 	s := newSession(ctx, t, l.set, l.reg)
 	if !l.reg.add(s) {
@@ -72,7 +73,7 @@ func (l *Listener) begin(ctx context.Context, t transport) *Session {
 	return s
 }
 
-// deliver sends s to whoever receives Sessions, or drops it.
+// deliver sends s on Sessions, or drops it if quit is closed.
 func (l *Listener) deliver(s *Session, quit <-chan struct{}) {
 	select {
 	case l.sessions <- s:
@@ -84,7 +85,8 @@ func (l *Listener) deliver(s *Session, quit <-chan struct{}) {
 // startHandshake starts the goroutine that makes a session of conn, as soon as
 // there is a place for it. ctx is the listener's.
 func (l *Listener) startHandshake(ctx context.Context, conn net.Conn, quit <-chan struct{}) {
-	// The end of ctx is quit's to tell, or it would look like a failure.
+	// quit reports the end of ctx; ctx itself would make it look like a
+	// failure.
 	shakeCtx, cancel := context.WithCancelCause(withEvents(context.WithoutCancel(ctx), l.events))
 	one := &handshake{cancel: cancel, conn: conn}
 	from := one.find()
@@ -129,14 +131,16 @@ func (l *Listener) deliverShaken(ctx context.Context, t transport, a *attendance
 	l.reg.wake()
 }
 
-// An attendance is the accepting goroutine's, for a connection that is no socket
-// and, as far as is known, need not wait for its peer to become a session.
+// An attendance lets the accepting goroutine wait briefly for a connection that
+// is not a socket and that, as far as is known, needs nothing from its peer to
+// become a session.
 type attendance struct {
-	sessions chan *Session // the one session, or nil, while it is attended
-	over     chan struct{} // closed when it is not any more
+	sessions chan *Session // the session, or nil, while the connection is attended
+	over     chan struct{} // closed when it no longer is
 }
 
-// pass passes s to whoever attends, and reports whether somebody did.
+// pass passes s to the accepting goroutine, if that is attending, and reports
+// whether it was.
 func (a *attendance) pass(s *Session) bool {
 	if a == nil {
 		return false
@@ -152,9 +156,9 @@ func (a *attendance) pass(s *Session) bool {
 // attention is how long accepting waits for such a connection.
 const attention = time.Millisecond
 
-// attend delivers such a connection's session, so that they are delivered in
-// order and one that nobody receives pauses the accepting. A connection that
-// does wait, and each that comes while it does, is left to its goroutine.
+// attend delivers such a connection's session, so that sessions are delivered
+// in order and an undelivered one pauses accepting. A connection that takes
+// longer, and any that arrives meanwhile, is left to its goroutine.
 func (l *Listener) attend(a *attendance, quit <-chan struct{}) {
 	defer close(a.over)
 	if !l.handshakes.alone() {
@@ -172,9 +176,9 @@ func (l *Listener) attend(a *attendance, quit <-chan struct{}) {
 	}
 }
 
-// shake makes the transport of a session, within HandshakeTimeout: all that has
-// to come from the peer first has come then. It returns nil if it fails; then
-// the connection is closed.
+// shake makes the transport of a session within HandshakeTimeout, by which time
+// everything needed from the peer has arrived. If it fails, it closes the
+// connection and returns nil.
 func (l *Listener) shake(ctx context.Context, one *handshake, quit <-chan struct{}) transport {
 	if d := l.set.HandshakeTimeout; d > 0 {
 		var stop context.CancelFunc
@@ -192,23 +196,24 @@ func (l *Listener) shake(ctx context.Context, one *handshake, quit <-chan struct
 	if err == nil {
 		return t
 	}
-	// A client may be done with the handshake before we are, and send: it must
-	// not take a connection that was dropped, or refused before it began, for one
-	// that ended cleanly. One that failed ends so, after the alert that says why.
+	// A client may complete the handshake before we do, and send. It must not
+	// mistake a connection that was dropped, or refused before it began, for
+	// one that ended cleanly. A failed handshake ends cleanly, after the alert
+	// that says why.
 	one.shut(t, dropped || t == nil)
 	if t != nil {
 		l.reg.unclaim(hostOf(t.remoteAddr()))
 	}
 	l.reg.left()
 	select {
-	case <-quit: // it ended with the listener
+	case <-quit: // the listener ended it
 	default:
 		l.events.emit(Event{Kind: EventFailed, Err: one.error(t, err)})
 	}
 	return nil
 }
 
-// open makes conn ready for its handshake, if it has one, until ctx ends.
+// open prepares conn for its handshake, if it has one, until ctx ends.
 func (l *Listener) open(ctx context.Context, one *handshake) (transport, error) {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -223,13 +228,13 @@ func (l *Listener) open(ctx context.Context, one *handshake) (transport, error) 
 	return t, err
 }
 
-// openNow is open that interrupt ends.
+// openNow is open without the interruption.
 func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, error) {
 	conn := one.conn
 	if err := tune(conn, l.set); err != nil {
 		return nil, err
 	}
-	if ctx.Err() != nil { // tune has undone the interruption
+	if ctx.Err() != nil { // tune may have undone the interruption
 		return nil, context.Cause(ctx)
 	}
 	if l.set.ProxyProtocol {
@@ -259,8 +264,8 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 	return l.ready(conn, header)
 }
 
-// ready returns the transport over conn, unless its peer's address has too many
-// sessions already.
+// ready returns the transport over conn, unless its peer's address already has
+// too many sessions.
 func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, error) {
 	var t transport
 	if err := checkStream(conn); err != nil {
@@ -279,8 +284,8 @@ func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, er
 	return t, nil
 }
 
-// find notes what can be known of conn without waiting: where it comes from, and
-// the socket that tells whether something came.
+// find records what can be known of conn without blocking: its peer's address,
+// and the socket that tells whether something arrived.
 func (one *handshake) find() netip.Addr {
 	conn, _ := unwrap(one.conn)
 	if tc, ok := conn.(*tls.Conn); ok {
@@ -295,7 +300,7 @@ func (one *handshake) find() netip.Addr {
 	return one.from
 }
 
-// interrupt makes what waits for conn fail.
+// interrupt makes calls that are blocked on conn fail.
 func (one *handshake) interrupt() {
 	if one.socket != nil {
 		one.conn.SetReadDeadline(aLongTimeAgo)
@@ -304,7 +309,7 @@ func (one *handshake) interrupt() {
 	one.conn.Close()
 }
 
-// shut closes the connection, of which t was made if it is not nil.
+// shut closes the connection through t, or directly if t is nil.
 func (one *handshake) shut(t transport, reset bool) {
 	switch {
 	case t != nil:
@@ -316,7 +321,7 @@ func (one *handshake) shut(t transport, reset bool) {
 	}
 }
 
-// error says that a handshake failed, and where.
+// error returns the error of a failed handshake, with its addresses.
 func (one *handshake) error(t transport, err error) error {
 	var local, remote net.Addr
 	switch {
@@ -337,16 +342,17 @@ func (one *handshake) error(t transport, err error) error {
 	return &opError{&net.OpError{Op: "handshake", Net: network, Source: local, Addr: remote, Err: err}}
 }
 
-// begun reports whether conn was used before: a *tls.Conn whose handshake is done.
+// begun reports whether conn was used before: a Handover, or a *tls.Conn whose
+// handshake is complete.
 func begun(conn net.Conn) bool {
 	under, handed := unwrap(conn)
 	tc, ok := under.(*tls.Conn)
 	return handed != nil || ok && tc.ConnectionState().HandshakeComplete
 }
 
-// isSocket reports whether conn is a socket of the kernel's: its methods do not
-// wait for the peer, but for those that read and write. A type that embeds one
-// may have methods of its own, so the types are exact.
+// isSocket reports whether conn is a kernel socket, on which only reads and
+// writes wait for the peer. A type that embeds one may override methods, so the
+// types must match exactly.
 func isSocket(conn net.Conn) bool {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -363,7 +369,7 @@ func networkOf(a net.Addr) string {
 	return a.Network()
 }
 
-// hostOf returns the IP address of a, the zero Addr if it has none.
+// hostOf returns the IP address of a, or the zero Addr if it has none.
 func hostOf(a net.Addr) netip.Addr {
 	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
 		return a.AddrPort().Addr().Unmap()
@@ -371,8 +377,7 @@ func hostOf(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// A heardConn tells of the first bytes that are read from a connection under
-// TLS.
+// A heardConn reports the first bytes read from a connection under TLS.
 type heardConn struct {
 	net.Conn
 	heard func()

@@ -35,7 +35,7 @@ func bindStream(ctx context.Context, network, address string, set *settings) (so
 	return newStreams(ln, set), nil
 }
 
-// removeStale removes a unix socket file that nobody listens on.
+// removeStale removes a unix socket file that no one listens on.
 func removeStale(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {

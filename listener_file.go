@@ -12,35 +12,35 @@ import (
 	"example.com/chanio/internal/sockopt"
 )
 
-// A socketFile is the file of a unix listener. A nil one is none.
+// A socketFile is the file of a unix listener. It may be nil.
 type socketFile struct {
 	ln   *net.UnixListener
 	path string
-	info fs.FileInfo // of the file that the listener has made; nil if it is gone already
+	info fs.FileInfo // of the file that the listener created; nil if it is already gone
 	keep bool
 }
 
-// fileOf returns the socket file of ln if that has one. With keep it outlives
-// the listener.
+// fileOf returns the socket file of ln, if it has one. If keep is set, the file
+// outlives the listener.
 func fileOf(ln net.Listener, keep bool) *socketFile {
 	ul, ok := ln.(*net.UnixListener)
 	if !ok || !hasFile(ul.Addr().String()) {
 		return nil
 	}
 	f := &socketFile{ln: ul, path: ul.Addr().String(), keep: keep}
-	f.info, _ = os.Lstat(f.path) // an error means that it is not there to be removed
+	f.info, _ = os.Lstat(f.path) // an error means that there is no file to remove
 	return f
 }
 
-// hasFile reports whether a unix socket of that name has a file: an abstract one
-// (unix(7)) has not.
+// hasFile reports whether a unix socket of that name has a file. An abstract
+// one (unix(7)) does not.
 func hasFile(name string) bool { return name != "" && name[0] != '@' && name[0] != 0 }
 
-// leave makes closing the listener leave the file where it is, if it is to be
-// kept, or is another listener's that has taken the name since. It must be called
-// right before: net removes the file and only then closes the socket, so nobody
-// who checks whether the name is in use takes it in between. As long as the socket
-// is open its file's inode is not used again, so the same inode is the same file.
+// leave makes closing the listener keep the file if it is to be kept or if
+// another listener has since taken the name. It must be called right before
+// closing: net removes the file before it closes the socket, so no one who
+// checks whether the name is in use takes it in between. While the socket is
+// open, its file's inode is not reused, so the same inode means the same file.
 func (f *socketFile) leave() {
 	if f == nil {
 		return
@@ -51,7 +51,7 @@ func (f *socketFile) leave() {
 	}
 }
 
-// setMode gives a socket file its permissions, once it is bound.
+// setMode sets the permissions of a socket file, once it is bound.
 func (set *settings) setMode(ln net.Listener) error {
 	if set.SocketMode == 0 {
 		return nil
@@ -62,7 +62,8 @@ func (set *settings) setMode(ln net.Listener) error {
 	return nil
 }
 
-// checkMode reports a SocketMode that the listener of that address cannot have.
+// checkMode reports a SocketMode that is impossible for a listener at that
+// address.
 func (set *settings) checkMode(network, address string) error {
 	switch {
 	case set.SocketMode == 0 || network != "unix":
@@ -75,8 +76,8 @@ func (set *settings) checkMode(network, address string) error {
 	return nil
 }
 
-// restrict keeps the file of a unix socket, which bind will make, from being more
-// open than SocketMode for a moment, where a system can.
+// restrict keeps a unix socket's file, which bind will create, from being
+// briefly more open than SocketMode, on systems that can.
 func (set *settings) restrict(network string, fd uintptr) error {
 	if set.SocketMode == 0 || network != "unix" {
 		return nil

@@ -12,37 +12,38 @@ import (
 	"example.com/chanio/internal/readable"
 )
 
-// handshakes are the connections of a listener that are not sessions yet,
-// because something has to come from the peer first, and the sessions that came
-// of them and wait to be received from Sessions. Each has a goroutine, which
-// abort and wait wait for.
+// handshakes are a listener's connections that are not sessions yet because
+// something must arrive from the peer first, and the resulting sessions that
+// have not been received from Sessions. Each has a goroutine, which abort and
+// wait wait for.
 type handshakes struct {
-	limit      int // of both together; 0: none
+	limit      int // on both together; 0: none
 	goroutines sync.WaitGroup
 
 	mu          sync.Mutex
-	silent      byhost.Set[*handshake] // those that have sent nothing, as far as is known
-	heard       byhost.Set[*handshake] // those that have
+	silent      byhost.Set[*handshake] // have sent nothing, as far as is known
+	heard       byhost.Set[*handshake] // have sent something
 	undelivered int
-	begun       uint64 // how many have begun, ever
+	begun       uint64 // how many have ever begun
 }
 
-// A handshake is ended early by its context, which a config's callbacks see too.
+// A handshake is ended early through its context, which a config's callbacks
+// also see.
 type handshake struct {
 	cancel context.CancelCauseFunc
 	conn   net.Conn
-	socket syscall.RawConn // tells whether something came; nil if conn is no socket
-	from   netip.Addr      // its goroutine's, after begin; may be unknown
+	socket syscall.RawConn // tells whether something arrived; nil if conn is not a socket
+	from   netip.Addr      // owned by its goroutine after begin; may be unknown
 
 	// Guarded by handshakes.mu.
-	number uint64                     // the later one began, the higher
-	place  *byhost.Member[*handshake] // nil: it is over, or was evicted
-	spoken bool                       // it is among the heard
+	number uint64                     // higher for later ones
+	place  *byhost.Member[*handshake] // nil if it is over or was evicted
+	spoken bool                       // it is in heard
 }
 
-// begin takes another one in, from an address that may be unknown. If that is
-// one too many it evicts one. While sessions that nobody has received hold most
-// of the places it reports false: there is no place before one is received.
+// begin admits one more, from an address that may be unknown. At the limit it
+// evicts another. If undelivered sessions hold most of the places, it returns
+// false: there is no place until one is received.
 func (h *handshakes) begin(one *handshake, from netip.Addr) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,19 +60,19 @@ func (h *handshakes) begin(one *handshake, from netip.Addr) bool {
 	return true
 }
 
-// running returns how many handshakes there are. The caller holds mu.
+// running returns the number of handshakes. The caller holds mu.
 func (h *handshakes) running() int { return h.silent.Len() + h.heard.Len() }
 
-// minSilent is the part of the handshakes that must be silent for one of them to
-// be evicted: every connection is silent for a moment, and where few are those
-// are not the flood.
-const minSilent = 4 // one in
+// One in minSilent handshakes must be silent for a silent one to be evicted.
+// Every connection is silent for a moment, and if only few are, they are not
+// the flood.
+const minSilent = 4 // one in this many
 
-// evict ends one handshake: one that has sent nothing, of the address that has
-// the most of them, at random. The caller holds mu.
+// evict ends one handshake: one that has sent nothing, picked at random from
+// the address that has most of those. The caller holds mu.
 //
-// Dropping the oldest would favour a flood, since those who mean well need longer
-// than those who only connect; and so would dropping the newest.
+// Dropping the oldest would favor a flood, since honest clients take longer
+// than those that only connect. So would dropping the newest.
 func (h *handshakes) evict() {
 	for h.silent.Len()*minSilent >= h.running() && h.silent.Len() > 0 {
 		one := h.pickSilent()
@@ -79,7 +80,7 @@ func (h *handshakes) evict() {
 			h.drop(one, "had sent nothing")
 			return
 		}
-		from := one.place.From() // its goroutine has yet to see what came
+		from := one.place.From() // its goroutine has not seen the input yet
 		h.remove(one)
 		one.place, one.spoken = h.heard.Add(from, one), true
 	}
@@ -87,13 +88,14 @@ func (h *handshakes) evict() {
 }
 
 // silentPicks is how many silent handshakes are picked at random, of which the
-// oldest is evicted: everybody is silent for a part of a round trip at first. A
-// client that is silent for t, behind the same address as a flood of r connections
-// a second, stays with a probability of 0.94 where t*r is half of MaxHandshakes,
-// and of 0.998 where it is a fifth; of one pick it would be 0.61 and 0.82.
+// oldest is evicted: every client is silent for part of a round trip at first.
+// A client that is silent for t, behind the same address as a flood of r
+// connections a second, survives with a probability of 0.94 if t*r is half of
+// MaxHandshakes, and of 0.998 if it is a fifth; with one pick it would be 0.61
+// and 0.82.
 const silentPicks = 4
 
-// pickSilent picks a silent handshake that is to go. The caller holds mu.
+// pickSilent picks a silent handshake to evict. The caller holds mu.
 func (h *handshakes) pickSilent() *handshake {
 	oldest := h.silent.Pick().Value
 	for range silentPicks - 1 {
@@ -104,13 +106,13 @@ func (h *handshakes) pickSilent() *handshake {
 	return oldest
 }
 
-// drop ends a handshake for another one. The caller holds mu.
+// drop ends a handshake in favor of another. The caller holds mu.
 func (h *handshakes) drop(one *handshake, state string) {
 	h.remove(one)
 	one.cancel(fmt.Errorf("dropped: it %s when MaxHandshakes = %d was exceeded", state, h.limit))
 }
 
-// remove takes one out, if it is in. The caller holds mu.
+// remove removes one if it is still in. The caller holds mu.
 func (h *handshakes) remove(one *handshake) bool {
 	switch {
 	case one.place == nil:
@@ -124,7 +126,7 @@ func (h *handshakes) remove(one *handshake) bool {
 	return true
 }
 
-// hear notes that the peer of one, which is at that address, has sent something.
+// hear records that the peer of one, at that address, has sent something.
 func (h *handshakes) hear(one *handshake, from netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -133,7 +135,7 @@ func (h *handshakes) hear(one *handshake, from netip.Addr) {
 	}
 }
 
-// locate notes where a silent one comes from.
+// locate records the address of a silent handshake.
 func (h *handshakes) locate(one *handshake, from netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -142,8 +144,8 @@ func (h *handshakes) locate(one *handshake, from netip.Addr) {
 	}
 }
 
-// end notes that a handshake is over. It reports false if it was evicted before
-// that. A session that came of it is to be delivered.
+// end records that a handshake is over. It returns false if it had been
+// evicted. delivering says that its session is about to be delivered.
 func (h *handshakes) end(one *handshake, delivering bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,22 +158,23 @@ func (h *handshakes) end(one *handshake, delivering bool) bool {
 	return true
 }
 
-// delivered notes that a session was received, or dropped.
+// delivered records that a session was received or dropped.
 func (h *handshakes) delivered() {
 	h.mu.Lock()
 	h.undelivered--
 	h.mu.Unlock()
 }
 
-// alone reports whether one is the only handshake, and nothing is undelivered.
+// alone reports whether there is at most one handshake and nothing is
+// undelivered.
 func (h *handshakes) alone() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.running() <= 1 && h.undelivered == 0
 }
 
-// abort ends all handshakes and waits for their goroutines. Those that deliver
-// see the listener's quit themselves.
+// abort ends all handshakes and waits for their goroutines. Those that are
+// delivering see the listener's quit.
 func (h *handshakes) abort() {
 	h.mu.Lock()
 	for h.running() > 0 {

@@ -9,8 +9,8 @@ import (
 	"example.com/chanio/internal/proxyproto"
 )
 
-// trustsProxy reports an error unless whoever has that address may send a PROXY
-// header. A unix socket's peers have no address: its file says who may connect.
+// trustsProxy returns an error unless from may send a PROXY header. Peers on a
+// unix socket have no address: its file's permissions control who may connect.
 func (set *settings) trustsProxy(from net.Addr) error {
 	if len(set.ProxyFrom) == 0 || from != nil && from.Network() == "unix" {
 		return nil
@@ -26,13 +26,13 @@ func (set *settings) trustsProxy(from net.Addr) error {
 
 // readProxy reads the PROXY header that comes before anything else on conn.
 func readProxy(conn net.Conn) (proxyproto.Header, error) {
-	if tc, ok := conn.(*tls.Conn); ok { // of a listener that speaks TLS: it has not begun
+	if tc, ok := conn.(*tls.Conn); ok { // from a TLS listener: the handshake has not begun
 		conn = tc.NetConn()
 	}
 	return proxyproto.Read(conn)
 }
 
-// setAddresses makes t's addresses those that a proxy has told.
+// setAddresses gives t the addresses that a proxy reported.
 func setAddresses(t transport, h proxyproto.Header) {
 	if h.Source == nil {
 		return
@@ -49,11 +49,11 @@ func setAddresses(t transport, h proxyproto.Header) {
 	s.local, s.remote = h.Destination, h.Source
 }
 
-// checkPrefixes reports the first prefix that is none.
+// checkPrefixes reports the first invalid prefix.
 func checkPrefixes(prefixes []netip.Prefix) error {
 	for i, p := range prefixes {
 		if !p.IsValid() || p.Addr().Is4In6() {
-			return fmt.Errorf("chanio: option ProxyFrom[%d] = %v is no prefix of IPv4 or IPv6", i, p)
+			return fmt.Errorf("chanio: option ProxyFrom[%d] = %v is not an IPv4 or IPv6 prefix", i, p)
 		}
 	}
 	return nil

@@ -11,18 +11,18 @@ import (
 	"example.com/chanio/internal/byhost"
 )
 
-// registry holds the sessions of a listener or client: those that live, and the
-// totals of those that ended.
+// registry holds the live sessions of a listener or client, and the totals of
+// those that ended.
 type registry struct {
 	events *eventQueue
-	change chan struct{} // one slot: a session has gone; received by the owner's own goroutine
+	change chan struct{} // one slot: a session is gone; received by the owner's goroutine
 
 	mu      sync.Mutex
 	live    map[ID]*Session
-	perHost map[netip.Prefix]int // places that claim has taken; nil if there is no bound
+	perHost map[netip.Prefix]int // places taken by claim; nil if there is no bound
 	maxHost int                  // the bound
-	present int                  // sessions that are not wholly gone, and places reserved for them
-	closed  bool                 // no session is added any more
+	present int                  // sessions that are not completely gone, plus reserved places
+	closed  bool                 // no more sessions are added
 	total   Stats
 }
 
@@ -30,8 +30,8 @@ func newRegistry(events *eventQueue) *registry {
 	return &registry{events: events, change: make(chan struct{}, 1), live: make(map[ID]*Session)}
 }
 
-// reserve takes a place for a session, or reports that the owner has ended. It
-// counts for size until left, whether or not it is used by add.
+// reserve takes a place for a session, or reports that the owner has ended. The
+// place counts in size until left, whether or not add uses it.
 func (r *registry) reserve() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +41,7 @@ func (r *registry) reserve() bool {
 	return !r.closed
 }
 
-// add takes s in at a place that was reserved, or reports that the owner has
-// ended.
+// add adds s in a reserved place, or reports that the owner has ended.
 func (r *registry) add(s *Session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,14 +53,14 @@ func (r *registry) add(s *Session) bool {
 	return true
 }
 
-// boundHosts makes n the bound of the sessions of one host; 0 is none.
+// boundHosts bounds the sessions of one host to n; 0 means no bound.
 func (r *registry) boundHosts(n int) {
 	if r.maxHost = n; n > 0 {
 		r.perHost = make(map[netip.Prefix]int)
 	}
 }
 
-// claim takes a place for a session from that address, or reports that those are
+// claim takes a place for a session from that address, or reports that all are
 // taken. An unknown address is not bounded.
 func (r *registry) claim(from netip.Addr) bool {
 	if r.perHost == nil || !from.IsValid() {
@@ -77,7 +76,7 @@ func (r *registry) claim(from netip.Addr) bool {
 	return true
 }
 
-// unclaim gives up what claim has taken. forget does so for a session.
+// unclaim gives back what claim took. For a session, forget does that.
 func (r *registry) unclaim(from netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,7 +111,7 @@ func (r *registry) isClosed() bool {
 	return r.closed
 }
 
-// forget moves s, which is about to be Done, to those that ended.
+// forget moves s, which is about to be Done, to the totals.
 func (r *registry) forget(s *Session) {
 	r.events.emit(Event{Kind: EventDisconnected, Session: s, Err: s.Err()})
 	st := s.counts()
@@ -125,7 +124,7 @@ func (r *registry) forget(s *Session) {
 	r.total.add(st)
 }
 
-// left notes that a session is wholly gone.
+// left records that a session is completely gone.
 func (r *registry) left() {
 	r.mu.Lock()
 	r.present--
@@ -140,15 +139,15 @@ func (r *registry) wake() {
 	}
 }
 
-// size returns how many sessions are not wholly gone.
+// size returns how many sessions are not completely gone.
 func (r *registry) size() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.present
 }
 
-// awaitEmpty waits until no session is left. Only the owner's own goroutine may
-// call it, and only when none is added meanwhile.
+// awaitEmpty waits until no session is left. Only the owner's goroutine may
+// call it, and only while none is added.
 func (r *registry) awaitEmpty() {
 	for r.size() > 0 {
 		<-r.change
@@ -162,7 +161,7 @@ func (r *registry) session(id ID) (*Session, bool) {
 	return s, ok
 }
 
-// snapshot returns the sessions that live now, in no order.
+// snapshot returns the live sessions, in no particular order.
 func (r *registry) snapshot() []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -210,10 +209,10 @@ func (r *registry) abort(cause error) {
 	}
 }
 
-// shutdown is the graceful end of all sessions: nothing is received any more,
-// their handlers have closeTimeout to end them, then each gets a Close. When
-// ctx ends the rest is aborted. gone is closed when the owner has ended; the
-// registry must be closed.
+// shutdown ends all sessions gracefully. Receiving stops, handlers have
+// closeTimeout to end their sessions, and then each remaining one gets a Close.
+// When ctx ends, the rest is aborted. gone is closed when the owner has ended.
+// The registry must be closed.
 func (r *registry) shutdown(ctx context.Context, closeTimeout time.Duration, gone <-chan struct{}) error {
 	for _, s := range r.snapshot() {
 		s.halt()

@@ -12,11 +12,11 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// rawConn reads a stream socket without holding a buffer while it waits: a
-// RawConn.Read whose callback returns false once waits until there is something
-// to read (by a read of no bytes).
+// rawConn reads a stream socket without holding a buffer while it waits.
+// RawConn.Read with a callback that returns false once waits until there is
+// something to read (by a zero-byte read).
 type rawConn struct {
-	conn   net.Conn // what is read: the socket, or the TLS over it
+	conn   net.Conn // what is read: the socket, or TLS over it
 	out    *sock.Writer
 	rc     syscall.RawConn
 	waited bool
@@ -48,12 +48,12 @@ func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 }
 
 // readTLS makes read read through tc, whose records come from this socket. What
-// tc has decrypted, or could, does not show at the socket, so it can't wait
-// there: the buffer is held.
+// tc has decrypted or could decrypt does not show at the socket, so waiting
+// there is not possible, and the buffer is held.
 func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil }
 
-// discard throws nothing away: a handshake has left nothing that has arrived.
+// discard does nothing: a failed handshake has already read what has arrived.
 func (r *rawConn) discard(int) {}
 
-// readNow is only for systems whose sockets are read without waiting.
+// readNow is only for systems whose sockets support non-blocking reads.
 func readNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

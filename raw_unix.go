@@ -13,22 +13,22 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// rawConn reads a stream socket without holding a buffer while it waits:
+// rawConn reads a stream socket without holding a buffer while it waits.
 // RawConn.Read calls tryRead, which takes a buffer from the pool and gives it
-// back if there was nothing. It must try before it waits, because Go's poller
-// is edge-triggered.
+// back if there was nothing to read. It must try before it waits, because Go's
+// poller is edge-triggered.
 type rawConn struct {
 	rc syscall.RawConn
 
-	// The reader's, between read and tryRead. The callbacks are fields because
-	// a closure a call would be an allocation a call.
+	// Used by the reader, between read and tryRead. The callbacks are fields
+	// because a closure would be an allocation per call.
 	tryReadFunc func(fd uintptr) bool
 	window      window
 	buf         *buffer.Buffer
 	n           int
 	err         error
-	begun       bool      // something has come
-	tls         *tlsInput // what tryRead reads through; nil to read the socket itself
+	begun       bool      // something has arrived
+	tls         *tlsInput // tryRead reads through it; nil to read the socket itself
 
 	out *sock.Writer
 }
@@ -50,8 +50,7 @@ func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 	return r.result()
 }
 
-// settle waits until the peer takes what reading from it has called for, if that
-// is much.
+// settle waits while the peer has many replies to take that reading has caused.
 func (r *rawConn) settle() error {
 	if r.tls == nil {
 		return nil
@@ -59,7 +58,7 @@ func (r *rawConn) settle() error {
 	return r.tls.records.settle()
 }
 
-// result returns what tryRead has read, if that was anything.
+// result returns what tryRead has read, if anything.
 func (r *rawConn) result() (*buffer.Buffer, int, error) {
 	b, n, err := r.buf, r.n, r.err
 	r.window, r.buf, r.n, r.err = window{}, nil, 0, nil
@@ -72,7 +71,7 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) {
 	records.exact = true // what the handshake leaves, it leaves in the socket
 }
 
-// discard throws away what has arrived, up to limit bytes, without waiting.
+// discard throws away what has arrived, up to limit bytes, without blocking.
 func (r *rawConn) discard(limit int) {
 	b := buffer.Get(blockSize)
 	defer b.Free()
@@ -88,7 +87,7 @@ func (r *rawConn) discard(limit int) {
 	})
 }
 
-// tryRead reads what there is and reports whether that was anything.
+// tryRead reads what is available and reports whether there was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
 	if !r.begun && r.tls == nil {
 		if !sock.Waiting(int(fd)) {
@@ -99,8 +98,8 @@ func (r *rawConn) tryRead(fd uintptr) bool {
 	return r.readWaiting(fd)
 }
 
-// readWaiting reads what there is. It is not a part of tryRead, whose stack is
-// what sessions that nothing has come to yet wait with.
+// readWaiting reads what is available. It is separate from tryRead to keep
+// small the stack with which sessions that have received nothing are parked.
 func (r *rawConn) readWaiting(fd uintptr) bool {
 	w := r.window
 	b := w.buf
@@ -132,7 +131,7 @@ func (r *rawConn) readNow(fd uintptr, p []byte) (n int, err error, ready bool) {
 	return n, err, true
 }
 
-// readNow reads from a socket without waiting.
+// readNow reads from a socket without blocking.
 func readNow(fd int, p []byte) (int, error) {
 	n, err := sock.IgnoreEINTR(func() (int, error) { return sock.RecvNow(fd, p) })
 	switch {

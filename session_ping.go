@@ -6,16 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// A pinging is the watch over a peer from which nothing comes: it is sent a
-// ping, and if nothing comes after that either, it is dead.
+// A pinging watches a silent peer: it is sent a ping, and if nothing arrives
+// after that either, it is considered dead.
 type pinging struct {
 	due    atomic.Bool // the writer is to send a ping
-	sentAt moment      // the ping that nothing has come after; 0: none. Guarded by the session's mu
+	sentAt moment      // when a still unanswered ping was sent; 0: none. Guarded by the session's mu
 }
 
 // pingRule sends a ping when nothing was received for PingInterval, and ends a
-// session that receives nothing for PingTimeout after that. Time in which nobody
-// receives is not the peer's: what came may not have been read.
+// session that receives nothing for PingTimeout after that. Time in which the
+// user does not receive does not count against the peer: its data may not have
+// been read.
 func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 	if s.pings == nil || l.closing() || l.input() != inputOpen || l.output() == outputFailed {
 		return endless, nil
@@ -25,7 +26,7 @@ func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 	if s.timers.blocked.Load() != 0 {
 		heard = now
 	}
-	if heard >= p.sentAt { // a ping is sent well after what was heard before it
+	if heard >= p.sentAt { // a ping is sent well after what was received before it
 		p.sentAt = 0
 	}
 	due := heard + interval
@@ -45,14 +46,14 @@ func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 	return now, s.sendPing
 }
 
-// sendPing makes the writer send the ping that is due.
+// sendPing makes the writer send the due ping.
 func (s *Session) sendPing() {
 	s.needWriter()
 	s.wakeWriter()
-	s.armBy(s.timers.now()) // what else is due, and when to look again
+	s.armBy(s.timers.now()) // evaluates the other rules, and when to look again
 }
 
-// gatherPing takes a ping that is due into the batch.
+// gatherPing takes a due ping into the batch.
 func (s *Session) gatherPing(o *writerState) {
 	switch {
 	case s.pings == nil || !s.pings.due.Swap(false) || o.last:

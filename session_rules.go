@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// The rules of a session's timer. Each says when to look again, and what is due
-// now, which is done after mu was released. The timer holds mu while it asks.
+// These are the rules of a session's timer. Each returns when to look again,
+// and any due action, which runs after mu is released. The timer holds mu while
+// it evaluates them.
 
-// lingerTimeout is how long Close reads on, after the peer has all that was sent,
-// for the peer's end of stream.
+// lingerTimeout is how long Close waits for the peer's end of stream after the
+// peer has everything that was sent.
 const lingerTimeout = 500 * time.Millisecond
 
-// writeRule ends a session whose peer takes nothing for WriteTimeout: of a write
-// that waits, or of what the kernel holds and the peer does not acknowledge.
+// writeRule ends a session whose peer has taken nothing for WriteTimeout: from
+// a write that waits, or from what the kernel holds unacknowledged.
 //
-// TCP_USER_TIMEOUT would do the second, but it also cuts keep-alive short: an
+// TCP_USER_TIMEOUT would do the latter, but it also cuts keep-alive short: an
 // idle peer would have to answer the first probe (tcp(7)).
 func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 	t, d := &s.timers, int64(s.set.WriteTimeout)
@@ -41,7 +42,7 @@ func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 	return due, nil
 }
 
-// messageRule ends a session whose peer began a message and did not end it.
+// messageRule ends a session whose peer began a message and did not finish it.
 func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
 	since, d := earlier(s.timers.message.Load(), s.timers.record.Load()), s.set.MessageTimeout
 	if since == 0 || d <= 0 || l.closing() {
@@ -54,8 +55,8 @@ func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
 }
 
 // idleRule ends a session that has received nothing for IdleTimeout. Time in
-// which what came was not received by the user is not the peer's, and does not
-// count; nor does time in which nothing can come any more.
+// which the user does not receive does not count, nor does time in which
+// nothing can arrive any more.
 func (s *Session) idleRule(now moment, l life, _ sight) (moment, func()) {
 	t := &s.timers
 	d := int64(t.idle)
@@ -77,14 +78,14 @@ func (s *Session) idleRule(now moment, l life, _ sight) (moment, func()) {
 	return due, nil
 }
 
-// halfCloseRule ends a session that has neither accepted nor written anything for
-// HalfCloseTimeout since its peer's end of stream.
+// halfCloseRule ends a session that has neither accepted nor written anything
+// for HalfCloseTimeout since its peer's end of stream.
 func (s *Session) halfCloseRule(now moment, l life, _ sight) (moment, func()) {
 	t, d := &s.timers, s.set.HalfCloseTimeout
 	if d <= 0 || t.ended == 0 || l.closing() || l.written() || l.output() == outputFailed {
 		return endless, nil
 	}
-	if n := s.queued(); n != t.queued { // accepted, while the writer waits
+	if n := s.queued(); n != t.queued { // accepted while the writer waits
 		t.queued = n
 		t.moved.Store(now)
 	}
@@ -94,9 +95,9 @@ func (s *Session) halfCloseRule(now moment, l life, _ sight) (moment, func()) {
 	return now, s.halfCloseExpired
 }
 
-// closeRule bounds Close: by CloseTimeout, and once the peer has all that was
-// sent by lingerTimeout. That also bounds what follows our end of stream where
-// what arrives is thrown away.
+// closeRule bounds Close: by CloseTimeout, and by lingerTimeout once the peer
+// has everything that was sent. It also bounds what follows our end of stream
+// if input is being discarded.
 func (s *Session) closeRule(now moment, l life, seen sight) (moment, func()) {
 	t := &s.timers
 	if !l.closing() && t.linger == 0 {
@@ -108,7 +109,7 @@ func (s *Session) closeRule(now moment, l life, seen sight) (moment, func()) {
 	}
 	left := s.acknowledges() && seen.Left > 0
 	if l.output() == outputEnded {
-		left = left && seen.Left > 1 // the end of stream alone is no loss
+		left = left && seen.Left > 1 // losing only the end of stream is no loss
 		if t.ackedAt == 0 && !left {
 			t.ackedAt = now
 		}
@@ -128,10 +129,10 @@ func (s *Session) closeRule(now moment, l life, seen sight) (moment, func()) {
 	return next, nil
 }
 
-// unreadRule ends a session whose peer has gone, where the user does not receive
-// what it has sent before: the reader, which waits for that, would never see it.
-// It is given the time that it has where the end is seen, from when it last
-// received or sent something.
+// unreadRule ends a session whose peer is gone while the user does not receive
+// what it sent before. The reader is blocked on that and would never notice.
+// The session gets the time that it would have if the end had been read,
+// counted from when the user last received or sent something.
 func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 	t := &s.timers
 	if s.socket == nil || t.blocked.Load() == 0 || l.closing() || l.output() == outputFailed {
@@ -156,7 +157,7 @@ func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 	return now, end
 }
 
-// failedRule ends a session whose output has failed, and whose input has made no
+// failedRule ends a session whose output has failed and whose input has made no
 // progress for CloseTimeout.
 func (s *Session) failedRule(now moment, l life, _ sight) (moment, func()) {
 	d := int64(s.set.CloseTimeout)
@@ -174,15 +175,16 @@ func (s *Session) failedRule(now moment, l life, _ sight) (moment, func()) {
 // writeExpired ends a session whose peer took nothing for WriteTimeout.
 func (s *Session) writeExpired() {
 	var err error = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
-	// In this order: a member that is gated no more may be dismissed.
+	// In this order: a member that no longer holds a publisher may be
+	// dismissed.
 	if s.holdsPublisher() || s.hubs.lagged.Load() {
 		err = fmt.Errorf("%w: %w", ErrLagged, err)
 	}
 	s.abort(s.errorAt("write", err))
 }
 
-// halfCloseExpired ends a session that is half-closed: with a reset if the peer
-// has not taken something.
+// halfCloseExpired ends a half-closed session, with a reset if the peer has not
+// taken everything.
 func (s *Session) halfCloseExpired() {
 	err := s.errorAt("session", &timeoutError{"HalfCloseTimeout", s.set.HalfCloseTimeout})
 	s.mu.Lock()

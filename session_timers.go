@@ -8,55 +8,55 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// A moment is a time since the session was made, in nanoseconds; 0 is none.
+// A moment is nanoseconds since the session was created; 0 means none.
 type moment = int64
 
 const endless moment = math.MaxInt64
 
-// looks is how often within a timeout the timer looks at what can't wake it: at
-// what the peer has acknowledged, and at whether somebody receives.
+// looks is how often per timeout the timer checks what cannot wake it: what the
+// peer has acknowledged, and whether the user receives.
 const looks = 8
 
-// unreadLook is how often it looks whether the peer of a session whose Recv is
-// full has gone.
+// unreadLook is how often the timer checks whether the peer of a session with a
+// full Recv is gone.
 const unreadLook = time.Second
 
-// sessionTimers are the one timer of a session, and what it judges by. The
-// reader and the writer only leave moments here; when the timer fires, the rules
-// say what is due and when to look again: one timer operation a timeout, not one
-// a message. What phase the session is in, open, half-closed, closing, lingering
-// or failing, its life tells.
+// sessionTimers are a session's one timer and the data that it judges by. The
+// reader and the writer only store moments here. When the timer fires, the
+// rules say what is due and when to look again, which makes one timer operation
+// per timeout rather than per message. The session's life tells the phase:
+// open, half-closed, closing, lingering or failing.
 type sessionTimers struct {
 	began time.Time
-	armed atomic.Int64 // when the timer fires; 0: not at all. Written under mu
+	armed atomic.Int64 // when the timer fires; 0: never. Written under mu
 
-	heard   atomic.Int64 // when something was received, or received by the user
-	blocked atomic.Int64 // since when a message waits for room in Recv
-	message atomic.Int64 // since when a message that began is not whole
-	record  atomic.Int64 // since when a record of TLS that began is not
-	waiting atomic.Int64 // since when a write waits for the peer
-	inside  atomic.Int64 // since when the writer waits inside of crypto/tls
-	moved   atomic.Int64 // when a write that waited, or is looked at, last made progress
-	watched atomic.Bool  // the timer looks at what the peer has acknowledged
+	heard   atomic.Int64 // when something last arrived, or was received by the user
+	blocked atomic.Int64 // since when a message has waited for room in Recv
+	message atomic.Int64 // since when a message has been incomplete
+	record  atomic.Int64 // since when a TLS record has been incomplete
+	waiting atomic.Int64 // since when a write has waited for the peer
+	inside  atomic.Int64 // since when the writer has waited inside crypto/tls
+	moved   atomic.Int64 // when a waiting or watched write last made progress
+	watched atomic.Bool  // the timer checks what the peer has acknowledged
 
 	// Guarded by the session's mu.
 	timer   *time.Timer   // nil until it is first needed
-	idle    time.Duration // IdleTimeout, of sessions that are watched for it
+	idle    time.Duration // IdleTimeout, if it is being watched
 	unread  bool          // Recv had messages when the timer last looked
-	acked   uint64        // of a sock.Progress, when the timer last looked
+	acked   uint64        // sock.Progress.Acked when the timer last looked
 	queued  int           // how many messages waited in Send then
 	ended   moment        // when the peer's end of stream was seen
-	closeBy moment        // when Close is to be over
-	linger  moment        // when our end of stream was sent, of a session that is closing
-	ackedAt moment        // when the peer was seen to have all, after that
+	closeBy moment        // when Close must be done
+	linger  moment        // when a closing session sent its end of stream
+	ackedAt moment        // when the peer was first seen to have everything after that
 	taken   int64         // what the user had received and sent when the timer last looked
 	takenAt moment        // when that last changed
 }
 
-// now is the present as a moment, which is never 0.
+// now returns the present as a moment, which is never 0.
 func (t *sessionTimers) now() moment { return int64(time.Since(t.began)) + 1 }
 
-// armBy makes the timer fire at that moment, or before.
+// armBy makes the timer fire at that moment or earlier.
 func (s *Session) armBy(at moment) {
 	if armed := s.timers.armed.Load(); armed != 0 && armed <= at {
 		return
@@ -66,7 +66,7 @@ func (s *Session) armBy(at moment) {
 	s.mu.Unlock()
 }
 
-// armLocked is armBy for those who hold mu.
+// armLocked is armBy for callers that hold mu.
 func (s *Session) armLocked(at moment) {
 	t := &s.timers
 	armed := t.armed.Load()
@@ -82,21 +82,21 @@ func (s *Session) armLocked(at moment) {
 	}
 }
 
-// stop stops the timer for ever. The caller holds mu.
+// stop stops the timer permanently. The caller holds mu.
 func (t *sessionTimers) stop() {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
 }
 
-// A sight is what the timer has seen at the socket.
+// A sight is what the timer has seen of the socket.
 type sight struct {
 	sock.Progress
 	sock.End
 }
 
-// expire is what the timer does. Whoever changes a moment after it has looked
-// finds armed to be 0, and arms it.
+// expire is called when the timer fires. Whoever changes a moment after expire
+// has looked finds armed to be 0 and arms the timer.
 func (s *Session) expire() {
 	s.mu.Lock()
 	s.timers.armed.Store(0)
@@ -115,7 +115,7 @@ func (s *Session) expire() {
 	}
 }
 
-// see looks at the socket, as far as a rule may ask.
+// see looks at the socket, as far as a rule may need.
 func (s *Session) see() (seen sight) {
 	t := &s.timers
 	watched := t.watched.Swap(false)
@@ -132,12 +132,12 @@ func (s *Session) see() (seen sight) {
 	return seen
 }
 
-// judge returns when to look again, and what is due now. The caller holds mu.
+// judge returns when to look again and what is due now. The caller holds mu.
 func (s *Session) judge(seen sight) (next moment, act func()) {
 	now, l := s.timers.now(), s.life()
 	next = endless
 	for _, rule := range [...]func(*Session, moment, life, sight) (moment, func()){
-		(*Session).writeRule, // first: it notes progress
+		(*Session).writeRule, // first: it records progress
 		(*Session).messageRule,
 		(*Session).idleRule,
 		(*Session).pingRule,
@@ -155,8 +155,8 @@ func (s *Session) judge(seen sight) (next moment, act func()) {
 	return next, nil
 }
 
-// noteTaken notes whether the user has received or sent something since the timer
-// last looked, or the reader has. The caller holds mu.
+// noteTaken records whether the user has received or sent something, or the
+// reader has received, since the timer last looked. The caller holds mu.
 func (s *Session) noteTaken(now moment) {
 	t := &s.timers
 	taken := s.stats.messagesReceived.Load() - s.unreceived() +
@@ -174,12 +174,12 @@ func (s *Session) unreceived() int64 { return int64(len(s.recv) + len(s.recvBatc
 // mu.
 func (s *Session) queued() int { return len(s.send) + len(s.sendBatch) }
 
-// waits returns since when the writer waits for the peer, 0 if it does not.
+// waits returns since when the writer has waited for the peer, or 0.
 func (t *sessionTimers) waits() moment {
 	return earlier(t.waiting.Load(), t.inside.Load())
 }
 
-// earlier returns the earlier of two moments, of which either may be none.
+// earlier returns the earlier of two moments, either of which may be none.
 func earlier(a, b moment) moment {
 	if a == 0 || b != 0 && b < a {
 		return b
@@ -187,11 +187,11 @@ func earlier(a, b moment) moment {
 	return a
 }
 
-// acknowledges reports whether the socket tells what the peer has acknowledged of
-// what the kernel has taken.
+// acknowledges reports whether the socket tells how much of what the kernel
+// took the peer has acknowledged.
 func (s *Session) acknowledges() bool { return s.socket != nil && s.socket.Acknowledges() }
 
-// beginWait notes in stamp that the writer is about to wait for the peer.
+// beginWait records in stamp that the writer is about to wait for the peer.
 func (s *Session) beginWait(stamp *atomic.Int64) {
 	now, d := s.timers.now(), int64(s.set.WriteTimeout)
 	stamp.Store(now)
@@ -204,12 +204,12 @@ func (s *Session) beginWait(stamp *atomic.Int64) {
 	s.armBy(now + d)
 }
 
-// look returns how often a write that waits is looked at, where it tells nothing by
-// itself; 0 is never.
+// look returns how often to check a waiting write that does not report progress
+// by itself; 0 means never.
 func (s *Session) look() time.Duration { return s.set.WriteTimeout / looks }
 
-// stalled returns for how long a write has waited without progress; anybody may
-// ask.
+// stalled returns how long a write has waited without progress. Any goroutine
+// may call it.
 func (s *Session) stalled() time.Duration {
 	since := s.timers.waits()
 	if since == 0 {
@@ -218,8 +218,8 @@ func (s *Session) stalled() time.Duration {
 	return time.Duration(s.timers.now() - max(since, s.timers.moved.Load()))
 }
 
-// watchAcknowledged makes the timer look whether the peer acknowledges what was
-// written, until it has.
+// watchAcknowledged makes the timer check whether the peer acknowledges what
+// was written, until it has.
 func (s *Session) watchAcknowledged() {
 	t, d := &s.timers, int64(s.set.WriteTimeout)
 	if d <= 0 || t.watched.Load() || !s.acknowledges() {
@@ -231,7 +231,7 @@ func (s *Session) watchAcknowledged() {
 	s.armBy(now + d/looks)
 }
 
-// beginUnread notes that a message waits for room in Recv.
+// beginUnread records that a message waits for room in Recv.
 func (s *Session) beginUnread() {
 	now := s.timers.now()
 	s.timers.blocked.Store(now)
@@ -240,22 +240,22 @@ func (s *Session) beginUnread() {
 	}
 }
 
-// endUnread notes that it waits no more.
+// endUnread records that it no longer waits.
 func (s *Session) endUnread() {
 	s.timers.blocked.Store(0)
 	s.touch()
 }
 
-// touch notes that something was received. It costs nothing without IdleTimeout
-// and PingInterval.
+// touch records that something was received. It is free without IdleTimeout and
+// PingInterval.
 func (s *Session) touch() {
 	if s.set.IdleTimeout > 0 || s.pings != nil {
 		s.timers.heard.Store(s.timers.now())
 	}
 }
 
-// watchHeard starts the watch over IdleTimeout and PingInterval, where there are
-// such.
+// watchHeard starts the watch for IdleTimeout and PingInterval, if they are
+// set.
 func (s *Session) watchHeard() {
 	if s.set.IdleTimeout <= 0 && s.pings == nil {
 		return
@@ -273,16 +273,17 @@ func (s *Session) watchHeard() {
 	}
 }
 
-// watchMessage starts MessageTimeout before a read that is to go on with a
-// message, unless it runs for that message already. Time in which nobody
-// received is not the peer's and does not count.
+// watchMessage starts MessageTimeout before a read that continues a message,
+// unless it is already running for that message. Time in which the user does
+// not receive does not count.
 func (s *Session) watchMessage(begun bool) {
 	if begun {
 		s.watchPart(&s.timers.message)
 	}
 }
 
-// watchPart starts MessageTimeout for what began at stamp, unless it runs.
+// watchPart starts MessageTimeout for what began at stamp, unless it is
+// running.
 func (s *Session) watchPart(stamp *atomic.Int64) {
 	d := s.set.MessageTimeout
 	if d <= 0 || stamp.Load() != 0 {
@@ -293,7 +294,7 @@ func (s *Session) watchPart(stamp *atomic.Int64) {
 	s.armBy(now + int64(d))
 }
 
-// messageWhole ends it.
+// messageWhole stops MessageTimeout: the message is complete.
 func (s *Session) messageWhole() {
 	if s.timers.message.Load() != 0 {
 		s.timers.message.Store(0)

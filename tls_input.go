@@ -8,17 +8,17 @@ import (
 	"example.com/chanio/internal/tlsrecord"
 )
 
-// tlsInput reads through a tls.Conn without waiting, for a rawConn inside tryRead,
-// so that a session that waits holds neither the buffer that it reads into nor one
-// for records.
+// tlsInput reads through a tls.Conn without blocking, for a rawConn inside
+// tryRead. A parked session thus holds neither a read buffer nor a record
+// buffer.
 type tlsInput struct {
 	tc      *tls.Conn
 	records *recordConn
-	err     error // what reading has ended with
+	err     error // the error that ended reading
 
-	mu      sync.Mutex // held by whoever is inside tc, or looks at its buffers; never across a wait
+	mu      sync.Mutex // held inside tc and while looking at its buffers; never while blocking
 	buffers tlsrecord.Buffers
-	idle    *time.Timer // drops buffers; nil unless it runs
+	idle    *time.Timer // drops buffers; nil unless running
 	busy    bool        // something was read since idle last looked
 }
 
@@ -26,26 +26,26 @@ func newTLSInput(tc *tls.Conn, records *recordConn) *tlsInput {
 	return &tlsInput{tc: tc, records: records, buffers: tlsrecord.BuffersOf(tc)}
 }
 
-// A read ends, though there is more, when it has decrypted more bytes than chaff, and
-// chaffPerByte for each byte of data that they gave: a peer may send key updates
-// without end, each of which costs more than a record of data, and the end of the
+// A read stops early once it has decrypted more than chaff bytes plus
+// chaffPerByte for each byte of data obtained. A peer may send endless key
+// updates, each of which costs more than a data record, and the end of the
 // session waits for a read to return.
 const (
 	chaffPerByte = 4
 	chaff        = 8 << 10
 )
 
-// bufferIdle is how long a session reads nothing before it drops the buffers of its
-// tls.Conn, and smallBuffers how much it may keep: those of conversations in small
+// A session that reads nothing for bufferIdle drops the buffers of its
+// tls.Conn, except those of up to smallBuffers bytes, which suffice for small
 // messages.
 const (
 	bufferIdle   = 200 * time.Millisecond
 	smallBuffers = 2 << 10
 )
 
-// read decrypts what there is into p, one record or all that are whole. It
-// reports whether that was anything. An error that comes beside data is returned
-// by the next read: crypto/tls does not repeat them all.
+// read decrypts what is available into p, one record or all whole ones, and
+// reports whether there was anything. An error that comes with data is returned
+// by the next read, since crypto/tls does not repeat every error.
 func (t *tlsInput) read(fd uintptr, p []byte) (n int, err error, ready bool) {
 	if t.err != nil {
 		return 0, t.err, true
@@ -70,7 +70,7 @@ func (t *tlsInput) read(fd uintptr, p []byte) (n int, err error, ready bool) {
 	return n, err, true
 }
 
-// decrypt fills p as far as there is something for it.
+// decrypt fills p as far as there is input.
 func (t *tlsInput) decrypt(p []byte) (n int, err error) {
 	start := t.records.given
 	for {
@@ -85,8 +85,8 @@ func (t *tlsInput) decrypt(p []byte) (n int, err error) {
 	}
 }
 
-// beforeWaiting sees to it that what waits does not stay for ever: the part of a
-// record, and buffers. The caller holds mu.
+// beforeWaiting bounds how long a parked session keeps a partial record and its
+// buffers. The caller holds mu.
 func (t *tlsInput) beforeWaiting() {
 	if t.records.in.Part() {
 		t.records.watch()
@@ -97,7 +97,7 @@ func (t *tlsInput) beforeWaiting() {
 	}
 }
 
-// drop drops the buffers of a connection that is idle.
+// drop drops the buffers of an idle connection.
 func (t *tlsInput) drop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,37 +12,39 @@ import (
 	"example.com/chanio/internal/tlsrecord"
 )
 
-// recordConn is the connection under a tls.Conn. Once the handshake is over its
-// writes never wait, since the reader makes them too, through crypto/tls, for
-// alerts and key updates: what the kernel does not take at once is left for the
-// session's writer to flush. Inside rawConn's tryRead its reads do not wait either;
-// there it gives crypto/tls one whole record at a time, and so knows what is left.
+// recordConn is the connection beneath a tls.Conn. After the handshake its
+// writes never block, because the reader also writes through crypto/tls, for
+// alerts and key updates. What the kernel does not take at once is left for the
+// session's writer to flush. Inside rawConn's tryRead its reads do not block
+// either. There it gives crypto/tls one whole record at a time, and so knows
+// what is left.
 type recordConn struct {
 	net.Conn
 	raw     *rawConn // nil on the portable path
-	session *Session // whose records these are; nil during the handshake
+	session *Session // the session that owns the records; nil during the handshake
 
-	// The reader's, or during the handshake whoever shakes hands.
-	in      tlsrecord.Reader // while reads do not wait
-	fd      int              // the socket, while reads do not wait; else -1
-	drained bool             // the last read that did not wait has left nothing in the socket
-	given   int              // how many bytes crypto/tls has got by reads that do not wait
-	place   tlsrecord.Place  // of the reads that wait
-	exact   bool             // reads that wait take nothing behind the record that crypto/tls reads
-	shaking bool             // it has written records of a handshake, in a renegotiation
+	// Used by the reader, and during the handshake by the goroutine that
+	// performs it.
+	in      tlsrecord.Reader // for non-blocking reads
+	fd      int              // the socket during non-blocking reads; otherwise -1
+	drained bool             // the last non-blocking read emptied the socket
+	given   int              // bytes given to crypto/tls by non-blocking reads
+	place   tlsrecord.Place  // position of blocking reads
+	exact   bool             // blocking reads take nothing after the current record
+	shaking bool             // handshake records were written, in a renegotiation
 
 	writing atomic.Bool // the writer has a batch
-	// flushing has room for the one flush that sends. Unlike to a mutex, whoever waits
-	// for that is seen to wait by testing/synctest, and a timeout may end it.
+	// flushing has room for the one flush that sends. Unlike with a mutex,
+	// testing/synctest sees waiters as blocked, and a timeout may end the wait.
 	flushing chan struct{}
 
-	mu        sync.Mutex     // never held across anything that blocks
-	gathering bool           // the writer is about to flush: until then nothing is sent
+	mu        sync.Mutex     // never held while blocking
+	gathering bool           // the writer is about to flush; until then nothing is sent
 	sending   bool           // flush is sending what it has taken from left
-	left      []byte         // records that are still to be sent
-	block     *buffer.Buffer // left's memory while records are gathered; else nil
-	closed    bool           // close_notify was written: nothing follows it
-	err       error          // what sending has failed with, for good
+	left      []byte         // records still to be sent
+	block     *buffer.Buffer // left's memory while records are gathered; otherwise nil
+	closed    bool           // close_notify was written; nothing may follow
+	err       error          // the error that ended sending
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
@@ -62,8 +64,8 @@ func (c *recordConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readNow is Read that does not wait: it gives out what is left of a record, or
-// begins with the next one if that is whole.
+// readNow is a non-blocking Read. It returns the rest of a record, or starts
+// with the next one if that is whole.
 func (c *recordConn) readNow(p []byte) (int, error) {
 	for {
 		if n := c.in.Read(p); n > 0 {
@@ -87,25 +89,26 @@ func (c *recordConn) readNow(p []byte) (int, error) {
 	}
 }
 
-// dry reports whether there was nothing left to read without waiting.
+// dry reports whether nothing was left to read without blocking.
 func (c *recordConn) dry() bool { return c.drained && !c.in.Whole() }
 
-// watch starts MessageTimeout for a record that has begun, unless it runs for that
-// already. A peer that never sends the rest does not have it held for ever.
+// watch starts MessageTimeout for a partial record, unless it is already
+// running for it, so that a peer that never sends the rest cannot hold the
+// memory forever.
 func (c *recordConn) watch() {
 	if s := c.session; s != nil {
 		s.watchPart(&s.timers.record)
 	}
 }
 
-// whole ends it.
+// whole stops MessageTimeout.
 func (c *recordConn) whole() {
 	if s := c.session; s != nil && s.timers.record.Load() != 0 {
 		s.timers.record.Store(0)
 	}
 }
 
-// endInput gives back what reading has held. It ends with the reader.
+// endInput releases what reading holds. It is called when the reader ends.
 func (c *recordConn) endInput() {
 	if c != nil {
 		c.whole()
@@ -113,8 +116,8 @@ func (c *recordConn) endInput() {
 	}
 }
 
-// recordTypeHandshake is the first byte of a record with a handshake's message
-// (RFC 5246, 6.2.1). In TLS 1.3 there are none behind the first handshake.
+// recordTypeHandshake is the first byte of a record with a handshake message
+// (RFC 5246, section 6.2.1). In TLS 1.3 none follow the first handshake.
 const recordTypeHandshake = 22
 
 // Write is called for each record.
@@ -122,7 +125,7 @@ func (c *recordConn) Write(p []byte) (int, error) {
 	if c.session == nil {
 		return c.Conn.Write(p)
 	}
-	if p[0] == recordTypeHandshake { // the reader's, then: it runs renegotiations
+	if p[0] == recordTypeHandshake { // written by the reader, which performs renegotiations
 		c.shaking = true
 	}
 	owed, err := c.post(p)
@@ -136,8 +139,8 @@ func (c *recordConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// post sends p if it can be sent now, or else leaves it. It reports whether there
-// is something left that nobody is about to flush.
+// post sends p now if it can, or else leaves it. It reports whether something
+// is left that no flush is about to send.
 func (c *recordConn) post(p []byte) (owed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +162,7 @@ func (c *recordConn) post(p []byte) (owed bool, err error) {
 	return !c.gathering && !c.sending, nil
 }
 
-// gather makes records stay here until flush.
+// gather holds records back until flush.
 func (c *recordConn) gather() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,15 +173,15 @@ func (c *recordConn) gather() {
 	}
 }
 
-// fits reports whether there is room for n bytes more, as records.
+// fits reports whether there is room for n more bytes as records.
 func (c *recordConn) fits(n int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.left)+n+maxRecordOverhead <= recordBlockSize
 }
 
-// flush sends what is left, and what others leave meanwhile. A nil recordConn has
-// nothing.
+// flush sends what is left, including what is left meanwhile. A nil recordConn
+// has nothing.
 func (c *recordConn) flush() error {
 	if c == nil {
 		return nil
@@ -205,7 +208,7 @@ func (c *recordConn) flush() error {
 	}
 }
 
-// unload takes what is left, for flush to send.
+// unload takes what is left for flush to send.
 func (c *recordConn) unload() ([]byte, *buffer.Buffer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,7 +221,7 @@ func (c *recordConn) unload() ([]byte, *buffer.Buffer, error) {
 	return p, b, nil
 }
 
-// sent notes how sending what was unloaded has ended.
+// sent records how sending ended.
 func (c *recordConn) sent(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,18 +229,17 @@ func (c *recordConn) sent(err error) {
 	c.err = err
 }
 
-// flushAlert sends what crypto/tls has to say to a peer about an error of reading.
-// It does not wait for a batch of the writer's, which may never get through: reading
-// may have failed because the connection has.
+// flushAlert sends crypto/tls's alert about a read error. It does not wait for
+// a batch of the writer, which may never get through if the connection has
+// failed.
 func (c *recordConn) flushAlert() {
 	if c != nil && !c.writing.Load() {
-		c.flush() // the session ends with the error of reading, whatever comes of this
+		c.flush() // the session ends with the read error in any case
 	}
 }
 
-// settle is flush if much is left: a peer that asks for answers and takes none is
-// not read from until it does, within WriteTimeout. The writer's records alone are
-// never so many.
+// settle blocks while too many TLS replies are queued for a peer that isn't
+// reading, under WriteTimeout. The writer's records alone are never that many.
 func (c *recordConn) settle() error {
 	if c.owesMuch() {
 		return c.flush()
@@ -245,8 +247,8 @@ func (c *recordConn) settle() error {
 	return nil
 }
 
-// beforeWaiting is settle, but that in a renegotiation all goes out: the peer waits
-// for it, and crypto/tls lets the writer wait for the reader then.
+// beforeWaiting is settle, except that in a renegotiation everything is sent:
+// the peer waits for it, and crypto/tls makes the writer wait for the reader.
 func (c *recordConn) beforeWaiting() error {
 	if c.place.Inside() {
 		c.watch()
@@ -264,11 +266,11 @@ func (c *recordConn) owesMuch() bool {
 	return len(c.left) > recordBlockSize
 }
 
-// SetWriteDeadline sets no deadline: the session has timeouts of its own. crypto/tls
-// calls it before its close_notify, for 5 seconds, and after that for a time that
-// has come: from then on records are dropped. Nothing follows a close_notify (RFC
-// 8446, 6.1), but crypto/tls answers the peer's key updates all the same, and could
-// not follow them if the answer failed.
+// SetWriteDeadline sets no deadline, since the session has its own timeouts.
+// crypto/tls calls it before its close_notify, with 5 seconds, and after it
+// with a time in the past; from then on records are dropped. Nothing may follow
+// a close_notify (RFC 8446, section 6.1), but crypto/tls still answers the
+// peer's key updates, and could not follow them if the answer failed.
 func (c *recordConn) SetWriteDeadline(t time.Time) error {
 	if !t.After(time.Now()) {
 		c.mu.Lock()
@@ -278,11 +280,11 @@ func (c *recordConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// Close is called only by crypto/tls, when the context of a handshake ends: it
+// Close is called only by crypto/tls, when the context of a handshake ends. It
 // drops the connection, as shut(true) does.
 func (c *recordConn) Close() error { return abortConn(c.Conn) }
 
-// send writes p as the session's, under its WriteTimeout, for flush.
+// send writes p for flush, under the session's WriteTimeout.
 func (c *recordConn) send(p []byte) (int, error) {
 	parts := [][]byte{p}
 	f := (*recordFlow)(c.session)
@@ -293,16 +295,16 @@ func (c *recordConn) send(p []byte) (int, error) {
 	return sock.WriteParts(c.Conn, parts, recordBlockSize, c.session.look(), f)
 }
 
-// recordFlow is flow for records, whose bytes are not the user's. The reader may
-// be the one that sends.
+// recordFlow is flow for records, whose bytes are not the user's. The reader
+// may be the sender.
 type recordFlow Session
 
 func (f *recordFlow) Wait()        { (*flow)(f).Wait() }
 func (f *recordFlow) Progress(int) { (*Session)(f).movedOn() }
 func (f *recordFlow) Over() bool   { return (*Session)(f).over() }
 
-// errWouldBlock is what a read returns that shall not wait. It is temporary, or
-// crypto/tls would refuse to read on.
+// errWouldBlock is returned by a non-blocking read without data. It is
+// temporary, or crypto/tls would refuse to continue reading.
 type errWouldBlock struct{}
 
 func (errWouldBlock) Error() string   { return "nothing to read" }

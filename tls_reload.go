@@ -11,30 +11,31 @@ import (
 )
 
 const (
-	// reloadPatience is how long a handshake waits for the file system, before it
-	// takes the certificate from before.
+	// reloadPatience is how long a handshake waits for the file system before
+	// it uses the previous certificate.
 	reloadPatience = time.Second
-	// Files that could not be read are read again after reloadPauseMin, though they
-	// have not changed, and then after twice as long each time, up to reloadPauseMax.
+	// Files that could not be read are read again after reloadPauseMin even if
+	// they have not changed, then after twice as long each time, up to
+	// reloadPauseMax.
 	reloadPauseMin = 100 * time.Millisecond
 	reloadPauseMax = time.Minute
 )
 
-// keyPair is a certificate and its key in files, which are read again when they
-// have changed. Handshakes look; between them nothing runs.
+// keyPair is a certificate and key in files, which are reread when they change.
+// Handshakes check the files; nothing runs between them.
 type keyPair struct {
 	certFile, keyFile string
 	load              func(certFile, keyFile string) (tls.Certificate, error)
 
-	mu       sync.Mutex // not held while files are looked at or read
+	mu       sync.Mutex // not held while files are checked or read
 	cert     *tls.Certificate
-	files    pairFiles     // as they were before they were read last, with whatever result
-	checking chan struct{} // closed by the check under way; nil if there is none
+	files    pairFiles     // as they were before the last read, whatever its result
+	checking chan struct{} // closed by the check in progress; nil if there is none
 	late     bool          // that check has taken longer than reloadPatience
-	pause    time.Duration // after the last reading, which has failed; else 0
-	retry    time.Time     // when it is over
-	failure  error         // of the last reading; nil once an event has told of it
-	told     string        // what that was, since the files last changed
+	pause    time.Duration // after a failed read; otherwise 0
+	retry    time.Time     // when the pause is over
+	failure  error         // the last read's error; nil once an event has reported it
+	told     string        // the error last reported since the files changed
 }
 
 func loadKeyPair(certFile, keyFile string) (*keyPair, error) {
@@ -54,7 +55,7 @@ func (k *keyPair) forServer(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 }
 
 // forClient is a [tls.Config]'s GetClientCertificate. As with a config's
-// Certificates, a server that would not take the certificate is shown none.
+// Certificates, a server that would not accept the certificate is shown none.
 func (k *keyPair) forClient(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	cert := k.current(info.Context())
 	if info.SupportsCertificate(cert) != nil {
@@ -63,9 +64,10 @@ func (k *keyPair) forClient(info *tls.CertificateRequestInfo) (*tls.Certificate,
 	return cert, nil
 }
 
-// current returns the certificate for a handshake, having read it again if the
-// files have changed. A failure to is an event of whoever shakes hands. ctx is nil
-// where a program asks by itself, with an empty ClientHelloInfo.
+// current returns the certificate for a handshake, rereading it if the files
+// have changed. A failure is emitted as an event of the listener or client
+// whose handshake it is. ctx is nil if a program calls this itself with an
+// empty ClientHelloInfo.
 func (k *keyPair) current(ctx context.Context) *tls.Certificate {
 	if ctx == nil {
 		ctx = context.Background()
@@ -79,13 +81,13 @@ func (k *keyPair) current(ctx context.Context) *tls.Certificate {
 	}
 	k.mu.Unlock()
 	if events != nil && failure != nil {
-		events.emit(Event{Kind: EventFailed, Err: fmt.Errorf("%w; the one from before stays in use", failure)})
+		events.emit(Event{Kind: EventFailed, Err: fmt.Errorf("%w; the previous one stays in use", failure)})
 	}
 	return cert
 }
 
-// refresh waits for a check of the files, for reloadPatience at most: a file system
-// that hangs must hang neither handshakes nor whoever waits for their end.
+// refresh waits for a check of the files, for at most reloadPatience: a hanging
+// file system must not hang handshakes or those that wait for their end.
 func (k *keyPair) refresh(ctx context.Context) {
 	k.mu.Lock()
 	done, late := k.checking, k.late
@@ -110,9 +112,9 @@ func (k *keyPair) refresh(ctx context.Context) {
 	}
 }
 
-// check looks at the files, and reads them if they have changed or could not be
-// read. refresh starts it, one at a time; it ends when the file system has answered,
-// which nobody can make it do.
+// check looks at the files and reads them if they have changed or could not be
+// read. refresh starts it, one at a time. It ends when the file system answers,
+// which nothing can force.
 func (k *keyPair) check(done chan struct{}) {
 	if k.due(k.look()) {
 		cert, err := k.read()
@@ -124,7 +126,7 @@ func (k *keyPair) check(done chan struct{}) {
 	close(done)
 }
 
-// due reports whether the files are to be read.
+// due reports whether to read the files.
 func (k *keyPair) due(files pairFiles) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -135,7 +137,7 @@ func (k *keyPair) due(files pairFiles) bool {
 	return true
 }
 
-// took notes what reading the files has come to.
+// took records the result of reading the files.
 func (k *keyPair) took(cert *tls.Certificate, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -160,13 +162,13 @@ func (k *keyPair) read() (*tls.Certificate, error) {
 
 func (k *keyPair) look() pairFiles {
 	var files pairFiles
-	// A file that can't be seen is nil: reading it says why.
+	// A file that cannot be examined is nil; reading it will say why.
 	files.cert, _ = os.Stat(k.certFile)
 	files.key, _ = os.Stat(k.keyFile)
 	return files
 }
 
-// pairFiles is what tells whether files have changed.
+// pairFiles tells whether files have changed.
 type pairFiles struct{ cert, key fs.FileInfo }
 
 func (f pairFiles) same(g pairFiles) bool {

@@ -15,25 +15,25 @@ import (
 // *net.UnixConn, *tls.Conn.
 type halfCloser interface{ CloseWrite() error }
 
-// stream is the transport of a session over a net.Conn. Where the connection is
-// a kernel's stream socket, raw takes over the reading and writing; else conn
-// does it: the portable path.
+// stream is the transport of a session over a net.Conn. If the connection is a
+// kernel stream socket, raw reads and writes it. Otherwise conn does, on the
+// portable path.
 type stream struct {
 	conn    net.Conn
 	half    halfCloser   // nil if conn has no half-close
 	under   *sock.Socket // the kernel's stream socket under conn; nil if there is none
 	raw     *rawConn     // nil on the portable path
 	large   bool         // portable: the last read filled its block
-	session *Session     // whose it is
+	session *Session     // the session that owns the transport
 	local   net.Addr
 	remote  net.Addr
 
-	handed *Handover // what conn came in, until a session has looked; may be nil
-	first  []byte    // input that was read before, of a Handover
+	handed *Handover // the Handover that held conn, until a session has taken it; may be nil
+	first  []byte    // a Handover's buffered input
 }
 
 // transportOf returns the transport of a session over a connection that the
-// library has not made.
+// library did not make.
 func transportOf(conn net.Conn) transport {
 	if under, _ := unwrap(conn); isTLS(under) {
 		return newGivenTLS(conn)
@@ -41,8 +41,8 @@ func transportOf(conn net.Conn) transport {
 	return newStream(conn)
 }
 
-// checkStream reports a connection that keeps messages apart, which a stream would
-// cut and glue.
+// checkStream rejects a connection with message boundaries, which a stream
+// would lose.
 func checkStream(conn net.Conn) error {
 	conn, _ = unwrap(conn)
 	local := underTLS(conn).LocalAddr()
@@ -51,7 +51,7 @@ func checkStream(conn net.Conn) error {
 	}
 	switch network := local.Network(); network {
 	case "unixpacket", "unixgram", "udp", "udp4", "udp6", "ip", "ip4", "ip6":
-		return wrapOp("session", network, local, conn.RemoteAddr(), fmt.Errorf("it keeps messages apart, and no stream does: %w", errors.ErrUnsupported))
+		return wrapOp("session", network, local, conn.RemoteAddr(), fmt.Errorf("message boundaries would be lost in a stream: %w", errors.ErrUnsupported))
 	}
 	return nil
 }
@@ -85,9 +85,9 @@ func (t *stream) socket() *sock.Socket { return t.under }
 
 func (t *stream) count(*Stats) {}
 
-// read waits for data and returns how many bytes it has put into w, and the buffer
-// in which they are: w's, or one that is the caller's then. Without data it may
-// return none.
+// read waits for data. It returns how many bytes it put into w and the buffer
+// that holds them: w's, or one that now belongs to the caller. Without data it
+// may return none.
 func (t *stream) read(w window) (*buffer.Buffer, int, error) {
 	if len(t.first) > 0 {
 		return t.readFirst(w)
@@ -96,8 +96,8 @@ func (t *stream) read(w window) (*buffer.Buffer, int, error) {
 		return t.raw.read(w)
 	}
 	if w.buf == nil {
-		// It is held while the read waits, so it is a small one unless there is
-		// likely more.
+		// The buffer is held while the read waits, so it is small unless there
+		// is probably more to come.
 		if !t.large {
 			w.to = min(w.to, w.from+smallBlockSize)
 		}
@@ -108,7 +108,7 @@ func (t *stream) read(w window) (*buffer.Buffer, int, error) {
 	return w.buf, n, err
 }
 
-// readFirst reads what was read before there was a session.
+// readFirst returns input that was read before the session began.
 func (t *stream) readFirst(w window) (*buffer.Buffer, int, error) {
 	if w.buf == nil {
 		w.buf = buffer.Get(min(w.to, w.from+len(t.first)))
@@ -120,8 +120,8 @@ func (t *stream) readFirst(w window) (*buffer.Buffer, int, error) {
 	return w.buf, n, nil
 }
 
-// interrupt makes reads that wait, now or later, fail with
-// os.ErrDeadlineExceeded until resume.
+// interrupt makes current and future reads fail with os.ErrDeadlineExceeded
+// until resume.
 func (t *stream) interrupt() { t.conn.SetReadDeadline(aLongTimeAgo) }
 func (t *stream) resume()    { t.conn.SetReadDeadline(time.Time{}) }
 
@@ -138,7 +138,7 @@ func (t *stream) write(b *outBatch, f sock.Flow) error {
 func (t *stream) closeWrite() error { return t.half.CloseWrite() }
 
 // shut closes the connection. TLS's own Close would wait to send an alert, so
-// it is the connection under it that is closed.
+// shut closes the connection under it.
 func (t *stream) shut(reset bool) {
 	conn := underTLS(t.conn)
 	if reset {
@@ -151,8 +151,8 @@ func (t *stream) shut(reset bool) {
 	conn.Close()
 }
 
-// drainLimit is how much input an orderly end drops: what a kernel's buffer holds
-// by default, and no more for a peer that goes on.
+// drainLimit is how much input a clean end discards: what a kernel's buffer
+// holds by default, and no more for a peer that keeps sending.
 const drainLimit = 8 << 20
 
 // abortConn closes conn, TCP with a reset.
@@ -163,7 +163,7 @@ func abortConn(conn net.Conn) error {
 	return conn.Close()
 }
 
-// underTLS returns the connection under all TLS of conn.
+// underTLS returns the connection beneath all TLS layers of conn.
 func underTLS(conn net.Conn) net.Conn {
 	for {
 		switch c := conn.(type) {
@@ -191,9 +191,9 @@ func (t *stream) tls() (tls.ConnectionState, bool) {
 	return tls.ConnectionState{}, false
 }
 
-// tune sets the socket options that set asks for.
+// tune applies the socket options in set.
 func tune(conn net.Conn, set *settings) error {
-	conn.SetDeadline(time.Time{}) // one left from before would end the session
+	conn.SetDeadline(time.Time{}) // an earlier deadline would end the session
 	conn = underTLS(conn)
 	if tc, ok := conn.(*net.TCPConn); ok {
 		if set.Nagle {
@@ -227,8 +227,8 @@ func tune(conn net.Conn, set *settings) error {
 	return nil
 }
 
-// unmapAddr turns an IPv4-mapped IPv6 address, which a dual-stack socket
-// reports, into the IPv4 address that it is.
+// unmapAddr turns an IPv4-mapped IPv6 address, as a dual-stack socket reports
+// it, into the IPv4 address.
 func unmapAddr(a net.Addr) net.Addr {
 	if t, ok := a.(*net.TCPAddr); ok && len(t.IP) == net.IPv6len {
 		if ip := t.IP.To4(); ip != nil {

@@ -8,16 +8,15 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// tlsStream is the transport of a session whose TLS the library has set up:
-// there is a recordConn under its tls.Conn, which a *tls.Conn that a user
-// brings does not have.
+// tlsStream is the transport of a session whose TLS the library has set up. Its
+// tls.Conn runs over a recordConn, which a user's *tls.Conn does not have.
 type tlsStream struct {
-	stream  // over the tls.Conn, but for raw, which is the socket's
+	stream  // over the tls.Conn, except raw, which is the socket's
 	tc      *tls.Conn
 	records *recordConn
 
-	// Where the peer may ask for a renegotiation, the writer waits inside tc until
-	// that is over.
+	// If the peer may request a renegotiation, the writer waits inside tc until
+	// it is over.
 	renegotiates bool
 }
 
@@ -26,8 +25,8 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 	records := &recordConn{Conn: conn, fd: -1, flushing: make(chan struct{}, 1)}
 	tc := side(records, config)
 	t := &tlsStream{stream: *newStream(tc), tc: tc, records: records}
-	// In a renegotiation crypto/tls waits for the peer inside Read, which it
-	// can't with reads that do not wait.
+	// In a renegotiation crypto/tls waits for the peer inside Read, which
+	// requires blocking reads.
 	t.renegotiates = config.Renegotiation != tls.RenegotiateNever
 	if socket := sock.Of(conn); socket != nil && !t.renegotiates {
 		t.raw = newRawConn(conn, socket)
@@ -38,7 +37,7 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 }
 
 // attach makes s the session whose records are written from now on. Nothing of
-// s runs yet.
+// s is running yet.
 func (t *tlsStream) attach(s *Session) {
 	t.records.session = s
 	s.records = t.records
@@ -48,34 +47,34 @@ func (t *tlsStream) attach(s *Session) {
 func (t *tlsStream) handshake(ctx context.Context) error {
 	err := t.tc.HandshakeContext(ctx)
 	if err != nil && t.raw != nil {
-		// A kernel that closes a connection with unread input resets it, and the peer
-		// would lose the alert that says why.
+		// A kernel that closes a connection with unread input resets it, and
+		// the peer would lose the alert that says why.
 		t.raw.discard(maxUnreadHandshake)
 	}
 	return t.handshakeError(err)
 }
 
-// maxUnreadHandshake is how much of the input of a failed handshake is read: the
-// largest that crypto/tls takes.
+// maxUnreadHandshake is how much input of a failed handshake is read: the
+// largest handshake message that crypto/tls accepts.
 const maxUnreadHandshake = 64 << 10
 
-// maxRecord is how many bytes a record carries at most, and maxRecordOverhead more
-// than any version and cipher suite adds to them.
+// maxRecord is the most bytes that a record carries, and maxRecordOverhead
+// exceeds what any version and cipher suite adds.
 const (
 	maxRecord         = 16 << 10
 	maxRecordOverhead = 128
 )
 
-// write encrypts the batch, and sends the records in as few writes as it can. Only
-// flush waits for the kernel, outside of tc: whoever reads through tc may have to
-// write, too, and shall not be held up.
+// write encrypts the batch and sends the records in as few writes as it can.
+// Only flush waits for the kernel, outside of tc: a reader inside tc may have
+// to write too, and must not be held up.
 func (t *tlsStream) write(b *outBatch, f sock.Flow) error {
 	t.records.writing.Store(true)
 	defer t.records.writing.Store(false)
 	if len(b.parts) > 1 || b.size > maxRecord {
 		t.records.gather()
 	}
-	sealed := 0 // what f is not told of yet
+	sealed := 0 // not yet reported to f
 	for _, p := range b.parts {
 		for len(p) > 0 {
 			piece := p[:min(len(p), maxRecord)]
@@ -101,7 +100,7 @@ func (t *tlsStream) write(b *outBatch, f sock.Flow) error {
 	return nil
 }
 
-// seal has tc make records of p, not longer than one.
+// seal makes tc encrypt p, which fits one record.
 func (t *tlsStream) seal(p []byte) error {
 	if !t.renegotiates {
 		_, err := t.tc.Write(p)
@@ -115,8 +114,9 @@ func (t *tlsStream) seal(p []byte) error {
 		if n > 0 || err == nil || err.Error() != "tls: internal error" {
 			return err
 		}
-		// crypto/tls says just that, having done nothing, where a renegotiation has
-		// begun between two of its looks at the handshake: it is to be waited for.
+		// crypto/tls returns this error, having done nothing, if a
+		// renegotiation began between two of its checks of the handshake. Wait
+		// for it.
 		if err := t.tc.Handshake(); err != nil {
 			return err
 		}

@@ -9,20 +9,20 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// givenTLS is the transport of a session over a *tls.Conn that a user made. Its
-// handshake may still be to come: the reader begins with it, and the writer
-// waits for that. There is no recordConn under it, so each record is a write of
-// its own, and a session that waits holds its buffers.
+// givenTLS is the transport of a session over a user's *tls.Conn. If its
+// handshake is still to come, the reader performs it first and the writer waits
+// for it. There is no recordConn under it, so each record is a separate write,
+// and a waiting session holds its buffers.
 type givenTLS struct {
 	stream
 	tc *tls.Conn
 
-	shaken   chan struct{} // closed by the reader, behind the handshake
-	shakeErr error         // how that went; set before
+	shaken   chan struct{} // closed by the reader after the handshake
+	shakeErr error         // its result; set before shaken is closed
 
 	mu          sync.Mutex
 	handshaken  bool
-	interrupted bool // what is read, as soon as the handshake is over
+	interrupted bool // interrupt reading once the handshake is over
 }
 
 // newGivenTLS returns the transport over a *tls.Conn, or a Handover of one.
@@ -32,8 +32,8 @@ func newGivenTLS(conn net.Conn) *givenTLS {
 	return t
 }
 
-// handshake runs the handshake, or waits until who runs it is done, or until
-// ctx ends, and with it the connection.
+// handshake performs the handshake, or waits for the goroutine that is
+// performing it. The end of ctx ends the handshake and the connection.
 func (t *givenTLS) handshake(ctx context.Context) error {
 	if err := t.tc.HandshakeContext(ctx); err != nil {
 		return t.handshakeError(err)
@@ -49,25 +49,26 @@ func (t *givenTLS) handshake(ctx context.Context) error {
 	return nil
 }
 
-// run shakes hands before it reads.
+// run performs the handshake before it reads.
 func (t *givenTLS) run(s *Session) {
 	t.shakeErr = t.handshake(context.Background())
 	close(t.shaken)
 	if t.shakeErr != nil {
-		s.end(t.shakeErr) // and there is nothing to read
+		s.end(t.shakeErr) // there is nothing to read then
 	}
 	s.readLoop(&t.stream)
 }
 
-// awaitHandshake waits for the reader's handshake: for a channel, not for the
-// lock in crypto/tls, behind which a synctest bubble's time would stand still.
+// awaitHandshake waits for the reader's handshake. It waits for a channel
+// rather than the lock in crypto/tls, on which a synctest bubble's time would
+// stand still.
 func (t *givenTLS) awaitHandshake() error {
 	<-t.shaken
 	return t.shakeErr
 }
 
-// interrupt spares the handshake: a deadline would fail it for good, and Close
-// would not flush what was accepted before it.
+// interrupt spares the handshake: a deadline would make it fail permanently,
+// and Close would not flush what was accepted before it.
 func (t *givenTLS) interrupt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,15 +79,15 @@ func (t *givenTLS) interrupt() {
 }
 
 func (t *givenTLS) write(b *outBatch, f sock.Flow) error {
-	f.Wait() // the handshake is a part of the write
+	f.Wait() // the handshake counts as part of the write
 	if err := t.awaitHandshake(); err != nil {
 		return err
 	}
 	return t.stream.write(b, f)
 }
 
-// closeWrite sends a close_notify behind the handshake; but a session that is
-// being closed, and has not even written anything, does not wait for that.
+// closeWrite sends a close_notify after the handshake. A session that is being
+// closed and has written nothing does not wait for the handshake.
 func (t *givenTLS) closeWrite() error {
 	t.mu.Lock()
 	closing := t.interrupted

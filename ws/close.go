@@ -11,29 +11,29 @@ import (
 	"example.com/chanio"
 )
 
-// A StatusCode says why a WebSocket was closed (RFC 6455, 7.4).
+// A StatusCode says why a WebSocket was closed (RFC 6455, section 7.4).
 type StatusCode = ws.StatusCode
 
-// The codes that this package sends or reports by itself. Programs use 1000,
-// 1001, 1003, 1008, 1011, and 3000 to 4999.
+// These are the codes that this package itself sends or reports. Programs may
+// use 1000, 1001, 1003, 1008, 1011, and 3000 to 4999.
 const (
 	StatusNormal         = ws.StatusNormalClosure           // 1000
-	StatusGoingAway      = ws.StatusGoingAway               // 1001: a server that shuts down, a page that is left
+	StatusGoingAway      = ws.StatusGoingAway               // 1001: the server is shutting down, or the page was left
 	StatusProtocolError  = ws.StatusProtocolError           // 1002
 	StatusNoCode         = ws.StatusNoStatusRcvd            // 1005: the peer closed without a code; never sent
 	StatusAbnormal       = ws.StatusAbnormalClosure         // 1006: the connection ended without a close; never sent
 	StatusInvalidPayload = ws.StatusInvalidFramePayloadData // 1007: text that is not UTF-8
 	StatusTooBig         = ws.StatusMessageTooBig           // 1009: more than MaxMessage
-	StatusTryAgainLater  = StatusCode(1013)                 // no session was to be had in time
+	StatusTryAgainLater  = StatusCode(1013)                 // no session was available in time
 )
 
-// A CloseError is in the Err of a session that was closed with a code that is
-// not a normal end: anything but 1000, 1001 and no code at all. Use errors.As.
+// A CloseError is in the Err of a session that was closed abnormally: with any
+// code except 1000, 1001 and no code at all. Use errors.As.
 type CloseError struct {
 	Code   StatusCode
 	Reason string
-	// Sent says that this side closed, because of what the peer did; else the
-	// peer closed.
+	// Sent says that this side closed because of what the peer did. If false,
+	// the peer closed.
 	Sent bool
 
 	cause error // may be nil
@@ -50,8 +50,8 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("websocket %s: %d %s", who, e.Code, e.Reason)
 }
 
-// Unwrap returns what the code stands for, where that is an error of chanio's
-// or io's: chanio.ErrMessageTooLarge for 1009, io.ErrUnexpectedEOF for 1006.
+// Unwrap returns the error of chanio or io for the code, if there is one:
+// chanio.ErrMessageTooLarge for 1009, io.ErrUnexpectedEOF for 1006.
 func (e *CloseError) Unwrap() error { return e.cause }
 
 // normal reports whether a peer's close with e is a clean end.
@@ -63,10 +63,10 @@ func (e *CloseError) normal() bool {
 	return false
 }
 
-// CloseWith is [chanio.Session.Close] with a code and a reason in place of
-// 1000: what was accepted before it goes out first. The first code counts. It
-// is an error, and nothing is closed, if s is no WebSocket's, if code must not
-// be sent, or if reason is not UTF-8 of at most 123 bytes.
+// CloseWith is [chanio.Session.Close] with a code and a reason instead of 1000.
+// What was accepted before is sent first. The first code counts. If s is not a
+// WebSocket session, if code must not be sent, or if reason is not UTF-8 of at
+// most 123 bytes, CloseWith returns an error and closes nothing.
 func CloseWith(s *chanio.Session, code StatusCode, reason string) error {
 	r := readerOf(s)
 	if r == nil {
@@ -82,8 +82,8 @@ func CloseWith(s *chanio.Session, code StatusCode, reason string) error {
 	return s.Close()
 }
 
-// PeerClose returns the close that the peer has sent, and whether it has.
-// Code is StatusNoCode if it came without one.
+// PeerClose returns the close that the peer sent, and whether it has sent one.
+// Code is StatusNoCode if it came without a code.
 func PeerClose(s *chanio.Session) (CloseError, bool) {
 	if r := readerOf(s); r != nil {
 		if e := r.peer.Load(); e != nil {
@@ -95,7 +95,7 @@ func PeerClose(s *chanio.Session) (CloseError, bool) {
 
 var errNoWebSocket = errors.New("chanio: websocket: the session is not a WebSocket's")
 
-// parseClose returns what a close frame says.
+// parseClose parses the payload of a close frame.
 func parseClose(payload []byte) (*CloseError, error) {
 	switch len(payload) {
 	case 0:
@@ -117,12 +117,12 @@ func parseClose(payload []byte) (*CloseError, error) {
 // (IANA's WebSocket Close Code Number Registry).
 func lateCode(code StatusCode) bool { return code >= 1012 && code <= 1014 }
 
-// violation is the error of a peer that broke the protocol.
+// violation returns the error for a peer that broke the protocol.
 func violation(what string) error {
 	return &CloseError{Code: StatusProtocolError, Reason: what, Sent: true}
 }
 
-// tooBig is the error of a message over the limit.
+// tooBig returns the error for a message over the limit.
 func tooBig(limit int) error {
 	return &CloseError{
 		Code: StatusTooBig, Reason: fmt.Sprintf("a message of more than %d bytes", limit),
@@ -130,7 +130,7 @@ func tooBig(limit int) error {
 	}
 }
 
-// abnormal is the error of a connection that ended without a close.
+// abnormal returns the error for a connection that ended without a close.
 func abnormal() error {
 	return &CloseError{Code: StatusAbnormal, cause: io.ErrUnexpectedEOF}
 }

@@ -11,33 +11,33 @@ import (
 	"example.com/chanio"
 )
 
-// permessage-deflate (RFC 7692) without context takeover: every message is
-// deflated by itself, so that a hub's message is deflated once for all, and a
-// session that waits holds no window.
+// This file implements permessage-deflate (RFC 7692) without context takeover.
+// Every message is deflated on its own, so a hub's message is deflated once for
+// all, and a waiting session holds no window.
 
-// tail is what every deflated message ends with and does not send (RFC 7692,
-// 7.2.1); final, which follows it, is an empty last block, so that the inflater
-// sees the end.
+// Every deflated message ends with tail, which is not sent (RFC 7692, section
+// 7.2.1). final follows it when inflating: an empty last block that lets the
+// inflater see the end.
 const (
 	tail  = "\x00\x00\xff\xff"
 	final = "\x01\x00\x00\xff\xff"
 )
 
-// deflateOverhead is by how much a deflated message may be longer than it is
-// inflated, a stored block of 5 bytes for each 64 KiB, and as much again for
-// peers that flush more often.
+// deflateOverhead is how much longer a message may be deflated than inflated: a
+// stored block of 5 bytes per 64 KiB, with a generous margin for peers that
+// flush more often.
 func deflateOverhead(limit int) int { return limit/1000 + 1<<10 }
 
-// A deflated is a message that was deflated, and the deflater, which a pool
-// shares: there are as many as messages are framed at the same time.
+// A deflated is a deflated message and its deflater, which comes from a shared
+// pool: there are as many as messages being framed at the same time.
 type deflated struct {
 	out []byte
-	w   *flate.Writer // it writes to out
+	w   *flate.Writer // writes to out
 }
 
 var deflaters = sync.Pool{New: func() any {
 	d := new(deflated)
-	d.w, _ = flate.NewWriter(d, flate.BestSpeed) // an error would be an unknown level
+	d.w, _ = flate.NewWriter(d, flate.BestSpeed) // fails only for an unknown level
 	return d
 }}
 
@@ -57,18 +57,19 @@ func (d *deflated) free() {
 	deflaters.Put(d)
 }
 
-// deflate returns message as it goes out, until free. Resetting the fastest
-// level costs half of what the stateless deflater does to clear its tables.
+// deflate returns message deflated, valid until free. Resetting a writer at the
+// fastest level costs half of what the stateless deflater spends on clearing
+// its tables.
 func deflate(message []byte) *deflated {
 	d := deflaters.Get().(*deflated)
 	d.w.Reset(d)
-	d.w.Write(message) // only d's Write could fail
+	d.w.Write(message) // only d.Write could fail
 	d.w.Flush()
 	d.out = bytes.TrimSuffix(d.out, []byte(tail))
 	return d
 }
 
-// An inflater inflates a message; a pool shares them.
+// An inflater inflates a message. Inflaters are pooled.
 type inflater struct {
 	in  messageReader
 	out io.ReadCloser
@@ -76,8 +77,8 @@ type inflater struct {
 
 var inflaters = sync.Pool{New: func() any { return &inflater{out: flate.NewReader(nil)} }}
 
-// inflate returns the message that was deflated to p, in new memory, which grows
-// with what comes out and not past limit.
+// inflate returns the message deflated in p, in new memory that grows with the
+// output, up to limit.
 func inflate(p []byte, limit int) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer func() {
@@ -108,7 +109,7 @@ func inflate(p []byte, limit int) ([]byte, error) {
 	}
 }
 
-// A messageReader reads p and then rest. It is an io.ByteReader, so that the
+// A messageReader reads p and then rest. It is an io.ByteReader, so the
 // inflater needs no buffer.
 type messageReader struct {
 	p    []byte

@@ -18,13 +18,14 @@ import (
 
 const defaultDialTimeout = 10 * time.Second // chanio's DialTimeout
 
-// Dial connects to a ws or wss URL and returns the session. Its context is the
-// session's life, not the dialing's: under a context.WithTimeout the session
-// would close when that time is up. Chanio.DialTimeout bounds the dialing, both
-// handshakes included; the error of a timeout is context.DeadlineExceeded.
+// Dial connects to a ws or wss URL and returns the session. The context bounds
+// the session's lifetime, not the dialing: under a context.WithTimeout the
+// session would close when the time is up. Chanio.DialTimeout bounds dialing,
+// both handshakes included. The error of a timeout is context.DeadlineExceeded.
 //
-// Chanio.Dialer, DialContext and TLS are used as chanio.Dial does. A server that answers with
-// another status than 101 is a [*HandshakeError].
+// Dial uses Chanio.Dialer, DialContext and TLS as chanio.Dial does. If the
+// server answers with a status other than 101, the error is a
+// [*HandshakeError].
 func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) {
 	d, err := newDialer(url, o)
 	if err != nil {
@@ -47,10 +48,10 @@ func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) 
 	return s, nil
 }
 
-// Connect keeps one session to a ws or wss URL up until ctx ends, as
-// chanio.Connect does: a client's session that ends is dialed again after
-// Chanio.Backoff, and every failed try is an event. A URL or options that cannot
-// be right yield a client that has ended, with that Err.
+// Connect keeps one session to a ws or wss URL up until ctx ends, like
+// chanio.Connect: when the session ends, it dials again after Chanio.Backoff,
+// and every failed attempt is an event. An invalid URL or invalid options yield
+// a client that has already ended with that Err.
 func Connect(ctx context.Context, url string, o *Options) *chanio.Client {
 	d, err := newDialer(url, o)
 	if err != nil {
@@ -69,7 +70,7 @@ func Connect(ctx context.Context, url string, o *Options) *chanio.Client {
 	return chanio.Connect(ctx, "tcp", d.addr, &co)
 }
 
-// A HandshakeError is a server's answer that is no upgrade.
+// A HandshakeError is a server's answer that is not an upgrade.
 type HandshakeError struct {
 	URL    string
 	Status int
@@ -130,8 +131,8 @@ func newDialer(raw string, o *Options) (*dialer, error) {
 	return d, nil
 }
 
-// clientTLS returns a config of TLS 1.2 and up that verifies host, unless config
-// says otherwise, and speaks HTTP/1.1.
+// clientTLS returns a config that requires TLS 1.2, verifies host unless config
+// says otherwise, and negotiates HTTP/1.1.
 func clientTLS(config *tls.Config, host string) *tls.Config {
 	if config == nil {
 		config = new(tls.Config)
@@ -145,7 +146,7 @@ func clientTLS(config *tls.Config, host string) *tls.Config {
 	return config
 }
 
-// dial connects and shakes hands until ctx ends.
+// dial connects and performs the handshakes, until ctx ends.
 func (d *dialer) dial(ctx context.Context) (*chanio.Handover, error) {
 	connect := d.set.chanio.DialContext
 	if connect == nil {
@@ -167,7 +168,7 @@ func (d *dialer) dial(ctx context.Context) (*chanio.Handover, error) {
 	return h, nil
 }
 
-// shake runs the handshakes of TLS, if there is one, and of WebSocket.
+// shake performs the handshakes of TLS, if any, and of WebSocket.
 func (d *dialer) shake(ctx context.Context, conn net.Conn) (*chanio.Handover, error) {
 	if d.tls != nil {
 		tc := tls.Client(conn, d.tls)
@@ -176,7 +177,7 @@ func (d *dialer) shake(ctx context.Context, conn net.Conn) (*chanio.Handover, er
 		}
 		conn = tc
 	}
-	// What waits in the handshake fails when ctx ends, and only then.
+	// A waiting handshake fails when ctx ends, and only then.
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	h, err := d.upgrade(conn)
@@ -189,7 +190,7 @@ func (d *dialer) shake(ctx context.Context, conn net.Conn) (*chanio.Handover, er
 	return h, nil
 }
 
-// upgrade asks for the upgrade.
+// upgrade requests the upgrade.
 func (d *dialer) upgrade(conn net.Conn) (*chanio.Handover, error) {
 	wd := ws.Dialer{Protocols: d.set.Subprotocols, Header: d.header}
 	if d.set.Compression != nil {
@@ -218,8 +219,8 @@ func (d *dialer) upgrade(conn net.Conn) (*chanio.Handover, error) {
 	}, nil
 }
 
-// checkExtensions reports an answer to the offer of compression that is none:
-// one that would need a context.
+// checkExtensions reports an invalid answer to the compression offer, such as
+// one that would need context takeover.
 func checkExtensions(hs ws.Handshake) error {
 	if !compressed(hs) {
 		return nil
@@ -234,7 +235,7 @@ func checkExtensions(hs ws.Handshake) error {
 	return nil
 }
 
-// ctxError returns ctx's error where that is why err came.
+// ctxError adds ctx's error to err if ctx has ended.
 func ctxError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)

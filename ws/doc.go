@@ -1,6 +1,6 @@
-// Package ws makes WebSockets sessions of chanio: accepted by any net/http
-// server, or dialed, used with Recv, Send and select as TCP's are, in hubs
-// together with them.
+// Package ws provides WebSockets as sessions of chanio, accepted by any
+// net/http server or dialed. They are used with Recv, Send and select like TCP
+// sessions, and join the same hubs.
 //
 // # Usage
 //
@@ -18,24 +18,25 @@
 //
 // # Messages
 //
-// A message is a message, whatever frames it came in. Pings are answered, sent
-// on idle connections, and a peer that does not answer is found; the close
-// handshake is the library's. A hub's message is framed once for all browsers,
-// and deflated once for all that agreed on compression.
+// A message is delivered whole, whatever frames it came in. The library answers
+// pings, pings idle connections, detects peers that do not answer, and performs
+// the close handshake. A hub's message is framed once for all browsers, and
+// deflated once for all that negotiated compression.
 //
 // # Ends
 //
 // Close and CloseWrite send a close frame with code 1000, a Shutdown of the
-// listener or client 1001, [CloseWith] what it is told, all after what was
-// accepted before. A peer's close with 1000, 1001 or without a code is a clean
-// end, whose code [PeerClose] has; any other is a [CloseError] in Err, as is
-// what a peer did against the protocol, which is told the code that RFC 6455
-// names. A connection that ends without a close is one with code 1006.
+// listener or client sends 1001, and [CloseWith] sends the given code, in each
+// case after everything accepted before. A peer's close with 1000, 1001 or no
+// code is a clean end, and [PeerClose] returns its code. Any other close is a
+// [CloseError] in Err. So is a violation of the protocol by the peer, which is
+// sent the code that RFC 6455 specifies. A connection that ends without a close
+// has code 1006.
 //
-// After our close frame TCP's end of stream follows at once.
+// TCP's end of stream follows our close frame at once.
 //
 // # Security
 //
-// A browser's request names the page that it comes from: unless [Options].Origins
-// says more, only pages of the same host are let in.
+// A browser's request names the page that it comes from. Unless
+// [Options].Origins says otherwise, only pages of the same host are let in.
 package ws

@@ -12,13 +12,12 @@ import (
 // maxHeader is the longest frame header: 2 bytes, 8 of length, 4 of mask.
 const maxHeader = 14
 
-// maxControl is the longest payload of a control frame (RFC 6455, 5.5).
+// maxControl is the longest payload of a control frame (RFC 6455, section 5.5).
 const maxControl = ws.MaxControlFramePayloadSize
 
-// parseHeader reads the frame header at the start of buf, and how many bytes it
-// takes; 0 means that more are needed. It works on the buffer, where the
-// library's ReadHeader would allocate, and it refuses a length that is not in
-// its shortest form.
+// parseHeader reads the frame header at the start of buf and returns its size;
+// 0 means that more bytes are needed. Unlike gobwas/ws's ReadHeader, it does
+// not allocate, and it rejects a length that is not in its shortest form.
 func parseHeader(buf []byte) (h ws.Header, size int, err error) {
 	if len(buf) < 2 {
 		return h, 0, nil
@@ -65,7 +64,7 @@ func parseHeader(buf []byte) (h ws.Header, size int, err error) {
 }
 
 // appendHeader appends the header of a whole message or a control frame of n
-// bytes. With masked there is room for the mask after it, which is zero.
+// bytes. If masked, it is followed by room for the mask, which is zero.
 func appendHeader(dst []byte, op ws.OpCode, compressed, masked bool, n int) []byte {
 	first, second := 0x80|byte(op), byte(0)
 	if compressed {

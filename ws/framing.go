@@ -12,24 +12,24 @@ import (
 	"example.com/chanio"
 )
 
-// framing is the chanio.SessionFraming of WebSocket: what the sessions of one
-// side that agreed on the same have in common. It is comparable, so that a hub
-// frames, and deflates, a message once for all that share it.
+// framing is the chanio.SessionFraming of WebSocket: what all sessions of one
+// side with the same negotiated settings share. It is comparable, so a hub
+// frames and deflates a message once for all of them.
 type framing struct {
-	client    bool // the side that masks
-	text      bool // what is sent is text
-	deflate   bool // permessage-deflate was agreed on
-	threshold int  // with deflate: messages from this size on are compressed
+	client    bool // the client's side, which masks
+	text      bool // messages are sent as text
+	deflate   bool // permessage-deflate was negotiated
+	threshold int  // with deflate: messages of at least this size are compressed
 }
 
 var _ chanio.SessionFraming = framing{}
 
 var errNotUTF8 = errors.New("chanio: websocket: a text message that is not UTF-8")
 
-// errOwnReader is returned where the session's own reader has to read.
+// errOwnReader is returned where only a session's own reader may read.
 var errOwnReader = errors.New("chanio: websocket: frames are read by a session's reader")
 
-// Accepts returns what AppendFrame would return.
+// Accepts returns the error that AppendFrame would return.
 func (f framing) Accepts(message []byte) error {
 	if f.text && !utf8.Valid(message) {
 		return errNotUTF8
@@ -69,7 +69,7 @@ func (f framing) append(dst []byte, op ws.OpCode, compressed bool, payload []byt
 	dst = append(dst, payload...)
 	if f.client {
 		var mask [4]byte
-		binary.NativeEndian.PutUint32(mask[:], rand.Uint32()) // ChaCha8: not to be predicted (RFC 6455, 10.3)
+		binary.NativeEndian.PutUint32(mask[:], rand.Uint32()) // ChaCha8: unpredictable (RFC 6455, section 10.3)
 		copy(dst[start-4:], mask[:])
 		ws.Cipher(dst[start:], mask, 0)
 	}

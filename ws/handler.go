@@ -18,21 +18,21 @@ import (
 	"example.com/chanio"
 )
 
-// A Handler is an http.Handler that turns requests for a WebSocket into
-// sessions of its [Handler.Listener]. It is safe for concurrent use.
+// A Handler is an http.Handler that turns WebSocket requests into sessions of
+// its [Handler.Listener]. It is safe for concurrent use.
 //
-// It works under an HTTP/1.1 server, with TLS or without; over HTTP/2, which
-// browsers do not choose for WebSockets unless a server asks for it, the answer
-// is 400. Connections that have not sent their whole request are the
-// http.Server's: its ReadHeaderTimeout bounds them.
+// It works with an HTTP/1.1 server, with or without TLS. Over HTTP/2, which
+// browsers do not use for WebSockets unless the server offers it, the answer is
+// 400. Connections that have not sent their whole request belong to the
+// http.Server: its ReadHeaderTimeout bounds them.
 type Handler struct {
-	set      *settings // nil if the options cannot be right
+	set      *settings // nil if the options are invalid
 	listener *chanio.Listener
 	upgrades *upgrades
 }
 
-// NewHandler returns a handler whose listener lives until ctx ends. Options that
-// cannot be right yield one whose listener has ended, with that Err.
+// NewHandler returns a handler whose listener lives until ctx ends. Invalid
+// options yield a handler whose listener has already ended with that Err.
 func NewHandler(ctx context.Context, o *Options) *Handler {
 	set, err := o.resolve(false)
 	if err != nil {
@@ -52,15 +52,15 @@ func NewHandler(ctx context.Context, o *Options) *Handler {
 	return &Handler{set: set, listener: chanio.Serve(ctx, up, &set.chanio), upgrades: up}
 }
 
-// Listener returns the listener of the handler's sessions: Sessions, Events,
-// Hub, Shutdown and all else are as of any listener, but Restart, which is not
-// supported. Its Addr is made up; a session's addresses are its connection's.
-// Once it has ended the handler answers 503. While MaxSessions are there it
-// does, too.
+// Listener returns the listener of the handler's sessions. Sessions, Events,
+// Hub, Shutdown and everything else work as for any listener, except Restart,
+// which is not supported. Its Addr is a placeholder; a session's addresses are
+// its connection's. Once the listener has ended, and while MaxSessions are
+// live, the handler answers 503.
 func (h *Handler) Listener() *chanio.Listener { return h.listener }
 
-// ServeHTTP answers a request: with an upgrade, or with the status that says
-// why not.
+// ServeHTTP answers a request with an upgrade, or with a status that says why
+// not.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status, why := h.refusal(r); status != 0 {
 		if status == http.StatusUpgradeRequired {
@@ -82,7 +82,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if conn != nil {
 			conn.Close()
 		}
-		return // the client has been told
+		return // the client already has its answer
 	}
 	f := h.set.agreed(compressed(hs))
 	h.upgrades.deliver(&chanio.Handover{
@@ -93,7 +93,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// refusal returns the status of a request that is not to be upgraded, and why.
+// refusal returns the status and the reason for refusing a request, or 0.
 func (h *Handler) refusal(r *http.Request) (status int, why string) {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
@@ -129,7 +129,7 @@ func hasToken(values []string, token string) bool {
 	return false
 }
 
-// allows reports whether the page that a request comes from may.
+// allows reports whether the request's page may open a WebSocket.
 func (set *settings) allows(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -146,13 +146,13 @@ func (set *settings) allows(r *http.Request) bool {
 		if allowed == "*" || strings.EqualFold(allowed, origin) {
 			return true
 		}
-		match, _ := path.Match(strings.ToLower(allowed), strings.ToLower(u.Host)) // resolve has checked the pattern
+		match, _ := path.Match(strings.ToLower(allowed), strings.ToLower(u.Host)) // resolve checked the pattern
 		return match && u.Host != ""
 	})
 }
 
-// upgrade answers with an upgrade, and returns the connection with what the
-// server has read of it already.
+// upgrade answers with an upgrade. It returns the connection and what the
+// server has already read from it.
 func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, []byte, ws.Handshake, error) {
 	u := ws.HTTPUpgrader{Timeout: h.upgrades.timeout, Header: h.set.Header}
 	if len(h.set.Subprotocols) > 0 {
@@ -168,7 +168,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, []b
 	return conn, bufferedOf(rw.Reader), hs, nil
 }
 
-// bufferedOf returns a copy of what r has read and not given out.
+// bufferedOf returns a copy of what r has buffered.
 func bufferedOf(r *bufio.Reader) []byte {
 	if r == nil || r.Buffered() == 0 {
 		return nil
@@ -177,11 +177,12 @@ func bufferedOf(r *bufio.Reader) []byte {
 	return append([]byte(nil), p...)
 }
 
-// deflateParameters are what both sides have to agree on.
+// deflateParameters are the parameters that both sides must agree on.
 var deflateParameters = wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
 
-// negotiate returns what answers the offers of one handshake: the first that
-// can be taken is. An offer that makes no sense is declined (RFC 7692, 5.1).
+// negotiate returns a function that answers the offers of one handshake by
+// taking the first acceptable one. An invalid offer is declined (RFC 7692,
+// section 5.1).
 func negotiate() func(httphead.Option) (httphead.Option, error) {
 	e := &wsflate.Extension{Parameters: deflateParameters}
 	return func(offer httphead.Option) (httphead.Option, error) {

@@ -19,45 +19,47 @@ import (
 // It is not modified after the call and may be shared.
 type Options struct {
 	// Chanio configures the sessions and the listener or client: queues,
-	// timeouts, MaxMessage, MaxSessions, Lag and so on. Its Framing must be nil.
-	// TLS is for Dial and Connect to a wss URL; a Handler's TLS is the
+	// timeouts, MaxMessage, MaxSessions, Lag and so on. Its Framing must be
+	// nil. TLS is for Dial and Connect to a wss URL; a Handler's TLS is the
 	// http.Server's. HandshakeTimeout bounds how long a Handler writes its
 	// answer and waits for a place among the listener's sessions, and
-	// MaxHandshakes how many do at once. If nil, the defaults.
+	// MaxHandshakes how many do so at once. If nil, the defaults.
 	Chanio *chanio.Options
-	// Text sends messages as text, which must be UTF-8. If false, as binary.
-	// Both kinds are received, and text is checked.
+	// Text sends messages as text, which must be UTF-8. If false, messages are
+	// binary. Both kinds are received, and received text is checked.
 	Text bool
-	// Subprotocols are those that this side speaks: a Handler takes the first
-	// that the client names of them, a client offers them in this order. If a
-	// Handler takes none the session goes on without.
+	// Subprotocols lists the subprotocols that this side speaks. A Handler
+	// takes the first that the client names and that is in the list. A client
+	// offers them in this order. If there is no match, the session has no
+	// subprotocol.
 	Subprotocols []string
-	// Origins are the web pages besides those of its own host whose scripts a
-	// Handler lets in: an origin ("https://example.com"), a host
-	// ("example.com:8080"), a pattern of hosts as path.Match has them
-	// ("*.example.com"), or "*" for all. Clients that are no browsers send no
+	// Origins lists the web pages, in addition to those of the Handler's own
+	// host, whose scripts a Handler lets in: an origin ("https://example.com"),
+	// a host ("example.com:8080"), a host pattern for path.Match
+	// ("*.example.com"), or "*" for all. Clients other than browsers send no
 	// origin and are let in.
 	Origins []string
-	// Compression asks for permessage-deflate without context takeover. If nil,
+	// Compression enables permessage-deflate without context takeover. If nil,
 	// it is neither offered nor accepted.
 	Compression *Compression
-	// PingInterval is how long nothing may come from the peer before it is sent
-	// a ping, which also keeps proxies from cutting an idle connection. If
-	// zero, 30 seconds; if negative, none is sent.
+	// PingInterval is how long nothing may be received from the peer before it
+	// is sent a ping. Pings also keep proxies from cutting an idle connection.
+	// If zero, 30 seconds; if negative, no pings are sent.
 	PingInterval time.Duration
-	// PongTimeout is how long after a ping something must come, or the session
-	// ends with an error that is os.ErrDeadlineExceeded. If zero, 30 seconds;
-	// if negative, a ping only keeps the connection open.
+	// PongTimeout is how long after a ping something must be received.
+	// Otherwise the session ends with an error that is os.ErrDeadlineExceeded.
+	// If zero, 30 seconds; if negative, pings only keep the connection open.
 	PongTimeout time.Duration
-	// Header is added to a Handler's answer, or to the request of a client.
+	// Header is added to a Handler's answer or a client's request.
 	Header http.Header
 }
 
 // Compression configures permessage-deflate.
 type Compression struct {
 	// Threshold is the size in bytes from which messages are compressed. If
-	// zero, 128: below, it costs more than it saves; if negative, all are
-	// tried. What compression would make longer is sent as it is.
+	// zero, 128, below which compression costs more than it saves. If negative,
+	// compression is tried on all messages. A message that would grow is sent
+	// uncompressed.
 	Threshold int
 }
 
@@ -69,7 +71,7 @@ const (
 	defaultHandshakes   = 1024             // and MaxHandshakes
 )
 
-// settings are Options that were checked, with their defaults.
+// settings are checked Options with defaults filled in.
 type settings struct {
 	Options
 	chanio chanio.Options
@@ -112,7 +114,7 @@ func (o *Options) resolve(client bool) (*settings, error) {
 	return set, nil
 }
 
-// agreed returns the framing of sessions that agreed on compression, or not.
+// agreed returns the framing of sessions with or without compression.
 func (set *settings) agreed(deflate bool) framing {
 	f := set.plain
 	if !deflate {
@@ -133,7 +135,7 @@ func (set *settings) speaks(protocol string) bool {
 	return slices.Contains(set.Subprotocols, protocol)
 }
 
-// isToken reports whether s is a token of HTTP (RFC 9110, 5.6.2).
+// isToken reports whether s is an HTTP token (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -144,9 +146,10 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// Request returns the request that an accepted session began with: its path,
-// headers and cookies, and the values of its context. Body is empty. It is nil
-// for a session that was dialed, and for one that is no WebSocket's.
+// Request returns the request with which an accepted session began: its path,
+// headers and cookies, and the values of its context. Its Body is empty.
+// Request returns nil for a session that was dialed or is not a WebSocket
+// session.
 func Request(s *chanio.Session) *http.Request {
 	if r := readerOf(s); r != nil {
 		return r.request
@@ -154,7 +157,7 @@ func Request(s *chanio.Session) *http.Request {
 	return nil
 }
 
-// Subprotocol returns the subprotocol that both sides agreed on; "" is none.
+// Subprotocol returns the negotiated subprotocol; "" means none.
 func Subprotocol(s *chanio.Session) string {
 	if r := readerOf(s); r != nil {
 		return r.subprotocol
@@ -162,13 +165,13 @@ func Subprotocol(s *chanio.Session) string {
 	return ""
 }
 
-// keptRequest returns what is kept of r: neither its body nor its
-// cancellation, which is over when the handler returns.
+// keptRequest returns what is kept of r. Its body and its cancellation, which
+// ends when the handler returns, are dropped.
 func keptRequest(r *http.Request) *http.Request {
 	kept := r.WithContext(context.WithoutCancel(r.Context()))
 	kept.Body = http.NoBody
 	return kept
 }
 
-// compressed reports whether a handshake has agreed on compression.
+// compressed reports whether a handshake negotiated compression.
 func compressed(hs ws.Handshake) bool { return len(hs.Extensions) > 0 }

@@ -13,28 +13,28 @@ import (
 	"example.com/chanio"
 )
 
-// reader is the chanio.FrameReader of one WebSocket, and what is known of it.
+// reader is the chanio.FrameReader of one WebSocket, and its state.
 type reader struct {
 	framing     framing
 	request     *http.Request // of an accepted one
 	subprotocol string
 
-	// Of the message whose first frame has come and whose last has not; the
-	// session's reader uses them.
-	op         ws.OpCode // 0: there is none
+	// The message whose first frame has arrived and whose last has not; used by
+	// the session's reader.
+	op         ws.OpCode // 0: no message
 	compressed bool
 	parts      []byte
-	valid      int // text: up to here parts is known to be UTF-8
+	valid      int // text: length of the prefix of parts known to be UTF-8
 
 	pong []byte // the last reply
 
-	peer atomic.Pointer[CloseError] // the close that came
-	own  atomic.Pointer[CloseError] // the one that CloseWith asked for
+	peer atomic.Pointer[CloseError] // the peer's close
+	own  atomic.Pointer[CloseError] // the close that CloseWith requested
 }
 
 var _ chanio.FrameReader = (*reader)(nil)
 
-// readerOf returns the reader of a WebSocket's session, else nil.
+// readerOf returns the reader of a WebSocket session, otherwise nil.
 func readerOf(s *chanio.Session) *reader {
 	r, _ := s.FrameReader().(*reader)
 	return r
@@ -49,7 +49,7 @@ func (r *reader) Next(buf []byte, limit int) (message []byte, n int, reply []byt
 	if err := r.check(&h, limit); err != nil {
 		return nil, 0, nil, err
 	}
-	n = size + int(h.Length) // it is no more than limit and overhead
+	n = size + int(h.Length) // at most limit plus overhead
 	if len(buf) < n {
 		return nil, 0, nil, nil
 	}
@@ -65,7 +65,7 @@ func (r *reader) Next(buf []byte, limit int) (message []byte, n int, reply []byt
 	return message, n, nil, err
 }
 
-// check reports what is wrong with a frame by its header.
+// check validates a frame's header.
 func (r *reader) check(h *ws.Header, limit int) error {
 	state := ws.StateServerSide
 	if r.framing.client {
@@ -99,7 +99,7 @@ func (r *reader) check(h *ws.Header, limit int) error {
 	return nil
 }
 
-// control takes a control frame and returns what is to be replied.
+// control takes a control frame and returns the reply.
 func (r *reader) control(op ws.OpCode, payload []byte) (reply []byte, err error) {
 	switch op {
 	case ws.OpPing:
@@ -116,10 +116,11 @@ func (r *reader) control(op ws.OpCode, payload []byte) (reply []byte, err error)
 		}
 		return nil, e
 	}
-	return nil, nil // a pong: that something came is all that it says
+	return nil, nil // a pong says only that something arrived
 }
 
-// data takes a frame of a message, and returns the message if it is the last.
+// data takes a frame of a message and returns the message if the frame is its
+// last.
 func (r *reader) data(h ws.Header, payload []byte, limit int) ([]byte, error) {
 	if h.Fin && h.OpCode != ws.OpContinuation {
 		return r.whole(h.OpCode, payload, limit)
@@ -154,7 +155,7 @@ func (r *reader) whole(op ws.OpCode, p []byte, limit int) (message []byte, err e
 		return nil, invalidText()
 	}
 	if p == nil {
-		p = []byte{} // nil would be none
+		p = []byte{} // nil would mean no message
 	}
 	return p, nil
 }
@@ -163,13 +164,13 @@ func invalidText() error {
 	return &CloseError{Code: StatusInvalidPayload, Reason: "text that is not UTF-8", Sent: true}
 }
 
-// validSoFar reports whether parts is UTF-8 that may go on: its end may be in
+// validSoFar reports whether parts is the start of valid UTF-8: it may end in
 // the middle of a character.
 func (r *reader) validSoFar() bool {
 	p := r.parts[r.valid:]
 	for len(p) > 0 {
 		if !utf8.FullRune(p) {
-			break // as far as it goes, it begins a character
+			break // it may be the start of a character
 		}
 		c, size := utf8.DecodeRune(p)
 		if c == utf8.RuneError && size == 1 {
@@ -187,8 +188,8 @@ func (r *reader) Partial() bool { return r.op != 0 }
 // Ping returns a ping without a payload.
 func (r *reader) Ping() []byte { return r.framing.append(nil, ws.OpPing, false, nil) }
 
-// Final is about an end of stream that no close came before: those that the
-// reader has seen end the session.
+// Final is called for an end of stream without a close frame: the reader ends
+// the session on any close that it sees.
 func (r *reader) Final([]byte) error { return abnormal() }
 
 // End returns the close frame.
@@ -202,21 +203,21 @@ func (r *reader) End(cause error) []byte {
 	}
 	reason := e.Reason
 	if len(reason) > maxControl-2 {
-		reason = reason[:maxControl-2] // our own, which is ASCII
+		reason = reason[:maxControl-2] // our own text, which is ASCII
 	}
 	return r.framing.append(nil, ws.OpClose, false, ws.NewCloseFrameBody(e.Code, reason))
 }
 
-// lastWord is the close that goes out, nil for none.
+// lastWord returns the close to send, or nil for none.
 func (r *reader) lastWord(cause error) *CloseError {
 	if peer := r.peer.Load(); peer != nil && cause != nil {
-		return &CloseError{Code: peer.Code} // the answer is the same code
+		return &CloseError{Code: peer.Code} // the reply has the same code
 	}
 	var e *CloseError
 	switch {
 	case errors.As(cause, &e):
 		if e.Code == StatusAbnormal {
-			return nil // it broke off, and does not listen
+			return nil // the connection is gone
 		}
 		return e
 	case errors.Is(cause, chanio.ErrMessageTooLarge):
@@ -231,6 +232,6 @@ func (r *reader) lastWord(cause error) *CloseError {
 	return &CloseError{Code: StatusNormal}
 }
 
-// closeWith sets the close that goes out if nothing else ends the session; the
-// first counts.
+// closeWith sets the close to send if nothing else ends the session; the first
+// one counts.
 func (r *reader) closeWith(e *CloseError) { r.own.CompareAndSwap(nil, e) }

@@ -14,7 +14,7 @@ import (
 // chanio.Listener. Accept is called when there is a place for a session.
 type upgrades struct {
 	conns   chan *chanio.Handover // sent by deliver
-	places  chan struct{}         // filled by who upgrades or delivers; nil: no bound
+	places  chan struct{}         // filled while upgrading or delivering; nil: no bound
 	timeout time.Duration         // of deliver; 0: none
 	closed  chan struct{}
 	close   sync.Once // closes closed
@@ -56,7 +56,7 @@ func (u *upgrades) leave() {
 	}
 }
 
-// deliver hands c over, or tells its peer that there was no session for it.
+// deliver hands c over, or tells its peer that no session was available.
 func (u *upgrades) deliver(c *chanio.Handover) {
 	var expired <-chan time.Time
 	if u.timeout > 0 {
@@ -73,7 +73,7 @@ func (u *upgrades) deliver(c *chanio.Handover) {
 		code = StatusGoingAway
 	}
 	f := framing{}.append(nil, ws.OpClose, false, ws.NewCloseFrameBody(code, ""))
-	c.SetWriteDeadline(time.Now().Add(time.Second)) // it is a courtesy
+	c.SetWriteDeadline(time.Now().Add(time.Second)) // a courtesy
 	c.Write(f)
 	c.Close()
 }
@@ -94,7 +94,7 @@ func (u *upgrades) Close() error {
 
 func (u *upgrades) Addr() net.Addr { return handlerAddr{} }
 
-// handlerAddr is the address of a Handler's listener: the connections are
+// handlerAddr is the address of a Handler's listener, whose connections are
 // accepted elsewhere.
 type handlerAddr struct{}
 
