@@ -1,0 +1,199 @@
+package chanio
+
+import (
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// socketOption returns what the kernel says of a socket.
+func socketOption(t *testing.T, c syscall.RawConn, level, option int) (value int) {
+	t.Helper()
+	var err error
+	require.NoError(t, c.Control(func(fd uintptr) { value, err = unix.GetsockoptInt(int(fd), level, option) }))
+	require.NoError(t, err)
+	return value
+}
+
+// A kernelOption is an option of a session's socket, and how the kernel shows it.
+type kernelOption struct {
+	name          string
+	o             Options
+	level, option int
+	want          int // with o
+	without       int // with no option; 0: the system's choice, which is another
+	tcp           bool
+}
+
+var kernelOptions = []kernelOption{
+	{"Nagle", Options{Nagle: true}, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0, 1, true},
+	{"KeepAlive off", Options{KeepAlive: &net.KeepAliveConfig{}}, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0, 1, true},
+	{"KeepAlive Idle", Options{KeepAlive: probes}, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 70, 15, true},
+	{"KeepAlive Interval", Options{KeepAlive: probes}, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 7, 15, true},
+	{"KeepAlive Count", Options{KeepAlive: probes}, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3, 9, true},
+	{"ReadBuffer", Options{ReadBuffer: 20000}, unix.SOL_SOCKET, unix.SO_RCVBUF, 40000, 0, false}, // Linux doubles it
+	{"WriteBuffer", Options{WriteBuffer: 20000}, unix.SOL_SOCKET, unix.SO_SNDBUF, 40000, 0, false},
+}
+
+var probes = &net.KeepAliveConfig{Enable: true, Idle: 70 * time.Second, Interval: 7 * time.Second, Count: 3}
+
+// kernelSessions are the ways to a session with a socket of its own.
+var kernelSessions = []struct {
+	name string
+	make func(t *testing.T, o *Options) *Session
+}{
+	{"accepted/tcp", func(t *testing.T, o *Options) *Session { return acceptedOf(t, listenTCP(t, o)) }},
+	{"accepted/unix", func(t *testing.T, o *Options) *Session {
+		return acceptedOf(t, listenOn(t, t.Context(), "unix", unixPath(t), o))
+	}},
+	{"accepted/tcp, Serve", func(t *testing.T, o *Options) *Session {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		l := Serve(t.Context(), ln, o)
+		t.Cleanup(func() { l.Close() })
+		return acceptedOf(t, l)
+	}},
+	{"accepted/tcp, PROXY", func(t *testing.T, o *Options) *Session {
+		proxied := *o
+		proxied.ProxyProtocol = true
+		l := listenTCP(t, &proxied)
+		_, err := connectTo(t, l).Write([]byte(proxyHeader1))
+		require.NoError(t, err)
+		s, _ := await(t, l.Sessions(), "the session")
+		return s
+	}},
+	{"dialed/tcp", func(t *testing.T, o *Options) *Session { return dialedTo(t, listenTCP(t, nil), o) }},
+	{"dialed/unix", func(t *testing.T, o *Options) *Session {
+		return dialedTo(t, listenOn(t, t.Context(), "unix", unixPath(t), nil), o)
+	}},
+	{"dialed/udp", func(t *testing.T, o *Options) *Session {
+		return dialedTo(t, listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil), o)
+	}},
+	{"given/tcp", func(t *testing.T, o *Options) *Session {
+		a, b := socketPair(t, "tcp")
+		t.Cleanup(func() { b.Close() })
+		return NewSession(t.Context(), a, o)
+	}},
+}
+
+func acceptedOf(t *testing.T, l *Listener) *Session {
+	t.Helper()
+	connectTo(t, l)
+	s, _ := await(t, l.Sessions(), "the session")
+	return s
+}
+
+func dialedTo(t *testing.T, l *Listener, o *Options) *Session {
+	t.Helper()
+	s, err := Dial(t.Context(), l.Addr().Network(), l.Addr().String(), o)
+	require.NoError(t, err)
+	return s
+}
+
+func TestEachOptionOfASessionsSocketIsWhatTheKernelSays(t *testing.T) {
+	for _, option := range kernelOptions {
+		for _, way := range kernelSessions {
+			if option.tcp && !strings.Contains(way.name, "tcp") {
+				continue
+			}
+			t.Run(option.name+"/"+way.name, func(t *testing.T) {
+				value := func(o Options) int {
+					s := way.make(t, &o)
+					defer s.Abort(nil)
+					c, err := s.SyscallConn()
+					require.NoError(t, err)
+					return socketOption(t, c, option.level, option.option)
+				}
+				require.Equal(t, option.want, value(option.o))
+				without := value(Options{})
+				require.NotEqual(t, option.want, without, "without the option")
+				if option.without != 0 {
+					require.Equal(t, option.without, without)
+				}
+			})
+		}
+	}
+}
+
+// What is set before a socket is bound, Options.Control sees, after the library.
+func TestEachOptionOfABoundSocketIsWhatTheKernelSays(t *testing.T) {
+	binds := map[string]func(o *Options){
+		"tcp": func(o *Options) { listenTCP(t, o) },
+		"udp": func(o *Options) { listenOn(t, t.Context(), "udp", "127.0.0.1:0", o) },
+		"packets": func(o *Options) {
+			p, err := ListenPacket(t.Context(), "udp", "127.0.0.1:0", o)
+			require.NoError(t, err)
+			require.NoError(t, p.Close())
+		},
+	}
+	for name, bind := range binds {
+		for _, test := range []struct {
+			name    string
+			o       Options
+			option  int
+			without int
+		}{
+			{"ReuseAddr", Options{ReuseAddr: true}, unix.SO_REUSEADDR, 0},
+			{"ReusePort", Options{ReusePort: true}, unix.SO_REUSEPORT, 0},
+		} {
+			t.Run(test.name+"/"+name, func(t *testing.T) {
+				value := func(o Options) (v int) {
+					v = -1
+					o.Control = func(_, _ string, c syscall.RawConn) error {
+						v = socketOption(t, c, unix.SOL_SOCKET, test.option)
+						return nil
+					}
+					bind(&o)
+					return v
+				}
+				require.Equal(t, 1, value(test.o))
+				if name == "tcp" && test.name == "ReuseAddr" {
+					return // Go sets it on its own
+				}
+				require.Equal(t, test.without, value(Options{}))
+			})
+		}
+	}
+}
+
+func TestMulticastOptionsAreWhatTheKernelSays(t *testing.T) {
+	lo, err := net.InterfaceByName("lo")
+	require.NoError(t, err)
+	for _, test := range []struct {
+		name         string
+		m            Multicast
+		option       int
+		want         int
+		option6      int
+		want6        int
+		def4, def6   int
+		isInterface4 bool
+	}{
+		{"TTL", Multicast{TTL: 7}, unix.IP_MULTICAST_TTL, 7, unix.IPV6_MULTICAST_HOPS, 7, 1, 1, false},
+		{"TTL, none", Multicast{TTL: -1}, unix.IP_MULTICAST_TTL, 0, unix.IPV6_MULTICAST_HOPS, 0, 1, 1, false},
+		{"NoLoopback", Multicast{NoLoopback: true}, unix.IP_MULTICAST_LOOP, 0, unix.IPV6_MULTICAST_LOOP, 0, 1, 1, false},
+		{"Interface", Multicast{Interface: lo}, 0, 0, unix.IPV6_MULTICAST_IF, lo.Index, 0, 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			value := func(network, address string, m Multicast, level, option int) int {
+				s, err := Dial(t.Context(), network, address, &Options{Multicast: m})
+				require.NoError(t, err)
+				defer s.Abort(nil)
+				c, err := s.SyscallConn()
+				require.NoError(t, err)
+				return socketOption(t, c, level, option)
+			}
+			if !test.isInterface4 { // of IPv4 the kernel tells the address only
+				require.Equal(t, test.want, value("udp4", "127.0.0.1:9", test.m, unix.IPPROTO_IP, test.option))
+				require.Equal(t, test.def4, value("udp4", "127.0.0.1:9", Multicast{}, unix.IPPROTO_IP, test.option))
+			}
+			require.Equal(t, test.want6, value("udp6", "[::1]:9", test.m, unix.IPPROTO_IPV6, test.option6))
+			require.Equal(t, test.def6, value("udp6", "[::1]:9", Multicast{}, unix.IPPROTO_IPV6, test.option6))
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package chanio
+
+import (
+	"context"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/test/netns"
+)
+
+// Two hosts, between which the link goes down: nobody hears a word of it. Keep-alive
+// is off, so that only what the session's options do ends it.
+func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
+	alone := &net.KeepAliveConfig{Enable: false}
+	for _, test := range []struct {
+		name  string
+		o     Options
+		write bool // the session has something to send; else it is idle
+		bound time.Duration
+	}{
+		{"WriteTimeout", Options{WriteTimeout: 2 * time.Second}, true, 2 * time.Second},
+		{"PingTimeout", Options{
+			Framing: Lines{}, Ping: []byte("ping"), PingInterval: 2 * time.Second, PingTimeout: time.Second, WriteTimeout: -1,
+		}, false, 3 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			there := netns.Veth(t)
+			test.o.KeepAlive = alone
+			l := listenOn(t, t.Context(), "tcp4", "10.7.7.1:0", &test.o)
+			var peer net.Conn
+			there(func() { peer = dialThere(t, l.Addr()) })
+			defer peer.Close()
+			s, _ := await(t, l.Sessions(), "the session")
+			require.NoError(t, s.Put([]byte("hello")))
+			require.NoError(t, s.Flush(t.Context()))
+			_, err := peer.Read(make([]byte, 5))
+			require.NoError(t, err)
+			there(func() { linkDown(t) })
+			down := time.Now()
+			if test.write {
+				go func() { // ends with the session
+					for s.Put(make([]byte, 1000)) == nil {
+					}
+				}()
+			}
+			awaitDone(t, s)
+			require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+			require.ErrorContains(t, s.Err(), test.name)
+			t.Logf("%s of %v has found it after %v", test.name, test.bound, time.Since(down).Round(time.Millisecond))
+		})
+	}
+}
+
+// A client whose network is dead finds out, tries, and is back when the network is.
+func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
+	there := netns.Veth(t)
+	l := listenOn(t, t.Context(), "tcp4", "10.7.7.1:0", &Options{Framing: Lines{}})
+	serveEach(l, echo)
+	o := &Options{
+		Framing: Lines{}, Ping: []byte("ping"), PingInterval: 2 * time.Second,
+		DialTimeout: 300 * time.Millisecond, Backoff: Backoff{Max: 100 * time.Millisecond},
+		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			there(func() { conn, err = new(net.Dialer).DialContext(ctx, network, address) })
+			return conn, err
+		},
+	}
+	c := Connect(t.Context(), "tcp4", l.Addr().String(), o)
+	first, _ := await(t, c.Sessions(), "a session")
+	requireTalks(t, first)
+
+	down := time.Now()
+	there(func() { linkDown(t) })
+	go func() { // whoever does not receive is not told of an end either
+		for range first.Recv() {
+		}
+	}()
+	awaitDone(t, first)
+	require.ErrorIs(t, first.Err(), os.ErrDeadlineExceeded)
+	require.ErrorContains(t, first.Err(), "PingTimeout")
+	t.Logf("found after %v", time.Since(down).Round(time.Millisecond))
+	tlsEvent(t, c.Events(), EventFailed) // a try that fails
+
+	there(func() { require.NoError(t, netns.Run("ip link set v0 up")) })
+	up := time.Now()
+	next, _ := await(t, c.Sessions(), "another session")
+	requireTalks(t, next)
+	t.Logf("back after %v", time.Since(up).Round(time.Millisecond))
+	require.NoError(t, c.Close())
+}
+
+// requireTalks wants an answer, which may come behind those to pings.
+func requireTalks(t *testing.T, s *Session) {
+	t.Helper()
+	require.NoError(t, s.Put([]byte("hello")))
+	for {
+		m, ok := await(t, s.Recv(), "the answer")
+		require.True(t, ok, s.Err())
+		if string(m) == "hello" {
+			return
+		}
+	}
+}
+
+// dialThere connects from the namespace of the goroutine that calls.
+func dialThere(t *testing.T, to net.Addr) net.Conn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp4", to.String(), patience)
+	if err != nil {
+		t.Error(err)
+	}
+	return conn
+}
+
+func linkDown(t *testing.T) {
+	t.Helper()
+	if err := netns.Run("ip link set v0 down"); err != nil {
+		t.Error(err)
+	}
+}
