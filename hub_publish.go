@@ -51,7 +51,7 @@ func (f *frame) weight() int64 {
 }
 
 // Multicast publishes a copy of p to all members and returns at once, whatever
-// their number. With [LagBlock], and when publishers outrun every member, it
+// their number. With [LagBlock], and when publishers outrun the members, it
 // waits for room. Without members it returns nil.
 //
 // The error is ErrClosed once the hub has ended, ErrMessageTooLarge if p,

@@ -187,9 +187,9 @@ type Options struct {
 	// Lag says what a [Hub] does to a member that falls behind. If zero,
 	// [LagDisconnect].
 	Lag LagPolicy
-	// MaxLag is how many bytes a hub's member may fall behind. It is also the
-	// hub's memory, since its members share one log (with [LagBlock], at most
-	// twice as much). If zero, 16 MiB; it can't be negative.
+	// MaxLag is how many bytes a hub's member may fall behind. It also bounds the
+	// hub's memory: members with the same framing share one log of MaxLag and a
+	// segment. If zero, 16 MiB; it can't be negative.
 	MaxLag int
 
 	// Backoff paces the attempts of [Connect].
@@ -252,7 +252,11 @@ type Multicast struct {
 type LagPolicy int8
 
 const (
-	// LagDisconnect ends the member's session with [ErrLagged].
+	// LagDisconnect ends the member's session with [ErrLagged]. Publishers wait
+	// instead while they outrun the members: until three quarters of them keep
+	// up, and a quarter of [Options].WriteTimeout at most for a member that
+	// makes progress. Where WriteTimeout is negative they wait only until one
+	// member is at most half of MaxLag behind.
 	LagDisconnect LagPolicy = iota
 	// LagDrop lets the member skip to the newest whole message and reports
 	// [EventLagged] with the number of messages skipped.
