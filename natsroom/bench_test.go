@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
@@ -22,9 +21,7 @@ import (
 // benchServer is a server in a process of its own.
 func benchServer(b *testing.B) string {
 	b.Helper()
-	_, url := spawn(b, "server", clusterServer{Options: server.Options{
-		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: b.TempDir(),
-	}})
+	_, url := spawn(b, "server", serverConfig{Dir: b.TempDir()})
 	return url
 }
 

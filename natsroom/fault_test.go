@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/url"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
@@ -28,12 +27,15 @@ var (
 )
 
 // A world is a server in a process of its own, two nodes here, of which the
-// second is behind a proxy, and a third in a process.
+// second is behind a proxy that faults befall, and a third in a process. All
+// reach the server by a proxy, which holds their port while there is none: a
+// server of another test could get it.
 type world struct {
 	t       testing.TB
 	config  crowdConfig
-	server  server.Options
+	server  serverConfig
 	process *process
+	front   *proxy
 	proxy   *proxy
 	here    []*crowd
 	far     *farNode
@@ -47,14 +49,13 @@ func newWorld(t testing.TB, history bool, change func(*world)) *world {
 	if history {
 		w.config.History = &natsroom.History{}
 	}
-	w.server = server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir()}
+	w.server = serverConfig{Dir: t.TempDir()}
 	if change != nil {
 		change(w)
 	}
+	w.front, w.proxy = newProxy(t, ""), newProxy(t, "")
+	w.config.URL = w.front.url()
 	w.startServer()
-	u, err := url.Parse(w.config.URL)
-	require.NoError(t, err)
-	w.proxy = newProxy(t, u.Host)
 	for i, at := range []string{w.config.URL, w.proxy.url()} {
 		c := w.config
 		c.Number = i + 1
@@ -77,11 +78,16 @@ func newWorld(t testing.TB, history bool, change func(*world)) *world {
 
 func (w *world) startServer() {
 	w.t.Helper()
-	w.process, w.config.URL = spawn(w.t, "server", clusterServer{Options: w.server})
-	u, err := url.Parse(w.config.URL)
-	require.NoError(w.t, err)
-	_, err = fmt.Sscan(u.Port(), &w.server.Port) // the same when it comes again
-	require.NoError(w.t, err)
+	var at string
+	w.process, at = spawn(w.t, "server", w.server)
+	w.front.lead(strings.TrimPrefix(at, "nats://"))
+	w.proxy.lead(strings.TrimPrefix(at, "nats://"))
+}
+
+func (w *world) killServer() {
+	w.front.lead("")
+	w.proxy.lead("")
+	w.process.kill()
 }
 
 func (w *world) startFar() {
@@ -178,7 +184,7 @@ var faults = []struct {
 		w.far.tell(w.t, "start")
 	}},
 	{"the server is killed", func(w *world) {
-		w.process.kill()
+		w.killServer()
 		wait(long(300*time.Millisecond, 2*time.Second))
 		w.startServer()
 	}},
@@ -343,18 +349,14 @@ func TestOneOfThreeServersDies(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			historyUnderFaults(t, k.o != nil)
 			var servers []*process
-			var urls []string
-			var routes []string
-			var options []server.Options
-			for i := range 3 {
+			var urls, routes []string
+			for range 3 {
 				routes = append(routes, "nats://"+freeAddr(t))
-				options = append(options, server.Options{
-					ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
-				})
 			}
-			for i := range options {
-				o := &options[i]
-				p, u := spawn(t, "server", clusterServer{*o, "three", routes[i], routes})
+			for i, at := range routes {
+				p, u := spawn(t, "server", serverConfig{
+					Dir: t.TempDir(), Name: fmt.Sprint("s", i), Cluster: "three", ClusterURL: at, Routes: routes,
+				})
 				servers, urls = append(servers, p), append(urls, u)
 			}
 			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond}

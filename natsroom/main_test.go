@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,36 +92,54 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
-// A clusterServer is what a server's process is told.
-type clusterServer struct {
-	server.Options
-	ClusterName string // empty: it is alone
-	ClusterURL  string
-	RouteURLs   []string
+// A serverConfig is what a server's process is told. (Most of server.Options does
+// not go through JSON.)
+type serverConfig struct {
+	Dir           string        // of JetStream, of this server alone
+	WriteDeadline time.Duration // after which who does not read is dropped; 0 is the server's
+	Name          string
+	Cluster       string // empty: it is alone
+	ClusterURL    string
+	Routes        []string
+}
+
+func (c *serverConfig) options() (*server.Options, error) {
+	o := &server.Options{
+		ServerName: c.Name, Host: "127.0.0.1", Port: -1,
+		JetStream: true, StoreDir: c.Dir, WriteDeadline: c.WriteDeadline,
+		NoSigs: true, NoLog: true, NoFastProducerStall: true,
+	}
+	if c.Dir == "" {
+		return nil, errors.New("a server without a directory of its own")
+	}
+	if c.Cluster == "" {
+		return o, nil
+	}
+	at, err := url.Parse(c.ClusterURL)
+	if err != nil {
+		return nil, err
+	}
+	o.Cluster = server.ClusterOpts{Name: c.Cluster, Host: at.Hostname()}
+	if o.Cluster.Port, err = strconv.Atoi(at.Port()); err != nil {
+		return nil, err
+	}
+	o.Routes = server.RoutesFromStr(strings.Join(c.Routes, ","))
+	return o, nil
 }
 
 // serverProcess is a NATS server: the role of a process.
 func serverProcess() {
 	in := bufio.NewScanner(os.Stdin)
 	in.Scan()
-	var c clusterServer
+	var c serverConfig
 	if err := json.Unmarshal(in.Bytes(), &c); err != nil {
 		fatal(err)
 	}
-	o := c.Options
-	o.NoSigs, o.NoLog, o.NoFastProducerStall = true, true, true
-	if c.ClusterName != "" {
-		at, err := url.Parse(c.ClusterURL)
-		if err != nil {
-			fatal(err)
-		}
-		o.Cluster = server.ClusterOpts{Name: c.ClusterName, Host: at.Hostname()}
-		if _, err := fmt.Sscan(at.Port(), &o.Cluster.Port); err != nil {
-			fatal(err)
-		}
-		o.Routes = server.RoutesFromStr(strings.Join(c.RouteURLs, ","))
+	o, err := c.options()
+	if err != nil {
+		fatal(err)
 	}
-	s, err := server.NewServer(&o)
+	s, err := server.NewServer(o)
 	if err != nil {
 		fatal(err)
 	}

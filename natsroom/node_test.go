@@ -87,6 +87,9 @@ func nodeOptions(ping time.Duration) []nats.Option {
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.PingInterval(ping), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+		// A server tells its own address, which another test's server may get when
+		// it is killed.
+		nats.IgnoreDiscoveredServers(),
 	}
 }
 

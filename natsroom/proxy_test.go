@@ -10,14 +10,14 @@ import (
 
 // A proxy stands between a node and the server, to cut and to stall.
 type proxy struct {
-	ln     net.Listener
-	target string
-	group  sync.WaitGroup
+	ln    net.Listener
+	group sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	open  chan struct{} // closed unless nothing is to pass
-	cut   bool
+	mu     sync.Mutex
+	target string // empty: there is no server
+	conns  map[net.Conn]struct{}
+	open   chan struct{} // closed unless nothing is to pass
+	cut    bool
 }
 
 func newProxy(t testing.TB, target string) *proxy {
@@ -44,7 +44,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		b, err := net.Dial("tcp", p.target)
+		b, err := p.dial()
 		if err != nil {
 			a.Close()
 			continue
@@ -55,6 +55,23 @@ func (p *proxy) accept() {
 		p.group.Go(func() { p.copy(a, b) })
 		p.group.Go(func() { p.copy(b, a) })
 	}
+}
+
+// lead has connections from now on go to target.
+func (p *proxy) lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+func (p *proxy) dial() (net.Conn, error) {
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	if target == "" {
+		return nil, net.ErrClosed
+	}
+	return net.Dial("tcp", target)
 }
 
 func (p *proxy) keep(a, b net.Conn) bool {
