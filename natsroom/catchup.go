@@ -42,14 +42,14 @@ func (r *Room) lookBehind() {
 	if !r.inbox.placed() || !r.live.Load() {
 		return
 	}
-	if epoch := r.node.stream.current(); epoch != r.worker.epoch {
+	if epoch := r.node.stream.epoch.Load(); epoch != r.worker.epoch {
 		r.worker.epoch = epoch
-		r.worker.last = 0 // what was delivered before is dropped by its sources' sequences
+		r.worker.begun, r.worker.last = 0, 0 // what was delivered before is dropped by its sources' sequences
 	}
 	for {
 		if got, err := r.read(); !got || err != nil {
 			if err != nil {
-				r.node.stream.broke() // to look again
+				r.node.stream.broken.Store(true) // to look again
 			}
 			return
 		}
@@ -64,7 +64,7 @@ func (r *Room) read() (got bool, err error) {
 		if m.seq > r.worker.last {
 			got = true
 			r.worker.last = m.seq
-			r.deliver(m.data, (*filter).stored)
+			r.deliver(m.data, m.seq)
 		}
 	}
 	return got, err

@@ -75,7 +75,7 @@ var crcTable = crc64.MakeTable(crc64.ECMA)
 func newCrowd(nc *nats.Conn, c *crowdConfig) (*crowd, error) {
 	w := &crowd{hub: chanio.NewHub(context.Background(), &chanio.Options{MaxLag: c.MaxLag}), stop: make(chan struct{})}
 	var err error
-	w.room, err = natsroom.Join(context.Background(), nc, c.Room, w.hub, &natsroom.Options{History: c.History, PublishTimeout: time.Minute})
+	w.room, err = natsroom.Join(context.Background(), nc, c.Room, w.hub, &natsroom.Options{History: c.History, PublishTimeout: time.Minute, JoinTimeout: patience})
 	if err != nil {
 		w.hub.Close()
 		return nil, err

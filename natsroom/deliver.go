@@ -14,14 +14,15 @@ import (
 // deliveryState is where a room's worker is. Only the worker uses it.
 type deliveryState struct {
 	filter filter
+	begun  uint64 // History: all up to here in the stream is of no concern
 	last   uint64 // History: all up to here in the stream is delivered, or of no concern
-	epoch  int    // History: which stream that is
+	epoch  int64  // History: which stream that is
 }
 
 // begin forgets what was before the room was subscribed to; with History, what
 // is up to last in the stream is of no concern.
-func (d *deliveryState) begin(last uint64, epoch int, now time.Time) {
-	*d = deliveryState{filter: filter{since: now}, last: last, epoch: epoch}
+func (d *deliveryState) begin(last uint64, epoch int64, now time.Time) {
+	*d = deliveryState{filter: filter{since: now}, begun: last, last: last, epoch: epoch}
 }
 
 // arrived takes a message that NATS brought. The dispatcher calls it.
@@ -69,7 +70,7 @@ func (r *Room) handle(i *item) {
 	case r.outbox != nil:
 		r.handleStored(i.msg)
 	default:
-		r.deliver(i.msg.Data, (*filter).live)
+		r.deliver(i.msg.Data, 0)
 	}
 }
 
@@ -85,7 +86,7 @@ func (r *Room) handleStored(m *nats.Msg) {
 	}
 	if seq > r.worker.last {
 		r.worker.last = seq
-		r.deliver(m.Data, (*filter).stored)
+		r.deliver(m.Data, seq)
 	}
 }
 
@@ -102,19 +103,27 @@ func sequences(m *nats.Msg) (seq, before uint64, err error) {
 	return seq, before, err
 }
 
-// deliver multicasts the messages of b that pass.
-func (r *Room) deliver(b []byte, pass func(*filter, *packet, time.Time) (int, uint64)) {
+// deliver multicasts the messages of b that pass. With History b is at seq in the
+// stream.
+func (r *Room) deliver(b []byte, seq uint64) {
 	p, err := parsePacket(b)
 	if err != nil {
 		r.failed(err)
 		return
 	}
-	repeated, missing := pass(&r.worker.filter, &p, time.Now())
-	if missing > 0 {
-		why := "they were lost on the way"
-		if r.outbox != nil {
-			why = "they are kept no longer"
+	f, now, why := &r.worker.filter, time.Now(), "they were lost on the way"
+	var repeated int
+	var missing uint64
+	if r.outbox == nil {
+		repeated, missing = f.live(&p, now)
+	} else {
+		if !f.knows(p.source) && !r.meet(&p, seq, now) {
+			return
 		}
+		repeated, missing = f.stored(&p, now)
+		why = "they are kept no longer"
+	}
+	if missing > 0 {
 		r.missing(missing, p.source, why)
 	}
 	if repeated == p.count {
@@ -126,8 +135,22 @@ func (r *Room) deliver(b []byte, pass func(*filter, *packet, time.Time) (int, ui
 	}
 }
 
-// multicast hands the messages of p but the first skip to the hub.
+// multicast hands the messages of p but the first skip to the hub: at a time, or
+// one by one if the hub refuses some.
 func (r *Room) multicast(p *packet, skip int) {
+	if p.count-skip > 1 {
+		b := chanio.NewBatch()
+		for m := range p.messages(skip) {
+			b.Append(m)
+		}
+		err, n, size := r.hub.MulticastBatch(b), b.Len(), b.Size()
+		b.Release()
+		if err == nil {
+			r.counts.received.Add(int64(n))
+			r.counts.receivedBytes.Add(int64(size))
+			return
+		}
+	}
 	var refused uint64
 	var why error
 	for m := range p.messages(skip) {

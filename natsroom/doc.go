@@ -15,11 +15,11 @@
 //
 // # Order
 //
-// All members on all nodes see the messages of a room in one order if there is
-// one NATS server, or if the room has a history: then it is the stream's. Across
-// a cluster of servers without history each node's messages are seen in the order
-// in which it published them, but those of two nodes may be seen in either order.
-// There is no order between two rooms.
+// All members on all nodes see the messages of a room with a history in one order,
+// the stream's. Without one each node's messages are seen in the order in which it
+// published them, but those of two nodes may be seen in either order: also a
+// single NATS server handles two connections apart. There is no order between two
+// rooms.
 //
 // # What is promised
 //
@@ -47,9 +47,6 @@
 // goroutine.
 //
 // # Limitations
-//
-// Where a server is killed, or a node stands still until the server drops it, a room
-// with History can lose a message or hear one twice: that promise is not kept yet.
 //
 // Members are counted by what nodes tell one another: see Room.Members. A
 // connection joins a room once. Rooms do not speak JetStream domains.

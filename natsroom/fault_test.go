@@ -157,17 +157,6 @@ func long(d, whole time.Duration) time.Duration {
 	return d
 }
 
-// historyUnderFaults skips what a room with History does not keep yet: where its
-// server is killed, or a node stands still for long, a message can be lost or come
-// again, and a cluster that has only just begun can refuse the stream. With -full it
-// runs all the same.
-func historyUnderFaults(t *testing.T, history bool) {
-	t.Helper()
-	if history && !*full {
-		t.Skip("known to fail now and then; -full runs it")
-	}
-}
-
 // faults are what can befall a world, each over when it returns.
 var faults = []struct {
 	name string
@@ -215,7 +204,6 @@ func TestHistoriesAfterAFault(t *testing.T) {
 	for _, k := range kinds {
 		for _, f := range faults {
 			t.Run(k.name+"/"+f.name, func(t *testing.T) {
-				historyUnderFaults(t, k.o != nil)
 				t.Parallel() // they wait most of the time
 				w := newWorld(t, k.o != nil, nil)
 				w.talk()
@@ -236,7 +224,6 @@ func TestHistoriesAfterRandomFaults(t *testing.T) {
 	}
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			historyUnderFaults(t, k.o != nil)
 			random := rand.New(rand.NewPCG(s, 0))
 			w := newWorld(t, k.o != nil, nil)
 			times := make(map[string]int)
@@ -259,7 +246,6 @@ func TestHistoriesAfterRandomFaults(t *testing.T) {
 func TestASlowNode(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			historyUnderFaults(t, k.o != nil)
 			w := newWorld(t, k.o != nil, func(w *world) {
 				w.server.WriteDeadline = 2 * time.Second
 				w.config.Pad, w.config.ReadBuffer = 8<<10, 256<<10
@@ -305,7 +291,6 @@ func TestAMemberThatStallsCostsTheOthersNothing(t *testing.T) {
 func TestTheEmbeddedServerIsKilled(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			historyUnderFaults(t, k.o != nil)
 			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond, Number: 3, Embedded: freeAddr(t), Dir: t.TempDir()}
 			if k.o != nil {
 				c.History = k.o.History
@@ -347,7 +332,6 @@ func TestTheEmbeddedServerIsKilled(t *testing.T) {
 func TestOneOfThreeServersDies(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			historyUnderFaults(t, k.o != nil)
 			var servers []*process
 			var urls, routes []string
 			for range 3 {
@@ -371,7 +355,7 @@ func TestOneOfThreeServersDies(t *testing.T) {
 				nc, err := nats.Connect(urls[i]+","+urls[(i+1)%3], append(nodeOptions(0), nats.DontRandomize())...)
 				require.NoError(t, err)
 				t.Cleanup(nc.Close)
-				node, err := clusterCrowd(nc, &own)
+				node, err := newCrowd(nc, &own) // the servers may not have met yet
 				require.NoError(t, err)
 				t.Cleanup(node.close)
 				here = append(here, node)
@@ -405,17 +389,5 @@ func TestOneOfThreeServersDies(t *testing.T) {
 			lost, told, twice := check(t, reports, k.o != nil)
 			t.Logf("| %s | lost %d | told %d | twice %d |", t.Name(), lost, told, twice)
 		})
-	}
-}
-
-// clusterCrowd is newCrowd, tried again while the cluster has no leader yet.
-func clusterCrowd(nc *nats.Conn, c *crowdConfig) (node *crowd, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for {
-		if node, err = newCrowd(nc, c); err == nil || ctx.Err() != nil {
-			return node, err
-		}
-		wait(200 * time.Millisecond)
 	}
 }

@@ -36,9 +36,9 @@ func (f *filter) live(p *packet, now time.Time) (repeated int, missing uint64) {
 	return f.pass(s, p), missing
 }
 
-// stored passes packets in the order of their stream. What is not in its
-// source's order will come again, unless the source knew it to be in the stream
-// already: then it has been there and is no more.
+// stored passes packets of sources that are known, in the order of their stream.
+// What is not in its source's order will come again, unless the source knew it to
+// be in the stream already: then it has been there and is no more.
 func (f *filter) stored(p *packet, now time.Time) (repeated int, missing uint64) {
 	s := f.source(p.source, p.first, now)
 	if p.floor >= s.next {
@@ -50,6 +50,17 @@ func (f *filter) stored(p *packet, now time.Time) (repeated int, missing uint64)
 	}
 	return f.pass(s, p), missing
 }
+
+// knows reports whether a source has been seen.
+func (f *filter) knows(source number) bool { return f.sources[source] != nil }
+
+// meet notes that next is what is owed of a source, which is not known yet.
+func (f *filter) meet(source number, next uint64, now time.Time) {
+	f.source(source, 0, now).next = next
+}
+
+// passed notes that somebody else's filter let p through.
+func (f *filter) passed(p *packet, now time.Time) { f.pass(f.source(p.source, p.first, now), p) }
 
 // mark notes that all before next of a source must have come by now. It returns
 // how many have not.

@@ -107,7 +107,7 @@ func (n *node) reconnected() {
 	n.mu.Lock()
 	n.reset, n.askAll = true, true
 	n.mu.Unlock()
-	if err := n.stream.refresh(); err != nil {
+	if _, err := n.lastStored(); err != nil {
 		return // the next heartbeat tries again
 	}
 	n.checkStored()
@@ -128,7 +128,7 @@ func (n *node) beat() {
 	}
 	n.lastBeat = now
 	died := n.forgetSilent(now)
-	if n.stream.stale() && n.stream.refresh() == nil || died {
+	if n.restored() || died {
 		n.checkStored()
 	}
 	for _, r := range n.roomsNow() {
@@ -146,6 +146,30 @@ func (n *node) beat() {
 			n.mu.Unlock()
 		}
 	}
+}
+
+// lastStored is stream.last. If there is another stream than before, where rooms
+// were in that one is forgotten.
+func (n *node) lastStored() (uint64, error) {
+	before := n.stream.epoch.Load()
+	last, err := n.stream.last()
+	if err == nil && before != n.stream.epoch.Load() {
+		for _, r := range n.roomsNow() {
+			if r.outbox != nil {
+				r.outbox.streamLost()
+			}
+		}
+	}
+	return last, err
+}
+
+// restored reports whether the stream did not answer, and does now.
+func (n *node) restored() bool {
+	if !n.stream.stale() {
+		return false
+	}
+	_, err := n.lastStored()
+	return err == nil
 }
 
 // checkStored makes all rooms with History look for what they have missed.
@@ -187,7 +211,7 @@ func (n *node) place() {
 	if len(stored) == 0 {
 		return
 	}
-	last, err := n.stream.last()
+	last, err := n.lastStored()
 	if err != nil {
 		return // the next heartbeat tries again
 	}
@@ -235,7 +259,7 @@ func (n *node) unplace(r *Room) {
 
 // begin passes on what comes for r: with History, what is after last.
 func (r *Room) begin(last uint64) {
-	now, epoch := time.Now(), r.node.stream.current()
+	now, epoch := time.Now(), r.node.stream.epoch.Load()
 	r.inbox.release(item{do: func() { r.worker.begin(last, epoch, now) }}, r.work)
 	r.setLive(true)
 }

@@ -127,7 +127,7 @@ func newNode(nc *nats.Conn, prefix string) *node {
 		reset:   true,
 		askAll:  true,
 	}
-	n.stream.node = n
+	n.stream.node, n.stream.turn = n, make(chan struct{}, 1)
 	n.ackInbox = nc.NewRespInbox() + "."
 	return n
 }

@@ -35,6 +35,7 @@ type outbox struct {
 	refused  string // what was last told of a refusal
 	last     uint64 // the last sequence in the stream that was acknowledged
 	told     uint64
+	behind   bool          // something was not given to the connection: nothing is before all is sent again
 	freed    chan struct{} // closed when acknowledgements come; nil if nobody waits
 }
 
@@ -76,7 +77,7 @@ func (o *outbox) publish(p *packet, size int, body func([]byte) []byte) error {
 	if isClosed(o.room.closing) {
 		return chanio.ErrClosed
 	}
-	p.first, p.floor = o.next, o.floor
+	p.first, p.floor, p.floorAt = o.next, o.floor, o.last
 	o.next += uint64(p.count)
 	s := sent{seq: p.first, count: p.count, data: body(p.appendHeader(make([]byte, 0, maxHeader+size)))}
 	if len(o.unacked) == 0 {
@@ -84,7 +85,7 @@ func (o *outbox) publish(p *packet, size int, body func([]byte) []byte) error {
 	}
 	o.unacked = append(o.unacked, s)
 	o.bytes += len(s.data)
-	o.send(s) // or later
+	o.behind = o.behind || !o.send(s)
 	return nil
 }
 
@@ -128,13 +129,16 @@ func (o *outbox) resend() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.unacked) == 0 {
+		o.behind = false
 		return
 	}
 	o.attempt++
-	o.progress = time.Now()
+	o.progress, o.behind = time.Now(), false
 	for i := range o.unacked {
-		o.unacked[i].acked = false // it may be behind a hole
-		if !o.send(o.unacked[i]) {
+		s := &o.unacked[i]
+		s.acked = false // it may be behind a hole
+		s.data[flagsAt] |= packetAgain
+		if o.behind = o.behind || !o.send(*s); o.behind {
 			return
 		}
 	}
@@ -143,8 +147,9 @@ func (o *outbox) resend() {
 // beat sends again if acknowledgements do not come. The keeper calls it.
 func (o *outbox) beat(now time.Time) {
 	o.mu.Lock()
-	overdue := len(o.unacked) > 0 && now.Sub(o.progress) > o.patience
-	if overdue {
+	late := now.Sub(o.progress) > o.patience
+	overdue := len(o.unacked) > 0 && (o.behind || late)
+	if late && overdue {
 		o.patience = min(2*o.patience, maxPatience)
 	}
 	o.mu.Unlock()
@@ -178,6 +183,7 @@ func (o *outbox) answered(rest string, m *nats.Msg) {
 	switch {
 	case m.Header.Get("Status") != "":
 		err = fmt.Errorf("the stream does not answer (%s)", m.Header.Get("Status"))
+		o.room.node.stream.broken.Store(true)
 	case json.Unmarshal(m.Data, &ack) != nil:
 		err = fmt.Errorf("not an answer of JetStream: %.40q", m.Data)
 	case ack.Error != nil:
@@ -221,6 +227,7 @@ func (o *outbox) acked(attempt int, seq, stored uint64) {
 		return
 	}
 	o.unacked[lo].acked = true
+	o.last = max(o.last, stored)
 	done := 0
 	for done < len(o.unacked) && o.unacked[done].acked {
 		s := &o.unacked[done]
@@ -232,7 +239,6 @@ func (o *outbox) acked(attempt int, seq, stored uint64) {
 	if done == 0 {
 		return
 	}
-	o.last = max(o.last, stored)
 	o.unacked = o.unacked[done:]
 	if len(o.unacked) == 0 {
 		o.unacked = nil
@@ -258,6 +264,13 @@ func (o *outbox) lastStored() uint64 {
 	defer o.mu.Unlock()
 	o.told = o.last
 	return o.last
+}
+
+// streamLost forgets where in the stream it was: there is another.
+func (o *outbox) streamLost() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last, o.told = 0, 0
 }
 
 // marked reports whether lastStored has changed since it was asked.

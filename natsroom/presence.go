@@ -44,9 +44,7 @@ func (n *node) hear(b []byte) {
 		if p.node != n.number {
 			r.setOthers(p.node, e.members)
 		}
-		if (e.flags&entryHistory != 0) == (r.outbox != nil) && !r.inbox.push(item{mark: e.mark, source: e.source}, r.work) {
-			r.resync.Store(true)
-		}
+		r.hearMark(&p, &e)
 	}
 	if p.node == n.number {
 		return
@@ -61,6 +59,17 @@ func (n *node) hear(b []byte) {
 	}
 	if tell {
 		n.look()
+	}
+}
+
+// hearMark has the room look whether it has all that e counts. A mark of another
+// kind of room, or of a stream that is no more, says nothing.
+func (r *Room) hearMark(p *presence, e *entry) {
+	switch {
+	case (e.flags&entryHistory != 0) != (r.outbox != nil):
+	case r.outbox != nil && p.stream != uint64(r.node.stream.epoch.Load()):
+	case !r.inbox.push(item{mark: e.mark, source: e.source}, r.work):
+		r.resync.Store(true)
 	}
 }
 
@@ -206,7 +215,7 @@ func (n *node) announce(alive bool) {
 // tell publishes p. What is lost makes a hole in the numbers, and is asked for.
 func (n *node) tell(p presence) {
 	n.seq++
-	p.node, p.seq = n.number, n.seq
+	p.node, p.seq, p.stream = n.number, n.seq, uint64(n.stream.epoch.Load())
 	err := n.nc.Publish(n.nodesSubject(), p.append(nil))
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		n.mu.Lock()

@@ -18,6 +18,7 @@ type replay struct {
 	session *chanio.Session
 	past    *chanio.Hub
 	filter  filter
+	start   uint64 // all before here in the stream is not
 	at      uint64 // all up to here in the stream is in past
 
 	// The worker's, from tee on: what it delivered to the room since.
@@ -210,7 +211,7 @@ func (p *replay) seam() (joined, lost bool, rest []piece, err error) {
 // send multicasts pieces to the session.
 func (p *replay) send(pieces []piece) error {
 	for i := range pieces {
-		p.filter.stored(&pieces[i].packet, time.Now()) // for its state alone
+		p.filter.passed(&pieces[i].packet, time.Now())
 		for m := range pieces[i].packet.messages(pieces[i].skip) {
 			if err := p.past.Multicast(m); err != nil {
 				return err
@@ -224,12 +225,13 @@ func (p *replay) send(pieces []piece) error {
 // sendPast sends the last messages, if that is not 0, not older than since, that
 // the stream has up to upTo.
 func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo uint64) error {
+	p.start = upTo + 1
 	first, err := p.get(ctx, 0, since, 1)
 	if err != nil || len(first) == 0 || first[0].seq > upTo {
 		return err
 	}
 	start := first[0].seq
-	if last == 0 {
+	if p.start = start; last == 0 {
 		return p.read(ctx, start, since, upTo, p.past.Multicast)
 	}
 	// Where the last ones begin in a stream of many rooms nobody knows: it looks
@@ -240,7 +242,7 @@ func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo u
 			from = upTo - reach
 		}
 		var tail [][]byte
-		p.filter = filter{}
+		p.filter, p.start = filter{}, from
 		err := p.read(ctx, from, since, upTo, func(m []byte) error {
 			if len(tail) == 2*last {
 				tail = append(tail[:0], tail[last:]...)
@@ -280,6 +282,9 @@ func (p *replay) read(ctx context.Context, from uint64, since time.Time, upTo ui
 			if err != nil {
 				continue // the room's worker tells
 			}
+			if err := p.meet(ctx, &packet, m.seq); err != nil {
+				return err
+			}
 			repeated, _ := p.filter.stored(&packet, time.Now())
 			if m.time.Before(since) {
 				continue
@@ -292,6 +297,20 @@ func (p *replay) read(ctx context.Context, from uint64, since time.Time, upTo ui
 		}
 	}
 	return nil
+}
+
+// meet has p's filter know the source of packet, which is at seq in the stream.
+func (p *replay) meet(ctx context.Context, packet *packet, seq uint64) error {
+	if p.filter.knows(packet.source) {
+		return nil
+	}
+	next, err := origin(packet, seq, p.start-1, func(from uint64) ([]stored, error) {
+		return p.get(ctx, from, time.Time{}, getBatch)
+	})
+	if err == nil {
+		p.filter.meet(packet.source, next, time.Now())
+	}
+	return err
 }
 
 // get is stream.get for the room, tried again for JoinTimeout.

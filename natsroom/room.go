@@ -62,7 +62,7 @@ type counters struct {
 
 // Join makes hub the members on this node of the room called name, on all nodes
 // that have joined it over NATS: what any of them publishes goes to the members
-// of all their hubs, in one order (see the package's comment).
+// of all their hubs (see the package's comment for the order).
 //
 // ctx is the room's life, not only the call's: one that ends takes the room with
 // it. Join waits for the connection to the server to be there, and to be good

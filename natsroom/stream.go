@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,39 +18,119 @@ import (
 // sends on what it has stored, to plain subscribers: no consumer has to be kept.
 // What a subscriber misses it reads by direct gets.
 type stream struct {
-	node *node
+	node   *node
+	ready  atomic.Bool
+	broken atomic.Bool  // the last request failed, or the server was lost
+	epoch  atomic.Int64 // when it was created: another time says that it is another stream
 
-	mu      sync.Mutex // held across a request to the server, which its ctx bounds
-	js      jetstream.JetStream
-	config  jetstream.StreamConfig
-	ready   bool
-	broken  bool      // the last request failed, or the server was lost
-	created time.Time // another time says that it is another stream
-	epoch   int       // how many streams there have been
+	turn   chan struct{} // full while somebody asks the server: who does owns the rest
+	js     jetstream.JetStream
+	config jetstream.StreamConfig
 }
 
 // requestTimeout bounds a request to the server.
 const requestTimeout = 2 * time.Second
 
 // ensure makes the stream if it is not there, and checks the one that is.
+// It tries again while the server says that it cannot make it yet, as servers of
+// a cluster do that has only just begun.
 func (s *stream) ensure(ctx context.Context, h *History) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ready {
+	var last error
+	for pause := minPause; !s.ready.Load(); pause = min(2*pause, maxPause) {
+		err := s.tryEnsure(ctx, h)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			if last == nil {
+				last = err
+			}
+			return fmt.Errorf("Options.History: the stream %q: %w: the last error is: %w", s.name(), context.Cause(ctx), last)
+		case !s.passing(err):
+			return fmt.Errorf("Options.History: the stream %q: %w", s.name(), err)
+		}
+		last = err
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// passing reports whether err may be over soon.
+func (s *stream) passing(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
+		return true
+	}
+	if s.node.nc.ConnectedClusterName() == "" {
+		return false // one server does not have to wait for others
+	}
+	var refused *jetstream.APIError
+	if !errors.As(err, &refused) {
+		return errors.Is(err, nats.ErrNoResponders)
+	}
+	switch refused.ErrorCode {
+	case errNoPeers, errNotEnabledForAccount, errNoResources:
+		return true
+	}
+	return refused.Code == 503 // there is no leader yet, 10008, and the like
+}
+
+// Codes of what JetStream says also while a cluster's servers have not all met.
+const (
+	errNoPeers              jetstream.ErrorCode = 10005
+	errNoResources          jetstream.ErrorCode = 10023
+	errNotEnabledForAccount jetstream.ErrorCode = 10039
+)
+
+// tryEnsure is ensure, once.
+func (s *stream) tryEnsure(ctx context.Context, h *History) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+	if s.ready.Load() {
 		return nil
 	}
-	prefix := s.node.prefix
 	js, err := jetstream.New(s.node.nc)
 	if err != nil {
 		return err
 	}
-	s.js = js
-	storage := jetstream.FileStorage
+	s.js, s.config = js, s.configFor(h)
+	if err := s.make(ctx); err != nil {
+		return err
+	}
+	s.ready.Store(true)
+	return nil
+}
+
+// begin waits for the turn to ask the server, which end gives up.
+func (s *stream) begin(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *stream) end() { <-s.turn }
+
+// name returns the stream's name.
+func (s *stream) name() string {
+	return strings.ToUpper(strings.NewReplacer(".", "_", "/", "_", "\\", "_").Replace(s.node.prefix)) + "_ROOMS"
+}
+
+func (s *stream) configFor(h *History) jetstream.StreamConfig {
+	prefix, storage := s.node.prefix, jetstream.FileStorage
 	if h.Memory {
 		storage = jetstream.MemoryStorage
 	}
-	s.config = jetstream.StreamConfig{
-		Name:              strings.ToUpper(strings.NewReplacer(".", "_", "/", "_", "\\", "_").Replace(prefix)) + "_ROOMS",
+	return jetstream.StreamConfig{
+		Name:              s.name(),
 		Description:       "what was said in chanio's rooms",
 		Subjects:          []string{prefix + ".keep.>"},
 		RePublish:         &jetstream.RePublish{Source: prefix + ".keep.>", Destination: prefix + ".kept.>"},
@@ -61,14 +141,9 @@ func (s *stream) ensure(ctx context.Context, h *History) error {
 		Replicas:          h.Replicas,
 		Storage:           storage,
 	}
-	if err := s.make(ctx); err != nil {
-		return fmt.Errorf("Options.History: the stream %q: %w", s.config.Name, err)
-	}
-	s.ready = true
-	return nil
 }
 
-// make makes the stream or finds it. The caller holds mu.
+// make makes the stream or finds it. The caller has the turn.
 func (s *stream) make(ctx context.Context) error {
 	st, err := s.js.CreateStream(ctx, s.config)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -76,6 +151,8 @@ func (s *stream) make(ctx context.Context) error {
 	}
 	switch {
 	case err == nil:
+	case s.passing(err):
+		return err
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled),
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
@@ -91,31 +168,24 @@ func (s *stream) make(ctx context.Context) error {
 	return nil
 }
 
-// noteMade notes which stream it is. The caller holds mu.
+// noteMade notes which stream it is. The caller has the turn.
 func (s *stream) noteMade(is *jetstream.StreamInfo) {
-	if !s.created.Equal(is.Created) {
-		s.created = is.Created
-		s.epoch++
-	}
-	s.broken = false
-}
-
-// refresh makes the stream again if the server has lost it.
-func (s *stream) refresh() error {
-	_, err := s.last()
-	return err
+	s.epoch.Store(is.Created.UnixNano())
+	s.broken.Store(false)
 }
 
 // last returns the last sequence of the stream, all rooms together, as its
-// leader knows it.
+// leader knows it. It makes the stream again if the server has lost it.
 func (s *stream) last() (uint64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ready {
+	if !s.ready.Load() {
 		return 0, nil // no room has History
 	}
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.end()
 	st, err := s.js.Stream(ctx, s.config.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if err = s.make(ctx); err == nil {
@@ -123,7 +193,7 @@ func (s *stream) last() (uint64, error) {
 		}
 	}
 	if err != nil {
-		s.broken = true
+		s.broken.Store(true)
 		return 0, err
 	}
 	is := st.CachedInfo()
@@ -132,25 +202,7 @@ func (s *stream) last() (uint64, error) {
 }
 
 // stale reports whether the server has to be asked again.
-func (s *stream) stale() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ready && s.broken
-}
-
-// broke notes that the server has to be asked again.
-func (s *stream) broke() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.broken = true
-}
-
-// current returns which stream it is, counted from 1.
-func (s *stream) current() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epoch
-}
+func (s *stream) stale() bool { return s.ready.Load() && s.broken.Load() }
 
 // A getRequest is a direct get of up to Batch messages of a subject.
 type getRequest struct {
@@ -196,9 +248,7 @@ func (s *stream) get(ctx context.Context, subject string, seq uint64, start time
 		return nil, err
 	}
 	defer sub.Unsubscribe() // it fails only if the connection is closed
-	s.mu.Lock()
-	name := s.config.Name
-	s.mu.Unlock()
+	name := s.name()
 	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+name, inbox, body); err != nil {
 		return nil, err
 	}

@@ -41,27 +41,36 @@ const wireVersion = 1
 var errWire = errors.New("not of this version of natsroom, or damaged")
 
 // A packet is what one NATS message carries to a room: one message, or a batch.
-// On the wire: version, source, and as uvarints first, floor and count, then
-// each message after its length.
+// On the wire: version, flags, source, and as uvarints first, floor, floorAt and
+// count, then each message after its length.
 type packet struct {
-	source number
-	first  uint64 // the sequence of its first message; the first ever is 1
-	floor  uint64 // History: all up to here are in the stream, before this packet
-	count  int
-	body   []byte
+	flags   byte
+	source  number
+	first   uint64 // the sequence of its first message; the first ever is 1
+	floor   uint64 // History: all up to here are in the stream, before this packet
+	floorAt uint64 // ... at this sequence of the stream or before it
+	count   int
+	body    []byte
 }
+
+// Flags of packets, which are the byte at flagsAt.
+const (
+	packetAgain = 1 // it is sent again, and may be in the stream already
+	flagsAt     = 1
+)
 
 // appendHeader appends all but the messages of p to b.
 func (p *packet) appendHeader(b []byte) []byte {
-	b = append(b, wireVersion)
+	b = append(b, wireVersion, p.flags)
 	b = append(b, p.source[:]...)
 	b = binary.AppendUvarint(b, p.first)
 	b = binary.AppendUvarint(b, p.floor)
+	b = binary.AppendUvarint(b, p.floorAt)
 	return binary.AppendUvarint(b, uint64(p.count))
 }
 
 // maxHeader is the most that a packet's header takes.
-const maxHeader = 1 + 16 + 3*binary.MaxVarintLen64
+const maxHeader = 2 + 16 + 4*binary.MaxVarintLen64
 
 func appendMessage(b, m []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(m)))
@@ -80,7 +89,7 @@ func parsePacket(b []byte) (packet, error) {
 	if r.byte() != wireVersion {
 		return packet{}, errWire
 	}
-	p := packet{source: r.number(), first: r.uvarint(), floor: r.uvarint()}
+	p := packet{flags: r.byte(), source: r.number(), first: r.uvarint(), floor: r.uvarint(), floorAt: r.uvarint()}
 	count := r.uvarint()
 	if r.bad || p.first == 0 || count == 0 || count > uint64(len(r.b)) {
 		return packet{}, errWire
@@ -120,6 +129,7 @@ type presence struct {
 	node    number
 	seq     uint64
 	flags   byte
+	stream  uint64 // which stream the marks of rooms with History are of
 	entries []entry
 	asks    []string // rooms whose entries the node wants to hear
 }
@@ -149,6 +159,7 @@ func (p *presence) append(b []byte) []byte {
 	b = append(b, wireVersion, p.flags)
 	b = append(b, p.node[:]...)
 	b = binary.AppendUvarint(b, p.seq)
+	b = binary.AppendUvarint(b, p.stream)
 	b = binary.AppendUvarint(b, uint64(len(p.entries)))
 	for _, e := range p.entries {
 		b = appendMessage(b, []byte(e.name))
@@ -169,7 +180,7 @@ func parsePresence(b []byte) (presence, error) {
 	if r.byte() != wireVersion {
 		return presence{}, errWire
 	}
-	p := presence{flags: r.byte(), node: r.number(), seq: r.uvarint()}
+	p := presence{flags: r.byte(), node: r.number(), seq: r.uvarint(), stream: r.uvarint()}
 	for n := r.uvarint(); n > 0 && !r.bad; n-- { // grows with what is there, not with n
 		p.entries = append(p.entries, entry{
 			name: string(r.bytes()), source: r.number(), flags: r.byte(),

@@ -1,0 +1,136 @@
+//go:build unix
+
+package natsroom_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/natsroom"
+)
+
+// A speaker is a room's publisher that the test moves: it puts packets in the
+// stream as a node does, in whatever order.
+type speaker struct {
+	t      *testing.T
+	nc     *nats.Conn
+	source [16]byte
+}
+
+func newSpeaker(t *testing.T, url string, made time.Time) *speaker {
+	s := &speaker{t: t, nc: connect(t, url)}
+	binary.BigEndian.PutUint64(s.source[:8], uint64(made.UnixMilli())<<16) // as a UUIDv7 has it
+	return s
+}
+
+// say publishes message n, when up to floor was known to be in the stream, at
+// floorAt. It returns where in the stream that is.
+func (s *speaker) say(n, floor, floorAt uint64, again bool) uint64 {
+	s.t.Helper()
+	line := fmt.Sprintln(n)
+	b := append([]byte{1, 0}, s.source[:]...)
+	if again {
+		b[1] = 1
+	}
+	for _, v := range []uint64{n, floor, floorAt, 1, uint64(len(line))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	answer, err := s.nc.Request("chanio.keep.x", append(b, line...), patience)
+	require.NoError(s.t, err)
+	var stream string
+	var seq uint64
+	_, err = fmt.Sscanf(string(answer.Data), `{"stream":%q,"seq":%d`, &stream, &seq)
+	require.NoError(s.t, err, "%s", answer.Data)
+	return seq
+}
+
+// TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle is what befalls
+// members that hear a source for the first time while it sends again.
+func TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle(t *testing.T) {
+	for _, made := range []time.Duration{-time.Hour, 0, time.Hour} { // clocks do not count
+		for _, test := range []struct {
+			name   string
+			before func(s *speaker)
+			after  func(s *speaker)
+			want   []string
+		}{
+			{"the first that comes is not its first", func(*speaker) {}, func(s *speaker) {
+				s.say(2, 0, 0, false)
+				s.say(1, 0, 0, true)
+				s.say(2, 0, 0, true)
+			}, []string{"1", "2"}},
+			{"what is under way was there before", func(s *speaker) {
+				s.say(1, 0, 0, false)
+				s.say(2, 0, 0, false)
+			}, func(s *speaker) {
+				s.say(3, 0, 0, false)
+				s.say(4, 0, 0, false)
+			}, []string{"3", "4"}},
+			{"what was there before comes again", func(s *speaker) {
+				s.say(1, 0, 0, false)
+				s.say(2, 0, 0, false)
+			}, func(s *speaker) {
+				s.say(1, 0, 0, true)
+				s.say(2, 0, 0, true)
+				s.say(3, 0, 0, false)
+			}, []string{"3"}},
+			{"a hole was there before", func(s *speaker) {
+				at := s.say(1, 0, 0, false)
+				s.say(3, 1, at, false)
+			}, func(s *speaker) {
+				s.say(2, 1, 1, true)
+				s.say(3, 1, 1, true)
+			}, []string{"2", "3"}},
+		} {
+			t.Run(fmt.Sprint(test.name, ", clock ", made), func(t *testing.T) {
+				server := testServer(t)
+				p := join(t, connect(t, server.URL()), "x", historyOptions, nil)
+				s := newSpeaker(t, server.URL(), time.Now().Add(made))
+				test.before(s)
+				late := p.members(t, 1)[0]
+				test.after(s)
+				late.hears(t, test.want...)
+				replayed := listen(t, nil)
+				require.NoError(t, p.room.Replay(replayed.s, len(test.want), time.Time{}))
+				replayed.hears(t, test.want...)
+				p.publish(t, "end")
+				late.hears(t, "end")
+				replayed.hears(t, "end")
+				require.Zero(t, p.room.Stats().MessagesDropped)
+			})
+		}
+	}
+}
+
+// TestAStreamThatIsLostIsMadeAgain has the server start again without what it
+// had: what is published then is not taken for what was there.
+func TestAStreamThatIsLostIsMadeAgain(t *testing.T) {
+	o := &natsroom.Options{History: &natsroom.History{Memory: true}}
+	w := &world{t: t, server: serverConfig{Dir: t.TempDir()}}
+	w.front, w.proxy = newProxy(t, ""), newProxy(t, "")
+	w.startServer()
+	a := join(t, connect(t, w.front.url()), "x", o, nil)
+	b := join(t, connect(t, w.front.url()), "x", o, nil)
+	ear := b.members(t, 1)[0]
+	for i := range 100 {
+		a.publish(t, fmt.Sprint(i))
+	}
+	for i := range 100 {
+		ear.hears(t, fmt.Sprint(i))
+	}
+	a.flush(t)
+	w.killServer()
+	w.startServer()
+	for i := 100; i < 150; i++ {
+		a.publish(t, fmt.Sprint(i))
+	}
+	for i := 100; i < 150; i++ {
+		ear.hears(t, fmt.Sprint(i))
+	}
+	require.Zero(t, b.room.Stats().MessagesDropped)
+}
