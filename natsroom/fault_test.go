@@ -5,7 +5,6 @@ package natsroom_test
 import (
 	"context"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -324,70 +323,6 @@ func TestTheEmbeddedServerIsKilled(t *testing.T) {
 			wait(500 * time.Millisecond)
 			w := &world{t: t, config: c, here: here, far: second, deaths: 1}
 			w.end()
-		})
-	}
-}
-
-// TestOneOfThreeServersDies has a node at each server of a cluster.
-func TestOneOfThreeServersDies(t *testing.T) {
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) {
-			var servers []*process
-			var urls, routes []string
-			for range 3 {
-				routes = append(routes, "nats://"+freeAddr(t))
-			}
-			for i, at := range routes {
-				p, u := spawn(t, "server", serverConfig{
-					Dir: t.TempDir(), Name: fmt.Sprint("s", i), Cluster: "three", ClusterURL: at, Routes: routes,
-				})
-				servers, urls = append(servers, p), append(urls, u)
-			}
-			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond}
-			if k.o != nil {
-				c.History = &natsroom.History{Replicas: 3}
-			}
-			var here []*crowd
-			for i := range 3 {
-				own := c
-				own.Number = i + 1
-				// Each has its own server first, and another if that dies.
-				nc, err := nats.Connect(urls[i]+","+urls[(i+1)%3], append(nodeOptions(0), nats.DontRandomize())...)
-				require.NoError(t, err)
-				t.Cleanup(nc.Close)
-				node, err := newCrowd(nc, &own) // the servers may not have met yet
-				require.NoError(t, err)
-				t.Cleanup(node.close)
-				here = append(here, node)
-			}
-			all := func() {
-				t.Helper()
-				for i, node := range here {
-					eventually(t, 5*time.Second, func() bool { return node.room.Members() == 6 }, "node %d counts %d members", i, node.room.Members())
-				}
-			}
-			all()
-			for _, node := range here {
-				node.start(&c, 0)
-			}
-			wait(500 * time.Millisecond)
-			servers[2].kill()
-			wait(100 * time.Millisecond)
-			all()
-			wait(long(2*time.Second, 5*time.Second))
-			for _, node := range here {
-				require.NoError(t, node.halt())
-			}
-			var reports []report
-			require.Eventually(t, func() bool {
-				reports = nil
-				for _, node := range here {
-					reports = append(reports, node.report())
-				}
-				return settled(reports)
-			}, patience, 10*time.Millisecond)
-			lost, told, twice := check(t, reports, k.o != nil)
-			t.Logf("| %s | lost %d | told %d | twice %d |", t.Name(), lost, told, twice)
 		})
 	}
 }
