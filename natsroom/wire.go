@@ -95,10 +95,15 @@ func parsePacket(b []byte) (packet, error) {
 		return packet{}, errWire
 	}
 	p.count, p.body = int(count), r.b
-	for range p.count {
-		r.bytes()
+	rest, body := p.count, r.b
+	for ; rest > 0; rest-- {
+		n, size := binary.Uvarint(body)
+		if size <= 0 || n > uint64(len(body)-size) {
+			break
+		}
+		body = body[size+int(n):]
 	}
-	if r.bad || len(r.b) > 0 {
+	if rest > 0 || len(body) > 0 {
 		return packet{}, errWire
 	}
 	return p, nil
@@ -115,11 +120,14 @@ func (p *packet) size() (n int) {
 // messages iterates over p's messages but the first skip.
 func (p *packet) messages(skip int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		r := reader{b: p.body}
+		b := p.body // which parsePacket has checked
 		for i := range p.count {
-			if m := r.bytes(); i >= skip && !yield(m) {
+			n, size := binary.Uvarint(b)
+			end := size + int(n)
+			if i >= skip && !yield(b[size:end:end]) {
 				return
 			}
+			b = b[end:]
 		}
 	}
 }

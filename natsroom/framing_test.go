@@ -1,0 +1,76 @@
+//go:build unix
+
+package natsroom_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+)
+
+// TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas has each session's own framing
+// in one room: of its past, of batches and of what follows.
+func TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas(t *testing.T) {
+	s := testServer(t)
+	a := join(t, connect(t, s.URL()), "x", historyOptions, nil)
+	b := join(t, connect(t, s.URL()), "x", historyOptions, nil)
+	batch := chanio.NewBatch()
+	for _, m := range []string{"zero", "one", "two"} {
+		batch.Append([]byte(m))
+	}
+	require.NoError(t, a.room.PublishBatch(batch))
+	a.flush(t)
+	var peers []net.Conn
+	for _, framing := range []chanio.Framing{chanio.Lines{}, chanio.LengthPrefix{Size: 2}, nil} {
+		conn, peer := net.Pipe()
+		session := chanio.NewSession(context.Background(), conn, &chanio.Options{Framing: framing})
+		t.Cleanup(func() { session.Abort(nil); peer.Close(); <-session.Done() })
+		replayed := make(chan error, 1)
+		go func() { replayed <- b.room.Replay(session, 2, time.Time{}) }()
+		hearsBytes(t, peer, framed(t, framing, "one", "two"))
+		require.NoError(t, <-replayed)
+		peers = append(peers, peer)
+	}
+	require.NoError(t, a.room.PublishBatch(batch))
+	require.NoError(t, b.room.Publish([]byte("end")))
+	for i, framing := range []chanio.Framing{chanio.Lines{}, chanio.LengthPrefix{Size: 2}, nil} {
+		got := framed(t, framing, "zero", "one", "two")
+		end := framed(t, framing, "end")
+		heard := make([]byte, len(got)+len(end))
+		require.NoError(t, peers[i].SetReadDeadline(time.Now().Add(patience)))
+		_, err := io.ReadFull(peers[i], heard)
+		require.NoError(t, err)
+		require.Contains(t, []string{got + end, end + got}, string(heard)) // of two nodes
+	}
+}
+
+// framed returns messages as they go over a stream with framing.
+func framed(t *testing.T, framing chanio.Framing, messages ...string) string {
+	t.Helper()
+	var b []byte
+	for _, m := range messages {
+		if framing == nil {
+			b = append(b, m...)
+			continue
+		}
+		var err error
+		b, err = framing.AppendFrame(b, []byte(m))
+		require.NoError(t, err)
+	}
+	return string(b)
+}
+
+func hearsBytes(t *testing.T, from net.Conn, want string) {
+	t.Helper()
+	require.NoError(t, from.SetReadDeadline(time.Now().Add(patience)))
+	heard := make([]byte, len(want))
+	_, err := io.ReadFull(from, heard)
+	require.NoError(t, err)
+	require.Equal(t, want, string(heard))
+}
