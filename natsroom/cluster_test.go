@@ -81,6 +81,7 @@ func TestJoinWaitsForAClusterThatHasOnlyJustBegun(t *testing.T) {
 func TestOneOfThreeServersDies(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
 			c3 := newCluster(t)
 			for i := range 3 {
 				c3.start(i)

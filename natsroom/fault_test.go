@@ -223,6 +223,7 @@ func TestHistoriesAfterRandomFaults(t *testing.T) {
 	}
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
 			random := rand.New(rand.NewPCG(s, 0))
 			w := newWorld(t, k.o != nil, nil)
 			times := make(map[string]int)
@@ -245,6 +246,7 @@ func TestHistoriesAfterRandomFaults(t *testing.T) {
 func TestASlowNode(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, k.o != nil, func(w *world) {
 				w.server.WriteDeadline = 2 * time.Second
 				w.config.Pad, w.config.ReadBuffer = 8<<10, 256<<10
@@ -290,16 +292,18 @@ func TestAMemberThatStallsCostsTheOthersNothing(t *testing.T) {
 func TestTheEmbeddedServerIsKilled(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond, Number: 3, Embedded: freeAddr(t), Dir: t.TempDir()}
+			t.Parallel()
+			c := crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 2 * time.Millisecond, Number: 3, Embedded: "127.0.0.1:0", Dir: t.TempDir()}
 			if k.o != nil {
 				c.History = k.o.History
 			}
-			first := startNode(t, c)
+			first, front := startNode(t, c), newProxy(t, "")
+			front.lead(first.embedded)
 			var here []*crowd
 			for i := range 2 {
 				own := c
 				own.Number = i + 1
-				nc, err := nats.Connect("nats://"+c.Embedded, nodeOptions(0)...)
+				nc, err := nats.Connect(front.url(), nodeOptions(0)...)
 				require.NoError(t, err)
 				t.Cleanup(nc.Close)
 				node, err := newCrowd(nc, &own)
@@ -312,9 +316,11 @@ func TestTheEmbeddedServerIsKilled(t *testing.T) {
 			}
 			first.tell(t, "start")
 			wait(1500 * time.Millisecond) // more than clocks may differ
+			front.lead("")
 			first.kill()
 			c.Number = 4
 			second := startNode(t, c)
+			front.lead(second.embedded)
 			second.tell(t, "start")
 			for _, node := range here {
 				eventually(t, 5*time.Second, func() bool { return node.room.Members() == 6 }, "%d members", node.room.Members())

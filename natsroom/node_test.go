@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func nodeProcess() {
 	if err := json.Unmarshal(in.Bytes(), &c); err != nil {
 		fatal(err)
 	}
-	nc, err := nodeConnection(&c)
+	nc, at, err := nodeConnection(&c)
 	if err != nil {
 		fatal(err)
 	}
@@ -34,7 +35,7 @@ func nodeProcess() {
 		fatal(err)
 	}
 	out := json.NewEncoder(os.Stdout)
-	fmt.Println("ready")
+	fmt.Println("ready", at)
 	for in.Scan() {
 		var do string
 		if err := json.Unmarshal(in.Bytes(), &do); err != nil {
@@ -56,16 +57,19 @@ func nodeProcess() {
 	}
 }
 
-// nodeConnection connects to the server, which it starts first if it is to.
-func nodeConnection(c *crowdConfig) (*nats.Conn, error) {
+// nodeConnection connects to the server, which it starts first if it is to: at is
+// where others reach that.
+func nodeConnection(c *crowdConfig) (nc *nats.Conn, at string, err error) {
 	if c.Embedded != "" {
 		s, err := embedded.Start(context.Background(), &embedded.Options{Addr: c.Embedded, Dir: c.Dir})
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		return s.Connect(nats.ReconnectWait(100 * time.Millisecond))
+		nc, err = s.Connect(nats.ReconnectWait(100 * time.Millisecond))
+		return nc, strings.TrimPrefix(s.URL(), "nats://"), err
 	}
-	return nats.Connect(c.URL, append(nodeOptions(c.Ping), nats.SetCustomDialer(smallDialer(c.ReadBuffer)))...)
+	nc, err = nats.Connect(c.URL, append(nodeOptions(c.Ping), nats.SetCustomDialer(smallDialer(c.ReadBuffer)))...)
+	return nc, "", err
 }
 
 // A smallDialer dials with a receive buffer of that size; 0 is the system's.
@@ -96,14 +100,15 @@ func nodeOptions(ping time.Duration) []nats.Option {
 // A farNode is a crowd in a process of its own.
 type farNode struct {
 	*process
-	config crowdConfig
+	embedded string // where its server is
 }
 
 func startNode(t testing.TB, c crowdConfig) *farNode {
 	t.Helper()
 	p, line := spawn(t, "node", c)
-	require.Equal(t, "ready", line)
-	return &farNode{p, c}
+	at, ready := strings.CutPrefix(line, "ready ")
+	require.True(t, ready, line)
+	return &farNode{p, at}
 }
 
 func (n *farNode) report(t testing.TB) (r report) {
