@@ -257,6 +257,9 @@ func TestASlowNode(t *testing.T) {
 				said := node.room.Stats().MessagesSent
 				eventually(t, patience, func() bool { return node.room.Stats().MessagesSent > said+1000 }, "a publisher waits")
 			}
+			for _, node := range w.here { // so what there is to catch up on ends
+				require.NoError(t, node.halt())
+			}
 			require.NoError(t, w.far.cmd.Process.Signal(syscall.SIGCONT))
 			w.settle()
 			w.talk()

@@ -94,7 +94,7 @@ func TestReplayOfARoomThatNobodyHasJoinedAnswersAtOnce(t *testing.T) {
 // session must hear, from one message on, exactly what the room's first member
 // heard.
 func TestReplayHasNoSeam(t *testing.T) {
-	joins := 100
+	joins := 50
 	if *full {
 		joins = 1000
 	}
