@@ -35,12 +35,13 @@ func pipeSessions(t testing.TB, n int, o *Options) []*Session {
 }
 
 func TestTenThousandIdleHubsOfThreeMembersHoldLessThan1KBEach(t *testing.T) {
+	const limit = 1024
 	each := idleHub(t)
-	for range 2 { // what else the process holds comes and goes
+	for try := 0; try < 2 && each >= limit; try++ { // what else the process holds comes and goes
 		each = min(each, idleHub(t))
 	}
 	t.Logf("%d bytes a hub", each)
-	require.Less(t, each, int64(1024))
+	require.Less(t, each, int64(limit))
 }
 
 // idleHub returns how many bytes each of ten thousand hubs with three members

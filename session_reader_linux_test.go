@@ -92,10 +92,14 @@ type closeWriter interface{ CloseWrite() error }
 
 func TestASessionHearsEachMessageOfAConversation(t *testing.T) {
 	// Its reader parks between them, and must not miss what comes while it does.
+	messages := 2000
+	if raceEnabled {
+		messages = 500
+	}
 	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
 		go echo(s)
 		b := make([]byte, 1)
-		for i := range 2000 {
+		for i := range messages {
 			_, err := peer.Write([]byte{byte(i)})
 			require.NoError(t, err)
 			_, err = io.ReadFull(peer, b)
