@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"io/fs"
@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -14,9 +15,18 @@ import (
 // A page for maintainers that names what is gone misleads.
 func TestWhatThePagesForMaintainersNameExists(t *testing.T) {
 	words := make(map[string]bool)
-	for _, w := range regexp.MustCompile(`\w+`).FindAllString(allSource(t), -1) {
-		words[w] = true
-	}
+	eachSource(t, ".go", func(path string, source []byte) {
+		if path == "docs_test.go" {
+			return
+		}
+		for _, text := range []string{path, string(source)} {
+			for w := range strings.FieldsFuncSeq(text, func(r rune) bool {
+				return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+			}) {
+				words[w] = true
+			}
+		}
+	})
 	quoted := regexp.MustCompile("`([^`\n]+)`")
 	word := regexp.MustCompile(`^[\w.]+$`)
 	for _, page := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
@@ -40,22 +50,15 @@ func TestWhatThePagesForMaintainersNameExists(t *testing.T) {
 	}
 }
 
-// allSource returns all source of the repository, and the names of its files and
-// directories.
-func allSource(t *testing.T) string {
+// eachSource calls f for each file of the repository whose name ends in suffix.
+func eachSource(t *testing.T, suffix string, f func(path string, source []byte)) {
 	t.Helper()
-	var all strings.Builder
-	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || strings.HasPrefix(path, ".git") || path == "docs_test.go" {
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, suffix) {
 			return err
 		}
-		all.WriteString(path + "\n")
-		if strings.HasSuffix(path, ".go") {
-			source, err := os.ReadFile(path)
-			all.Write(source)
-			return err
-		}
-		return nil
+		source, err := os.ReadFile(path)
+		f(path, source)
+		return err
 	}))
-	return all.String()
 }

@@ -1,9 +1,7 @@
-package chanio
+package chanio_test
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,16 +13,11 @@ import (
 func TestTheTestsThatSecurityNamesExist(t *testing.T) {
 	have := make(map[string]bool)
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		source, err := os.ReadFile(path)
+	eachSource(t, "_test.go", func(_ string, source []byte) {
 		for _, match := range function.FindAllSubmatch(source, -1) {
 			have[string(match[1])] = true
 		}
-		return err
-	}))
+	})
 
 	page, err := os.ReadFile("SECURITY.md")
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 var errCause = errors.New("the cause")
@@ -16,33 +18,33 @@ var errCause = errors.New("the cause")
 func TestTheEndOfAService(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		end   func(t *testing.T, s *Service, cancel context.CancelCauseFunc)
+		end   func(t *testing.T, s *chanio.Service, cancel context.CancelCauseFunc)
 		want  error // Err
 		cause error // of Context
 	}{
-		{"by Close", func(t *testing.T, s *Service, _ context.CancelCauseFunc) {
+		{"by Close", func(t *testing.T, s *chanio.Service, _ context.CancelCauseFunc) {
 			require.NoError(t, s.Close())
 			require.NoError(t, s.Close())
-		}, nil, ErrClosed},
-		{"by Shutdown", func(t *testing.T, s *Service, _ context.CancelCauseFunc) {
+		}, nil, chanio.ErrClosed},
+		{"by Shutdown", func(t *testing.T, s *chanio.Service, _ context.CancelCauseFunc) {
 			require.NoError(t, s.Shutdown(t.Context()))
 			require.NoError(t, s.Shutdown(t.Context()))
-		}, nil, ErrClosed},
-		{"by its context", func(_ *testing.T, _ *Service, cancel context.CancelCauseFunc) {
+		}, nil, chanio.ErrClosed},
+		{"by its context", func(_ *testing.T, _ *chanio.Service, cancel context.CancelCauseFunc) {
 			cancel(errCause)
 		}, errCause, errCause},
-		{"by its context, then Close", func(_ *testing.T, s *Service, cancel context.CancelCauseFunc) {
+		{"by its context, then Close", func(_ *testing.T, s *chanio.Service, cancel context.CancelCauseFunc) {
 			cancel(errCause)
 			s.Close()
 		}, errCause, errCause},
-		{"by Close, then its context", func(_ *testing.T, s *Service, cancel context.CancelCauseFunc) {
+		{"by Close, then its context", func(_ *testing.T, s *chanio.Service, cancel context.CancelCauseFunc) {
 			s.Close()
 			cancel(errCause)
-		}, nil, ErrClosed},
-		{"by its context, closed", func(_ *testing.T, _ *Service, cancel context.CancelCauseFunc) {
-			cancel(ErrClosed)
-		}, ErrClosed, ErrClosed},
-		{"by an error of Go", func(_ *testing.T, s *Service, _ context.CancelCauseFunc) {
+		}, nil, chanio.ErrClosed},
+		{"by its context, closed", func(_ *testing.T, _ *chanio.Service, cancel context.CancelCauseFunc) {
+			cancel(chanio.ErrClosed)
+		}, chanio.ErrClosed, chanio.ErrClosed},
+		{"by an error of Go", func(_ *testing.T, s *chanio.Service, _ context.CancelCauseFunc) {
 			s.Go(func(context.Context) error { return errCause })
 		}, errCause, errCause},
 	} {
@@ -50,7 +52,7 @@ func TestTheEndOfAService(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				s := NewService(ctx, nil)
+				s := chanio.NewService(ctx, nil)
 				inner := s.Context()
 				require.NoError(t, inner.Err())
 				require.NoError(t, s.Err())
@@ -63,9 +65,9 @@ func TestTheEndOfAService(t *testing.T) {
 
 				unwanted := func(context.Context) { panic("it runs") }
 				err := s.Post(unwanted)
-				require.ErrorIs(t, err, ErrClosed)
+				require.ErrorIs(t, err, chanio.ErrClosed)
 				require.EqualError(t, err, "chanio: post service: closed")
-				require.ErrorIs(t, s.Dispatch(t.Context(), unwanted), ErrClosed)
+				require.ErrorIs(t, s.Dispatch(t.Context(), unwanted), chanio.ErrClosed)
 				s.Go(func(context.Context) error { panic("it runs") })
 				ended, stop := context.WithCancel(t.Context())
 				stop()
@@ -78,7 +80,7 @@ func TestTheEndOfAService(t *testing.T) {
 }
 
 func TestOptionsThatCannotBeRightEndAServiceBeforeItBegins(t *testing.T) {
-	s := NewService(t.Context(), &Options{PostQueue: -1})
+	s := chanio.NewService(t.Context(), &chanio.Options{PostQueue: -1})
 	select {
 	case <-s.Done():
 	default:
@@ -86,13 +88,13 @@ func TestOptionsThatCannotBeRightEndAServiceBeforeItBegins(t *testing.T) {
 	}
 	require.ErrorContains(t, s.Err(), "chanio: option PostQueue = -1 ")
 	require.Equal(t, s.Err(), context.Cause(s.Context()))
-	require.ErrorIs(t, s.Post(func(context.Context) {}), ErrClosed)
+	require.ErrorIs(t, s.Post(func(context.Context) {}), chanio.ErrClosed)
 	require.NoError(t, s.Shutdown(t.Context()))
 	require.ErrorContains(t, s.Restart(t.Context()), "option PostQueue")
 }
 
 func TestCloseDropsWhatIsQueuedAndCancels(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		canceled, release := make(chan struct{}), make(chan struct{})
 		mustPost(t, s, func(ctx context.Context) {
 			<-ctx.Done()
@@ -110,14 +112,14 @@ func TestCloseDropsWhatIsQueuedAndCancels(t *testing.T) {
 		default:
 		}
 		require.NoError(t, s.Err(), "it has not ended yet")
-		require.ErrorIs(t, s.Post(func(context.Context) { panic("it runs") }), ErrClosed)
+		require.ErrorIs(t, s.Post(func(context.Context) { panic("it runs") }), chanio.ErrClosed)
 		close(release)
 		<-s.Done()
 	})
 }
 
 func TestShutdownRunsAllThatWasAccepted(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		release := occupy(t, s)
 		ran := 0
 		var chain func(ctx context.Context)
@@ -147,7 +149,7 @@ func TestShutdownRunsAllThatWasAccepted(t *testing.T) {
 }
 
 func TestShutdownWaitsForTheFunctionsOfGo(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		left := false
 		s.Go(func(ctx context.Context) error {
 			<-ctx.Done()
@@ -162,7 +164,7 @@ func TestShutdownWaitsForTheFunctionsOfGo(t *testing.T) {
 }
 
 func TestShutdownWhoseContextEndsDropsTheRest(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		start := time.Now()
 		mustPost(t, s, func(ctx context.Context) {
 			<-ctx.Done()
@@ -180,7 +182,7 @@ func TestShutdownWhoseContextEndsDropsTheRest(t *testing.T) {
 }
 
 func TestCloseCutsAShutdownShort(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		release := occupy(t, s)
 		mustPost(t, s, func(context.Context) { panic("it runs") })
 		ended := make(chan error)
@@ -206,16 +208,16 @@ func TestCloseAndShutdownFromInsideStartTheEndAndReturn(t *testing.T) {
 	}
 	calls := []struct {
 		name string
-		call func(s *Service, ctx context.Context) error
+		call func(s *chanio.Service, ctx context.Context) error
 		want int // functions run
 	}{
-		{"Close", func(s *Service, _ context.Context) error { return s.Close() }, 1},
-		{"Shutdown", func(s *Service, ctx context.Context) error { return s.Shutdown(ctx) }, 3},
+		{"Close", func(s *chanio.Service, _ context.Context) error { return s.Close() }, 1},
+		{"Shutdown", func(s *chanio.Service, ctx context.Context) error { return s.Shutdown(ctx) }, 3},
 	}
 	for _, call := range calls {
 		for _, in := range contexts {
 			t.Run(call.name+" with "+in.name, func(t *testing.T) {
-				withService(t, nil, func(t *testing.T, s *Service) {
+				withService(t, nil, func(t *testing.T, s *chanio.Service) {
 					release := occupy(t, s)
 					ran := 0
 					var err error
@@ -240,28 +242,28 @@ func TestCloseAndShutdownFromInsideStartTheEndAndReturn(t *testing.T) {
 }
 
 // waysInside run call the ways in which a call can come from inside a service.
-var waysInside = map[string]func(s *Service, call func(ctx context.Context)){
-	"a posted function, its own context": func(s *Service, call func(ctx context.Context)) {
+var waysInside = map[string]func(s *chanio.Service, call func(ctx context.Context)){
+	"a posted function, its own context": func(s *chanio.Service, call func(ctx context.Context)) {
 		_ = s.Post(call)
 	},
-	"a posted function, another context": func(s *Service, call func(ctx context.Context)) {
+	"a posted function, another context": func(s *chanio.Service, call func(ctx context.Context)) {
 		_ = s.Post(func(context.Context) { call(context.Background()) })
 	},
-	"a posted function that waits for a helper": func(s *Service, call func(ctx context.Context)) {
+	"a posted function that waits for a helper": func(s *chanio.Service, call func(ctx context.Context)) {
 		_ = s.Post(func(ctx context.Context) { helper(func() { call(ctx) }) })
 	},
-	"a function of Go, its own context": func(s *Service, call func(ctx context.Context)) {
+	"a function of Go, its own context": func(s *chanio.Service, call func(ctx context.Context)) {
 		s.Go(func(ctx context.Context) error { call(ctx); return nil })
 	},
-	"a function of Go, another context": func(s *Service, call func(ctx context.Context)) {
+	"a function of Go, another context": func(s *chanio.Service, call func(ctx context.Context)) {
 		s.Go(func(context.Context) error { call(context.Background()); return nil })
 	},
-	"a function of Go that waits for a helper": func(s *Service, call func(ctx context.Context)) {
+	"a function of Go that waits for a helper": func(s *chanio.Service, call func(ctx context.Context)) {
 		s.Go(func(ctx context.Context) error { helper(func() { call(ctx) }); return nil })
 	},
-	"a function of another service under it": func(s *Service, call func(ctx context.Context)) {
+	"a function of another service under it": func(s *chanio.Service, call func(ctx context.Context)) {
 		s.Go(func(ctx context.Context) error {
-			other := NewService(ctx, nil)
+			other := chanio.NewService(ctx, nil)
 			_ = other.Post(call)
 			<-other.Done()
 			return nil
@@ -279,7 +281,7 @@ func helper(f func()) {
 func TestShutdownFromInsideNeverWaitsForItsCaller(t *testing.T) {
 	for name, run := range waysInside {
 		t.Run(name, func(t *testing.T) {
-			withService(t, nil, func(t *testing.T, s *Service) {
+			withService(t, nil, func(t *testing.T, s *chanio.Service) {
 				returned := make(chan error, 1)
 				run(s, func(ctx context.Context) { returned <- s.Shutdown(ctx) })
 				<-s.Done()
@@ -291,7 +293,7 @@ func TestShutdownFromInsideNeverWaitsForItsCaller(t *testing.T) {
 }
 
 func TestShutdownFromInsideIsBoundedByItsContext(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		bound, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
@@ -307,8 +309,8 @@ func TestShutdownFromInsideIsBoundedByItsContext(t *testing.T) {
 }
 
 func TestShutdownOfAnotherServiceFromInsideWaitsForIt(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
-		other := NewService(t.Context(), nil)
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
+		other := chanio.NewService(t.Context(), nil)
 		release := occupy(t, other)
 		ended := make(chan error, 1)
 		mustPost(t, s, func(ctx context.Context) { ended <- other.Shutdown(ctx) })
@@ -320,7 +322,7 @@ func TestShutdownOfAnotherServiceFromInsideWaitsForIt(t *testing.T) {
 }
 
 func TestTheFirstErrorOfGoEndsTheService(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		start := time.Now()
 		s.Go(func(context.Context) error { return nil }) // ends nothing
 		s.Go(func(context.Context) error {
@@ -344,7 +346,7 @@ func TestTheFirstErrorOfGoEndsTheService(t *testing.T) {
 }
 
 func TestAnErrorOfGoCutsAShutdownShort(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		mustPost(t, s, func(ctx context.Context) { <-ctx.Done() })
 		mustPost(t, s, func(context.Context) { panic("it runs") })
 		s.Go(func(context.Context) error {

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestDispatchFromInsideRunsBeforeItReturns(t *testing.T) {
@@ -27,7 +29,7 @@ func TestDispatchFromInsideRunsBeforeItReturns(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			withService(t, nil, func(t *testing.T, s *Service) {
+			withService(t, nil, func(t *testing.T, s *chanio.Service) {
 				var order []int
 				mustPost(t, s, func(ctx context.Context) {
 					order = append(order, 1)
@@ -52,18 +54,18 @@ func TestDispatchFromInsideRunsBeforeItReturns(t *testing.T) {
 func TestDispatchFromAnywhereElseIsQueued(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		ctx  func(t *testing.T, s *Service) context.Context
+		ctx  func(t *testing.T, s *chanio.Service) context.Context
 	}{
-		{"with a context of another kind", func(t *testing.T, _ *Service) context.Context { return t.Context() }},
-		{"with the service's own context", func(_ *testing.T, s *Service) context.Context { return s.Context() }},
+		{"with a context of another kind", func(t *testing.T, _ *chanio.Service) context.Context { return t.Context() }},
+		{"with the service's own context", func(_ *testing.T, s *chanio.Service) context.Context { return s.Context() }},
 		{"with that of a function that has returned", contextOf},
-		{"with one derived from that", func(t *testing.T, s *Service) context.Context {
+		{"with one derived from that", func(t *testing.T, s *chanio.Service) context.Context {
 			ctx, cancel := context.WithTimeout(contextOf(t, s), time.Hour)
 			t.Cleanup(cancel)
 			return ctx
 		}},
-		{"with that of another service's function, which runs", func(t *testing.T, _ *Service) context.Context {
-			other := NewService(t.Context(), nil)
+		{"with that of another service's function, which runs", func(t *testing.T, _ *chanio.Service) context.Context {
+			other := chanio.NewService(t.Context(), nil)
 			given, release := make(chan context.Context), make(chan struct{})
 			mustPost(t, other, func(ctx context.Context) { given <- ctx; <-release })
 			t.Cleanup(func() {
@@ -72,14 +74,14 @@ func TestDispatchFromAnywhereElseIsQueued(t *testing.T) {
 			})
 			return <-given
 		}},
-		{"with that of a Go function", func(t *testing.T, s *Service) context.Context {
+		{"with that of a Go function", func(t *testing.T, s *chanio.Service) context.Context {
 			given := make(chan context.Context)
 			s.Go(func(ctx context.Context) error { given <- ctx; return nil })
 			return <-given
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			withService(t, nil, func(t *testing.T, s *Service) {
+			withService(t, nil, func(t *testing.T, s *chanio.Service) {
 				ctx := tc.ctx(t, s)
 				release := occupy(t, s) // a function runs while Dispatch is called
 				ran := make(chan struct{})
@@ -98,7 +100,7 @@ func TestDispatchFromAnywhereElseIsQueued(t *testing.T) {
 }
 
 func TestAGoroutineThatKeptAContextNeverRunsInline(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		old := contextOf(t, s)
 		unlocked := 0 // the race detector tells if functions run beside each other
 		var wg sync.WaitGroup
@@ -114,12 +116,4 @@ func TestAGoroutineThatKeptAContextNeverRunsInline(t *testing.T) {
 		require.NoError(t, s.Shutdown(t.Context()))
 		require.Equal(t, 4*500*2, unlocked)
 	})
-}
-
-func TestGoroutinesAreToldApart(t *testing.T) {
-	mine, other := goroutineID(), make(chan uint64)
-	require.NotZero(t, mine)
-	require.Equal(t, mine, goroutineID())
-	go func() { other <- goroutineID() }()
-	require.NotEqual(t, mine, <-other)
 }

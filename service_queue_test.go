@@ -3,6 +3,7 @@ package chanio
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -45,4 +46,34 @@ func TestPostQueueIsFirstInFirstOut(t *testing.T) {
 			require.Same(t, q.head, q.tail)
 		})
 	}
+}
+
+func TestAnIdleServiceHoldsNoQueueButAChunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewService(t.Context(), nil)
+		defer s.Close()
+		release := make(chan struct{})
+		require.NoError(t, s.Post(func(context.Context) { <-release }))
+		synctest.Wait()
+		for range defaultPostQueue {
+			if err := s.Post(func(context.Context) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(release)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		require.Zero(t, s.queue.len)
+		require.Same(t, s.queue.head, s.queue.tail)
+		require.Equal(t, postChunk{}, *s.queue.head, "it refers to nothing")
+	})
+}
+
+func TestGoroutinesAreToldApart(t *testing.T) {
+	mine, other := goroutineID(), make(chan uint64)
+	require.NotZero(t, mine)
+	require.Equal(t, mine, goroutineID())
+	go func() { other <- goroutineID() }()
+	require.NotEqual(t, mine, <-other)
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,23 +8,25 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestRestartBeginsAnew(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		end  func(t *testing.T, s *Service)
+		end  func(t *testing.T, s *chanio.Service)
 	}{
-		{"while running", func(*testing.T, *Service) {}},
-		{"after Close", func(_ *testing.T, s *Service) { s.Close() }},
-		{"after Shutdown", func(t *testing.T, s *Service) { require.NoError(t, s.Shutdown(t.Context())) }},
-		{"after an error of Go", func(_ *testing.T, s *Service) {
+		{"while running", func(*testing.T, *chanio.Service) {}},
+		{"after Close", func(_ *testing.T, s *chanio.Service) { s.Close() }},
+		{"after Shutdown", func(t *testing.T, s *chanio.Service) { require.NoError(t, s.Shutdown(t.Context())) }},
+		{"after an error of Go", func(_ *testing.T, s *chanio.Service) {
 			s.Go(func(context.Context) error { return errCause })
 			<-s.Done()
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			withService(t, &Options{PostQueue: 1}, func(t *testing.T, s *Service) {
+			withService(t, &chanio.Options{PostQueue: 1}, func(t *testing.T, s *chanio.Service) {
 				for range 3 {
 					ctx, done := s.Context(), s.Done()
 					tc.end(t, s)
@@ -51,7 +53,7 @@ func TestRestartBeginsAnew(t *testing.T) {
 }
 
 func TestRestartWaitsForWhatRunsAndDropsWhatIsQueued(t *testing.T) {
-	withService(t, &Options{PostQueue: 2}, func(t *testing.T, s *Service) {
+	withService(t, &chanio.Options{PostQueue: 2}, func(t *testing.T, s *chanio.Service) {
 		start := time.Now()
 		mustPost(t, s, func(ctx context.Context) {
 			<-ctx.Done()
@@ -74,7 +76,7 @@ func TestRestartWaitsForWhatRunsAndDropsWhatIsQueued(t *testing.T) {
 }
 
 func TestRestartWhoseContextEndsLeavesTheServiceClosed(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.ErrorIs(t, s.Restart(ended), context.Canceled)
@@ -84,7 +86,7 @@ func TestRestartWhoseContextEndsLeavesTheServiceClosed(t *testing.T) {
 		bound, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		require.ErrorIs(t, s.Restart(bound), context.DeadlineExceeded)
-		require.ErrorIs(t, s.Post(func(context.Context) {}), ErrClosed)
+		require.ErrorIs(t, s.Post(func(context.Context) {}), chanio.ErrClosed)
 		release()
 		<-s.Done()
 		require.NoError(t, s.Err())
@@ -95,13 +97,13 @@ func TestRestartWhoseContextEndsLeavesTheServiceClosed(t *testing.T) {
 func TestRestartFromInsideStartsTheEndAndReturns(t *testing.T) {
 	for name, run := range waysInside {
 		t.Run(name, func(t *testing.T) {
-			withService(t, nil, func(t *testing.T, s *Service) {
+			withService(t, nil, func(t *testing.T, s *chanio.Service) {
 				first, done := s.Context(), s.Done()
 				returned := make(chan error, 1)
 				run(s, func(ctx context.Context) { returned <- s.Restart(ctx) })
 				require.NoError(t, <-returned)
 				<-done
-				require.ErrorIs(t, context.Cause(first), ErrClosed)
+				require.ErrorIs(t, context.Cause(first), chanio.ErrClosed)
 				ran := make(chan struct{})
 				mustPost(t, s, func(context.Context) { close(ran) })
 				<-ran
@@ -115,20 +117,20 @@ func TestRestartFromInsideStartsTheEndAndReturns(t *testing.T) {
 func TestCloseAfterARestartFromInsideEndsTheService(t *testing.T) {
 	for _, end := range []struct {
 		name string
-		call func(ctx context.Context, s *Service) error
+		call func(ctx context.Context, s *chanio.Service) error
 	}{
-		{"Close", func(_ context.Context, s *Service) error { return s.Close() }},
-		{"Shutdown", func(ctx context.Context, s *Service) error { return s.Shutdown(ctx) }},
+		{"Close", func(_ context.Context, s *chanio.Service) error { return s.Close() }},
+		{"Shutdown", func(ctx context.Context, s *chanio.Service) error { return s.Shutdown(ctx) }},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			withService(t, nil, func(t *testing.T, s *Service) {
+			withService(t, nil, func(t *testing.T, s *chanio.Service) {
 				done := s.Done()
 				mustPost(t, s, func(ctx context.Context) {
 					assert.NoError(t, s.Restart(ctx))
 					assert.NoError(t, end.call(ctx, s))
 				})
 				<-done
-				require.ErrorIs(t, s.Post(func(context.Context) {}), ErrClosed)
+				require.ErrorIs(t, s.Post(func(context.Context) {}), chanio.ErrClosed)
 				require.NoError(t, s.Err())
 			})
 		})
@@ -138,7 +140,7 @@ func TestCloseAfterARestartFromInsideEndsTheService(t *testing.T) {
 func TestRestartAfterTheEndOfTheLifetimeIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		s := NewService(ctx, nil)
+		s := chanio.NewService(ctx, nil)
 		cancel(errCause)
 		err := s.Restart(t.Context())
 		require.ErrorIs(t, err, errCause)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // withService runs test in a synctest bubble with a service that has ended,
 // with all its goroutines, when the bubble does.
-func withService(t *testing.T, o *Options, test func(t *testing.T, s *Service)) {
+func withService(t *testing.T, o *chanio.Options, test func(t *testing.T, s *chanio.Service)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := NewService(t.Context(), o)
+		s := chanio.NewService(t.Context(), o)
 		t.Cleanup(func() {
 			s.Close()
 			<-s.Done()
@@ -29,13 +31,13 @@ func withService(t *testing.T, o *Options, test func(t *testing.T, s *Service)) 
 }
 
 // mustPost posts fn.
-func mustPost(t *testing.T, s *Service, fn func(ctx context.Context)) {
+func mustPost(t *testing.T, s *chanio.Service, fn func(ctx context.Context)) {
 	t.Helper()
 	require.NoError(t, s.Post(fn))
 }
 
 // occupy has s run a function that returns when release is called.
-func occupy(t *testing.T, s *Service) (release func()) {
+func occupy(t *testing.T, s *chanio.Service) (release func()) {
 	t.Helper()
 	released := make(chan struct{})
 	mustPost(t, s, func(context.Context) { <-released })
@@ -44,7 +46,7 @@ func occupy(t *testing.T, s *Service) (release func()) {
 }
 
 // contextOf returns the context of a function that s has run.
-func contextOf(t *testing.T, s *Service) context.Context {
+func contextOf(t *testing.T, s *chanio.Service) context.Context {
 	t.Helper()
 	given := make(chan context.Context, 1)
 	mustPost(t, s, func(ctx context.Context) { given <- ctx })
@@ -63,7 +65,7 @@ func TestPostedFunctionsRunOneAtATimeInOrder(t *testing.T) {
 		{"as many as by default", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			withService(t, &Options{PostQueue: tc.queue}, func(t *testing.T, s *Service) {
+			withService(t, &chanio.Options{PostQueue: tc.queue}, func(t *testing.T, s *chanio.Service) {
 				const posters, each = 4, 500
 				var ran [posters][]int // by posted functions only, so the race detector watches
 				var wg sync.WaitGroup
@@ -75,7 +77,7 @@ func TestPostedFunctionsRunOneAtATimeInOrder(t *testing.T) {
 								ran[p] = append(ran[p], i)
 								close(room)
 							}
-							for errors.Is(s.Post(fn), ErrFull) {
+							for errors.Is(s.Post(fn), chanio.ErrFull) {
 								<-time.After(time.Microsecond) // the bubble's: when all else is blocked
 							}
 							if i%7 == 0 {
@@ -96,7 +98,7 @@ func TestPostedFunctionsRunOneAtATimeInOrder(t *testing.T) {
 }
 
 func TestPostQueuesEvenFromInside(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		var order []string
 		add := func(what string) func(context.Context) {
 			return func(context.Context) { order = append(order, what) }
@@ -119,23 +121,23 @@ func TestAPanicIsNotRecovered(t *testing.T) {
 	const env = "CHANIO_TEST_PANIC"
 	cases := []struct {
 		name string
-		have func(s *Service)
+		have func(s *chanio.Service)
 	}{
-		{"posted", func(s *Service) {
+		{"posted", func(s *chanio.Service) {
 			_ = s.Post(func(context.Context) { panic("boom") })
 		}},
-		{"dispatched", func(s *Service) {
+		{"dispatched", func(s *chanio.Service) {
 			_ = s.Post(func(ctx context.Context) {
 				_ = s.Dispatch(ctx, func(context.Context) { panic("boom") })
 			})
 		}},
-		{"go", func(s *Service) {
+		{"go", func(s *chanio.Service) {
 			s.Go(func(context.Context) error { panic("boom") })
 		}},
 	}
 	for _, tc := range cases {
 		if os.Getenv(env) == tc.name {
-			s := NewService(context.Background(), nil)
+			s := chanio.NewService(context.Background(), nil)
 			tc.have(s)
 			if tc.name == "go" {
 				select {} // its goroutine may start after any Shutdown
@@ -172,7 +174,7 @@ func TestPostIsErrFullPastPostQueue(t *testing.T) {
 		{"of the default", 0, 65536},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			withService(t, &Options{PostQueue: tc.queue}, func(t *testing.T, s *Service) {
+			withService(t, &chanio.Options{PostQueue: tc.queue}, func(t *testing.T, s *chanio.Service) {
 				release := occupy(t, s)
 				ran := 0
 				count := func(context.Context) { ran++ }
@@ -182,9 +184,9 @@ func TestPostIsErrFullPastPostQueue(t *testing.T) {
 					}
 				}
 				err := s.Post(count)
-				require.ErrorIs(t, err, ErrFull)
+				require.ErrorIs(t, err, chanio.ErrFull)
 				require.EqualError(t, err, "chanio: post service: queue full")
-				require.ErrorIs(t, s.Dispatch(t.Context(), count), ErrFull)
+				require.ErrorIs(t, s.Dispatch(t.Context(), count), chanio.ErrFull)
 				release()
 				require.NoError(t, s.Shutdown(t.Context()))
 				require.Equal(t, tc.want, ran)
@@ -194,7 +196,7 @@ func TestPostIsErrFullPastPostQueue(t *testing.T) {
 }
 
 func TestEachFunctionThatBeginsMakesRoomForOne(t *testing.T) {
-	withService(t, &Options{PostQueue: 3}, func(t *testing.T, s *Service) {
+	withService(t, &chanio.Options{PostQueue: 3}, func(t *testing.T, s *chanio.Service) {
 		begin := make(chan struct{})
 		step := func(context.Context) { <-begin }
 		for range 10 { // the next one has begun each time
@@ -204,32 +206,14 @@ func TestEachFunctionThatBeginsMakesRoomForOne(t *testing.T) {
 			begin <- struct{}{}
 			synctest.Wait()
 			mustPost(t, s, step)
-			require.ErrorIs(t, s.Post(step), ErrFull)
+			require.ErrorIs(t, s.Post(step), chanio.ErrFull)
 		}
 		close(begin)
 	})
 }
 
-func TestAnIdleServiceHoldsNoQueueButAChunk(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
-		release := occupy(t, s)
-		for range defaultPostQueue {
-			if err := s.Post(func(context.Context) {}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		release()
-		synctest.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		require.Zero(t, s.queue.len)
-		require.Same(t, s.queue.head, s.queue.tail)
-		require.Equal(t, postChunk{}, *s.queue.head, "it refers to nothing")
-	})
-}
-
 func TestNilFunctionsAreErrors(t *testing.T) {
-	withService(t, nil, func(t *testing.T, s *Service) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
 		require.EqualError(t, s.Post(nil), "chanio: post service: nil function")
 		require.Error(t, s.Dispatch(t.Context(), nil))
 		mustPost(t, s, func(ctx context.Context) {
@@ -244,7 +228,7 @@ func TestNilFunctionsAreErrors(t *testing.T) {
 }
 
 func TestServiceIsSafeForConcurrentUse(t *testing.T) {
-	withService(t, &Options{PostQueue: 8}, func(t *testing.T, s *Service) {
+	withService(t, &chanio.Options{PostQueue: 8}, func(t *testing.T, s *chanio.Service) {
 		unlocked := 0 // the race detector tells if functions run beside each other
 		var users sync.WaitGroup
 		for range 4 {
@@ -283,31 +267,31 @@ func TestServiceIsSafeForConcurrentUse(t *testing.T) {
 func TestAListenerAClientAndATimerLiveAsLongAsTheirService(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		end  func(t *testing.T, s *Service, cancel context.CancelCauseFunc)
+		end  func(t *testing.T, s *chanio.Service, cancel context.CancelCauseFunc)
 		want error // their Err
 	}{
-		{"until Close", func(_ *testing.T, s *Service, _ context.CancelCauseFunc) { s.Close() }, ErrClosed},
-		{"until Shutdown", func(t *testing.T, s *Service, _ context.CancelCauseFunc) {
+		{"until Close", func(_ *testing.T, s *chanio.Service, _ context.CancelCauseFunc) { s.Close() }, chanio.ErrClosed},
+		{"until Shutdown", func(t *testing.T, s *chanio.Service, _ context.CancelCauseFunc) {
 			require.NoError(t, s.Shutdown(t.Context()))
-		}, ErrClosed},
-		{"until Restart", func(t *testing.T, s *Service, _ context.CancelCauseFunc) {
+		}, chanio.ErrClosed},
+		{"until Restart", func(t *testing.T, s *chanio.Service, _ context.CancelCauseFunc) {
 			require.NoError(t, s.Restart(t.Context()))
-		}, ErrClosed},
-		{"until the first error of Go", func(_ *testing.T, s *Service, _ context.CancelCauseFunc) {
+		}, chanio.ErrClosed},
+		{"until the first error of Go", func(_ *testing.T, s *chanio.Service, _ context.CancelCauseFunc) {
 			s.Go(func(context.Context) error { return errCause })
 		}, errCause},
-		{"until the end of its context", func(_ *testing.T, _ *Service, cancel context.CancelCauseFunc) {
+		{"until the end of its context", func(_ *testing.T, _ *chanio.Service, cancel context.CancelCauseFunc) {
 			cancel(errCause)
 		}, errCause},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			s := NewService(ctx, nil)
-			l, err := Listen(s.Context(), "tcp", "127.0.0.1:0", nil)
+			s := chanio.NewService(ctx, nil)
+			l, err := chanio.Listen(s.Context(), "tcp", "127.0.0.1:0", nil)
 			require.NoError(t, err)
-			c := Connect(s.Context(), "tcp", l.Addr().String(), nil)
-			timer := NewTimer(s.Context())
+			c := chanio.Connect(s.Context(), "tcp", l.Addr().String(), nil)
+			timer := chanio.NewTimer(s.Context())
 			timer.Every(time.Hour)
 
 			accepted, dialed := <-l.Sessions(), <-c.Sessions()

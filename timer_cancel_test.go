@@ -1,29 +1,31 @@
-package chanio
+package chanio_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestArmingAnArmedTimerCancelsTheEarlierWaitOnce(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		rearm func(timer *Timer)
+		rearm func(timer *chanio.Timer)
 	}{
-		{"Reset", func(timer *Timer) { timer.Reset(time.Minute) }},
-		{"ResetAt", func(timer *Timer) { timer.ResetAt(time.Now().Add(time.Minute)) }},
-		{"Every", func(timer *Timer) { timer.Every(time.Minute) }},
+		{"Reset", func(timer *chanio.Timer) { timer.Reset(time.Minute) }},
+		{"ResetAt", func(timer *chanio.Timer) { timer.ResetAt(time.Now().Add(time.Minute)) }},
+		{"Every", func(timer *chanio.Timer) { timer.Every(time.Minute) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, timer *Timer) {
+			inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 				timer.Reset(time.Second)
 				rearmed := time.Now()
 				tc.rearm(timer)
-				require.Equal(t, Expiry{Time: rearmed, Canceled: true}, <-timer.C())
+				require.Equal(t, chanio.Expiry{Time: rearmed, Canceled: true}, <-timer.C())
 				requireNoValue(t, timer)
-				require.Equal(t, Expiry{Time: rearmed.Add(time.Minute)}, <-timer.C())
+				require.Equal(t, chanio.Expiry{Time: rearmed.Add(time.Minute)}, <-timer.C())
 				requireNoValue(t, timer)
 			})
 		})
@@ -31,7 +33,7 @@ func TestArmingAnArmedTimerCancelsTheEarlierWaitOnce(t *testing.T) {
 }
 
 func TestArmingAnExpiredTimerCancelsNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		for range 3 {
 			timer.Reset(time.Second)
 			require.False(t, (<-timer.C()).Canceled)
@@ -42,17 +44,17 @@ func TestArmingAnExpiredTimerCancelsNothing(t *testing.T) {
 func TestAnExpiryOfAnEarlierWaitIsNeverSeenAfterACall(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		call func(timer *Timer)
+		call func(timer *chanio.Timer)
 		next time.Duration // when the next value comes; 0: none does
 	}{
-		{"Reset", func(timer *Timer) { timer.Reset(time.Hour) }, time.Hour},
-		{"ResetAt", func(timer *Timer) { timer.ResetAt(time.Now().Add(time.Hour)) }, time.Hour},
-		{"Every", func(timer *Timer) { timer.Every(time.Hour) }, time.Hour},
-		{"Every of no period", func(timer *Timer) { timer.Every(0) }, 0},
-		{"Cancel", func(timer *Timer) { timer.Cancel() }, 0},
+		{"Reset", func(timer *chanio.Timer) { timer.Reset(time.Hour) }, time.Hour},
+		{"ResetAt", func(timer *chanio.Timer) { timer.ResetAt(time.Now().Add(time.Hour)) }, time.Hour},
+		{"Every", func(timer *chanio.Timer) { timer.Every(time.Hour) }, time.Hour},
+		{"Every of no period", func(timer *chanio.Timer) { timer.Every(0) }, 0},
+		{"Cancel", func(timer *chanio.Timer) { timer.Cancel() }, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, timer *Timer) {
+			inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 				timer.Reset(time.Millisecond)
 				<-time.After(20 * time.Millisecond)
 				called := time.Now()
@@ -61,7 +63,7 @@ func TestAnExpiryOfAnEarlierWaitIsNeverSeenAfterACall(t *testing.T) {
 				if tc.next > 0 {
 					e, err := timer.Wait(t.Context())
 					require.NoError(t, err)
-					require.Equal(t, Expiry{Time: called.Add(tc.next)}, e)
+					require.Equal(t, chanio.Expiry{Time: called.Add(tc.next)}, e)
 				}
 			})
 		})
@@ -69,7 +71,7 @@ func TestAnExpiryOfAnEarlierWaitIsNeverSeenAfterACall(t *testing.T) {
 }
 
 func TestATickOfAnEarlierRhythmIsNeverSeenAfterACall(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		timer.Every(time.Second)
 		<-time.After(5*time.Second + 500*time.Millisecond)
 		timer.Reset(time.Minute)
@@ -79,30 +81,30 @@ func TestATickOfAnEarlierRhythmIsNeverSeenAfterACall(t *testing.T) {
 }
 
 func TestACanceledWaitIsStillToldAfterAnother(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		timer.Reset(time.Second)
 		canceled := time.Now()
 		timer.Cancel()
 		timer.Cancel()
 		timer.Reset(time.Minute)
-		require.Equal(t, Expiry{Time: canceled, Canceled: true}, <-timer.C())
+		require.Equal(t, chanio.Expiry{Time: canceled, Canceled: true}, <-timer.C())
 		require.False(t, (<-timer.C()).Canceled)
 	})
 }
 
 func TestAnUnreadValueIsReplacedByTheNewest(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		timer.Reset(time.Second)
 		<-time.After(time.Minute)
 		timer.Reset(time.Second)
 		timer.Cancel()
-		require.Equal(t, Expiry{Time: time.Now(), Canceled: true}, <-timer.C())
+		require.Equal(t, chanio.Expiry{Time: time.Now(), Canceled: true}, <-timer.C())
 		requireNoValue(t, timer)
 	})
 }
 
 func TestCancelReportsWhetherAWaitWasArmed(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		require.False(t, timer.Cancel(), "never armed")
 		requireNoValue(t, timer)
 
@@ -121,7 +123,7 @@ func TestCancelReportsWhetherAWaitWasArmed(t *testing.T) {
 }
 
 func TestCancelAtTheInstantOfTheExpiryYieldsNoExpiry(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		for round := range 2000 {
 			canceled := make(chan bool, 1)
 			cancel := func() { canceled <- timer.Cancel() }
@@ -142,9 +144,9 @@ func TestCancelAtTheInstantOfTheExpiryYieldsNoExpiry(t *testing.T) {
 }
 
 func TestResetAtTheInstantOfTheExpiryEndsBothWaits(t *testing.T) {
-	inBubble(t, func(t *testing.T, timer *Timer) {
+	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		for round := range 2000 {
-			values := make(chan Expiry, 3)
+			values := make(chan chanio.Expiry, 3)
 			go func() {
 				for range 2 {
 					values <- <-timer.C()
@@ -162,7 +164,7 @@ func TestResetAtTheInstantOfTheExpiryEndsBothWaits(t *testing.T) {
 				timer.Reset(time.Second)
 			}
 			require.Equal(t, start.Add(time.Second), (<-values).Time)
-			require.Equal(t, Expiry{Time: start.Add(2 * time.Second)}, <-values)
+			require.Equal(t, chanio.Expiry{Time: start.Add(2 * time.Second)}, <-values)
 			requireNoValue(t, timer)
 		}
 	})

@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -62,4 +63,20 @@ func TestResetAtWhenTheClockIsSet(t *testing.T) {
 			require.False(t, (<-timer.C()).Canceled)
 		})
 	}
+}
+
+func TestEveryDropsTheTicksThatAreAlreadyPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		timer, start := NewTimer(t.Context()), time.Now()
+		timer.Every(time.Second)
+		// A program that got no processor for a while: the alarm goes off 3.5 s late.
+		timer.mu.Lock()
+		timer.deadline = timer.deadline.Add(-3500 * time.Millisecond)
+		timer.mu.Unlock()
+		require.Equal(t, start.Add(time.Second), (<-timer.C()).Time)
+		next, ok := timer.Deadline()
+		require.True(t, ok)
+		require.Equal(t, start.Add(1500*time.Millisecond), next)
+		require.Equal(t, next, (<-timer.C()).Time)
+	})
 }
