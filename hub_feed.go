@@ -8,30 +8,31 @@ import (
 )
 
 // A feed is what a hub has for its members with one framing: the log that they
-// share, and their places in it. All but the log's readers is guarded by the
-// hub's mu.
+// share and their places in it. The hub's mu guards everything except the log's
+// readers.
 type feed struct {
 	hub     *Hub
 	framing Framing // nil: a raw stream, or datagrams
 	log     sharedlog.Log
 	clear   int64 // up to here in the log no member lags
-	mayKeep int64 // so much may be kept for those who have left: see tooMuchKept
+	mayKeep int64 // how much may be kept for members that left: see tooMuchKept
 
-	// Who is a member, and who has left and not yet written what was published
+	// The members, and those that left but have yet to write what was published
 	// before. In order:
-	//   - places[:due] have written everything up to a message that they are yet
-	//     to be woken for: see starts;
-	//   - places[due:parked] have written everything, and wait for the next message;
+	//   - places[:due] have written everything up to a message for which they
+	//     are still to be woken: see starts;
+	//   - places[due:parked] have written everything and wait for the next
+	//     message;
 	//   - places[parked:staying] are in the hands of their sessions' writers;
 	//   - places[staying:] have left.
 	places               []*member
 	due, parked, staying int32
-	starts               *[]wakeStart // where those that are due begin to read, in order; nil if none is
+	starts               *[]wakeStart // where due members begin to read, in order; nil if there are none
 }
 
 // A wakeStart is a message that found members parked.
 type wakeStart struct {
-	weight int64 // of the log before it
+	weight int64 // weight of the log before it
 	at     sharedlog.Cursor
 }
 
@@ -49,7 +50,7 @@ func (h *Hub) feeds(yield func(*feed) bool) {
 	}
 }
 
-// feedOf returns the feed of a framing, a new one if there is none. The caller
+// feedOf returns the feed of a framing, creating it if necessary. The caller
 // holds mu.
 func (h *Hub) feedOf(framing Framing) *feed {
 	for f := range h.feeds {
@@ -67,8 +68,8 @@ func (h *Hub) feedOf(framing Framing) *feed {
 	return f
 }
 
-// dropFeed forgets f if it has no places, unless it is the hub's first. The
-// caller holds mu.
+// dropFeed forgets f if it has no places, unless it is the hub's first feed.
+// The caller holds mu.
 func (h *Hub) dropFeed(f *feed) {
 	if f == &h.first || len(f.places) > 0 {
 		return
@@ -81,7 +82,7 @@ func (h *Hub) dropFeed(f *feed) {
 	h.others.Store(&others)
 }
 
-// head is the weight of the log.
+// head returns the weight of the log.
 func (f *feed) head() int64 { return f.log.Head().Weight }
 
 // move swaps m with places[i].
@@ -91,7 +92,7 @@ func (f *feed) move(m *member, i int32) {
 	other.index, m.index = m.index, i
 }
 
-// add makes m a member, which has everything.
+// add makes m a member that is up to date.
 func (f *feed) add(m *member) {
 	m.index = int32(len(f.places))
 	f.places = append(f.places, m)
@@ -101,19 +102,19 @@ func (f *feed) add(m *member) {
 	f.park(m)
 }
 
-// rejoin makes m, which has left and still reads, a member again.
+// rejoin makes m, which has left and is still reading, a member again.
 func (f *feed) rejoin(m *member) {
 	m.mu.Lock()
 	m.cursor = f.log.End()
 	m.mu.Unlock()
-	m.base -= f.head() // it was what it was to get
+	m.base -= f.head() // until now it was the total due to it
 	f.move(m, f.staying)
 	f.staying++
 	f.clear = 0 // it may be further behind than the others
 }
 
-// park notes that m, a member, has written everything: the next message finds
-// it.
+// park records that m, a member, has written everything; the next message will
+// find it.
 func (f *feed) park(m *member) {
 	f.move(m, f.parked)
 	f.parked++
@@ -125,11 +126,11 @@ func (f *feed) park(m *member) {
 	f.trim()
 }
 
-// idle reports whether m is parked and has nothing to be woken for.
+// idle reports whether m is parked with nothing to be woken for.
 func (f *feed) idle(m *member) bool { return f.due <= m.index && m.index < f.parked }
 
-// published notes that a message was appended, before which at stands and the log
-// has this weight: those that are parked are to be woken.
+// published records that a message was appended, before which at stands and the
+// log had this weight: parked members must be woken.
 func (f *feed) published(at sharedlog.Cursor, weight int64) {
 	if f.due == f.parked {
 		return
@@ -141,12 +142,12 @@ func (f *feed) published(at sharedlog.Cursor, weight int64) {
 	f.due = f.parked
 }
 
-// rouse makes m, which is parked, active, with its cursor where it is to read.
-// The caller tells its session, without the hub's mu.
+// rouse makes m, which is parked, active, and moves its cursor to where it
+// reads next. The caller tells its session without holding the hub's mu.
 func (f *feed) rouse(m *member) {
 	if m.index < f.due {
-		// Messages without weight, which are empty and go over a stream, are nothing
-		// there: it does not matter if m finds some that it has read.
+		// Messages without weight are empty ones on a stream, where they are
+		// nothing. It does not matter if m meets some that it has already read.
 		parked := m.taken.Load() - m.base
 		starts := *f.starts
 		i := sort.Search(len(starts), func(i int) bool { return starts[i].weight >= parked })
@@ -163,9 +164,9 @@ func (f *feed) rouse(m *member) {
 	f.move(m, f.parked)
 }
 
-// remove moves m from the members to those that have left, and takes from it
-// what is going to be published. It reports whether its session is to be told
-// that there is something to read.
+// remove moves m from the members to those that left, so that it gets nothing
+// published from now on. It reports whether its session must be told that there
+// is something to read.
 func (f *feed) remove(m *member) (tell bool) {
 	if m.index < f.parked {
 		tell = m.index < f.due
@@ -187,7 +188,7 @@ func (f *feed) unlink(m *member) {
 	f.places[last] = nil
 	f.places = f.places[:last]
 	if cap(f.places) > 8 && last < cap(f.places)/4 {
-		f.places = slices.Clone(f.places) // who came and went leaves nothing
+		f.places = slices.Clone(f.places) // past members leave no memory behind
 	}
 	f.hub.ungate(m)
 	m.index = -1
@@ -196,7 +197,7 @@ func (f *feed) unlink(m *member) {
 	f.hub.retire()
 }
 
-// trim lets the log go when nobody has anything to read in it.
+// trim drops the log when no one has anything to read in it.
 func (f *feed) trim() {
 	if f.due == 0 && int(f.parked) == len(f.places) {
 		f.log.Drop()

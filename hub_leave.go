@@ -6,14 +6,14 @@ import (
 	"example.com/chanio/internal/sharedlog"
 )
 
-// leave ends m's membership: it gets what was published before.
+// leave ends m's membership. It still gets what was published before.
 func (h *Hub) leave(m *member) {
 	h.mu.Lock()
 	if m.left() {
 		h.mu.Unlock()
 		return
 	}
-	idle := m.feed.idle(m) // else its session's writer parts with it, by settle
+	idle := m.feed.idle(m) // otherwise its session's writer drops it, in settle
 	tell := m.feed.remove(m)
 	if idle {
 		m.feed.unlink(m)
@@ -32,7 +32,8 @@ func (h *Hub) leave(m *member) {
 }
 
 // settle parks m, which found nothing to take and has nothing in flight, or
-// unlinks it if it has left. It reports false if there is something after all.
+// unlinks it if it has left. It returns false if there is something to take
+// after all.
 func (h *Hub) settle(m *member) bool {
 	h.mu.Lock()
 	switch {
@@ -50,12 +51,13 @@ func (h *Hub) settle(m *member) bool {
 	h.mu.Unlock()
 	if gone {
 		m.s.dropPlace(m)
-		m.s.wakeWriter() // it may wait for this to end the output
+		m.s.wakeWriter() // it may be waiting for this to end the output
 	}
 	return true
 }
 
-// evict ends the membership of m, whose session has ended: it gets nothing more.
+// evict ends the membership of m, whose session has ended. It gets nothing
+// more.
 func (h *Hub) evict(m *member) {
 	err := m.s.cause()
 	h.mu.Lock()
@@ -73,14 +75,14 @@ func (h *Hub) evict(m *member) {
 	m.s.dropPlace(m)
 }
 
-// evicted is evict of a member whose session has ended with err, or is about to.
-// The caller holds mu, and reports the events without it.
+// evicted is evict for a member whose session has ended with err or is about
+// to. The caller holds mu, and reports the events after releasing it.
 func (h *Hub) evicted(m *member, err error) (events []Event) {
 	if m.index < m.feed.parked {
-		m.feed.rouse(m) // to see what it was to get
+		m.feed.rouse(m) // to see what is due to it
 	}
-	messages, bytes := m.skip(sharedlog.Cursor{}) // its session may be kept for long
-	h.lose(bytes)                                 // and the writer counts what is in flight
+	messages, bytes := m.skip(sharedlog.Cursor{}) // the session may be kept for a long time
+	h.lose(bytes)                                 // the writer counts what is in flight
 	m.s.lost(messages, bytes)
 	if !m.left() {
 		m.feed.remove(m)
@@ -91,15 +93,15 @@ func (h *Hub) evicted(m *member, err error) (events []Event) {
 	return events
 }
 
-// retire notes that the last place is gone, if it is, and somebody wants to know.
-// The caller holds mu.
+// retire marks the hub retired if the last place is gone and someone wants to
+// know. The caller holds mu.
 func (h *Hub) retire() {
 	if h.waits != nil && h.waits.unused != nil && len(h.first.places) == 0 && h.others.Load() == nil {
 		h.waits.retired = true
 	}
 }
 
-// retireUnused retires a hub that nobody has joined.
+// retireUnused retires a hub that no one has joined.
 func (h *Hub) retireUnused() {
 	h.mu.Lock()
 	h.retire()
@@ -107,7 +109,7 @@ func (h *Hub) retireUnused() {
 	h.unlinked()
 }
 
-// unlinked tells whoever wants to know if the hub is retired. The caller must not
+// unlinked runs the unused callback if the hub is retired. The caller must not
 // hold mu.
 func (h *Hub) unlinked() {
 	h.mu.Lock()
@@ -121,7 +123,8 @@ func (h *Hub) unlinked() {
 	}
 }
 
-// lose counts bytes that a member was to get and will not. The caller holds mu.
+// lose counts bytes that were due to a member and that it will not get. The
+// caller holds mu.
 func (h *Hub) lose(bytes int64) {
 	h.counts.owed -= bytes
 	h.counts.lost += bytes

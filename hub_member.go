@@ -10,11 +10,11 @@ import (
 )
 
 // A member is a session's place in a hub: where it reads in the log. There is
-// one for each session and hub, however often it leaves and joins again.
+// one for each session and hub, however often the session leaves and rejoins.
 //
-// How far it is, it counts by itself: the weight that it was ever to get, and of
-// that what is taken and what is written. So it does not matter what of the log
-// is not for it.
+// A member counts its own progress: the total weight due to it, and how much of
+// that is taken and written. Messages in the log that are not for it thus do
+// not matter.
 type member struct {
 	feed *feed
 	s    *Session
@@ -23,34 +23,33 @@ type member struct {
 	// of that is done.
 	taken, written atomic.Int64
 
-	// waits is what others wait for; nil most of the time. It is set under the
-	// hub's mu.
+	// waits is what others wait for; usually nil. It is set under the hub's mu.
 	waits atomic.Pointer[memberWaits]
 
-	// mu lets the writer of an active member go on without the hub's mu. Who
-	// changes what it guards from outside, or knows the member to be parked, has
-	// that.
+	// mu lets the writer of an active member proceed without the hub's mu.
+	// Changing what it guards from elsewhere, or knowing that the member is
+	// parked, requires the hub's mu as well.
 	mu     sync.Mutex
-	behind *backlog         // what it reads first; nil if that is nothing
-	cursor sharedlog.Cursor // and then, if it has not left
+	behind *backlog         // what it reads first; nil if nothing
+	cursor sharedlog.Cursor // what it reads next, if it has not left
 
 	// Guarded by the hub's mu.
-	base  int64 // what it was to get before this stay, less where the stay begins; or all, once it has left
-	index int32 // its place in feed.places, which says whether it is parked or has left; -1 once it is unlinked
+	base  int64 // before this stay: what was due to it, less where the stay begins in the log; after it left: all that is due
+	index int32 // its index in feed.places, which tells whether it is parked or has left; -1 once unlinked
 
 	// Guarded by the session's mu.
-	slot int32 // its place in the session's list
+	slot int32 // its index in the session's list
 
-	// The writer's.
+	// Used only by the writer.
 	messages uint32 // taken and not yet written
 	bytes    uint32
 }
 
-// A backlog is what a member has yet to read of stays that are over, or of what was
-// published before a message that is not for it.
+// A backlog is what a member has yet to read from earlier stays, or from before
+// a message that was not for it.
 type backlog struct {
 	parts []part
-	after *hubMark // what it has to take of another hub before it goes on by its cursor; nil if nothing
+	after *hubMark // what it must take from another hub before it continues at its cursor; may be nil
 }
 
 // A part is a part of the log that a member reads.
@@ -59,23 +58,23 @@ type part struct {
 	after *hubMark // as a backlog's
 }
 
-// taken reports whether all before k is taken. A nil hubMark is.
+// taken reports whether everything before k is taken. A nil hubMark is.
 func (k *hubMark) taken() bool { return k == nil || k.m.taken.Load() >= k.aim }
 
-// memberWaits are what others wait for of a member.
+// memberWaits are what others wait for from a member.
 type memberWaits struct {
 	gated bool         // publishers wait for it; guarded by the hub's mu
-	need  atomic.Int64 // publishers want to know when it has taken so much; never if that is never
-	mark  atomic.Int64 // Flushes want to know when it has written so much; never if there are none
-	marks *flushMark   // they; guarded by the hub's mu
+	need  atomic.Int64 // publishers want to know when it has taken this much, or never
+	mark  atomic.Int64 // Flushes want to know when it has written this much, or never
+	marks *flushMark   // the Flushes; guarded by the hub's mu
 
-	// When publishers first found it late, and how much it must have taken not to
-	// be late any more. Guarded by the hub's mu.
+	// When publishers first found it lagging, and how much it must have taken
+	// to no longer lag. Guarded by the hub's mu.
 	late      time.Time
 	lateUntil int64
 }
 
-// never is what no member ever takes.
+// never is more than any member takes.
 const never = math.MaxInt64
 
 // waiting returns m's waits. The caller holds the hub's mu.
@@ -93,8 +92,8 @@ func (m *member) waiting() *memberWaits {
 // gone reports whether the hub has unlinked m. The caller holds the hub's mu.
 func (m *member) gone() bool { return m.index < 0 }
 
-// left reports whether m is no member any more, whether or not it has taken all
-// that it is to get. The caller holds the hub's mu.
+// left reports whether m is no longer a member, whether or not it has taken
+// everything due to it. The caller holds the hub's mu.
 func (m *member) left() bool { return m.gone() || m.index >= m.feed.staying }
 
 // gated reports whether publishers wait for m. The caller holds the hub's mu.
@@ -103,7 +102,7 @@ func (m *member) gated() bool {
 	return w != nil && w.gated
 }
 
-// aim is how much m was ever to get. The caller holds the hub's mu.
+// aim returns how much has ever been due to m. The caller holds the hub's mu.
 func (m *member) aim() int64 {
 	if m.left() {
 		return m.base
@@ -111,29 +110,30 @@ func (m *member) aim() int64 {
 	return m.base + m.feed.head()
 }
 
-// lag is how much m is to get and has not taken. The caller holds the hub's mu.
+// lag returns how much is due to m and not taken. The caller holds the hub's
+// mu.
 func (m *member) lag() int64 { return m.aim() - m.taken.Load() }
 
-// settled notes that all that m was to get is written. The caller holds the
-// hub's mu, and knows that the writer has nothing of m.
+// settled records that everything due to m is written. The caller holds the
+// hub's mu and knows that the writer holds nothing of m.
 func (m *member) settled() {
 	m.taken.Store(m.aim())
-	m.written.Store(m.aim()) // what it skipped included
+	m.written.Store(m.aim()) // including what it skipped
 	m.account()
 	if m.waits.Load() != nil && !m.gated() {
 		m.waits.Store(nil)
 	}
 }
 
-// take adds what is next in the log to b. It reports whether m goes on: else it
-// is parked or gone, and the writer forgets it.
+// take adds what is next in the log to b. It reports whether m stays active. If
+// not, m is parked or gone, and the writer forgets it.
 func (m *member) take(b *outBatch) bool {
 	for {
 		if m.takeNext(b) {
 			return true
 		}
-		// What is in flight is not written, so it can't be parked yet; and what waits
-		// for another hub goes on.
+		// With messages in flight it can't be parked yet, and while it waits
+		// for another hub it stays active.
 		if m.messages > 0 || m.isHeld() {
 			return true
 		}
@@ -158,7 +158,7 @@ func (m *member) takeNext(b *outBatch) bool {
 	return chunk.Messages > 0
 }
 
-// isHeld reports whether m has to wait for another hub of its session.
+// isHeld reports whether m must wait for another hub of its session.
 func (m *member) isHeld() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -172,8 +172,8 @@ func (m *member) isHeld() bool {
 	}
 }
 
-// next takes what is next. Of datagrams it notes in b where they end. The caller
-// holds mu.
+// next takes what is next. For datagrams it records in b where they end. The
+// caller holds mu.
 func (m *member) next(b *outBatch) (chunk sharedlog.Chunk) {
 	limit := uint32(sharedlog.AnyNumber)
 	if b.datagrams != nil {
@@ -195,7 +195,8 @@ func (m *member) next(b *outBatch) (chunk sharedlog.Chunk) {
 	return chunk
 }
 
-// nextOfPart is next of the first part, which has something. The caller holds mu.
+// nextOfPart is next for the first part, which is not empty. The caller holds
+// mu.
 func (m *member) nextOfPart(b *outBatch, limit uint32) (chunk sharedlog.Chunk) {
 	p := &m.behind.parts[0]
 	if !p.after.taken() {
@@ -206,7 +207,7 @@ func (m *member) nextOfPart(b *outBatch, limit uint32) (chunk sharedlog.Chunk) {
 		b.datagrams.ends = p.Ends(b.datagrams.ends[:0], chunk)
 	}
 	if p.Rest().Weight == 0 {
-		m.dropPart() // now: publishers may wait for the memory
+		m.dropPart() // at once: publishers may be waiting for the memory
 	}
 	return chunk
 }
@@ -221,8 +222,8 @@ func (m *member) dropPart() {
 	}
 }
 
-// readAfter makes m read what it is to get from now on after a place in another
-// hub's log. The caller holds the hub's mu.
+// readAfter makes m read what is due to it from now on only after a place in
+// another hub's log. The caller holds the hub's mu.
 func (m *member) readAfter(k *hubMark) {
 	if k.taken() {
 		return
@@ -235,8 +236,8 @@ func (m *member) readAfter(k *hubMark) {
 	m.behind.after = k
 }
 
-// took notes that chunk is in flight. It reports whether that passed what
-// publishers wait for. The caller holds mu.
+// took records that chunk is in flight. It reports whether that reached the
+// point for which publishers wait. The caller holds mu.
 func (m *member) took(chunk sharedlog.Chunk) (passed bool) {
 	m.messages += uint32(chunk.Messages)
 	m.bytes += uint32(chunk.Bytes)
@@ -245,9 +246,9 @@ func (m *member) took(chunk sharedlog.Chunk) (passed bool) {
 	return w != nil && w.need.Load() <= now
 }
 
-// wrote notes that what was taken is written, but for what failed or was lost.
+// wrote records that what was taken is written, except what failed or was lost.
 func (m *member) wrote() {
-	m.sent() // before a Flush can see it
+	m.sent() // before a Flush can observe it
 	written := m.taken.Load()
 	m.written.Store(written)
 	if w := m.waits.Load(); w != nil && w.mark.Load() <= written {
@@ -263,7 +264,7 @@ func (m *member) sent() {
 	m.sentPart(m.messages, m.bytes)
 }
 
-// sentPart counts so much of what is in flight as sent.
+// sentPart counts part of what is in flight as sent.
 func (m *member) sentPart(messages, bytes uint32) {
 	m.feed.hub.sentBytes.Add(int64(bytes))
 	m.feed.hub.sentMessages.Add(int64(messages))
@@ -271,7 +272,7 @@ func (m *member) sentPart(messages, bytes uint32) {
 	m.messages -= messages
 }
 
-// lost notes that so much of what is in flight will never be written.
+// lost records that part of what is in flight will never be written.
 func (m *member) lost(messages, bytes uint32) {
 	m.messages -= messages
 	m.bytes -= bytes
@@ -281,7 +282,7 @@ func (m *member) lost(messages, bytes uint32) {
 	h.mu.Unlock()
 }
 
-// failed notes that a datagram of n bytes that is in flight could not be sent.
+// failed records that a datagram of n bytes in flight could not be sent.
 func (m *member) failed(n int) {
 	m.messages--
 	m.bytes -= uint32(n)
@@ -292,7 +293,7 @@ func (m *member) failed(n int) {
 	h.mu.Unlock()
 }
 
-// cut makes what m has yet to read of the log a part of its own: what is
+// cut makes what m has yet to read of the log a separate part: what is
 // published from now on is not for it. The caller holds the hub's mu.
 func (m *member) cut() {
 	m.mu.Lock()
@@ -312,7 +313,7 @@ func (m *member) cut() {
 	m.cursor = sharedlog.Cursor{}
 }
 
-// skip moves m to cursor, where it has everything, and returns how much it will
+// skip moves m to cursor, where it is up to date, and returns how much it will
 // not get. The caller holds the hub's mu.
 func (m *member) skip(cursor sharedlog.Cursor) (messages, bytes int64) {
 	m.mu.Lock()
@@ -331,16 +332,15 @@ func (m *member) skip(cursor sharedlog.Cursor) (messages, bytes int64) {
 	return messages, bytes
 }
 
-// drained reports whether there is nothing for m to take. The caller holds the
-// hub's mu.
+// drained reports whether m has nothing to take. The caller holds the hub's mu.
 func (m *member) drained() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return (m.behind == nil || len(m.behind.parts) == 0) && m.cursor.Empty()
 }
 
-// parted returns the segments that m's parts hold, and what of them it has yet to
-// take. The caller holds the hub's mu.
+// parted returns the segments that m's parts hold, and the weight that it has
+// yet to take of them. The caller holds the hub's mu.
 func (m *member) parted() (segments int, weight int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,18 +9,18 @@ import (
 	"example.com/chanio/internal/buffer"
 )
 
-// A frame is what the members of a feed get of a publication: one message, or
-// several.
+// A frame is what the members of a feed get from one publication: one or
+// several messages.
 type frame struct {
 	feed *feed
-	data []byte // as it goes over the wire
+	data []byte // in wire form
 	ends []int  // where each message ends in data; nil if it is one message
 
 	refused int   // how many messages the framing cannot carry
-	err     error // why, of the first
+	err     error // why, for the first
 }
 
-// messages returns how many messages there are.
+// messages returns the number of messages.
 func (f *frame) messages() int {
 	switch {
 	case f.ends != nil:
@@ -65,7 +65,7 @@ func (h *Hub) Multicast(p []byte) error { return h.publish(p, nil) }
 // member. It is for forwarding what s itself has sent.
 func (h *Hub) MulticastExcept(p []byte, s *Session) error { return h.publish(p, s) }
 
-// publish multicasts p to all but except, which may be nil.
+// publish multicasts p to all members except except, which may be nil.
 func (h *Hub) publish(p []byte, except *Session) error {
 	var few [2]frame
 	frames := h.targets(few[:0])
@@ -82,8 +82,8 @@ func (h *Hub) publish(p []byte, except *Session) error {
 	return h.commit(frames, len(p), except)
 }
 
-// targets appends to dst a frame for each feed that a message published now has
-// to go to. One that gets its first member later need not have it.
+// targets appends to dst a frame for each feed to which a message published now
+// must go. A feed that gets its first member later need not have it.
 func (h *Hub) targets(dst []frame) []frame {
 	if h.others.Load() == nil {
 		return append(dst, frame{feed: &h.first})
@@ -101,8 +101,8 @@ func (h *Hub) targets(dst []frame) []frame {
 	return dst
 }
 
-// encode frames p, in the free part of room if there is enough, and returns what
-// of room is taken.
+// encode frames p, in the free part of room if it fits, and returns the used
+// part of room.
 func (f *frame) encode(room, p []byte) []byte {
 	if f.feed.framing == nil {
 		f.accept(p)
@@ -115,7 +115,7 @@ func (f *frame) encode(room, p []byte) []byte {
 	}
 	f.accept(data)
 	if len(room)+len(data) > cap(room) {
-		return room // it has memory of its own
+		return room // it has its own memory
 	}
 	return room[:len(room)+len(data)]
 }
@@ -130,7 +130,7 @@ func (f *frame) accept(data []byte) {
 	f.data = data
 }
 
-// refuse notes that a message cannot be published to the feed.
+// refuse records that a message cannot be published to the feed.
 func (f *frame) refuse(err error) {
 	f.refused++
 	if f.err == nil {
@@ -138,7 +138,7 @@ func (f *frame) refuse(err error) {
 	}
 }
 
-// failed returns the error of a message of n bytes that cannot be multicast.
+// failed returns the error for a message of n bytes that cannot be multicast.
 func (h *Hub) failed(n int, err error) error {
 	if h.ended() {
 		err = ErrClosed
@@ -146,7 +146,7 @@ func (h *Hub) failed(n int, err error) error {
 	return fmt.Errorf("chanio: multicast of %d bytes: %w", n, err)
 }
 
-// commit appends frames to their feeds' logs. They are of a message of n bytes.
+// commit appends frames, made of a message of n bytes, to their feeds' logs.
 func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	carried := false
 	for i := range frames {
@@ -155,7 +155,7 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	if !carried {
 		return h.failed(n, frames[0].err)
 	}
-	var few [wakeAtOnce]*member // spares most rooms an allocation
+	var few [wakeAtOnce]*member // saves most rooms an allocation
 	h.mu.Lock()
 	lagged := h.makeRoom(frames)
 	stopped := h.stopped
@@ -178,8 +178,8 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	return nil
 }
 
-// append appends frames to their feeds' logs, and to woken members that are to be
-// told; more are left to the waker. The caller holds mu.
+// append appends frames to their feeds' logs, and appends to woken the members
+// to be told; the rest are left to the waker. The caller holds mu.
 func (h *Hub) append(woken []*member, frames []frame, except *Session) (_ []*member, events []Event) {
 	var apart *member
 	if except != nil {
@@ -230,8 +230,8 @@ func (f *feed) append(fr *frame) {
 	}
 }
 
-// appendExcept is append past m, for which it is as if it had left meanwhile. It
-// reports whether m's session is to be told that there is something to read.
+// appendExcept is append while skipping m, as if it had left meanwhile. It
+// reports whether m's session must be told that there is something to read.
 func (f *feed) appendExcept(fr *frame, m *member) (tell bool) {
 	idle := f.idle(m)
 	if m.index < f.parked {
@@ -253,8 +253,8 @@ func (f *feed) appendExcept(fr *frame, m *member) (tell bool) {
 }
 
 // appendRefused counts what the members of a feed do not get because their
-// framing cannot carry it, and appends the events of that, as many as the hub's
-// Events may hold. The caller holds mu.
+// framing cannot carry it, and appends events for it, up to the size of the
+// hub's event queue. The caller holds mu.
 func (h *Hub) appendRefused(events []Event, fr *frame, apart *member) []Event {
 	err := fmt.Errorf("chanio: multicast: %w", fr.err)
 	emitted := 0
@@ -302,8 +302,8 @@ func (h *Hub) Send() chan<- []byte {
 	return p.send
 }
 
-// runPump multicasts what comes by Send. The pump's group owns it; it ends when
-// the hub is stopped.
+// runPump multicasts what is sent on Send. The pump's group owns it; it ends
+// when the hub is stopped.
 func (h *Hub) runPump(p *hubPump) {
 	for {
 		select {

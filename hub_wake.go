@@ -1,13 +1,13 @@
 package chanio
 
-// wakeAtOnce is how many parked members a publisher wakes itself. Waking costs
-// some 300 ns a member: a room of twenty thousand would hold the publisher for
-// milliseconds. The others are woken by a goroutine of the hub.
+// wakeAtOnce is how many parked members a publisher wakes itself. Waking takes
+// some 300 ns per member, so a room of twenty thousand would hold the publisher
+// for milliseconds. A goroutine of the hub wakes the others.
 const wakeAtOnce = 32
 
-// wake appends to dst the first members of f that are due, for the caller to tell
-// their sessions without mu, and leaves the others to the waker. The caller holds
-// mu.
+// wake appends to dst the first due members of f, whose sessions the caller
+// tells without holding mu, and leaves the others to the waker. The caller
+// holds mu.
 func (h *Hub) wake(dst []*member, f *feed) []*member {
 	for f.due > 0 && len(dst) < cap(dst) {
 		m := f.places[f.due-1]
@@ -24,8 +24,8 @@ func (h *Hub) wake(dst []*member, f *feed) []*member {
 	return dst
 }
 
-// runWaker wakes members until none is due. wake starts it, one at a time; it
-// closes done when it ends, which finish waits for.
+// runWaker wakes members until none is due. wake starts it, one at a time. It
+// closes done when it ends; finish waits for that.
 func (h *Hub) runWaker(done chan struct{}) {
 	defer close(done)
 	var some [2 * wakeAtOnce]*member

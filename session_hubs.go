@@ -8,17 +8,17 @@ import (
 
 // sessionHubs is a session's side of its memberships.
 type sessionHubs struct {
-	ready  atomic.Bool // there are members in woken
-	lagged atomic.Bool // a hub is about to end the session for being behind
+	ready  atomic.Bool // woken is not empty
+	lagged atomic.Bool // a hub is about to end the session for lagging
 
 	// Guarded by the session's mu.
-	places []*member        // one for each hub; it has left some of them, and still reads
-	byHub  map[*Hub]*member // they; nil while there are few
-	woken  []*member        // those that the writer does not know to have something
+	places []*member        // one for each hub, including those that it left and still reads
+	byHub  map[*Hub]*member // index of places; nil while there are few
+	woken  []*member        // members with messages that the writer does not know of yet
 }
 
-// fewHubs is up to how many hubs a search serves, for a microsecond at most. A map
-// costs 40 bytes a hub, which is much where there are ten thousand small rooms.
+// Up to fewHubs hubs are searched linearly, which takes at most a microsecond.
+// A map costs 40 bytes per hub, which adds up with ten thousand small rooms.
 const fewHubs = 128
 
 // find returns the place in h, or nil.
@@ -94,8 +94,8 @@ func (s *Session) member(h *Hub) *member {
 	return s.hubs.find(h)
 }
 
-// place returns the session's place in h, nil if there is none that goes on. The
-// caller holds the hub's mu.
+// place returns the session's place in h, or nil if none continues. The caller
+// holds the hub's mu.
 func (s *Session) place(h *Hub) (*member, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *Session) placesNow() []*member {
 	return slices.Clone(s.hubs.places)
 }
 
-// memberReady tells the writer of m, which is not parked any more.
+// memberReady tells the writer of m, which is no longer parked.
 func (s *Session) memberReady(m *member) {
 	s.mu.Lock()
 	s.hubs.woken = append(s.hubs.woken, m)
@@ -179,8 +179,9 @@ func (s *Session) leaveHubs() {
 	}
 }
 
-// hubsDrained reports whether no hub has anything for the session to write. It
-// has left them all, gracefully: a hub that has dismissed it is about to end it.
+// hubsDrained reports whether no hub has anything left for the session to
+// write. The session has left them all gracefully; a hub that dismissed it is
+// about to end it.
 func (s *Session) hubsDrained() bool {
 	if s.hubs.lagged.Load() {
 		return false
@@ -210,7 +211,7 @@ type hubMark struct {
 	aim int64
 }
 
-// owedBy returns what the session is to get of h, nil if that is nothing.
+// owedBy returns what h still owes the session, or nil if nothing.
 func (s *Session) owedBy(h *Hub) *hubMark {
 	m := s.member(h)
 	if m == nil {
@@ -236,7 +237,7 @@ func (s *Session) markHubs() []hubMark {
 	return marks
 }
 
-// hubsPast reports whether all before marks is written.
+// hubsPast reports whether everything before marks is written.
 func hubsPast(marks []hubMark) bool {
 	for _, k := range marks {
 		if k.m.written.Load() < k.aim {
@@ -249,24 +250,24 @@ func hubsPast(marks []hubMark) bool {
 // hubReader is what the writer knows of its session's hubs.
 type hubReader struct {
 	active []*member // members that may have something; others are parked
-	first  int       // which of them is first in turn
-	taken  bool      // the batch has something of theirs
+	first  int       // which of them is next
+	taken  bool      // the batch holds messages of theirs
 }
 
-// gatherHubs adds a chunk of each active member to the batch, in turn, while
-// there is room.
+// gatherHubs adds a chunk of each active member to the batch, round-robin,
+// while there is room.
 func (s *Session) gatherHubs(o *writerState) {
 	r := &o.hubs
 	if s.hubs.ready.Load() {
 		s.mu.Lock()
 		s.hubs.ready.Store(false)
 		r.active = append(r.active, s.hubs.woken...)
-		clear(s.hubs.woken) // or it would keep them
+		clear(s.hubs.woken) // so that it does not keep them alive
 		s.hubs.woken = s.hubs.woken[:0]
 		s.mu.Unlock()
 	}
-	// There is always room for one chunk, or a session's own messages could keep
-	// its hubs waiting forever.
+	// There is always room for one chunk, or the session's own messages could
+	// starve its hubs forever.
 	for idle := 0; idle < len(r.active) && !(r.taken && o.batch.full()); {
 		if r.first >= len(r.active) {
 			r.first = 0
@@ -291,7 +292,7 @@ func (s *Session) wroteHubs(o *writerState) {
 	}
 	o.hubs.taken = false
 	for _, m := range o.hubs.active {
-		if m.messages > 0 || m.written.Load() < m.taken.Load() { // those that failed are none
+		if m.messages > 0 || m.written.Load() < m.taken.Load() { // failed ones do not count
 			m.wrote()
 		}
 	}
@@ -317,7 +318,7 @@ func (s *Session) lostHubs(o *writerState) {
 		if sent == c.bytes {
 			c.m.sentPart(uint32(c.messages), uint32(sent))
 		} else {
-			c.m.sentPart(0, uint32(sent)) // how many messages these are nobody knows
+			c.m.sentPart(0, uint32(sent)) // the number of messages in it is unknown
 		}
 	}
 	for _, m := range o.hubs.active {

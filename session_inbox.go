@@ -7,20 +7,22 @@ import (
 )
 
 const (
-	// shortRest is the size below which the beginning of a message waits for more in
-	// memory of its own size, and not in a buffer.
+	// shortRest is the size below which the beginning of a message waits for
+	// the rest in memory of its own size rather than in a buffer.
 	shortRest = 4 << 10
-	// claimFactor is how many times what has arrived of a message its memory may be:
-	// a header that claims a large one costs nothing until its bytes arrive.
+	// claimFactor bounds a message's memory to this many times what has arrived
+	// of it: a header that announces a large message costs nothing until its
+	// bytes arrive.
 	claimFactor = 16
-	// maxCut bounds the messages that one batch is cut into, and so its index.
+	// maxCut bounds the messages cut into one batch, and so the size of its
+	// index.
 	maxCut = 8 << 10
 )
 
-// An inbox is what a session's reader has read and not delivered: the messages
-// that are whole, cut and in one piece of memory, and the beginning of one that is
-// not, of which it holds no more than has arrived, and memory in proportion to
-// that. A raw stream's messages are what each read returned.
+// An inbox is what a session's reader has read and not delivered: whole
+// messages, cut and in one piece of memory, and the beginning of an incomplete
+// one. It holds no more of that than has arrived, in memory proportional to it.
+// On a raw stream a message is what one read returned.
 //
 // Only the reader uses it.
 type inbox struct {
@@ -29,26 +31,26 @@ type inbox struct {
 	copies bool  // messages are copied for their receivers: see deliver
 
 	out  batchMemory // the messages
-	slab []byte      // where the next small ones go that are copied
+	slab []byte      // where the next small messages are copied
 
 	// The beginning of a message.
-	short []byte         // it, if it is short
-	long  *buffer.Buffer // else its memory, of which it takes the first have bytes
+	short []byte         // its bytes, if short
+	long  *buffer.Buffer // otherwise its memory, of which it takes the first have bytes
 	have  int            // its length
-	seen  int            // how much of it was scanned
-	need  int            // how long it must be for another scan to be of use; 0: unknown
-	exact bool           // long is for that message alone, whose size is known
-	more  bool           // it may have a whole message
+	seen  int            // how much of it has been scanned
+	need  int            // the length at which another scan is useful; 0: unknown
+	exact bool           // long is for this message alone, whose size is known
+	more  bool           // it may hold a whole message
 }
 
-// A window is where a read is to put what it takes: into buf, or into one that it
-// gets when there is something, from and up to an index.
+// A window is where a read puts its data: into buf, or into a buffer obtained
+// once data is available, between two indexes.
 type window struct {
 	buf      *buffer.Buffer
 	from, to int
 }
 
-// window returns where the next read goes: behind the beginning of a message.
+// window returns where the next read goes: after the beginning of a message.
 func (in *inbox) window() window {
 	switch {
 	case in.long == nil:
@@ -61,19 +63,19 @@ func (in *inbox) window() window {
 	return window{in.long, in.have, len(in.long.B)}
 }
 
-// took takes what a read has put into w, n bytes in the memory buf, and cuts it.
-// What is whole before an error is in out.
+// took takes the n bytes that a read put into w, in the memory buf, and cuts
+// them. Whole messages before an error are in out.
 func (in *inbox) took(w window, buf *buffer.Buffer, n int) error {
 	if in.codec == nil {
 		buf.Spans = append(buf.Spans, buffer.Span{Start: 0, End: uint32(n)})
 		in.out = batchMemory{buf: buf, used: n, size: n}
 		return nil
 	}
-	copy(buf.B[:w.from], in.short) // nothing if the beginning is there already
+	copy(buf.B[:w.from], in.short) // nothing if the beginning is already there
 	return in.cut(buf, w.from+n)
 }
 
-// again cuts what more says may be a message.
+// again cuts what may hold another message, as more says.
 func (in *inbox) again() error {
 	buf := in.long
 	if buf == nil {
@@ -83,13 +85,13 @@ func (in *inbox) again() error {
 	return in.cut(buf, in.have)
 }
 
-// cut cuts the first end bytes of buf into messages, and keeps the rest. buf is the
-// inbox's from then on.
+// cut cuts the first end bytes of buf into messages and keeps the rest. buf
+// then belongs to the inbox.
 func (in *inbox) cut(buf *buffer.Buffer, end int) error {
 	rest, err := in.scan(buf, end)
 	in.long, in.exact = nil, false
 	if err != nil {
-		rest = end // there is no use for it
+		rest = end // the rest is useless
 	}
 	owned := in.out.buf != nil && in.out.buf == buf
 	if !in.keep(buf, rest, end, owned) && !owned {
@@ -98,11 +100,11 @@ func (in *inbox) cut(buf *buffer.Buffer, end int) error {
 	return err
 }
 
-// scan finds the whole messages in the first end bytes of buf, in out, and returns
-// where the rest begins.
+// scan puts the whole messages in the first end bytes of buf into out, and
+// returns where the rest begins.
 func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
 	out := batchMemory{buf: buf, codec: in.codec}
-	var copied *Batch // once a message is not a part of buf
+	var copied *Batch // used once a message is not part of buf
 	seen := in.seen
 	in.seen, in.more = 0, false
 	for rest < end && end >= in.need {
@@ -116,12 +118,12 @@ func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
 			in.seen = len(p)
 			in.need = need
 			if need <= len(p)+1 {
-				in.need = 0 // one more byte is what anything needs
+				in.need = 0 // any scan needs one more byte
 			}
 			break
 		}
 		seen, in.need = 0, 0
-		if m == nil { // what was taken makes no message
+		if m == nil { // the bytes taken make no message
 			rest += n
 			continue
 		}
@@ -153,7 +155,7 @@ func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
 	return rest, err
 }
 
-// copyOf returns a batch of the messages of m so far, which m has no more.
+// copyOf moves the messages of m so far to a new batch, and returns it.
 func copyOf(m *batchMemory) *Batch {
 	b := NewBatch()
 	for _, s := range m.buf.Spans {
@@ -163,7 +165,7 @@ func copyOf(m *batchMemory) *Batch {
 	return b
 }
 
-// indexIn returns where the message m is in p, or that it is elsewhere.
+// indexIn returns where in p the message m is, or that it is elsewhere.
 func indexIn(p, m []byte) (i int, inside bool) {
 	if len(m) == 0 {
 		return 0, true
@@ -172,8 +174,8 @@ func indexIn(p, m []byte) (i int, inside bool) {
 	return i, i >= 0 && i+len(m) <= len(p)
 }
 
-// keep makes buf.B[from:end] the beginning of the next message. It reports whether
-// it goes on using buf, which it must not if out has it.
+// keep makes buf.B[from:end] the beginning of the next message. It reports
+// whether buf stays in use, which is not allowed if out owns it.
 func (in *inbox) keep(buf *buffer.Buffer, from, end int, owned bool) bool {
 	p := buf.B[from:end]
 	in.have = len(p)
@@ -187,7 +189,7 @@ func (in *inbox) keep(buf *buffer.Buffer, from, end int, owned bool) bool {
 	if !in.exact {
 		room = max(blockSize, len(p)+len(p)/2)
 	}
-	own := in.exact && in.copies // the message will be given away with its memory
+	own := in.exact && in.copies // the message is handed out with its memory
 	if !owned && from == 0 && len(buf.B) >= room && (!own || len(buf.B) == room) {
 		in.long = buf
 		return true
@@ -213,8 +215,9 @@ func (in *inbox) keepShort(p []byte) {
 	in.short = append(in.short[:0], p...)
 }
 
-// ownFrom is the size from which a message is read into memory of its own: what is
-// copied for its receiver, if it is not, gains by that before what is in a batch.
+// ownFrom is the size from which a message is read into its own memory. A
+// message that would otherwise be copied for its receiver gains from that at a
+// smaller size than one in a batch.
 func (in *inbox) ownFrom() int {
 	if in.copies {
 		return shortRest
@@ -222,8 +225,8 @@ func (in *inbox) ownFrom() int {
 	return blockSize
 }
 
-// final makes a message of what is left at the end of the stream, or says why it is
-// none.
+// final makes a message of what is left at the end of the stream, or says why
+// it is not one.
 func (in *inbox) final() error {
 	if _, stateful := in.codec.(*framedState); in.codec == nil || in.have == 0 && !stateful {
 		return nil
@@ -242,7 +245,7 @@ func (in *inbox) final() error {
 	return nil
 }
 
-// free gives up what was not delivered.
+// free releases what was not delivered.
 func (in *inbox) free() {
 	free(in.out.buf)
 	free(in.long)

@@ -12,24 +12,24 @@ const (
 	// blockSize is how much one read takes at most, and how many bytes of small
 	// messages one write carries.
 	blockSize = 64 << 10
-	// smallBlockSize is enough for what is small in most programs.
+	// smallBlockSize holds a small message in most programs.
 	smallBlockSize = 4 << 10
 )
 
-// errHalted tells the reader that nothing shall be delivered any more.
+// errHalted tells the reader that nothing more is to be delivered.
 var errHalted = errors.New("chanio: delivering has stopped")
 
-// A framingError is the end of an input in which no messages can be found any more.
-// The connection is sound, and the output goes on.
+// A framingError ends an input in which no more messages can be found. The
+// connection is intact, and output continues.
 type framingError struct{ error }
 
 func (e framingError) Unwrap() error { return e.error }
 
-// readLoop is the reader of a session over a stream. start starts it; it ends with the input,
-// at the latest when terminate closes the connection.
+// readLoop is the reader of a session over a stream. start starts it. It ends
+// with the input, at the latest when terminate closes the connection.
 func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
 
-// endInput is the end of the reader, for a reason that receive gives.
+// endInput ends the reader, for the reason that receive returned.
 func (s *Session) endInput(t *stream, err error) {
 	defer s.release()
 	defer s.records.endInput()
@@ -67,12 +67,12 @@ func (s *Session) endInput(t *stream, err error) {
 func (s *Session) receive(t *stream) error {
 	in := inbox{codec: s.reading(), limit: int(min(int64(s.set.MaxMessage), maxBatch-blockSize))}
 	defer in.free()
-	defer s.messageWhole() // disarms, however it ends
+	defer s.messageWhole() // stops MessageTimeout on every return
 	for {
 		readErr, err := s.fill(&in, t)
 		if readErr == io.EOF && err == nil {
 			if s.life().input() == inputHalted {
-				return io.EOF // what is not whole is nobody's loss
+				return io.EOF // an incomplete message is no loss then
 			}
 			err = in.final()
 		}
@@ -88,8 +88,8 @@ func (s *Session) receive(t *stream) error {
 	}
 }
 
-// fill reads once, unless in may have more without. Its errors are that of the read
-// and that of the framing.
+// fill reads once, unless in may hold more messages already. It returns the
+// read's error and the framing's.
 func (s *Session) fill(in *inbox, t *stream) (readErr, err error) {
 	if in.more {
 		return nil, in.again()
@@ -113,7 +113,7 @@ func (s *Session) received(n int) {
 	s.touch()
 }
 
-// readError tells a reader that halt has interrupted from a failed one.
+// readError distinguishes a reader interrupted by halt from a failed one.
 func (s *Session) readError(err error) error {
 	if err == io.EOF {
 		return err
@@ -129,7 +129,7 @@ func (s *Session) readError(err error) error {
 	}
 }
 
-// discard throws input away until it ends: a kernel that closes a connection
+// discard throws input away until it ends. A kernel that closes a connection
 // with unread input resets it, and the peer would lose what was flushed.
 func (s *Session) discard(t *stream) {
 	for {
@@ -147,9 +147,9 @@ func (s *Session) discard(t *stream) {
 	}
 }
 
-// breakInput is halt by the reader itself: err says why there are no messages in
-// what arrives any more. The session stays writable as after the peer's end of stream.
-// It reports whether halt was called before.
+// breakInput is halt by the reader itself; err says why there are no more
+// messages in the input. The session stays writable as after the peer's end of
+// stream. It reports whether halt had already been called.
 func (s *Session) breakInput(err error) (halted bool) {
 	s.fail(err)
 	s.mu.Lock()
@@ -165,7 +165,7 @@ func (s *Session) breakInput(err error) (halted bool) {
 	return false
 }
 
-// halt stops delivering: recv is closed and what arrives is thrown away.
+// halt stops delivering: recv is closed and input is discarded.
 func (s *Session) halt() {
 	s.mu.Lock()
 	if l := s.life(); l.over() || l.input() != inputOpen {
@@ -180,9 +180,9 @@ func (s *Session) halt() {
 	close(s.halted)
 }
 
-// cutShort returns why an end of stream that was read is none: after a reset, of
-// which the first system call tells, all others do as if the peer had ended. That
-// call may have been the writer's.
+// cutShort returns an error if an end of stream that was read is not one. Only
+// the first system call after a reset reports it, and that call may have been
+// the writer's; all others behave as if the peer had ended the stream.
 func (s *Session) cutShort(t *stream) error {
 	if t.raw == nil || s.records != nil || s.life().written() || !t.under.End().Gone {
 		return nil
@@ -196,9 +196,9 @@ func (s *Session) cutShort(t *stream) error {
 	return nil
 }
 
-// inputError returns what the session ends with when reading has failed with err.
-// Where the output has failed before, what the peer has said about that tells
-// more (an alert of TLS), and what the network says about it less.
+// inputError returns the error of a session whose reading failed with err. If
+// the output failed before, what the peer said about that (a TLS alert) is more
+// informative, and what the network says is less so.
 func (s *Session) inputError(err error) error {
 	s.mu.Lock()
 	failed := s.writeErr

@@ -1,8 +1,8 @@
 // Package buffer recycles the memory that messages are read into, built in and
 // written from.
 //
-// The memory is shared by all sessions of a process, which is why an idle one
-// holds none.
+// The memory is shared by all sessions of a process, so an idle session holds
+// none.
 package buffer
 
 import (
@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// Small is enough for what is small in most programs.
+	// Small holds a small message in most programs.
 	Small = 4 << 10
-	// Large holds 64 KiB and what TLS adds to that many bytes.
+	// Large holds 64 KiB plus TLS overhead.
 	Large = 72 << 10
-	// MaxPooled is the largest size that is recycled. What is larger is rare, and
-	// the collector's.
+	// MaxPooled is the largest size that is recycled. Larger buffers are rare
+	// and left to the garbage collector.
 	MaxPooled = 16 << 20
 
 	firstLarger = 128 << 10 // the size of the class after Large; they double from there
@@ -30,8 +30,8 @@ const (
 // A Span is where a message is in a Buffer.
 type Span struct{ Start, End uint32 }
 
-// A Buffer is memory, and where the messages in it are. Whoever got it owns it
-// until Free.
+// A Buffer is memory plus the positions of the messages in it. Whoever gets it
+// owns it until Free.
 type Buffer struct {
 	B     []byte // all of the memory; its length does not change
 	Spans []Span
@@ -41,9 +41,8 @@ type Buffer struct {
 
 var pools [classes]sync.Pool
 
-// Get returns a Buffer of at least size bytes, whose content is undefined and
-// whose Spans are empty. It has no more than twice the size, unless that is less
-// than Large.
+// Get returns a Buffer of at least size bytes with undefined content and no
+// Spans. It is at most twice that size, or Large if that is more.
 func Get(size int) *Buffer {
 	class := classOf(size)
 	if class < 0 {
@@ -55,16 +54,15 @@ func Get(size int) *Buffer {
 	return &Buffer{B: fresh(sizeOf(class)), class: class}
 }
 
-// Own returns a Buffer of exactly size bytes that is not recycled: its memory can be
-// given away.
+// Own returns a Buffer of exactly size bytes that is not recycled, so its
+// memory can be given away.
 func Own(size int) *Buffer { return &Buffer{B: make([]byte, size), class: -1} }
 
 // Owned reports whether b's memory is not recycled.
 func (b *Buffer) Owned() bool { return b.class < 0 }
 
-// Free makes b's memory available to the next Get. In a program that is built
-// with the race detector it is overwritten first, so that a use after Free
-// shows.
+// Free makes b's memory available to the next Get. In a program built with the
+// race detector it is overwritten first, so that a use after Free shows.
 func (b *Buffer) Free() {
 	overwrite(b.B)
 	if b.class < 0 {

@@ -5,11 +5,11 @@ package buffer
 import "unsafe"
 
 const (
-	// overwritten is what the memory of a freed Buffer consists of.
+	// overwritten is the byte that fills the memory of a freed Buffer.
 	overwritten = 0xDB
 	// blank is eight bytes of that.
 	blank = overwritten * 0x0101010101010101
-	// pageLen is the unit in which overwrite passes over memory that was not used.
+	// pageLen is the unit in which overwrite skips memory that was not used.
 	pageLen = 4 << 10
 )
 

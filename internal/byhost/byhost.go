@@ -1,5 +1,5 @@
-// Package byhost keeps a set whose members come from hosts, and picks a member of
-// the host that has the most.
+// Package byhost keeps a set whose members come from hosts, and picks members
+// of the host that has the most.
 package byhost
 
 import (
@@ -7,8 +7,8 @@ import (
 	"net/netip"
 )
 
-// A Set is a set of members, each from a host. Its zero value is empty. It
-// is not safe for concurrent use. Every method takes the same time whatever the
+// A Set is a set of members, each from a host. Its zero value is empty. It is
+// not safe for concurrent use. Every method takes constant time, whatever the
 // number of members and hosts.
 type Set[T any] struct {
 	hosts  map[netip.Prefix]*host[T]
@@ -36,9 +36,9 @@ func (m *Member[T]) From() netip.Addr { return m.from }
 // Len returns the number of members.
 func (s *Set[T]) Len() int { return s.size }
 
-// Add takes v in, which comes from an address. The addresses of one IPv6 network
-// of 64 bits are one host, since a single host is given that much (RFC 4291,
-// 2.5.1); link-local ones are not. The zero Addr is a host, too.
+// Add adds v, which comes from an address. All addresses of an IPv6 /64 network
+// count as one host, since a single host is given that much (RFC 4291, section
+// 2.5.1), except link-local ones. The zero Addr also counts as a host.
 func (s *Set[T]) Add(from netip.Addr, v T) *Member[T] {
 	prefix := Host(from)
 	h := s.hosts[prefix]
@@ -59,7 +59,7 @@ func (s *Set[T]) Add(from netip.Addr, v T) *Member[T] {
 	return m
 }
 
-// Remove takes m out, which must be in.
+// Remove removes m, which must be in the set.
 func (s *Set[T]) Remove(m *Member[T]) {
 	h := m.host
 	s.unlist(h)
@@ -79,8 +79,8 @@ func (s *Set[T]) Remove(m *Member[T]) {
 	s.size--
 }
 
-// Pick returns a random member of the host that has the most, of a random one
-// if several have as many. There must be a member.
+// Pick returns a random member of the host that has the most, choosing among
+// hosts with equally many at random. The set must not be empty.
 func (s *Set[T]) Pick() *Member[T] {
 	most := s.bySize[len(s.bySize)-1]
 	members := most[rand.IntN(len(most))].members
@@ -107,9 +107,9 @@ func (s *Set[T]) unlist(h *host[T]) {
 	s.bySize[len(h.members)] = same[:last]
 }
 
-// Host returns the part of an address that tells hosts apart: the address
-// itself, or the first 64 bits of an IPv6 address that is not link-local. That of
-// the zero Addr is the zero Prefix.
+// Host returns the part of an address that identifies its host: the address
+// itself, or the first 64 bits of an IPv6 address that is not link-local. For
+// the zero Addr it is the zero Prefix.
 func Host(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
 	if addr.Is6() && !addr.IsLinkLocalUnicast() {

@@ -1,7 +1,8 @@
 // Package datagram moves the datagrams of UDP sockets, in batches where the
-// system can: on Linux recvmmsg and sendmmsg, with GRO and GSO, which let the
-// kernel hand over up to 64 datagrams of one peer as if they were one. What the
-// kernel or a route refuses is found out at run time and not tried again.
+// system supports them: on Linux recvmmsg and sendmmsg, with GRO and GSO, which
+// let the kernel hand over up to 64 datagrams of one peer as if they were one.
+// What the kernel or a route refuses is detected at run time and not tried
+// again.
 //
 // A [Conn] that waits for datagrams holds no buffers.
 package datagram
@@ -19,7 +20,7 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// The largest payloads of a datagram: what a 16-bit length leaves beside the
+// The largest payloads of a datagram: what a 16-bit length leaves after the
 // headers that it counts.
 const (
 	MaxPayload4 = 65535 - 20 - 8 // IPv4 counts its own header
@@ -36,19 +37,19 @@ func MaxPayload(addr netip.Addr) int {
 
 // A Packet is one datagram, received or to be sent.
 type Packet struct {
-	// Addr is the peer: who sent it, or who is to get it, which on a connected
-	// socket is for the socket to say.
+	// Addr is the peer: the sender, or the receiver. A connected socket ignores
+	// it when sending.
 	Addr netip.AddrPort
-	// Local is the address that the peer wrote to, a group's if it wrote to a
-	// group; or, if it is a unicast address, the one to send from. Its port is
-	// ignored for sending.
+	// Local is the address that the peer wrote to, which may be a group's. In a
+	// packet to be sent it is the source address, if it is a unicast address;
+	// its port is ignored.
 	Local netip.AddrPort
-	// IfIndex is the interface that it came in on, 0 where the system doesn't
-	// tell; or the one that it leaves by if it goes to a multicast group or a
-	// link-local address. Elsewhere the system's routes decide.
+	// IfIndex is the interface on which the packet arrived, or 0 if the system
+	// does not report it. In a packet to a multicast group or a link-local
+	// address it is the outgoing interface; others follow the system's routes.
 	IfIndex int
-	// Data is the payload. What was received belongs to the receiver for good
-	// and has a capacity that is its length.
+	// Data is the payload. What was received belongs to the receiver, and its
+	// capacity is its length.
 	Data []byte
 }
 
@@ -65,8 +66,7 @@ type Config struct {
 	Control func(network, address string, c syscall.RawConn) error
 }
 
-// A Socket is a *net.UDPConn, or something else in its place: then datagrams go
-// one by one.
+// A Socket is a *net.UDPConn, or a substitute, whose datagrams go one by one.
 type Socket interface {
 	ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error)
 	WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error)
@@ -170,13 +170,13 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 // delivered. Most systems say so on connected sockets only.
 func (c *Conn) Refused() int64 { return c.refused.Load() }
 
-// KernelDropped returns how many datagrams the kernel had dropped, for want of
-// room in the socket's receive buffer, when it took the last one received. It
-// is 0 where the kernel does not tell.
+// KernelDropped returns how many datagrams the kernel had dropped, for lack of
+// room in the socket's receive buffer, when it delivered the last one. It is 0
+// if the kernel does not report it.
 func (c *Conn) KernelDropped() int64 { return c.dropped.Load() }
 
-// StopReceiving makes [Conn.Receive], now or later, return nil. The socket goes
-// on sending.
+// StopReceiving makes current and future calls of [Conn.Receive] return nil.
+// The socket can still send.
 func (c *Conn) StopReceiving() {
 	c.stop.Do(func() { close(c.stopped) })
 	c.sock.SetReadDeadline(time.Unix(1, 0))

@@ -2,5 +2,5 @@
 
 package sock
 
-// Drain can't read without waiting here.
+// Drain does nothing: non-blocking reads are not available here.
 func (s *Socket) Drain(int) {}

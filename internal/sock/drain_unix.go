@@ -2,9 +2,9 @@
 
 package sock
 
-// Drain drops the input that waits, up to limit bytes: a kernel that closes a
+// Drain discards waiting input, up to limit bytes. A kernel that closes a
 // socket with unread input resets the connection, and what was written may be
-// lost with that (RFC 9293, 3.10.4).
+// lost with it (RFC 9293, section 3.10.4).
 func (s *Socket) Drain(limit int) {
 	var block [16 << 10]byte
 	s.rc.Control(func(fd uintptr) {

@@ -9,26 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the hot paths ask of the kernel does not wait: MSG_DONTWAIT says so, even
-// of a socket that was made a blocking one. So Go's scheduler need not hear of
-// it, as it does of a syscall.Syscall, after which it may have to give the
-// processor to others: in a process that is idle between messages, each makes it
-// wake the thread that watches for that. One client with one message in flight is
-// served half as fast again without, and a hundred clients a tenth.
+// System calls on the hot paths do not block: MSG_DONTWAIT says so, even on a
+// socket that was set to blocking. So Go's scheduler need not hear of them, as
+// it does of a syscall.Syscall, after which it may have to hand the processor
+// to others. In a process that is idle between messages, each such call makes
+// it wake the thread that watches for that. Without it, one client with one
+// message in flight is served half as fast again, and a hundred clients a tenth
+// faster.
 //
-// That holds for memory that the library has just written, and not too much of
-// it. A user's slice may be a page of a file, or of swap: the call would wait for
-// that page, and with it the next collection, and so the program.
+// This requires memory that the library has just written, and not too much of
+// it. A user's slice may be a page of a file, or swapped out: the call would
+// wait for that page, and the next garbage collection, and hence the whole
+// program, would wait for the call.
 
-// RecvNow is recv(2) without waiting, into memory of the library's.
+// RecvNow is a non-blocking recv(2) into memory of the library's.
 func RecvNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
 	return result(n, errno)
 }
 
-// Waiting reports whether RecvNow would find something: data, an end or an error.
-// It takes next to no stack.
+// Waiting reports whether RecvNow would find data, an end or an error. It takes
+// next to no stack.
 func Waiting(fd int) bool {
 	var b [1]byte
 	_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
@@ -36,16 +38,16 @@ func Waiting(fd int) bool {
 	return errno != unix.EAGAIN
 }
 
-// sendNow is send(2) without waiting, of memory that the library has just
-// written, rawLimit bytes of it at most.
+// sendNow is a non-blocking send(2) of memory that the library has just
+// written, at most rawLimit bytes of it.
 func sendNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	return result(n, errno)
 }
 
-// sendParts is sendmsg(2) without waiting, of memory whose pages may have to be
-// fetched first: the scheduler knows of it.
+// sendParts is a non-blocking sendmsg(2) of memory whose pages may have to be
+// fetched first, so the scheduler is told of it.
 func sendParts(fd int, parts [][]byte) (int, error) {
 	var entries [maxParts]unix.Iovec
 	n := 0

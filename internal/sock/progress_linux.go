@@ -2,8 +2,8 @@ package sock
 
 import "golang.org/x/sys/unix"
 
-// Progress asks how far the peer has come: by SIOCOUTQ what it has not taken
-// (tcp(7), unix(7)), by TCP_INFO what it has ever acknowledged.
+// Progress returns how far the peer has come: SIOCOUTQ tells what it has not
+// taken (tcp(7), unix(7)), TCP_INFO what it has ever acknowledged.
 func (s *Socket) Progress() (p Progress) {
 	s.rc.Control(func(fd uintptr) {
 		left, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
@@ -21,7 +21,7 @@ func (s *Socket) Progress() (p Progress) {
 	return p
 }
 
-// End looks for the peer's end, also after input that was not read.
+// End looks for the peer's end, even behind unread input.
 func (s *Socket) End() (e End) {
 	s.rc.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}

@@ -1,6 +1,6 @@
-// Package sock does with the kernel's stream sockets what package net does not
-// offer: writes that tell of their progress, looks at what a peer has
-// acknowledged and at whether it has ended, and input that is dropped.
+// Package sock adds to kernel stream sockets what package net does not offer:
+// writes that report progress, what a peer has acknowledged and whether it has
+// ended, and draining input.
 package sock
 
 import (
@@ -8,15 +8,16 @@ import (
 	"syscall"
 )
 
-// A Socket is a stream socket of the kernel's under a net.Conn. Its methods are
-// safe for concurrent use and do not wait.
+// A Socket is a kernel stream socket under a net.Conn. Its methods are safe for
+// concurrent use and do not block.
 type Socket struct {
 	rc  syscall.RawConn
 	tcp bool
 }
 
-// Of returns the socket of conn, nil if conn is none. A type that embeds a
-// *net.TCPConn may have a Read and a Write of its own, so the types are exact.
+// Of returns the socket of conn, or nil if conn is not one. A type that embeds
+// a *net.TCPConn may have its own Read and Write, so the types must match
+// exactly.
 func Of(conn net.Conn) *Socket {
 	var rc syscall.RawConn
 	var err error
@@ -42,20 +43,20 @@ func Of(conn net.Conn) *Socket {
 // RawConn returns the socket's descriptor.
 func (s *Socket) RawConn() syscall.RawConn { return s.rc }
 
-// TCP reports whether it is a TCP socket. On others what was written is the
-// peer's at once.
+// TCP reports whether the socket is a TCP socket. On others, what was written
+// is at the peer at once.
 func (s *Socket) TCP() bool { return s.tcp }
 
-// Progress is how far a peer has come with what was written to it.
+// Progress is how much of what was written a peer has taken.
 type Progress struct {
-	Known bool   // else the system does not tell
+	Known bool   // false if the system does not tell
 	Acked uint64 // changes when the peer takes something
-	Left  int    // how many bytes it has not taken; on TCP the end of stream is one of them
+	Left  int    // bytes not taken; on TCP the end of stream counts as one
 }
 
-// An End is what a socket knows of its peer without being read.
+// An End is what a socket knows about its peer without being read.
 type End struct {
 	Ended  bool // the peer has ended its output; there may be input before that
-	Gone   bool // nothing can be sent any more either: the peer is closed, or the connection
+	Gone   bool // nothing can be sent any more either: the peer or the connection is closed
 	Failed bool // the connection has failed: it was reset, or has timed out
 }

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A Flow is what a write needs of whoever sends.
+// A Flow is what a write needs from its sender.
 type Flow interface {
 	// Wait is called when the write is about to wait for the peer.
 	Wait()
-	// Progress is called when n more bytes are the kernel's.
+	// Progress is called when the kernel has taken n more bytes.
 	Progress(n int)
-	// Over reports whether nobody cares for the write any more.
+	// Over reports whether the write is no longer wanted.
 	Over() bool
 }
 
@@ -22,10 +22,10 @@ type Flow interface {
 // hear of: while it runs, nothing can stop its thread.
 const rawLimit = 64 << 10
 
-// WriteParts writes parts through conn, in groups of limit bytes. A write to a
-// socket that waits is interrupted now and then, to see how much of it was taken:
-// else its progress would show only at its end, and a peer that is slow look like
-// one that takes nothing. look is how often; 0 is never.
+// WriteParts writes parts through conn, in groups of limit bytes. A waiting
+// write to a socket is interrupted now and then to see how much of it was
+// taken. Otherwise its progress would show only at its end, and a slow peer
+// would look like a stalled one. look is how often; 0 means never.
 func WriteParts(conn net.Conn, parts [][]byte, limit int, look time.Duration, f Flow) (sent int, err error) {
 	if !resumable(conn) {
 		look = 0
@@ -58,7 +58,7 @@ func WriteParts(conn net.Conn, parts [][]byte, limit int, look time.Duration, f 
 	return sent, err
 }
 
-// writeGroup writes group, and looks at its progress unless look is 0.
+// writeGroup writes group, and checks its progress unless look is 0.
 func writeGroup(conn net.Conn, group *net.Buffers, look time.Duration, f Flow) (sent int, err error) {
 	f.Wait()
 	for {
@@ -80,9 +80,10 @@ func writeGroup(conn net.Conn, group *net.Buffers, look time.Duration, f Flow) (
 	}
 }
 
-// resumable reports whether a write to conn that timed out can go on after what
-// was taken, as one to a socket can. Anything else may have a tls.Conn in it,
-// which can't. A type that embeds a socket may, too, so the types are exact.
+// resumable reports whether a write to conn that timed out can continue after
+// what was taken, as one to a socket can. Any other type, including one that
+// embeds a socket, may have a tls.Conn inside, which can't, so the types must
+// match exactly.
 func resumable(conn net.Conn) bool {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:

@@ -12,19 +12,19 @@ import (
 const maxParts = 64
 
 // A Writer writes to a stream socket with as few system calls as the kernel
-// allows, and sees the progress of each: a net.Conn's Write would only tell of
-// its end. Write is called by one goroutine at a time.
+// allows, and sees the progress of each; a net.Conn's Write reports only its
+// end. Only one goroutine at a time may call Write.
 type Writer struct {
 	rc           syscall.RawConn
 	tryWriteFunc func(fd uintptr) bool
-	failure      atomic.Pointer[os.SyscallError] // what writing has failed with
+	failure      atomic.Pointer[os.SyscallError] // the error that ended writing
 
 	// Between Write and tryWrite.
 	flow   Flow
-	parts  [][]byte // what is still to be written
+	parts  [][]byte // still to be written
 	own    bool     // parts are memory that the library has just written
 	n      int      // how many bytes were written
-	told   int      // how many of them flow was told of
+	told   int      // how many of them were reported to flow
 	waited int      // n when it last waited; -1 before that
 
 	now *immediate // TryWrite's; nil until there is one: only TLS has them
@@ -38,15 +38,16 @@ type immediate struct {
 	err     error
 }
 
-// NewWriter returns a Writer to socket, which is conn's.
+// NewWriter returns a Writer to socket, which belongs to conn.
 func NewWriter(_ net.Conn, socket *Socket) *Writer {
 	w := &Writer{rc: socket.rc}
 	w.tryWriteFunc = w.tryWrite
 	return w
 }
 
-// TryWrite writes as much of p as the kernel takes now, while no Write is under
-// way. p is memory that the library has just written. One call at a time.
+// TryWrite writes as much of p as the kernel takes now, unless a Write is in
+// progress. p must be memory that the library has just written. Only one call
+// at a time is allowed.
 func (w *Writer) TryWrite(p []byte) (int, error) {
 	if w.now == nil {
 		w.now = new(immediate)
@@ -73,8 +74,8 @@ func (w *immediate) try(fd uintptr) {
 	}
 }
 
-// Write writes parts, and reports to f. own says that the library has just
-// written that memory itself.
+// Write writes parts and reports to f. own says that the library itself has
+// just written that memory.
 func (w *Writer) Write(parts [][]byte, own bool, _ time.Duration, f Flow) (int, error) {
 	w.flow, w.parts, w.own, w.n, w.told, w.waited = f, parts, own, 0, 0, -1
 	err := w.rc.Write(w.tryWriteFunc)

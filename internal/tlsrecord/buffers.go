@@ -13,9 +13,9 @@ import (
 // that an empty buffer may be dropped.
 const testedGo = "go1.26"
 
-// Buffers are the memory that a tls.Conn keeps for its input. crypto/tls keeps them
-// as large as they have ever been, for the life of the connection, and has no way
-// to release them. With a Go that was not tested there are none.
+// Buffers are the memory that a tls.Conn keeps for its input. crypto/tls keeps
+// them at the largest size they ever had for the life of the connection, and
+// has no way to release them. With an untested Go version there are none.
 type Buffers struct {
 	records  *bytes.Buffer // what it has read and not decrypted
 	messages *bytes.Buffer // messages of handshakes

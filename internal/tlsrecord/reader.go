@@ -6,13 +6,13 @@ import (
 	"example.com/chanio/internal/buffer"
 )
 
-// BlockLen is how much a Reader holds at most: room for two of the longest records,
-// and a part of a third. More at a time is no faster.
+// BlockLen is how much a Reader holds at most: two of the longest records and
+// part of a third. A larger block is no faster.
 const BlockLen = 40 << 10
 
-// A Reader gives out the records of a stream, each whole. It reads into a block of
-// recycled memory, and copies out of it: no one else ever sees that memory. The
-// zero value is ready. A Reader is not safe for concurrent use.
+// A Reader returns the records of a stream, each one whole. It reads into a
+// block of recycled memory and copies out of it; nothing else ever sees that
+// memory. The zero value is ready. A Reader is not safe for concurrent use.
 type Reader struct {
 	held  []byte         // what was read and not given out; in block, or a copy of its own
 	block *buffer.Buffer // nil if there is none
@@ -54,7 +54,7 @@ func (r *Reader) first() int {
 // Whole reports whether Read has something to give.
 func (r *Reader) Whole() bool { return r.left > 0 || r.first() > 0 }
 
-// Part reports whether a record has begun that is not whole.
+// Part reports whether there is an incomplete record.
 func (r *Reader) Part() bool { return len(r.held) > 0 && !r.Whole() }
 
 // Space returns where to read more, which is never empty, for Filled to take in. It
@@ -75,9 +75,9 @@ func (r *Reader) Filled(n int) { r.held = r.block.B[:len(r.held)+n] }
 // ended.
 func (r *Reader) End() { r.ended = true }
 
-// Release gives the block back unless there is a whole record in it. A part of a
-// record is kept in memory of its size: a peer that never sends the rest does not
-// hold a block.
+// Release gives the block back unless it holds a whole record. A partial record
+// is kept in memory of its size, so that a peer that never sends the rest does
+// not hold a block.
 func (r *Reader) Release() {
 	if r.block == nil || r.Whole() {
 		return

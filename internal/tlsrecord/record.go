@@ -1,6 +1,6 @@
-// Package tlsrecord finds the records of TLS in a stream of bytes, so that a
-// connection under a tls.Conn can give it whole records only. It looks at their
-// headers, never at what is in them.
+// Package tlsrecord finds the TLS records in a stream of bytes, so that a
+// connection under a tls.Conn can give it whole records only. It looks at
+// record headers, never at contents.
 package tlsrecord
 
 import "encoding/binary"
