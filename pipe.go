@@ -8,7 +8,9 @@ import (
 // Pipe copies what a receives to b and what b receives to a until both have
 // ended. It returns nil if both ended cleanly, otherwise the first error of the
 // two. No one else may receive from the sessions. Pipe copies messages, so each
-// is sent under the framing of the sending session.
+// is sent under the framing of the sending session, behind what was accepted from
+// Put and Send before. A caller may have received the first messages itself; Pipe
+// copies the rest.
 //
 // A session that takes less than arrives holds up reading from the other. When
 // one peer ends its stream, Pipe calls CloseWrite on the other session, and the
@@ -29,8 +31,8 @@ func Pipe(ctx context.Context, a, b *Session) error {
 	fromB := &direction{from: b, to: a, over: make(chan struct{})}
 	fromA.back, fromB.back = fromB, fromA
 	var running sync.WaitGroup
-	running.Go(fromA.run)
-	fromB.run()
+	running.Go(func() { fromA.run(ctx) })
+	fromB.run(ctx)
 	running.Wait()
 	<-a.Done()
 	<-b.Done()
@@ -47,13 +49,26 @@ type direction struct {
 	over     chan struct{} // closed when nothing more is copied
 }
 
-// run copies until from has no more, and passes the end on.
-func (d *direction) run() {
-	refused := d.copy()
+// run copies until from has no more, and passes the end on. It copies batches,
+// unless somebody has received single messages from the session before.
+func (d *direction) run(ctx context.Context) {
+	if form(d.from.form.Load()) == formMessages {
+		pass(d, d.from.Recv(), d.to.Put)
+		return
+	}
+	// What was sent by Put before, such as a header, goes first. An error is the
+	// end of to, or of ctx, which PutBatch and AfterFunc see.
+	_ = d.to.Flush(ctx)
+	pass(d, d.from.RecvBatch(), d.to.PutBatch)
+}
+
+// pass is run for one form of messages.
+func pass[T any](d *direction, received <-chan T, put func(T) error) {
+	refused := copyAll(d, received, put)
 	close(d.over)
 	switch {
 	case refused:
-		d.discard()
+		discard(d, received)
 	case d.from.ended() || d.from.Err() == nil:
 		d.to.CloseWrite() // an error is to's own, which Err returns
 	default:
@@ -61,11 +76,11 @@ func (d *direction) run() {
 	}
 }
 
-// copy copies until from has no more or to takes no more, and reports the
+// copyAll copies until from has no more or to takes no more, and reports the
 // latter.
-func (d *direction) copy() (refused bool) {
-	for m := range d.from.Recv() {
-		if err := d.to.Put(m); err != nil {
+func copyAll[T any](d *direction, received <-chan T, put func(T) error) (refused bool) {
+	for m := range received {
+		if err := put(m); err != nil {
 			if !d.to.life().refusing() { // the message is at fault: the framing can't carry it
 				d.from.Abort(err)
 				d.to.Abort(err)
@@ -79,10 +94,10 @@ func (d *direction) copy() (refused bool) {
 // discard throws away what to does not take, so that from's peer can continue
 // and end. Once to is gone and from has what came from it, there is nothing
 // left to wait for.
-func (d *direction) discard() {
+func discard[T any](d *direction, received <-chan T) {
 	for {
 		select {
-		case _, ok := <-d.from.Recv():
+		case _, ok := <-received:
 			if !ok {
 				return
 			}

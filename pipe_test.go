@@ -99,6 +99,36 @@ func TestPipePassesOnWhatCameFromAPeerThatTakesNoMore(t *testing.T) {
 	<-p.over
 }
 
+// A proxy puts a header in front of what it copies, or looks at how a stream begins.
+func TestPipeGoesOnBehindWhatItsCallerHasSentAndReceived(t *testing.T) {
+	for range 50 { // an order that came about by chance would not last
+		client, one := connected(t, "tcp")
+		other, server := connected(t, "tcp")
+		a, b := NewSession(t.Context(), one, nil), NewSession(t.Context(), other, nil)
+		_, err := client.Write([]byte("first "))
+		require.NoError(t, err)
+		first, _ := await(t, a.Recv(), "what the stream begins with")
+		_, err = client.Write([]byte("second"))
+		require.NoError(t, err)
+		_, err = server.Write([]byte("answer"))
+		require.NoError(t, err)
+		require.NoError(t, a.Put([]byte("greeting ")))
+		require.NoError(t, b.Put([]byte("header ")))
+		require.NoError(t, b.Put(first))
+		over := make(chan error, 1)
+		go func() { over <- Pipe(t.Context(), a, b) }()
+		require.NoError(t, client.(halfCloser).CloseWrite())
+		require.NoError(t, server.(halfCloser).CloseWrite())
+		got, err := io.ReadAll(server)
+		require.NoError(t, err)
+		require.Equal(t, "header first second", string(got))
+		got, err = io.ReadAll(client)
+		require.NoError(t, err)
+		require.Equal(t, "greeting answer", string(got))
+		require.NoError(t, <-over)
+	}
+}
+
 func TestPipePassesAnAbortOn(t *testing.T) {
 	p := pipeUp(t, t.Context(), "tcp", nil)
 	requirePassed(t, p.client, p.server)
