@@ -92,6 +92,28 @@ func TestFlushReturnsTheErrorOfItsContext(t *testing.T) {
 	})
 }
 
+func TestFlushHeedsItsContextWhileTheSessionEnds(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		a, b := net.Pipe()
+		defer b.Close()
+		conn := stuckClose{a, make(chan struct{})}
+		s := NewSession(t.Context(), conn, &o)
+		require.NoError(t, s.Put([]byte("x")))
+		go s.Abort(nil)
+		synctest.Wait()
+		require.ErrorIs(t, s.Context().Err(), context.Canceled, "it has ended, but for its connection")
+
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
+		require.Equal(t, time.Minute, time.Since(start))
+		close(conn.release)
+		<-s.Done()
+		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+	})
+}
+
 func TestFlushSaysThatTheSessionEndedWithSomethingUndelivered(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		s, _ := memSession(t, &o)
