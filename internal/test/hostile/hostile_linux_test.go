@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestChild is not a test of its own: it is what a child process runs.
 func TestChild(t *testing.T) {
-	child.Play(t, child.Parts{"server": playServer, "few ports": playFewPorts, "every transport": playEvery})
+	child.Play(t, child.Parts{"server": playServer, "few ports": playFewPorts, "every transport": playEvery, "missing page": playMissingPage})
 }
 
 // long skips a test that takes seconds, where short ones were asked for.
