@@ -19,6 +19,16 @@ func (h *Hub) MulticastBatch(b *Batch) error {
 		}
 		return nil
 	}
+	for {
+		if err := h.tryPublishBatch(b); err != errNewFeed {
+			return err
+		}
+	}
+}
+
+// tryPublishBatch publishes b, which is not empty, unless somebody with another
+// framing joins meanwhile.
+func (h *Hub) tryPublishBatch(b *Batch) error {
 	frames := h.targets(nil)
 	refused := make([]int, 0) // how many feeds refused each message
 	for i := range frames {

@@ -71,6 +71,58 @@ func unprefixed(t *testing.T, stream []byte) (all []byte) {
 	return all
 }
 
+// A heldFraming is Lines, whose next AppendFrame waits.
+type heldFraming struct {
+	Lines
+	hold chan struct{} // AppendFrame receives from it as often as it takes one from held
+	held chan struct{}
+}
+
+func (f heldFraming) AppendFrame(dst, message []byte) ([]byte, error) {
+	select {
+	case <-f.held:
+		<-f.hold
+	default:
+	}
+	return f.Lines.AppendFrame(dst, message)
+}
+
+func TestWhoJoinsWithAnotherFramingMissesNothingBetweenTwoMessages(t *testing.T) {
+	for _, publish := range []struct {
+		name string
+		do   func(h *Hub, m string) error
+	}{
+		{"message", func(h *Hub, m string) error { return h.Multicast([]byte(m)) }},
+		{"batch", func(h *Hub, m string) error {
+			b := NewBatch()
+			defer b.Release()
+			b.Append([]byte(m))
+			return h.MulticastBatch(b)
+		}},
+	} {
+		t.Run(publish.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := heldFraming{hold: make(chan struct{}), held: make(chan struct{}, 1)}
+				h := testHub(t, &Options{Framing: f})
+				early, earlyPeer := joinMem(t, h, &Options{Framing: f})
+				f.held <- struct{}{}
+				done := make(chan error)
+				go func() { done <- publish.do(h, "begun before") }()
+				synctest.Wait()
+				late, latePeer := joinMem(t, h, &Options{Framing: Lines{CRLF: true}})
+				require.NoError(t, h.Multicast([]byte("begun after")))
+				f.hold <- struct{}{}
+				require.NoError(t, <-done)
+				got, lateGot := readInto(earlyPeer), readInto(latePeer)
+				require.NoError(t, early.CloseWrite())
+				require.NoError(t, late.CloseWrite())
+				require.Equal(t, "begun after\nbegun before\n", string(<-got))
+				require.Equal(t, "begun after\r\nbegun before\r\n", string(<-lateGot))
+			})
+		})
+	}
+}
+
 func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &Options{MaxLag: 1000})

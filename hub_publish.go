@@ -1,8 +1,10 @@
 package chanio
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -67,6 +69,15 @@ func (h *Hub) MulticastExcept(p []byte, s *Session) error { return h.publish(p, 
 
 // publish multicasts p to all members except except, which may be nil.
 func (h *Hub) publish(p []byte, except *Session) error {
+	for {
+		if err := h.tryPublish(p, except); err != errNewFeed {
+			return err
+		}
+	}
+}
+
+// tryPublish is publish, unless somebody with another framing joins meanwhile.
+func (h *Hub) tryPublish(p []byte, except *Session) error {
 	var few [2]frame
 	frames := h.targets(few[:0])
 	if len(frames) == 1 && frames[0].feed.framing == nil { // most hubs of raw streams
@@ -82,8 +93,24 @@ func (h *Hub) publish(p []byte, except *Session) error {
 	return h.commit(frames, len(p), except)
 }
 
+// errNewFeed is what commit returns where a feed has got its first member since
+// targets was called: what is published next would get to it, so this has to, too.
+var errNewFeed = errors.New("chanio: a member with another framing has joined")
+
+// cover reports whether frames has one for each feed with members. The caller holds
+// mu.
+func (h *Hub) cover(frames []frame) bool {
+	for f := range h.feeds {
+		if f.staying > 0 && !slices.ContainsFunc(frames, func(fr frame) bool { return fr.feed == f }) {
+			return false
+		}
+	}
+	return true
+}
+
 // targets appends to dst a frame for each feed to which a message published now
-// must go. A feed that gets its first member later need not have it.
+// must go. If another feed gets its first member before the commit, that returns
+// errNewFeed.
 func (h *Hub) targets(dst []frame) []frame {
 	if h.others.Load() == nil {
 		return append(dst, frame{feed: &h.first})
@@ -146,7 +173,8 @@ func (h *Hub) failed(n int, err error) error {
 	return fmt.Errorf("chanio: multicast of %d bytes: %w", n, err)
 }
 
-// commit appends frames, made of a message of n bytes, to their feeds' logs.
+// commit appends frames, made of a message of n bytes, to their feeds' logs, or
+// returns errNewFeed.
 func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	carried := false
 	for i := range frames {
@@ -158,10 +186,10 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	var few [wakeAtOnce]*member // saves most rooms an allocation
 	h.mu.Lock()
 	lagged := h.makeRoom(frames)
-	stopped := h.stopped
+	stopped, covered := h.stopped, h.cover(frames)
 	woken := few[:0]
 	var events []Event
-	if !stopped {
+	if !stopped && covered {
 		woken, events = h.append(woken, frames, except)
 	}
 	h.mu.Unlock()
@@ -172,8 +200,11 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	endDismissed(lagged)
 	h.tell(lagged)
 	h.events.report(events...)
-	if stopped {
+	switch {
+	case stopped:
 		return h.failed(n, ErrClosed)
+	case !covered:
+		return errNewFeed
 	}
 	return nil
 }
