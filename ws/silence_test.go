@@ -37,7 +37,7 @@ type laggards struct {
 }
 
 const (
-	lagMessages = 300 // of a kilobyte
+	lagMessages = 150 // of a kilobyte
 	lagLimit    = 64 << 10
 )
 
