@@ -1,14 +1,18 @@
 package websocket
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,22 +167,64 @@ func echo(b *testing.B, conns []net.Conn, flight int, m []byte) {
 	b.ReportMetric(float64(b.N)*float64(flight)/b.Elapsed().Seconds(), "messages/s")
 }
 
-// BenchmarkIdle tells the memory of a connection that waits, with the client's
-// own half of about a kilobyte.
+// BenchmarkIdle tells the memory of a connection that waits, its handler's goroutine
+// included. The clients are in a process of their own.
 func BenchmarkIdle(b *testing.B) {
-	const n = 1000
+	const n = 5000
 	for _, s := range servers {
 		b.Run(s.name, func(b *testing.B) {
 			if s.name == "chanio batches" {
 				b.Skip("it is chanio's")
 			}
 			e := s.make(b, true, false)
+			web := httptest.NewServer(e)
+			b.Cleanup(web.Close)
 			before := memory()
-			dial(b, e, n, false)
+			bye := dialElsewhere(b, web.URL, n)
 			b.ReportMetric(float64(memory()-before)/n, "B/conn")
+			bye()
 			e.stop()
 		})
 	}
+}
+
+// dialElsewhere has a process dial n clients, which wait until bye.
+func dialElsewhere(b *testing.B, url string, n int) (bye func()) {
+	c := exec.Command(os.Args[0], "-test.run=^TestClientsOfABenchmark$")
+	c.Env = append(os.Environ(), "CLIENTS_OF="+url, "CLIENTS="+strconv.Itoa(n))
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	require.NoError(b, err)
+	out, err := c.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, c.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(b, err)
+	require.Equal(b, "ready\n", line)
+	return func() {
+		in.Close()
+		c.Wait() // its output was cut off
+	}
+}
+
+// TestClientsOfABenchmark is the process of dialElsewhere.
+func TestClientsOfABenchmark(t *testing.T) {
+	server, err := url.Parse(os.Getenv("CLIENTS_OF"))
+	require.NoError(t, err)
+	n, err := strconv.Atoi(os.Getenv("CLIENTS"))
+	if err != nil {
+		t.Skip("no benchmark has asked for it")
+	}
+	server.Scheme = "ws"
+	for range n {
+		conn, err := net.Dial("tcp", server.Host)
+		require.NoError(t, err)
+		defer conn.Close()
+		_, _, err = ws.Dialer{}.Upgrade(conn, server)
+		require.NoError(t, err)
+	}
+	fmt.Println("ready")
+	io.Copy(io.Discard, os.Stdin)
 }
 
 func memory() int64 {
