@@ -173,6 +173,7 @@ func TestWssAndRequestAndSubprotocol(t *testing.T) {
 	cookie, err := r.Cookie("id")
 	require.NoError(t, err)
 	require.Equal(t, "7", cookie.Value)
+	require.Equal(t, http.Header{"Cookie": {"id=7"}, "Sec-Websocket-Protocol": {"v3, v2"}}, r.Header, "those of the handshake alone are not kept")
 	require.Equal(t, "user", r.Context().Value(key{}))
 	require.NoError(t, r.Context().Err())
 	require.Equal(t, "v2", Subprotocol(peer))

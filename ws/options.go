@@ -165,11 +165,19 @@ func Subprotocol(s *chanio.Session) string {
 	return ""
 }
 
-// keptRequest returns what is kept of r. Its body and its cancellation, which
-// ends when the handler returns, are dropped.
+// keptRequest returns what is kept of r for as long as the session lives: neither its
+// body nor its cancellation, which is over when the handler returns.
 func keptRequest(r *http.Request) *http.Request {
 	kept := r.WithContext(context.WithoutCancel(r.Context()))
 	kept.Body = http.NoBody
+	kept.Header = make(http.Header)
+	for name, values := range r.Header {
+		switch name {
+		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions":
+		default:
+			kept.Header[name] = slices.Clone(values) // all values of r share memory
+		}
+	}
 	return kept
 }
 
