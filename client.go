@@ -346,11 +346,11 @@ func (c *Client) hold(s *Session) time.Duration {
 	s.start()
 	select {
 	case c.sessions <- s:
-		<-s.done
-	case <-s.done:
+		<-s.done.wait()
+	case <-s.done.wait():
 	case <-c.quit: // it was not received and never will be
 		s.abort(ErrClosed)
-		<-s.done
+		<-s.done.wait()
 	}
 	return time.Since(began)
 }

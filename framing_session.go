@@ -193,7 +193,7 @@ func (f *framedState) settle() {
 	for f.owesMuch() {
 		select {
 		case <-f.taken:
-		case <-f.s.halted:
+		case <-f.s.halted.wait():
 			return
 		}
 	}

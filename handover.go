@@ -57,7 +57,7 @@ func (set *settings) framedBy(f Framing) *settings {
 	if other := set.other.Load(); other != nil && sameFraming(f, other.Framing) {
 		return other
 	}
-	other := &settings{Options: set.Options}
+	other := &settings{Options: set.Options, began: set.began}
 	other.Framing, other.codec = f, codecOf(f)
 	set.other.Store(other)
 	return other

@@ -143,7 +143,7 @@ func (h *Hub) join(s *Session, after *hubMark) (event Event, joined bool, err er
 			h.dropFeed(m.feed)
 			return event, false, err
 		}
-		if s.output.batch.datagrams != nil {
+		if s.traits.messages {
 			m.feed.log.Index()
 		}
 		m.feed.add(m)

@@ -186,7 +186,7 @@ func (l *Listener) DisconnectAll() {
 		s.abort(ErrClosed)
 	}
 	for _, s := range all {
-		<-s.done
+		<-s.done.wait()
 	}
 }
 

@@ -126,7 +126,7 @@ func TestNOfANetConnWriteThatTimedOutIsWhatWasAccepted(t *testing.T) {
 		require.Equal(t, time.Minute, since(start))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Positive(t, n)
-		require.LessOrEqual(t, n, (cap(s.send)+2)*netWriteSize, "queues are bounded in bytes")
+		require.LessOrEqual(t, n, (cap(s.Send())+2)*netWriteSize, "queues are bounded in bytes")
 		_, err = c.Write([]byte("x"))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "until the deadline is moved")
 

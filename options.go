@@ -313,6 +313,7 @@ const maxQueue = 1 << 24
 // or queue means none.
 type settings struct {
 	Options
+	began time.Time                // when they were resolved: what moments count from
 	codec codec                    // of Framing; nil for raw streams
 	other atomic.Pointer[settings] // the last that framedBy has made of these
 }
@@ -327,7 +328,7 @@ func (o *Options) resolve(udp bool) (*settings, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &settings{Options: *o, codec: codecOf(o.Framing)}
+	s := &settings{Options: *o, began: time.Now(), codec: codecOf(o.Framing)}
 
 	idle, sessions, queue := time.Duration(0), 0, defaultQueue
 	if udp {

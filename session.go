@@ -43,42 +43,35 @@ type Session struct {
 	recv      chan []byte
 	recvBatch chan *Batch
 	form      atomic.Uint32 // a form: set under mu, with its channel
+	flushed   atomic.Bool   // flushes has waiters
 
-	// Made by needWriter, under mu; received from by the writer. Only the user may
-	// close them.
-	sendBatch chan *Batch
-	send      chan []byte
+	halted  latch // shut when nothing more is put into recv
+	refused latch // shut when no more messages are accepted
+	done    latch // shut by finish, as its last act
 
-	wake    chan struct{} // one slot: tells the writer to look at its sources again
-	halted  chan struct{} // closed when nothing more is put into recv
-	refused chan struct{} // closed when no more messages are accepted
-	done    chan struct{} // closed by finish, as its last act
+	stats counters
+	puts  putGate       // Puts in progress
+	refs  atomic.Int32  // what must end before finish: goroutines, the gate, the open state
+	word  atomic.Uint32 // its life; written under mu, see session_lifetime.go
 
-	stats   counters
-	puts    putGate       // Puts in progress
-	refs    atomic.Int32  // what must end before finish: goroutines, the gate, the open state
-	word    atomic.Uint32 // its life; written under mu, see session_lifetime.go
-	flushed atomic.Bool   // flushes has waiters
-
-	hubs    sessionHubs  // see session_hubs.go
-	output  writerState  // the writer's; see session_write.go
-	records *recordConn  // nil unless the library has set up TLS
-	framed  *framedState // nil unless the framing has a state
-	pings   *pinging     // nil without PingInterval
+	hubs    sessionHubs                 // see session_hubs.go
+	output  atomic.Pointer[writerState] // the writer's; nil until needWriter, which sets it under mu
+	records *recordConn                 // nil unless the library has set up TLS
+	framed  *framedState                // nil unless the framing has a state
+	pings   *pinging                    // nil without PingInterval
 
 	mu         sync.Mutex // guards what follows; never held while blocking
 	err        error
 	closeErr   error         // what Close returns
 	asked      chan struct{} // closed when form is known; nil unless the reader waits for it
 	recvClosed bool          // closeRecv was called
-	writeErr   error         // the error that ended the output
 	gathering  bool          // recvBatch has its own sender; see session_gather.go
+	writeErr   error         // the error that ended the output
 	noMessages chan []byte   // what Recv returns then
 	flushes    []*flush
 	timers     sessionTimers
-	ctx        context.Context // made by the first call of Context
-	cancel     context.CancelCauseFunc
-	stopParent func() bool // stops watching the parent context; may be nil
+	ctx        *sessionContext // made by the first call of Context
+	stopParent func() bool     // stops watching the parent context; may be nil
 }
 
 // NewSession starts a session over conn, which from then on belongs to the
@@ -129,27 +122,18 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	handed := handedOver(tr)
 	set = set.framedBy(handed.Framing)
 	s := &Session{
-		id:      ID(lastID.Add(1)),
-		set:     set,
-		tr:      tr,
-		traits:  tr.traits(),
-		socket:  tr.socket(),
-		reg:     reg,
-		parent:  parent,
-		wake:    make(chan struct{}, 1),
-		halted:  make(chan struct{}),
-		refused: make(chan struct{}),
-		done:    make(chan struct{}),
+		id:     ID(lastID.Add(1)),
+		set:    set,
+		tr:     tr,
+		traits: tr.traits(),
+		socket: tr.socket(),
+		reg:    reg,
+		parent: parent,
 	}
 	// One each for the open state, released by its end; the gate, by putsGone;
 	// and the reader, by itself. A session that is ended before start thus
 	// cannot finish before it.
 	s.refs.Store(3)
-	if s.traits.messages {
-		s.output.batch.datagrams = new(outDatagrams)
-		s.recv = make(chan []byte, set.RecvQueue)
-	}
-	s.timers.began = time.Now()
 	s.framed = newFramedState(s, handed.Reader)
 	if set.PingInterval > 0 {
 		s.pings = new(pinging)
@@ -183,7 +167,7 @@ func (s *Session) watch(ctx context.Context) {
 
 // deadSession returns a session that ended with err before it began.
 func deadSession(parent context.Context, err error) *Session {
-	s := newSession(parent, noTransport{}, new(settings), nil)
+	s := newSession(parent, noTransport{}, &settings{began: time.Now()}, nil)
 	s.closeRecv()
 	s.end(err)
 	s.release() // for the reader that it never had
@@ -205,13 +189,12 @@ func (s *Session) ID() ID { return s.id }
 // which means CloseWrite. A message that cannot be framed ends the session with
 // that error.
 func (s *Session) Send() chan<- []byte {
-	s.needWriter()
-	return s.send
+	return s.needWriter().send
 }
 
 // Done returns a channel that is closed when the session has ended and its
 // goroutines have exited.
-func (s *Session) Done() <-chan struct{} { return s.done }
+func (s *Session) Done() <-chan struct{} { return s.done.wait() }
 
 // Err returns nil while the session runs and after a clean end (the peer's end
 // of stream, CloseWrite, Close). Otherwise it returns what ended the session or
@@ -230,12 +213,19 @@ func (s *Session) Context() context.Context {
 	defer s.mu.Unlock()
 	if s.ctx == nil {
 		// Not a child of parent: the session's own cause must be the first.
-		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(s.parent))
+		s.ctx = new(sessionContext)
+		s.ctx.Context, s.ctx.cancel = context.WithCancelCause(context.WithoutCancel(s.parent))
 		if s.over() {
-			s.cancel(s.err)
+			s.ctx.cancel(s.err)
 		}
 	}
-	return s.ctx
+	return s.ctx.Context
+}
+
+// A sessionContext is what Context returns, and ends it.
+type sessionContext struct {
+	context.Context
+	cancel context.CancelCauseFunc
 }
 
 // LocalAddr returns the local address, or nil for a session that never began.
@@ -254,9 +244,7 @@ func (s *Session) TLS() (tls.ConnectionState, bool) { return s.tr.tls() }
 func (s *Session) Stats() Stats {
 	st := s.counts()
 	st.Accepted = 1
-	select {
-	case <-s.done:
-	default:
+	if !s.done.isShut() {
 		st.Sessions = 1
 	}
 	return st
@@ -288,12 +276,9 @@ func (s *Session) release() {
 // finish runs once, when the session has ended and no goroutine or Put remains.
 // From then on only bare senders touch the session's channels.
 func (s *Session) finish() {
-	s.mu.Lock()
-	sends := s.send != nil
-	s.mu.Unlock()
-	if sends {
-		s.lost(drain(s.send, func(m []byte) int { return len(m) }))
-		s.loseBatches()
+	if o := s.output.Load(); o != nil {
+		s.lost(drain(o.send, func(m []byte) int { return len(m) }))
+		s.loseBatches(o.sendBatch)
 	}
 	s.stats.bytesPending.Store(0)
 	s.mu.Lock()
@@ -308,7 +293,7 @@ func (s *Session) finish() {
 	if s.reg != nil {
 		s.reg.forget(s)
 	}
-	close(s.done)
+	s.done.shut()
 	if s.reg != nil {
 		s.reg.left()
 	}

@@ -141,7 +141,7 @@ func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
 				conn.refills.Store(refills)
 				s := NewSession(t.Context(), conn, &Options{SendQueue: queue})
 				defer s.Close()
-				conn.send = s.send
+				conn.send = s.needWriter().send
 				go func() {
 					io.Copy(io.Discard, peer)
 					peer.Close()

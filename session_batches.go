@@ -12,8 +12,7 @@ import "example.com/chanio/internal/buffer"
 // the user. Sending a batch that was already sent or released ends the session
 // with an error; PutBatch returns it instead.
 func (s *Session) SendBatch() chan<- *Batch {
-	s.needWriter()
-	return s.sendBatch
+	return s.needWriter().sendBatch
 }
 
 // PutBatch sends b like SendBatch, and b belongs to the library from then on.
@@ -36,8 +35,7 @@ func (s *Session) PutBatch(b *Batch) error {
 	}
 	out, err := s.framedBatch(b)
 	if err == nil {
-		s.needWriter()
-		err = offer(s.sendBatch, out, s.refused, nil)
+		err = offer(s.needWriter().sendBatch, out, s.refused.wait(), nil)
 	}
 	if out != b && out != nil {
 		if err != nil {
@@ -132,7 +130,7 @@ func (s *Session) gatherBatches(o *writerState) {
 			return
 		}
 		select {
-		case b, ok := <-s.sendBatch:
+		case b, ok := <-o.sendBatch:
 			s.acceptBatch(o, b, ok)
 		default:
 			return
@@ -199,11 +197,11 @@ func (s *Session) abandonBatches(o *writerState) {
 	}
 }
 
-// loseBatches counts what is in sendBatch and will not be sent.
-func (s *Session) loseBatches() {
-	for range len(s.sendBatch) { // and no more: a bare sender may be filling it
+// loseBatches counts what is in batches and will not be sent.
+func (s *Session) loseBatches(batches <-chan *Batch) {
+	for range len(batches) { // and no more: a bare sender may be filling it
 		select {
-		case b, ok := <-s.sendBatch:
+		case b, ok := <-batches:
 			if ok && b.take(s.id) == nil {
 				s.lost(int64(b.Len()), int64(b.Size()))
 				b.recycle()

@@ -19,13 +19,13 @@ import (
 // idempotent and safe to call from any goroutine.
 func (s *Session) Close() error {
 	s.beginClose()
-	<-s.done
+	<-s.done.wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stats.lost.Load() == 0 && !errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
 		// Something else ended it when only the end of stream was left to send.
-		if d := s.output.batch.datagrams; d != nil {
-			return d.loss.err()
+		if l := s.losses(); l != nil {
+			return l.err()
 		}
 		return nil
 	}
@@ -47,7 +47,7 @@ func (s *Session) beginClose() {
 	s.mu.Lock()
 	after := s.refuse()
 	if d := s.set.CloseTimeout; d > 0 {
-		s.timers.closeBy = s.timers.now() + int64(d)
+		s.timers.closeBy = s.now() + int64(d)
 		s.armLocked(s.timers.closeBy)
 	}
 	s.linger()
@@ -145,16 +145,16 @@ func (s *Session) terminate(cause error, reset bool) {
 		s.setInput(inputHalted)
 	}
 	s.setLife(lifeOver)
-	cancel := s.cancel
+	ctx := s.ctx
 	s.timers.stop()
 	s.mu.Unlock()
 
 	after()
 	if halt {
-		close(s.halted)
+		s.halted.shut()
 	}
-	if cancel != nil {
-		cancel(cause)
+	if ctx != nil {
+		ctx.cancel(cause)
 	}
 	s.tr.shut(reset)
 	s.leaveHubs()
@@ -191,7 +191,7 @@ func (s *Session) inputEnded() {
 // now that its input has ended. The caller holds mu.
 func (s *Session) startHalfClose() {
 	if d := s.set.HalfCloseTimeout; d > 0 && !s.life().closing() && s.timers.ended == 0 {
-		s.timers.ended, s.timers.queued = s.timers.now(), s.queued()
+		s.timers.ended, s.timers.queued = s.now(), s.queued()
 		s.armLocked(s.timers.ended + int64(d))
 	}
 }
@@ -212,7 +212,7 @@ func (s *Session) outputFailed(err error) {
 	reading := l.input() == inputOpen && !l.closing()
 	if d := s.set.CloseTimeout; reading && d > 0 {
 		s.timers.takenAt = 0
-		s.armLocked(s.timers.now() + int64(d)/looks)
+		s.armLocked(s.now() + int64(d)/looks)
 	}
 	s.mu.Unlock()
 	after()
@@ -274,7 +274,7 @@ func (s *Session) endOutput() {
 func (s *Session) linger() {
 	l := s.life()
 	if (l.closing() || l.input() == inputHalted) && l.output() == outputEnded && s.timers.linger == 0 {
-		s.timers.linger = s.timers.now()
+		s.timers.linger = s.now()
 		s.armLocked(s.timers.linger)
 	}
 }

@@ -26,7 +26,7 @@ func (s *Session) Flush(ctx context.Context) error {
 	case s.over():
 		s.mu.Unlock()
 		select {
-		case <-s.done: // soon: Undelivered is exact then
+		case <-s.done.wait(): // soon: Undelivered is exact then
 			return s.flushResult()
 		case <-ctx.Done():
 			return ctx.Err()
@@ -65,8 +65,16 @@ func (s *Session) flushResult() error {
 
 // takeLoss returns the error of datagrams lost since the last call.
 func (s *Session) takeLoss() error {
-	if d := s.output.batch.datagrams; d != nil {
-		return d.loss.take()
+	if l := s.losses(); l != nil {
+		return l.take()
+	}
+	return nil
+}
+
+// losses is what was lost of datagrams, nil on a stream and where nothing was sent.
+func (s *Session) losses() *loss {
+	if o := s.output.Load(); o != nil && o.batch.datagrams != nil {
+		return &o.batch.datagrams.loss
 	}
 	return nil
 }
@@ -83,8 +91,8 @@ func (s *Session) checkFlushes(o *writerState) {
 	for _, f := range waiting {
 		if !f.aimed {
 			f.aimed = true
-			f.taken = o.taken + int64(len(s.send))
-			f.batches = o.batches.taken + int64(len(s.sendBatch))
+			f.taken = o.taken + int64(len(o.send))
+			f.batches = o.batches.taken + int64(len(o.sendBatch))
 			if o.batches.rest != nil {
 				f.batches++
 			}

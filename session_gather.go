@@ -28,7 +28,7 @@ func (s *Session) gatherLoop() {
 	for m := range s.recv {
 		b := NewBatch()
 		b.Append(m)
-		if hand(s.recvBatch, s.gatherNow(b, s.set.RecvQueue), s.halted) != nil {
+		if hand(s.recvBatch, s.gatherNow(b, s.set.RecvQueue), s.halted.wait()) != nil {
 			b.Release()
 			return
 		}

@@ -11,11 +11,10 @@ func TestASessionThatSendsNothingHasNoQueueForIt(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	s := NewSession(t.Context(), near, nil)
-	require.Nil(t, s.send)
-	require.Nil(t, s.sendBatch)
+	require.Nil(t, s.output.Load())
 	s.Abort(nil)
 	<-s.Done()
-	require.Nil(t, s.send)
+	require.Nil(t, s.output.Load())
 }
 
 func TestSendOfASessionThatHasEndedCanBeClosed(t *testing.T) {

@@ -60,11 +60,8 @@ func (s *Session) ask(f form) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f == formMessages && s.recv == nil {
-		s.recv = make(chan []byte, s.set.RecvQueue)
-		if s.recvClosed {
-			close(s.recv)
-		}
+	if s.recv == nil && (f == formMessages || s.traits.messages) {
+		s.makeRecv()
 	}
 	if f == formBatches && s.recvBatch == nil && s.traits.messages && form(s.form.Load()) == formUnknown {
 		s.startGathering()
@@ -84,11 +81,27 @@ func (s *Session) ask(f form) {
 	}
 }
 
+// makeRecv makes recv, with what a peer of a udp listener holds. The caller holds mu.
+func (s *Session) makeRecv() {
+	s.recv = make(chan []byte, s.set.RecvQueue)
+	if p, ok := s.tr.(*peer); ok {
+		p.queue.open(s.recv)
+	}
+	if s.recvClosed {
+		close(s.recv)
+	}
+}
+
 // closeRecv closes the channels of received messages. The reader calls it after
 // its last delivery.
 func (s *Session) closeRecv() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closeRecvLocked()
+}
+
+// closeRecvLocked is closeRecv for those who hold mu.
+func (s *Session) closeRecvLocked() {
 	s.recvClosed = true
 	if s.recv != nil {
 		close(s.recv)
@@ -120,7 +133,7 @@ func (s *Session) awaitForm() (form, error) {
 	select {
 	case <-asked:
 		return form(s.form.Load()), nil
-	case <-s.halted:
+	case <-s.halted.wait():
 		return formUnknown, errHalted
 	}
 }
@@ -180,7 +193,7 @@ func handOut[T any](s *Session, c chan<- T, v T) error {
 	}
 	s.beginUnread()
 	defer s.endUnread()
-	return hand(c, v, s.halted)
+	return hand(c, v, s.halted.wait())
 }
 
 // hand sends v on c unless halted is closed.

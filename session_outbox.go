@@ -37,9 +37,13 @@ type outBatch struct {
 	datagrams *outDatagrams // nil unless each message is a part, and goes out by itself
 }
 
-// writerState is the writer's own state: nobody else touches it while the writer
-// runs.
+// writerState is the writer's own state, apart from its channels: nothing else
+// touches it while the writer runs.
 type writerState struct {
+	send      chan []byte   // received by the writer; only the user may close it
+	sendBatch chan *Batch   // received by the writer; only the user may close it
+	wake      chan struct{} // one slot: the writer shall look at its sources again
+
 	batch   outBatch
 	batches batchQueue
 	taken   int64 // messages received from send, ever
@@ -48,6 +52,18 @@ type writerState struct {
 	left    int   // if last: how many messages in send are still to be received
 	bad     error // a message that can't be framed: what was accepted before it is still sent
 	hubs    hubReader
+}
+
+func newWriterState(s *Session) *writerState {
+	o := &writerState{
+		send:      make(chan []byte, s.set.SendQueue),
+		sendBatch: make(chan *Batch, min(1, s.set.SendQueue)),
+		wake:      make(chan struct{}, 1),
+	}
+	if s.traits.messages {
+		o.batch.datagrams = new(outDatagrams)
+	}
+	return o
 }
 
 // fresh reports whether the library has just written all of the batch itself, which

@@ -50,7 +50,7 @@ func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 func (s *Session) sendPing() {
 	s.needWriter()
 	s.wakeWriter()
-	s.armBy(s.timers.now()) // evaluates the other rules, and when to look again
+	s.armBy(s.now()) // evaluates the other rules, and when to look again
 }
 
 // gatherPing takes a due ping into the batch.

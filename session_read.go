@@ -119,14 +119,12 @@ func (s *Session) readError(err error) error {
 		return err
 	}
 	if s.life().input() == inputHalted && errors.Is(err, os.ErrDeadlineExceeded) {
-		<-s.halted // halt closes it right after the interruption
+		<-s.halted.wait() // halt closes it right after the interruption
 	}
-	select {
-	case <-s.halted:
+	if s.halted.isShut() {
 		return errHalted
-	default:
-		return err
 	}
+	return err
 }
 
 // discard throws input away until it ends. A kernel that closes a connection
@@ -155,12 +153,12 @@ func (s *Session) breakInput(err error) (halted bool) {
 	s.mu.Lock()
 	if l := s.life(); l.over() || l.input() != inputOpen {
 		s.mu.Unlock()
-		<-s.halted
+		<-s.halted.wait()
 		return true
 	}
 	s.setInput(inputHalted)
 	s.startHalfClose()
-	close(s.halted)
+	s.halted.shut()
 	s.mu.Unlock()
 	return false
 }
@@ -177,7 +175,7 @@ func (s *Session) halt() {
 
 	// The order matters: whoever sees halted closed can undo the interruption.
 	s.tr.interrupt()
-	close(s.halted)
+	s.halted.shut()
 }
 
 // cutShort returns an error if an end of stream that was read is not one. Only

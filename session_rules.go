@@ -187,10 +187,7 @@ func (s *Session) writeExpired() {
 // taken everything.
 func (s *Session) halfCloseExpired() {
 	err := s.errorAt("session", &timeoutError{"HalfCloseTimeout", s.set.HalfCloseTimeout})
-	s.mu.Lock()
-	pending := s.stats.bytesPending.Load() > 0 || s.queued() > 0
-	s.mu.Unlock()
-	if pending {
+	if s.stats.bytesPending.Load() > 0 || s.queued() > 0 {
 		s.abort(err)
 		return
 	}

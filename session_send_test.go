@@ -240,7 +240,7 @@ func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {
 			got <- string(b)
 		}()
 		synctest.Wait()
-		s.send <- []byte("just in time")
+		s.needWriter().send <- []byte("just in time")
 		if s.puts.leave() {
 			s.putsGone()
 		}

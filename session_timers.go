@@ -8,7 +8,7 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// A moment is nanoseconds since the session was created; 0 means none.
+// A moment is nanoseconds since the session's settings were resolved; 0 means none.
 type moment = int64
 
 const endless moment = math.MaxInt64
@@ -27,7 +27,6 @@ const unreadLook = time.Second
 // per timeout rather than per message. The session's life tells the phase:
 // open, half-closed, closing, lingering or failing.
 type sessionTimers struct {
-	began time.Time
 	armed atomic.Int64 // when the timer fires; 0: never. Written under mu
 
 	heard   atomic.Int64 // when something last arrived, or was received by the user
@@ -40,9 +39,9 @@ type sessionTimers struct {
 	watched atomic.Bool  // the timer checks what the peer has acknowledged
 
 	// Guarded by the session's mu.
+	unread  bool          // Recv had messages when the timer last looked
 	timer   *time.Timer   // nil until it is first needed
 	idle    time.Duration // IdleTimeout, if it is being watched
-	unread  bool          // Recv had messages when the timer last looked
 	acked   uint64        // sock.Progress.Acked when the timer last looked
 	queued  int           // how many messages waited in Send then
 	ended   moment        // when the peer's end of stream was seen
@@ -54,7 +53,7 @@ type sessionTimers struct {
 }
 
 // now returns the present as a moment, which is never 0.
-func (t *sessionTimers) now() moment { return int64(time.Since(t.began)) + 1 }
+func (s *Session) now() moment { return int64(time.Since(s.set.began)) + 1 }
 
 // armBy makes the timer fire at that moment or earlier.
 func (s *Session) armBy(at moment) {
@@ -74,7 +73,7 @@ func (s *Session) armLocked(at moment) {
 		return
 	}
 	t.armed.Store(at)
-	d := time.Duration(at - t.now())
+	d := time.Duration(at - s.now())
 	if t.timer == nil {
 		t.timer = time.AfterFunc(d, s.expire)
 	} else {
@@ -134,7 +133,7 @@ func (s *Session) see() (seen sight) {
 
 // judge returns when to look again and what is due now. The caller holds mu.
 func (s *Session) judge(seen sight) (next moment, act func()) {
-	now, l := s.timers.now(), s.life()
+	now, l := s.now(), s.life()
 	next = endless
 	for _, rule := range [...]func(*Session, moment, life, sight) (moment, func()){
 		(*Session).writeRule, // first: it records progress
@@ -170,9 +169,14 @@ func (s *Session) noteTaken(now moment) {
 // holds mu.
 func (s *Session) unreceived() int64 { return int64(len(s.recv) + len(s.recvBatch)) }
 
-// queued returns how many messages and batches wait for the writer. The caller holds
-// mu.
-func (s *Session) queued() int { return len(s.send) + len(s.sendBatch) }
+// queued returns how many messages and batches wait for the writer.
+func (s *Session) queued() int {
+	o := s.output.Load()
+	if o == nil {
+		return 0
+	}
+	return len(o.send) + len(o.sendBatch)
+}
 
 // waits returns since when the writer has waited for the peer, or 0.
 func (t *sessionTimers) waits() moment {
@@ -193,7 +197,7 @@ func (s *Session) acknowledges() bool { return s.socket != nil && s.socket.Ackno
 
 // beginWait records in stamp that the writer is about to wait for the peer.
 func (s *Session) beginWait(stamp *atomic.Int64) {
-	now, d := s.timers.now(), int64(s.set.WriteTimeout)
+	now, d := s.now(), int64(s.set.WriteTimeout)
 	stamp.Store(now)
 	if d <= 0 || s.traits.lossy {
 		return
@@ -215,7 +219,7 @@ func (s *Session) stalled() time.Duration {
 	if since == 0 {
 		return 0
 	}
-	return time.Duration(s.timers.now() - max(since, s.timers.moved.Load()))
+	return time.Duration(s.now() - max(since, s.timers.moved.Load()))
 }
 
 // watchAcknowledged makes the timer check whether the peer acknowledges what
@@ -225,7 +229,7 @@ func (s *Session) watchAcknowledged() {
 	if d <= 0 || t.watched.Load() || !s.acknowledges() {
 		return
 	}
-	now := t.now()
+	now := s.now()
 	t.moved.Store(now)
 	t.watched.Store(true)
 	s.armBy(now + d/looks)
@@ -233,7 +237,7 @@ func (s *Session) watchAcknowledged() {
 
 // beginUnread records that a message waits for room in Recv.
 func (s *Session) beginUnread() {
-	now := s.timers.now()
+	now := s.now()
 	s.timers.blocked.Store(now)
 	if s.socket != nil {
 		s.armBy(now + int64(unreadLook))
@@ -250,7 +254,7 @@ func (s *Session) endUnread() {
 // PingInterval.
 func (s *Session) touch() {
 	if s.set.IdleTimeout > 0 || s.pings != nil {
-		s.timers.heard.Store(s.timers.now())
+		s.timers.heard.Store(s.now())
 	}
 }
 
@@ -262,7 +266,7 @@ func (s *Session) watchHeard() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.timers.now()
+	now := s.now()
 	s.timers.heard.Store(now)
 	s.timers.idle = s.set.IdleTimeout
 	if s.timers.idle > 0 {
@@ -289,7 +293,7 @@ func (s *Session) watchPart(stamp *atomic.Int64) {
 	if d <= 0 || stamp.Load() != 0 {
 		return
 	}
-	now := s.timers.now()
+	now := s.now()
 	stamp.Store(now)
 	s.armBy(now + int64(d))
 }

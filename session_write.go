@@ -38,8 +38,7 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 	if err := s.checkSize(len(p)); err != nil {
 		return s.errorAt("write", err)
 	}
-	s.needWriter()
-	err := offer(s.send, p, s.refused, giveUp)
+	err := offer(s.needWriter().send, p, s.refused.wait(), giveUp)
 	if err != nil && err != errGivenUp {
 		return s.errorAt("write", err)
 	}
@@ -53,7 +52,7 @@ func (s *Session) refuse() (after func()) {
 		return func() {}
 	}
 	s.setOutput(outputRefused)
-	close(s.refused)
+	s.refused.shut()
 	if s.puts.shut() {
 		return s.putsGone
 	}
@@ -66,45 +65,44 @@ func (s *Session) putsGone() {
 	s.release()
 }
 
-// needWriter starts the writer, if the session still has use for one. Once it has
-// returned there are send and sendBatch.
-func (s *Session) needWriter() {
+// needWriter starts the writer, if the session still has use for one, and returns
+// its state.
+func (s *Session) needWriter() *writerState {
 	if s.life().hasWriter() {
-		return
+		return s.output.Load()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makeSend()
+	o := s.output.Load()
+	if o == nil {
+		o = newWriterState(s)
+		s.output.Store(o)
+	}
 	if l := s.life(); !l.hasWriter() && !l.over() {
 		s.refs.Add(1)
 		s.setLife(lifeWriter)
-		go s.writeLoop()
+		go s.writeLoop(o)
 	}
+	return o
 }
 
-// makeSend makes the channels of what is sent: a session that sends nothing does
-// without. The caller holds mu.
-func (s *Session) makeSend() {
-	if s.send == nil {
-		s.send = make(chan []byte, s.set.SendQueue)
-		s.sendBatch = make(chan *Batch, min(1, s.set.SendQueue))
-	}
-}
-
-// wakeWriter makes the writer look at all its sources. All that is not a
-// message in send comes to the writer this way.
+// wakeWriter makes the writer look at all its sources, as one that starts does. All
+// that is not a message in send comes to the writer this way.
 func (s *Session) wakeWriter() {
+	o := s.output.Load()
+	if o == nil {
+		return
+	}
 	select {
-	case s.wake <- struct{}{}:
+	case o.wake <- struct{}{}:
 	default:
 	}
 }
 
 // writeLoop is the session's writer. needWriter starts it; it ends with the
 // session.
-func (s *Session) writeLoop() {
+func (s *Session) writeLoop(o *writerState) {
 	defer s.release()
-	o := &s.output
 	for s.writeOnce(o) {
 	}
 	o.batch.free()
@@ -115,7 +113,7 @@ func (s *Session) writeLoop() {
 // refuseSends receives what is sent after the output has ended or failed, while
 // the session lives on: a sender that waits for room or for Done must not hang.
 func (s *Session) refuseSends(o *writerState) {
-	send, batches := s.send, s.sendBatch
+	send, batches := o.send, o.sendBatch
 	if o.closed {
 		send = nil
 	}
@@ -140,7 +138,7 @@ func (s *Session) refuseSends(o *writerState) {
 				s.lost(int64(b.Len()), int64(b.Size()))
 				b.recycle()
 			}
-		case <-s.wake:
+		case <-o.wake:
 		}
 	}
 }
@@ -155,7 +153,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 	}
 	if !o.last && life.refusing() && s.puts.empty() {
 		// A bare sender may go on filling send, and must not keep it from ending.
-		o.last, o.left, o.batches.left = true, len(s.send), len(s.sendBatch)
+		o.last, o.left, o.batches.left = true, len(o.send), len(o.sendBatch)
 	}
 	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
@@ -202,7 +200,7 @@ func (s *Session) gather(o *writerState) {
 func (s *Session) gatherMessages(o *writerState) {
 	for !o.batch.full() && s.receives(o) {
 		select {
-		case m, ok := <-s.send:
+		case m, ok := <-o.send:
 			s.accept(o, m, ok)
 		default:
 			return
@@ -244,11 +242,11 @@ func (s *Session) accept(o *writerState, m []byte, ok bool) {
 
 // awaitWork waits for a message or a wake-up.
 func (s *Session) awaitWork(o *writerState) {
-	send := s.send
+	send := o.send
 	if !s.receives(o) {
 		send = nil
 	}
-	batches := s.sendBatch
+	batches := o.sendBatch
 	if !s.receivesBatches(o) {
 		batches = nil
 	}
@@ -257,7 +255,7 @@ func (s *Session) awaitWork(o *writerState) {
 		s.accept(o, m, ok)
 	case b, ok := <-batches:
 		s.acceptBatch(o, b, ok)
-	case <-s.wake:
+	case <-o.wake:
 	}
 }
 
@@ -297,7 +295,7 @@ func (f *flow) Progress(n int) {
 	s := (*Session)(f)
 	s.stats.bytesSent.Add(int64(n))
 	s.stats.bytesPending.Add(-int64(n))
-	s.output.batch.sent += n
+	s.output.Load().batch.sent += n
 	s.movedOn()
 }
 
@@ -305,7 +303,7 @@ func (f *flow) Progress(n int) {
 // for HalfCloseTimeout.
 func (s *Session) movedOn() {
 	if s.life().input() != inputOpen {
-		s.timers.moved.Store(s.timers.now())
+		s.timers.moved.Store(s.now())
 	}
 }
 

@@ -67,7 +67,7 @@ func TestCloseOfASessionThatStillShakesHandsFlushes(t *testing.T) {
 	require.NoError(t, s.Put([]byte("greeting")))
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
-	<-s.halted
+	<-s.halted.wait()
 	got, err := io.ReadAll(peer) // and shake hands
 	require.NoError(t, err)
 	require.Equal(t, "greeting", string(got))

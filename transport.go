@@ -9,10 +9,10 @@ import (
 
 // traits describe a transport. They are read once, into the session.
 type traits struct {
-	messages   bool // preserves message boundaries: each message is sent, or fails, as a whole
-	lossy      bool // a failed message is lost and ends nothing
-	halfClose  bool // can end one direction; otherwise closeWrite is not called
-	maxMessage int  // the size of the largest message; 0: no bound
+	messages   bool  // preserves message boundaries: each message is sent, or fails, as a whole
+	lossy      bool  // a failed message is lost and ends nothing
+	halfClose  bool  // can end one direction; otherwise closeWrite is not called
+	maxMessage int32 // the size of the largest message; 0: no bound
 }
 
 // A transport moves a session's bytes: a stream, or the datagrams of one peer.

@@ -119,8 +119,11 @@ func (t *dialed) write(b *outBatch, f sock.Flow) error {
 	return writeDatagrams(t.conn, datagram.Packet{Addr: t.remote}, b, t.session, f)
 }
 
-func (t *dialed) traits() traits       { return datagramTraits(t.remote) }
-func (t *dialed) attach(s *Session)    { t.session = s }
+func (t *dialed) traits() traits { return datagramTraits(t.remote) }
+func (t *dialed) attach(s *Session) {
+	t.session = s
+	s.recv = make(chan []byte, s.set.RecvQueue) // to be received into before anybody asks
+}
 func (t *dialed) socket() *sock.Socket { return nil }
 func (t *dialed) closeWrite() error    { return nil }
 func (t *dialed) shut(bool)            { t.conn.Close() }
@@ -135,7 +138,7 @@ func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, fals
 
 // datagramTraits are those of a session whose messages are datagrams to that peer.
 func datagramTraits(remote netip.AddrPort) traits {
-	return traits{messages: true, lossy: true, maxMessage: datagram.MaxPayload(remote.Addr())}
+	return traits{messages: true, lossy: true, maxMessage: int32(datagram.MaxPayload(remote.Addr()))}
 }
 
 // writeDatagrams sends each part of b as a datagram to where to says. One that
@@ -188,7 +191,7 @@ func (s *Session) datagramFailed(size int, err error) {
 		err = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
 	}
 	err = s.errorAt("write", err)
-	s.output.batch.datagrams.loss.note(err)
+	s.losses().note(err)
 	if s.reg != nil {
 		s.reg.events.emit(Event{Kind: EventFailed, Session: s, Err: err})
 	}
@@ -196,7 +199,7 @@ func (s *Session) datagramFailed(size int, err error) {
 
 // checkSize returns the error of a message that no datagram can hold.
 func (s *Session) checkSize(n int) error {
-	if limit := s.traits.maxMessage; limit > 0 && n > limit {
+	if limit := int(s.traits.maxMessage); limit > 0 && n > limit {
 		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, n, limit)
 	}
 	return nil

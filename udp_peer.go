@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"example.com/chanio/internal/datagram"
@@ -26,14 +25,14 @@ type peer struct {
 	table   *peers
 	key     peerKey
 	session *Session
+
+	// Guarded by the session's mu, as sending on and closing its recv are.
+	queue   peerQueue
+	ifIndex int32 // where its last datagram came in
+	stalled bool  // see receive
+
 	replied atomic.Bool // answered was called
-
-	mu      sync.Mutex // guards what follows, and sending on and closing the session's recv
-	halted  bool       // recv is closed
-	stalled bool       // see receive
-	ifIndex int        // where its last datagram came in
-
-	place // in the table
+	place               // in the table
 }
 
 // receive puts datagrams into the session's Recv, or drops and counts them. It
@@ -67,28 +66,28 @@ const (
 	recvClosed                   // it takes nothing any more
 )
 
-// put puts as many of the datagrams into Recv as it has room for, and returns how
-// many that were. They are counted first, so that whoever received one finds it
-// in Stats.
+// put takes as many of the datagrams as there is room for, and returns how many that
+// were. They are counted first, so that whoever received one finds it in Stats.
 func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.halted {
+	s := p.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recvClosed {
 		return 0, recvClosed
 	}
-	p.ifIndex = run[len(run)-1].IfIndex
-	recv, st := p.session.recv, &p.session.stats
-	room := cap(recv) - len(recv) // nobody else sends, so it stays
-	if room > cap(recv)/2 {
+	p.ifIndex = int32(run[len(run)-1].IfIndex)
+	// Nobody else sends, so there is room for what fits.
+	n = p.queue.fits(s.recv, s.set.RecvQueue, run)
+	if p.queue.len(s.recv) < (s.set.RecvQueue+1)/2 && n > 0 {
 		p.stalled = false
 	} else if yielded {
 		p.stalled = true
 	}
-	n = min(len(run), room)
+	st := &s.stats
 	st.messagesReceived.Add(int64(n))
 	st.bytesReceived.Add(size(run[:n]))
 	for i := range run[:n] {
-		recv <- run[i].Data
+		p.queue.put(s.recv, run[i].Data)
 	}
 	switch {
 	case n == len(run):
@@ -97,6 +96,13 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 		return n, recvStalled
 	}
 	return n, recvFull
+}
+
+// delivered notes that somebody has received the session from Sessions.
+func (p *peer) delivered() {
+	p.session.mu.Lock()
+	p.queue.delivered = true
+	p.session.mu.Unlock()
 }
 
 // interrupt ends the receiving, for a Close. What is left in Recv of a session whose
@@ -113,25 +119,25 @@ func (p *peer) interrupt() {
 // what is left in Recv and returns it.
 func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 	again := p.table.remove(p)
-	p.mu.Lock()
-	first := !p.halted
+	s := p.session
+	s.mu.Lock()
+	first := !s.recvClosed
 	if first {
-		p.halted = true
-		if st := &p.session.stats; again && takeBack && st.messagesReceived.Load() > int64(len(p.session.recv)) {
+		if st := &s.stats; again && takeBack && st.messagesReceived.Load() > int64(p.queue.len(s.recv)) {
 			rest = p.unreceived()
 			st.messagesReceived.Add(-int64(len(rest)))
 			st.bytesReceived.Add(-size(rest))
 		}
-		p.session.closeRecv()
+		s.closeRecvLocked()
 	}
-	p.mu.Unlock()
+	s.mu.Unlock()
 	if first {
-		p.session.release() // in the place of a reader
+		s.release() // in the place of a reader
 	}
 	return rest
 }
 
-// unreceived takes what is in Recv. The caller holds mu.
+// unreceived takes what is in Recv. The caller holds the session's mu.
 func (p *peer) unreceived() (rest []datagram.Packet) {
 	for {
 		select {
@@ -139,7 +145,7 @@ func (p *peer) unreceived() (rest []datagram.Packet) {
 			rest = append(rest, datagram.Packet{
 				Addr:    p.key.remote,
 				Local:   netip.AddrPortFrom(p.key.local, p.table.conn.LocalAddr().Port()),
-				IfIndex: p.ifIndex,
+				IfIndex: int(p.ifIndex),
 				Data:    m,
 			})
 		default:
@@ -151,9 +157,9 @@ func (p *peer) unreceived() (rest []datagram.Packet) {
 func (p *peer) run(*Session) {} // nothing to start: see receive
 
 func (p *peer) write(b *outBatch, f sock.Flow) error {
-	p.mu.Lock()
-	to := datagram.Packet{Addr: p.key.remote, Local: netip.AddrPortFrom(p.key.local, 0), IfIndex: p.ifIndex}
-	p.mu.Unlock()
+	p.session.mu.Lock()
+	to := datagram.Packet{Addr: p.key.remote, Local: netip.AddrPortFrom(p.key.local, 0), IfIndex: int(p.ifIndex)}
+	p.session.mu.Unlock()
 	err := writeDatagrams(p.table.conn, to, b, p.session, f)
 	if !p.replied.Swap(true) {
 		p.table.answered(p)

@@ -64,7 +64,7 @@ func newPeers(ctx context.Context, conn *datagram.Conn, set *settings) *peers {
 		parent:    ctx,
 		conn:      conn,
 		arrival:   make(chan struct{}, 1),
-		peerTable: peerTable{byAddr: make(map[peerKey]*peer)},
+		peerTable: newPeerTable(),
 		serving:   true,
 	}
 }
@@ -94,6 +94,7 @@ func (t *peers) offer(quit <-chan struct{}) {
 	for open := true; open; _, open = <-t.arrival {
 		for s := t.firstUndelivered(); s != nil; s = t.firstUndelivered() {
 			t.l.deliver(s, quit)
+			s.tr.(*peer).delivered()
 			t.mu.Lock()
 			t.undelivered[0] = nil
 			t.undelivered = t.undelivered[1:]
@@ -173,9 +174,9 @@ func (t *peers) deliver(batch []datagram.Packet) bool {
 // deliverRun gives datagrams of one pair of addresses to its session, which they
 // begin if there is none.
 func (t *peers) deliverRun(run []datagram.Packet) {
-	now := time.Now()
+	now, key := t.now(), keyOf(&run[0])
 	for {
-		p := t.known(keyOf(&run[0]), now)
+		p := t.hear(&key, now)
 		if p == nil {
 			p = t.admit(&run[0], now)
 		}
@@ -193,7 +194,7 @@ func (t *peers) deliverRun(run []datagram.Packet) {
 // admit makes a session of a new pair of addresses, unless there is no place for
 // another undelivered one. Past MaxSessions another has to go. Sessions that close
 // admit too: of two at a time the one that comes second returns the other's.
-func (t *peers) admit(first *datagram.Packet, now time.Time) *peer {
+func (t *peers) admit(first *datagram.Packet, now moment) *peer {
 	victim, ok := t.reserve()
 	if victim != nil {
 		victim.session.end(victim.session.errorAt("session", ErrTooManySessions))
@@ -201,13 +202,13 @@ func (t *peers) admit(first *datagram.Packet, now time.Time) *peer {
 	if !ok {
 		return nil
 	}
-	p := &peer{table: t, key: keyOf(first), ifIndex: first.IfIndex}
+	p := &peer{table: t, key: keyOf(first), ifIndex: int32(first.IfIndex)}
 	s := newSession(t.parent, p, t.l.set, t.l.reg)
 	s.refs.Add(1) // admit's own: s does not finish before it has begun
 	// Before it is known to anybody who could end it or send by it:
 	if !t.insert(p, now) {
 		t.l.reg.left()
-		return t.known(p.key, now)
+		return t.hear(&p.key, now)
 	}
 	t.startTimer()
 	if !t.l.reg.add(s) {
@@ -284,14 +285,14 @@ func (t *peers) expire() {
 	limit := t.l.set.IdleTimeout
 	var idle []*peer
 	t.mu.Lock()
-	now := time.Now()
+	now := t.now()
 	for {
 		p := t.heard.first
 		if p == nil {
 			t.timer = nil
 			break
 		}
-		if left := limit - now.Sub(p.lastHeard); left > 0 {
+		if left := limit - time.Duration(now-p.lastHeard); left > 0 {
 			t.timer.Reset(left)
 			break
 		}

@@ -33,8 +33,8 @@ func TestAUDPSessionTakesABoundedBatchOfAHub(t *testing.T) {
 		require.Equal(t, "first", string((<-m.out).Data))
 		for range n {
 			synctest.Wait()
-			require.LessOrEqual(t, len(s.output.batch.parts), maxPackets)
-			require.EqualValues(t, len(s.output.batch.parts), s.Stats().BytesPending, "a byte each")
+			require.LessOrEqual(t, len(s.output.Load().batch.parts), maxPackets)
+			require.EqualValues(t, len(s.output.Load().batch.parts), s.Stats().BytesPending, "a byte each")
 			require.Equal(t, "x", string((<-m.out).Data))
 		}
 		require.NoError(t, h.Flush(t.Context()))

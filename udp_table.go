@@ -1,45 +1,48 @@
 package chanio
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 )
 
 // A peerTable knows the peers of a udp listener, and which of them is to go first.
 type peerTable struct {
+	began time.Time // what moments count from
+	seed  maphash.Seed
+
 	mu     sync.Mutex // never held across anything that blocks, nor while a session ends
-	byAddr map[peerKey]*peer
-	heard  peerList    // of all in byAddr, the one idle for longest first
+	byHash map[uint32]*peer
+	heard  peerList    // of all in byHash, the one idle for longest first
 	quiet  peerList    // of those that were never answered, in the same order
-	alive  int         // peers that may still have something to send: more than there are in byAddr
+	known  int         // peers in byHash
+	alive  int         // peers that may still have something to send: more than are known
 	timer  *time.Timer // the next IdleTimeout; nil while there are no peers
 	closed bool        // there will be no more peers
 }
 
 // A place is where a peer is in the table. The table's mu guards it.
 type place struct {
-	lastHeard time.Time
-	in        bool // it is in byAddr and heard
-	alive     bool // it counts as alive
-	heard     peerLinks
-	quiet     peerLinks
+	lastHeard    moment
+	heard, quiet peerLinks
+	next         *peer // with the same hash
+	in           bool  // it is in byHash and heard
+	unanswered   bool  // it is in quiet
+	alive        bool  // it counts as alive
 }
 
 // A peerList is a list of peers through one of their links: container/list takes
 // three times the memory.
 type peerList struct{ first, last *peer }
 
-type peerLinks struct {
-	before, after *peer
-	in            bool
-}
+type peerLinks struct{ before, after *peer }
 
 func heardLinks(p *peer) *peerLinks { return &p.place.heard }
 func quietLinks(p *peer) *peerLinks { return &p.place.quiet }
 
 // pushBack adds p as the last.
 func (l *peerList) pushBack(p *peer, links func(*peer) *peerLinks) {
-	*links(p) = peerLinks{before: l.last, in: true}
+	*links(p) = peerLinks{before: l.last}
 	if l.last == nil {
 		l.first = p
 	} else {
@@ -48,12 +51,9 @@ func (l *peerList) pushBack(p *peer, links func(*peer) *peerLinks) {
 	l.last = p
 }
 
-// remove takes p out, if it is in.
+// remove takes p out.
 func (l *peerList) remove(p *peer, links func(*peer) *peerLinks) {
 	at := links(p)
-	if !at.in {
-		return
-	}
 	if at.before == nil {
 		l.first = at.after
 	} else {
@@ -67,18 +67,37 @@ func (l *peerList) remove(p *peer, links func(*peer) *peerLinks) {
 	*at = peerLinks{}
 }
 
-// known returns the peer with that key, which was heard now.
-func (t *peerTable) known(key peerKey, now time.Time) *peer {
+func newPeerTable() peerTable {
+	return peerTable{began: time.Now(), seed: maphash.MakeSeed(), byHash: make(map[uint32]*peer)}
+}
+
+// now is the present as a moment.
+func (t *peerTable) now() moment { return int64(time.Since(t.began)) }
+
+func (t *peerTable) hash(key *peerKey) uint32 { return uint32(maphash.Comparable(t.seed, *key)) }
+
+// find returns the peer with that key. A map of keys would take 100 bytes a peer more
+// than one of their hashes. The caller holds mu.
+func (t *peerTable) find(key *peerKey) *peer {
+	p := t.byHash[t.hash(key)]
+	for p != nil && p.key != *key {
+		p = p.next
+	}
+	return p
+}
+
+// hear returns the peer with that key, which was heard now.
+func (t *peerTable) hear(key *peerKey, now moment) *peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.byAddr[key]
+	p := t.find(key)
 	if p == nil {
 		return nil
 	}
 	p.lastHeard = now
 	t.heard.remove(p, heardLinks)
 	t.heard.pushBack(p, heardLinks)
-	if p.place.quiet.in {
+	if p.unanswered {
 		t.quiet.remove(p, quietLinks)
 		t.quiet.pushBack(p, quietLinks)
 	}
@@ -86,14 +105,17 @@ func (t *peerTable) known(key peerKey, now time.Time) *peer {
 }
 
 // insert takes p in, unless another one has its key or the table is closed.
-func (t *peerTable) insert(p *peer, now time.Time) bool {
+func (t *peerTable) insert(p *peer, now moment) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.byAddr[p.key] != nil {
+	if t.closed || t.find(&p.key) != nil {
 		return false
 	}
-	t.byAddr[p.key] = p
-	p.lastHeard, p.place.in, p.place.alive = now, true, true
+	hash := t.hash(&p.key)
+	p.next = t.byHash[hash]
+	t.byHash[hash] = p
+	p.lastHeard, p.in, p.unanswered, p.alive = now, true, true, true
+	t.known++
 	t.alive++
 	t.heard.pushBack(p, heardLinks)
 	t.quiet.pushBack(p, quietLinks)
@@ -102,18 +124,39 @@ func (t *peerTable) insert(p *peer, now time.Time) bool {
 
 // forget takes p out, so that its key is free. The caller holds mu.
 func (t *peerTable) forget(p *peer) {
-	if p.place.in {
-		delete(t.byAddr, p.key)
-		t.heard.remove(p, heardLinks)
+	if !p.in {
+		return
+	}
+	hash := t.hash(&p.key)
+	switch first := t.byHash[hash]; {
+	case first != p:
+		for first.next != p {
+			first = first.next
+		}
+		first.next = p.next
+	case p.next == nil:
+		delete(t.byHash, hash)
+	default:
+		t.byHash[hash] = p.next
+	}
+	p.in, p.next = false, nil
+	t.known--
+	t.heard.remove(p, heardLinks)
+	t.reply(p)
+}
+
+// reply notes that p is not to be among the quiet any more. The caller holds mu.
+func (t *peerTable) reply(p *peer) {
+	if p.unanswered {
+		p.unanswered = false
 		t.quiet.remove(p, quietLinks)
-		p.place.in = false
 	}
 }
 
 // gone notes that p has nothing to send any more. The caller holds mu.
 func (t *peerTable) gone(p *peer) {
-	if p.place.alive {
-		p.place.alive = false
+	if p.alive {
+		p.alive = false
 		t.alive--
 	}
 }
@@ -131,7 +174,7 @@ func (t *peerTable) remove(p *peer) bool {
 func (t *peerTable) answered(p *peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.quiet.remove(p, quietLinks)
+	t.reply(p)
 }
 
 // victim takes the peer out that has to go first: of those that were never

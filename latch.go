@@ -1,0 +1,42 @@
+package chanio
+
+import "sync/atomic"
+
+// A latch is a channel that is closed once, and made when it is first waited for: a
+// session of which nobody asks anything has none. The zero latch is open.
+type latch struct{ c atomic.Pointer[chan struct{}] }
+
+// wait returns the channel.
+func (l *latch) wait() <-chan struct{} {
+	if c := l.c.Load(); c != nil {
+		return *c
+	}
+	c := make(chan struct{})
+	if !l.c.CompareAndSwap(nil, &c) {
+		c = *l.c.Load()
+	}
+	return c
+}
+
+// shut closes the channel. It is to be called once.
+func (l *latch) shut() {
+	c := make(chan struct{})
+	if !l.c.CompareAndSwap(nil, &c) {
+		c = *l.c.Load()
+	}
+	close(c) // others may have it already
+}
+
+// isShut reports whether shut was called.
+func (l *latch) isShut() bool {
+	c := l.c.Load()
+	if c == nil {
+		return false
+	}
+	select {
+	case <-*c:
+		return true
+	default:
+		return false
+	}
+}

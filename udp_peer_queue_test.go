@@ -1,0 +1,183 @@
+package chanio
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/datagram"
+	"example.com/chanio/internal/test/memory"
+)
+
+// floodOf makes n sessions of peers of l, of one datagram each, and receives them
+// from Sessions.
+func floodOf(t testing.TB, l *Listener, n int) {
+	t.Helper()
+	table := l.src.(*peers)
+	for i := range n {
+		data := []byte{byte(i)}
+		table.deliverRun([]datagram.Packet{{Addr: peerAddress(i), Data: data}})
+		<-l.Sessions()
+	}
+	require.Equal(t, n, l.Len())
+}
+
+// A forged datagram costs its receiver less than 1 KB, and as many as MaxSessions
+// lets live by default less than 100 MB.
+func TestASessionThatWasNeverAnsweredHoldsLessThanAKilobyte(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's own memory would count")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, l := memPeers(t, t.Context(), nil)
+		before := memory.Live()
+		floodOf(t, l, defaultUDPMaxSessions)
+		grown := memory.Live() - before
+		t.Logf("%d sessions hold %d KB, %d bytes each", l.Len(), grown>>10, grown/defaultUDPMaxSessions)
+		require.Less(t, grown/defaultUDPMaxSessions, int64(1<<10))
+		require.Less(t, grown, int64(100_000_000))
+	})
+}
+
+func TestAnUndeliveredSessionHoldsTwoDatagrams(t *testing.T) {
+	for _, way := range []string{"Recv", "RecvBatch"} {
+		t.Run(way, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, l := memPeers(t, t.Context(), nil)
+				large := string(make([]byte, datagram.MaxPayload4))
+				for _, message := range []string{"first", large, "third", large} {
+					m.from(1, message)
+				}
+				require.EqualValues(t, 2, l.Stats().MessagesDropped)
+				s := <-l.Sessions()
+				require.EqualValues(t, 2, s.Stats().MessagesReceived)
+				synctest.Wait()
+				m.from(1, "delivered")
+				recv := received(s, way)
+				m.from(1, "asked for")
+				for _, want := range []string{"first", large, "delivered", "asked for"} {
+					require.Equal(t, want, <-recv)
+				}
+				require.EqualValues(t, 2, s.Stats().MessagesDropped)
+				s.Abort(nil)
+				_, open := <-recv
+				require.False(t, open)
+			})
+		})
+	}
+}
+
+// received returns the messages of s, one by one, whatever the way they come.
+func received(s *Session, way string) <-chan string {
+	out := make(chan string)
+	go func() {
+		defer close(out)
+		if way == "Recv" {
+			for m := range s.Recv() {
+				out <- string(m)
+			}
+			return
+		}
+		for b := range s.RecvBatch() {
+			for _, m := range b.All() {
+				out <- string(m)
+			}
+		}
+	}()
+	return out
+}
+
+// A session that somebody else than who receives Sessions has asked for messages
+// holds all that Recv does.
+func TestASessionThatIsAskedForMessagesBeforeItIsDeliveredHoldsAsManyAsRecv(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), &Options{RecvQueue: 5})
+		m.from(1, "0")
+		for s := range l.All() {
+			s.Recv()
+		}
+		for i := range 6 {
+			m.from(1, fmt.Sprint(i+1))
+		}
+		s := <-l.Sessions()
+		for i := range 5 {
+			require.Equal(t, fmt.Sprint(i), string(<-s.Recv()))
+		}
+		require.EqualValues(t, 2, s.Stats().MessagesDropped)
+	})
+}
+
+func TestRecvOfAUDPSessionIsBoundedInBytes(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		t.Run(fmt.Sprintf("asked=%v", asked), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, l := memPeers(t, t.Context(), nil)
+				s := m.session(1, l)
+				synctest.Wait()
+				if asked {
+					require.Equal(t, "hello", string(<-s.Recv()))
+				} else {
+					m.from(1, "hello")
+				}
+				quarter := make([]byte, recvBytes/4-100)
+				for range 6 {
+					m.from(1, string(quarter))
+				}
+				require.EqualValues(t, 2, s.Stats().MessagesDropped)
+				m.from(1, "what is small has room")
+				m.from(1, string(quarter))
+				require.EqualValues(t, 3, s.Stats().MessagesDropped)
+
+				if !asked {
+					require.Equal(t, "hello", string(<-s.Recv()))
+					require.Equal(t, "hello", string(<-s.Recv()))
+				}
+				for range 4 {
+					require.Len(t, <-s.Recv(), len(quarter))
+				}
+				require.Equal(t, "what is small has room", string(<-s.Recv()))
+				for range 10 * s.set.RecvQueue { // whoever receives makes room
+					m.from(1, string(quarter))
+					require.Len(t, <-s.Recv(), len(quarter))
+				}
+				for range 5 {
+					m.from(1, string(quarter))
+				}
+				require.Len(t, s.Recv(), 4)
+				require.EqualValues(t, 4, s.Stats().MessagesDropped)
+			})
+		})
+	}
+}
+
+// Peers whose addresses have the same hash are told apart.
+func TestPeersWithTheSameHashAreToldApart(t *testing.T) {
+	table := newPeerTable()
+	seen := make(map[uint32]*peer)
+	var first, second *peer
+	for i := 0; second == nil; i++ {
+		p := &peer{key: peerKey{remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1)}}
+		hash := table.hash(&p.key)
+		if other := seen[hash]; other != nil {
+			first, second = other, p
+		}
+		seen[hash] = p
+	}
+	for _, order := range [][2]*peer{{first, second}, {second, first}} {
+		require.True(t, table.insert(first, 1))
+		require.Nil(t, table.hear(&second.key, 1))
+		require.True(t, table.insert(second, 2))
+		require.False(t, table.insert(second, 2))
+		require.Same(t, first, table.hear(&first.key, 3))
+		require.Same(t, second, table.hear(&second.key, 3))
+		table.remove(order[0])
+		require.Nil(t, table.hear(&order[0].key, 4))
+		require.Same(t, order[1], table.hear(&order[1].key, 4))
+		table.remove(order[1])
+		require.Empty(t, table.byHash)
+		require.Zero(t, table.known)
+	}
+}
