@@ -83,8 +83,9 @@ type Options struct {
 
 	// RecvQueue is how many messages Recv buffers. If zero, 8 on raw streams,
 	// where a message is what one read returned, 32 under Framing and 128 on
-	// udp. Sessions of a udp listener buffer at least one. RecvBatch buffers
-	// one batch, or none if RecvQueue is negative.
+	// udp. Sessions of a udp listener buffer at least one, at most 256 KiB, and
+	// until they are received from Sessions two datagrams; the rest is dropped
+	// and counted. RecvBatch buffers one batch, or none if RecvQueue is negative.
 	RecvQueue int
 	// SendQueue is how many messages Send buffers. If zero, as for RecvQueue.
 	// SendBatch buffers one batch, or none if SendQueue is negative.
