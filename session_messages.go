@@ -85,7 +85,7 @@ func (s *Session) ask(f form) {
 func (s *Session) makeRecv() {
 	s.recv = make(chan []byte, s.set.RecvQueue)
 	if p, ok := s.tr.(*peer); ok {
-		p.queue.open(s.recv)
+		p.queue.moveTo(s.recv)
 	}
 	if s.recvClosed {
 		close(s.recv)

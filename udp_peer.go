@@ -101,7 +101,7 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 // delivered notes that somebody has received the session from Sessions.
 func (p *peer) delivered() {
 	p.session.mu.Lock()
-	p.queue.delivered = true
+	p.queue.open = true
 	p.session.mu.Unlock()
 }
 
@@ -110,7 +110,7 @@ func (p *peer) delivered() {
 // and closes answers every request, also those that came together.
 func (p *peer) interrupt() {
 	if rest := p.stopReceiving(true); len(rest) > 0 {
-		p.table.deliverRun(rest)
+		p.table.deliverRun(rest, true)
 	}
 }
 

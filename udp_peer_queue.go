@@ -14,15 +14,15 @@ const (
 // until somebody asks for messages, then in the session's recv. It is bounded in
 // datagrams and in bytes.
 type peerQueue struct {
-	delivered bool      // somebody has received the session from Sessions
-	held      [][]byte  // until recv is made
-	sizes     *sizeRing // of what is in recv
+	open  bool      // it holds more than undeliveredDatagrams
+	held  [][]byte  // until recv is made
+	sizes *sizeRing // of what is in recv
 }
 
 // fits returns how many of the datagrams there is room for, and the room that there
 // is for all.
 func (q *peerQueue) fits(recv chan []byte, limit int, run []datagram.Packet) (n int) {
-	if recv == nil && !q.delivered {
+	if recv == nil && !q.open {
 		limit = min(limit, undeliveredDatagrams)
 	}
 	room := limit - q.len(recv)
@@ -60,8 +60,8 @@ func (q *peerQueue) put(recv chan []byte, m []byte) {
 	recv <- m
 }
 
-// open moves what is held to recv, which was made now.
-func (q *peerQueue) open(recv chan []byte) {
+// moveTo moves what is held to recv, which was made now.
+func (q *peerQueue) moveTo(recv chan []byte) {
 	q.sizes = newSizeRing(cap(recv))
 	held := q.held
 	q.held = nil

@@ -19,7 +19,7 @@ func floodOf(t testing.TB, l *Listener, n int) {
 	table := l.src.(*peers)
 	for i := range n {
 		data := []byte{byte(i)}
-		table.deliverRun([]datagram.Packet{{Addr: peerAddress(i), Data: data}})
+		table.deliverRun([]datagram.Packet{{Addr: peerAddress(i), Data: data}}, false)
 		<-l.Sessions()
 	}
 	require.Equal(t, n, l.Len())

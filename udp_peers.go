@@ -165,20 +165,21 @@ func (t *peers) deliver(batch []datagram.Packet) bool {
 		for n < len(batch) && batch[n].Addr == batch[0].Addr && batch[n].Local == batch[0].Local {
 			n++
 		}
-		t.deliverRun(batch[:n])
+		t.deliverRun(batch[:n], false)
 		batch = batch[n:]
 	}
 	return true
 }
 
 // deliverRun gives datagrams of one pair of addresses to its session, which they
-// begin if there is none.
-func (t *peers) deliverRun(run []datagram.Packet) {
+// begin if there is none. If they come again, from a session that was closed, that one
+// may hold them all: they were within the bounds.
+func (t *peers) deliverRun(run []datagram.Packet, again bool) {
 	now, key := t.now(), keyOf(&run[0])
 	for {
 		p := t.hear(&key, now)
 		if p == nil {
-			p = t.admit(&run[0], now)
+			p = t.admit(&run[0], now, again)
 		}
 		if p == nil {
 			t.turned.Add(int64(len(run)))
@@ -194,7 +195,7 @@ func (t *peers) deliverRun(run []datagram.Packet) {
 // admit makes a session of a new pair of addresses, unless there is no place for
 // another undelivered one. Past MaxSessions another has to go. Sessions that close
 // admit too: of two at a time the one that comes second returns the other's.
-func (t *peers) admit(first *datagram.Packet, now moment) *peer {
+func (t *peers) admit(first *datagram.Packet, now moment, again bool) *peer {
 	victim, ok := t.reserve()
 	if victim != nil {
 		victim.session.end(victim.session.errorAt("session", ErrTooManySessions))
@@ -202,7 +203,7 @@ func (t *peers) admit(first *datagram.Packet, now moment) *peer {
 	if !ok {
 		return nil
 	}
-	p := &peer{table: t, key: keyOf(first), ifIndex: int32(first.IfIndex)}
+	p := &peer{table: t, key: keyOf(first), ifIndex: int32(first.IfIndex), queue: peerQueue{open: again}}
 	s := newSession(t.parent, p, t.l.set, t.l.reg)
 	s.refs.Add(1) // admit's own: s does not finish before it has begun
 	// Before it is known to anybody who could end it or send by it:
