@@ -41,7 +41,7 @@ var servers = []struct {
 }
 
 func chanioServer(b *testing.B, echo, deflate bool, handle func(*chanio.Session)) server {
-	o := new(ws.Options)
+	o := &ws.Options{Chanio: &chanio.Options{Lag: chanio.LagBlock}} // nobody is ended, which would look like speed
 	if deflate {
 		o.Compression = &ws.Compression{Threshold: -1} // all, as the others do
 	}

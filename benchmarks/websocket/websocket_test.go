@@ -107,7 +107,7 @@ func multicast(b *testing.B, s server, clients int, m []byte, deflate bool) {
 
 // multicastTCP is the tcp hub, beside which the WebSockets' is to be.
 func multicastTCP(b *testing.B, clients int, m []byte) {
-	l, err := chanio.Listen(b.Context(), "tcp", "127.0.0.1:0", nil)
+	l, err := chanio.Listen(b.Context(), "tcp", "127.0.0.1:0", &chanio.Options{Lag: chanio.LagBlock})
 	require.NoError(b, err)
 	defer l.Close()
 	go func() {
