@@ -37,7 +37,8 @@ const (
 	// EventLagged: a member of a hub skipped Count messages (LagDrop), or was
 	// ended because it lagged (Err is ErrLagged).
 	EventLagged
-	// EventJoined: a session has joined a hub.
+	// EventJoined: a session has joined a hub; or a packet endpoint has joined a
+	// group again, on an interface that had gone and has come back.
 	EventJoined
 	// EventLeft: a session has left a hub.
 	EventLeft

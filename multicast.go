@@ -66,7 +66,11 @@ func listenMulticast(ctx context.Context, network, group string, o *Options, one
 		conn.Close()
 		return nil, wrapOp("join", network, nil, udpAddr(addr), err)
 	}
-	return newPacketConn(ctx, network, conn, set)
+	p, err := newPacketConn(ctx, network, conn, set)
+	if err == nil {
+		p.watchLinks()
+	}
+	return p, err
 }
 
 // resolveGroup returns the group's address without a zone and the interface to
@@ -122,7 +126,10 @@ func groupInterface(group netip.Addr, ifi *net.Interface) (*net.Interface, error
 // receives nothing from a group.
 //
 // An endpoint can join many groups on many interfaces; Packet.Local tells them
-// apart. An address that is not a group, a group of the wrong address family,
+// apart. When a group's interface vanishes or goes down, that is an
+// [EventFailed]; when an interface of that name is up again, the group is joined
+// on it, which is an [EventJoined]. Linux notifies of both; on other systems the
+// library looks every second. An address that is not a group, a group of the wrong address family,
 // and an interface that does not exist are errors. After the end the error is
 // ErrClosed.
 func (p *PacketConn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
@@ -144,7 +151,8 @@ func (p *PacketConn) JoinSource(group, source netip.Addr, ifi *net.Interface) er
 }
 
 // LeaveGroup undoes JoinGroup, or JoinSource for all sources, on the same
-// interface. Datagrams that arrived before may still be delivered.
+// interface; if nil, on the one that was chosen then, even if the system would
+// now choose another. Datagrams that arrived before may still be delivered.
 func (p *PacketConn) LeaveGroup(group netip.Addr, ifi *net.Interface) error {
 	return p.changeGroup("leave", group, ifi, p.conn.Leave)
 }
@@ -161,6 +169,9 @@ func (p *PacketConn) changeGroup(op string, group netip.Addr, ifi *net.Interface
 	}
 	if err != nil {
 		return p.errorAt(op, netip.AddrPort{}, err)
+	}
+	if op == "join" {
+		p.watchLinks()
 	}
 	return nil
 }

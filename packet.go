@@ -65,6 +65,7 @@ type PacketConn struct {
 	writerDone chan struct{}     // closed when the writer has ended
 	putsGone   chan struct{}     // closed when nothing more is accepted and no Put is in progress
 	done       chan struct{}     // closed by the reader, as its last act
+	linksDone  chan struct{}     // closed when the interfaces are no longer watched
 
 	stats  counters
 	loss   loss          // since the last Flush
@@ -75,11 +76,12 @@ type PacketConn struct {
 
 	mu       sync.Mutex // guards what follows; never held while blocking
 	err      error
-	closeErr error // what Close returns
-	refusing bool  // refused is closed
-	closing  bool  // Close has begun
-	over     bool  // the endpoint has ended: the socket is closed
-	finished bool  // nothing more is accepted, and no writer started
+	closeErr error               // what Close returns
+	refusing bool                // refused is closed
+	closing  bool                // Close has begun
+	over     bool                // the endpoint has ended: the socket is closed
+	finished bool                // nothing more is accepted, and no writer started
+	links    *datagram.LinkWatch // of the groups' interfaces; nil until the first group is joined
 	timer    *time.Timer
 	ctx      context.Context // made by the first call of Context
 	cancel   context.CancelCauseFunc
@@ -171,6 +173,7 @@ func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set
 		writerDone: make(chan struct{}),
 		done:       make(chan struct{}),
 		putsGone:   make(chan struct{}),
+		linksDone:  make(chan struct{}),
 	}
 	p.watch(ctx)
 	p.events.emit(Event{Kind: EventStarted})
@@ -316,6 +319,9 @@ func (p *PacketConn) refuse() {
 	if !p.refusing {
 		p.refusing = true
 		close(p.refused)
+		if p.links != nil {
+			p.links.Close()
+		}
 		if p.puts.shut() {
 			close(p.putsGone)
 		}
@@ -338,8 +344,11 @@ func (p *PacketConn) finish() {
 	<-p.putsGone
 	p.mu.Lock()
 	p.finished = true
-	writing := p.writer.Load()
+	writing, watching := p.writer.Load(), p.links != nil
 	p.mu.Unlock()
+	if watching {
+		<-p.linksDone
+	}
 	if writing {
 		<-p.writerDone
 	}

@@ -94,6 +94,7 @@ type Conn struct {
 
 	engine   engine
 	zoner    zoner
+	joined   joinedGroups
 	hostOnly *hostOnly // nil unless it is needed; set by SetMulticast
 	refused  atomic.Int64
 	dropped  atomic.Int64

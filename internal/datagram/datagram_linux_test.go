@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -338,4 +339,78 @@ func FuzzControlMessages(f *testing.F) {
 		}
 		require.Equal(t, 1000, total)
 	})
+}
+
+// A sender whose datagrams stay on the host goes on when its interface comes back,
+// with another index too.
+func TestATTLOf0GoesOnWhenItsInterfaceComesBack(t *testing.T) {
+	const up = "ip link add d0 type veth peer name e0; ip link set e0 up; ip addr add 10.9.9.1/24 dev d0; ip link set d0 up; ip route add default dev d0"
+	for _, named := range []bool{false, true} {
+		t.Run(fmt.Sprintf("named=%v", named), func(t *testing.T) {
+			netns.Enter(t, "ip link set lo up;"+up)
+			c, err := Listen(t.Context(), "udp4", "0.0.0.0:0", Config{})
+			require.NoError(t, err)
+			defer c.Close()
+			m := Multicast{TTL: -1}
+			if named {
+				m.Interface, err = net.InterfaceByName("d0")
+				require.NoError(t, err)
+			}
+			require.NoError(t, c.SetMulticast(m))
+			news := []Packet{{Addr: netip.MustParseAddrPort("239.255.7.9:7009"), Data: []byte("news")}}
+			for range 3 {
+				n, err := c.Write(news)
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+				require.NoError(t, netns.Run("ip link del d0"))
+				_, err = c.Write(news)
+				require.Error(t, err)
+				require.NoError(t, netns.Run(up))
+			}
+		})
+	}
+}
+
+// A group that was joined where the system chose is left there, although the system
+// would choose another interface now.
+func TestAGroupIsLeftWhereItWasJoinedAlthoughTheRouteHasMoved(t *testing.T) {
+	for _, f := range []struct{ network, bind, group string }{
+		{"udp4", "0.0.0.0:0", "239.255.7.9"}, {"udp6", "[::]:0", "ff05::7:9"},
+	} {
+		t.Run(f.network, func(t *testing.T) {
+			netns.Enter(t, `ip link set lo up
+				for i in 0 1; do
+					ip link add d$i type veth peer name e$i
+					echo 1 > /proc/sys/net/ipv6/conf/e$i/disable_ipv6
+					ip link set e$i up
+					echo 0 > /proc/sys/net/ipv6/conf/d$i/accept_dad
+					ip addr add 10.9.$i.1/24 dev d$i
+					ip -6 addr add fd0$i::1/64 dev d$i nodad
+					ip link set d$i up
+					ip -6 route del multicast ff00::/8 dev d$i table local
+				done
+				ip route add default dev d0
+				ip -6 route add multicast ff00::/8 dev d0 table local`)
+			c, err := Listen(t.Context(), f.network, f.bind, Config{})
+			require.NoError(t, err)
+			defer c.Close()
+			group := netip.MustParseAddr(f.group)
+			d1, err := net.InterfaceByName("d1")
+			require.NoError(t, err)
+			for c.systemsInterface(group) == nil && t.Context().Err() == nil {
+				runtime.Gosched() // the kernel makes IPv6 addresses valid in its own time
+			}
+			require.NoError(t, c.Join(group, netip.Addr{}, nil))
+			require.NoError(t, c.Join(group, netip.Addr{}, d1))
+			require.NoError(t, netns.Run(`
+				ip route replace default dev d1
+				ip -6 route del multicast ff00::/8 dev d0 table local
+				ip -6 route add multicast ff00::/8 dev d1 table local`))
+			require.Error(t, c.Join(group, netip.Addr{}, d1), "it is a member there")
+			require.NoError(t, c.Leave(group, nil))
+			require.Error(t, c.Join(group, netip.Addr{}, d1), "it still is")
+			require.NoError(t, c.Leave(group, nil), "it is what the system would choose now")
+			require.Error(t, c.Leave(group, d1), "it has left")
+		})
+	}
 }

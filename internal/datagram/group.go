@@ -38,6 +38,24 @@ var (
 // interface that the system chooses if ifi is nil. If source is valid, only
 // what it sends.
 func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
+	c.joined.mu.Lock()
+	defer c.joined.mu.Unlock()
+	chosen := ifi == nil
+	if chosen && group.Unmap().IsMulticast() {
+		ifi = c.systemsInterface(group.Unmap())
+		if g := c.joined.find(group, nil); g != nil && g.index != 0 { // another source
+			ifi = &net.Interface{Name: g.name, Index: g.index}
+		}
+	}
+	err := c.join(group, source, ifi)
+	if err == nil {
+		c.joined.add(group, source, ifi, chosen)
+	}
+	return err
+}
+
+// join is Join on a known interface, which is not noted.
+func (c *Conn) join(group, source netip.Addr, ifi *net.Interface) error {
 	m, err := c.memberships(group)
 	switch {
 	case err != nil:
@@ -58,6 +76,23 @@ func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
 	if err != nil {
 		return err
 	}
+	c.joined.mu.Lock()
+	defer c.joined.mu.Unlock()
+	g := c.joined.find(group, ifi)
+	if g == nil && ifi == nil { // the system would leave it on any interface
+		if ifi = c.systemsInterface(group.Unmap()); ifi != nil {
+			g = c.joined.find(group, ifi)
+		}
+	}
+	if g != nil {
+		c.joined.forget(g)
+		if g.name != "" && g.index == 0 {
+			return nil // its interface is away, and it with that
+		}
+		if g.index != 0 {
+			ifi = &net.Interface{Name: g.name, Index: g.index}
+		}
+	}
 	return groupError(group, ifi, m.LeaveGroup(ifi, udpAddr(group)))
 }
 
@@ -65,6 +100,9 @@ func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
 // system's defaults, which are what Multicast says they are. It is to be called
 // before anything is sent, and once.
 func (c *Conn) SetMulticast(m Multicast) (err error) {
+	if m.Interface != nil {
+		c.joined.out = sendInterface{m.Interface.Name, m.Interface.Index}
+	}
 	if m.TTL < 0 {
 		if c.hostOnly, err = newHostOnly(c, m); err != nil {
 			return err

@@ -60,10 +60,48 @@ func newHostOnly(c *Conn, m Multicast) (*hostOnly, error) {
 	return h, nil
 }
 
-// pin makes p, which goes to a group, stay on the host.
-func (h *hostOnly) pin(p *Packet) (err error) {
+// pin makes p, which goes to a group, stay on the host. What is known of the group may
+// be of an interface that has gone: then it is found out again.
+func (h *hostOnly) pin(p *Packet) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	asked := p.IfIndex
+	err := h.pinLocked(p)
+	if err != nil && h.forgetLocked(p.Addr.Addr().Unmap(), p.IfIndex) {
+		p.IfIndex = asked
+		err = h.pinLocked(p)
+	}
+	return err
+}
+
+// forget forgets what is known of the group that p goes to, which could not be sent.
+// It reports whether that was anything.
+func (h *hostOnly) forget(p *Packet) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.forgetLocked(p.Addr.Addr().Unmap(), p.IfIndex)
+}
+
+func (h *hostOnly) forgetLocked(group netip.Addr, ifIndex int) bool {
+	m := membership{group.WithZone(""), ifIndex}
+	_, chosen := h.chosen[group]
+	known := chosen || h.members[m]
+	delete(h.chosen, group)
+	if h.members[m] {
+		delete(h.members, m)
+		h.joins(m.group).Leave(m.group, &net.Interface{Index: m.ifIndex}) // if there is something left of it
+	}
+	if h.ifi != nil && ifIndex == h.ifi.Index {
+		if index, err := h.joins(m.group).linkIndex(h.ifi.Name); err == nil && index != 0 && index != h.ifi.Index {
+			h.ifi = &net.Interface{Name: h.ifi.Name, Index: index}
+			known = true
+		}
+	}
+	return known
+}
+
+// pinLocked is pin with what is known.
+func (h *hostOnly) pinLocked(p *Packet) (err error) {
 	group := p.Addr.Addr().Unmap()
 	if p.IfIndex, err = h.interfaceFor(p.IfIndex, group); err == nil {
 		err = h.join(membership{group.WithZone(""), p.IfIndex})
@@ -92,18 +130,18 @@ func (h *hostOnly) interfaceFor(ifIndex int, group netip.Addr) (int, error) {
 	if i, ok := h.chosen[group]; ok {
 		return i, nil
 	}
-	i, err := h.systemsChoice(group)
+	i, err := systemsChoice(h.local, group)
 	if err == nil {
 		h.chosen[group] = i
 	}
 	return i, err
 }
 
-// systemsChoice returns the interface that the sending socket's datagrams to
-// group leave by: that of the address which they are sent from.
-func (h *hostOnly) systemsChoice(group netip.Addr) (int, error) {
-	if !h.local.IsUnspecified() {
-		return interfaceOf(h.local)
+// systemsChoice returns the interface that the datagrams to group leave by of a socket
+// that is bound to local: that of the address which they are sent from.
+func systemsChoice(local, group netip.Addr) (int, error) {
+	if !local.IsUnspecified() {
+		return interfaceOf(local)
 	}
 	if group.Is6() { // a group of a link can't be connected to without a choice
 		b := group.As16()

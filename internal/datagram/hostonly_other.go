@@ -7,4 +7,5 @@ type hostOnly struct{ none bool }
 
 func newHostOnly(*Conn, Multicast) (*hostOnly, error) { return nil, nil }
 func (*hostOnly) pin(*Packet) error                   { return nil }
+func (*hostOnly) forget(*Packet) bool                 { return false }
 func (*hostOnly) close()                              {}

@@ -32,19 +32,37 @@ func (c *Conn) writeZoned(ps []Packet) (n int, err error) {
 		return c.write(ps)
 	}
 	for i, p := range ps {
-		if p.Addr.Addr().Unmap().IsMulticast() {
-			if c.hostOnly.none {
-				continue
-			}
-			if err := c.hostOnly.pin(&p); err != nil {
-				return i, err
-			}
+		group := p.Addr.Addr().Unmap().IsMulticast()
+		if group && c.hostOnly.none {
+			continue
 		}
-		if _, err := c.write([]Packet{p}); err != nil {
+		send := c.write
+		if group {
+			send = c.writePinned
+		}
+		if _, err := send([]Packet{p}); err != nil {
 			return i, err
 		}
 	}
 	return len(ps), nil
+}
+
+// writePinned sends a datagram to a group that is to stay on the host: once more if
+// it cannot be, as the interface may have gone and come back.
+func (c *Conn) writePinned(ps []Packet) (n int, err error) {
+	pinned := ps[0]
+	if err := c.hostOnly.pin(&pinned); err != nil {
+		return 0, err
+	}
+	n, err = c.write([]Packet{pinned})
+	if err == nil || !c.hostOnly.forget(&pinned) {
+		return n, err
+	}
+	pinned = ps[0]
+	if err := c.hostOnly.pin(&pinned); err != nil {
+		return 0, err
+	}
+	return c.write([]Packet{pinned})
 }
 
 // write is Write without care for hostOnly.

@@ -1,0 +1,74 @@
+package chanio
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/datagram"
+	"example.com/chanio/internal/test/netns"
+)
+
+// A group is received again when its interface has gone and come back, whatever its
+// index is then, and events tell of both.
+func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
+	const up = `
+		echo 0 > /proc/sys/net/ipv6/conf/d0/accept_dad
+		ip addr add 10.9.9.1/24 dev d0
+		ip -6 addr add fd09::1/64 dev d0 nodad
+		ip link set d0 up
+		ip -6 route replace multicast ff00::/8 dev d0 table local` // which the kernel adds too, in its own time
+	const dummy, veth = "ip link add d0 type dummy;" + up, "ip link add d0 type veth peer name d1; ip link set d1 up;" + up
+	for _, c := range []struct{ name, make, gone, back string }{
+		{"a dummy is made anew", dummy, "ip link del d0", dummy},
+		{"a veth is made anew", veth, "ip link del d0", veth},
+		{"a veth is down for a while", veth, "ip link set d0 down", "ip -6 addr flush dev d0; ip addr flush dev d0;" + up},
+	} {
+		for _, f := range []struct{ network, group string }{
+			{"udp4", "239.255.7.9:7009"}, {"udp6", "[ff05::7:9]:7009"},
+		} {
+			t.Run(c.name+", "+f.network, func(t *testing.T) {
+				netns.Enter(t, "ip link set lo up;"+c.make)
+				p, err := ListenMulticast(t.Context(), f.network, f.group, &Options{Multicast: Multicast{Interface: interfaceNamed(t, "d0")}})
+				require.NoError(t, err)
+				defer p.Close()
+				nextEvent(t, p, EventStarted)
+				heard(t, p, f.group)
+				for range 2 {
+					require.NoError(t, netns.Run(c.gone))
+					event := nextEvent(t, p, EventFailed)
+					require.ErrorIs(t, event.Err, datagram.ErrInterfaceGone)
+					require.ErrorContains(t, event.Err, `"d0"`)
+					require.NoError(t, netns.Run(c.back))
+					nextEvent(t, p, EventJoined)
+					heard(t, p, f.group)
+				}
+				require.NoError(t, p.LeaveGroup(netip.MustParseAddrPort(f.group).Addr(), interfaceNamed(t, "d0")))
+			})
+		}
+	}
+}
+
+func interfaceNamed(t *testing.T, name string) *net.Interface {
+	t.Helper()
+	ifi, err := net.InterfaceByName(name)
+	require.NoError(t, err)
+	return ifi
+}
+
+// heard sends to the group by d0, and waits until p has received that.
+func heard(t *testing.T, p *PacketConn, group string) {
+	t.Helper()
+	to := netip.MustParseAddrPort(group)
+	address := "10.9.9.1:0"
+	if to.Addr().Is6() {
+		address = "[fd09::1]:0"
+	}
+	from := packetConn(t, "udp", address, nil, false)
+	defer from.Close()
+	require.NoError(t, from.Put(Packet{Addr: to, IfIndex: interfaceNamed(t, "d0").Index, Data: []byte("news")}))
+	require.NoError(t, from.Flush(t.Context()))
+	require.Equal(t, "news", string(nextPacket(t, p).Data))
+}
