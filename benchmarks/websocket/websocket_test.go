@@ -93,11 +93,12 @@ func publishAll(b *testing.B, s server, conns []net.Conn, m []byte) {
 	for _, c := range conns {
 		go io.Copy(io.Discard, c)
 	}
+	began := time.Now() // b.Elapsed ends with the loop, and what a hub still holds is to be written
 	for b.Loop() {
 		s.publish(m)
 	}
 	s.settle()
-	b.ReportMetric(float64(b.N)*float64(len(conns))/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(b.N)*float64(len(conns))/time.Since(began).Seconds(), "messages/s")
 }
 
 func multicast(b *testing.B, s server, clients int, m []byte, deflate bool) {
