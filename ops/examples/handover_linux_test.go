@@ -40,8 +40,8 @@ func TestAHotRestartIsNoticedByNobody(t *testing.T) {
 	require.Empty(t, old.silence())
 }
 
-// A second restart while the first process still drains, and one to a program that
-// cannot run, are refused, and the process that is there goes on.
+// A restart to a program that cannot run is refused, and the process that is there
+// goes on.
 func TestAHotRestartThatFailsChangesNothing(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "hot_restart")
 	program, err := os.ReadFile(path("hot_restart"))
