@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// hubWaits are those who wait for members, and what runs for them, which is seldom.
+// hubWaits are those that wait for members, and what runs for them, which is
+// rare.
 type hubWaits struct {
 	gate    gate // publishers
 	watches []*hubWatch
 	waker   chan struct{} // closed when the waker ends; nil while none runs
 
-	// unused is called, once and without mu, when the last place is gone; nil but in
-	// Rooms. The hub takes no member any more then: retired.
+	// unused is called once, without mu, when the last place is gone; it is nil
+	// except in Rooms. The hub is then retired and accepts no more members.
 	unused  func()
 	retired bool
 }
@@ -25,24 +26,23 @@ func (h *Hub) hubWaits() *hubWaits {
 	return h.waits
 }
 
-// A gate holds publishers until members that are late have taken more. Each of
-// those is gated and counted, so that a member in good time never looks at the
+// A gate holds publishers until late members have taken more. Each late member
+// is gated and counted, so that a member that keeps up never looks at the
 // others. Guarded by the hub's mu.
 type gate struct {
 	count   int         // gated members
-	room    *gateRoom   // nil if nobody waits
-	outrun  bool        // LagDisconnect: it opens, too, when enough members keep up
-	missing int         // how many more that must be
+	room    *gateRoom   // nil if no publisher waits
+	outrun  bool        // LagDisconnect: the gate also opens when enough members keep up
+	missing int         // how many more must keep up
 	since   time.Time   // when room was made
-	timer   *time.Timer // WriteTimeout of the members that make no progress
+	timer   *time.Timer // WriteTimeout of members that make no progress
 }
 
-// graces is the part of WriteTimeout for which publishers wait for a member that
-// lags and does not go on, where others do.
+// Publishers wait WriteTimeout/graces for a lagging member that makes no
+// progress while others do.
 const graces = 4
 
-// moments is the part of WriteTimeout that members which lag have in any case once
-// publishers wait.
+// Once publishers wait, lagging members have at least WriteTimeout/moments.
 const moments = 10
 
 // A gateRoom is where publishers wait for the gate to open.
@@ -51,9 +51,10 @@ type gateRoom struct {
 	stuck bool          // it was opened because no member made progress for WriteTimeout
 }
 
-// await waits until those in late have room, and those in left have everything of
-// their parts, one of them made no progress for WriteTimeout, or the hub is
-// stopped. The caller holds mu, which it gives up meanwhile.
+// await waits until the members in late have room and those in left have taken
+// all of their parts, until one of them makes no progress for WriteTimeout, or
+// until the hub is stopped. The caller holds mu, which await releases while it
+// waits.
 func (h *Hub) await(late []latecomer, left []*member) {
 	for _, m := range left {
 		_, weight := m.parted()
@@ -61,11 +62,12 @@ func (h *Hub) await(late []latecomer, left []*member) {
 	}
 	slack := int64(0)
 	for _, l := range late {
-		// A little more than is needed, or publishers would wake for each message.
+		// A little more than is needed, or publishers would wake for each
+		// message.
 		slack = h.maxLag / 8
 		h.shut(l.m, min(l.m.aim(), l.need+slack))
 	}
-	if slack > 0 { // and who is about to be late takes part
+	if slack > 0 { // include those that are about to be late
 		for f := range h.feeds {
 			for _, m := range f.places[:f.staying] {
 				if m.lag() > h.maxLag-slack {
@@ -77,9 +79,9 @@ func (h *Hub) await(late []latecomer, left []*member) {
 	h.enter(false)
 }
 
-// awaitMost waits until enough members keep up, or those in late have room. It
-// returns false if those did not go on: see outrunStuck. The caller holds mu, which
-// it gives up meanwhile.
+// awaitMost waits until enough members keep up or those in late have room. It
+// returns false if those made no progress: see outrunStuck. The caller holds
+// mu, which awaitMost releases while it waits.
 func (h *Hub) awaitMost(late []latecomer) bool {
 	most := h.keepsUp()
 	if h.writeTimeout <= 0 {
@@ -99,8 +101,9 @@ func (h *Hub) awaitMost(late []latecomer) bool {
 	return h.enter(true)
 }
 
-// enter waits until the gate opens, and returns false if that is because nobody
-// made progress. The caller holds mu, which it gives up meanwhile.
+// enter waits until the gate opens. It returns false if it opened because no
+// member made progress. The caller holds mu, which enter releases while it
+// waits.
 func (h *Hub) enter(outrun bool) bool {
 	gate := &h.hubWaits().gate
 	if gate.count == 0 {
@@ -121,13 +124,13 @@ func (h *Hub) enter(outrun bool) bool {
 	}
 	room := gate.room
 	h.mu.Unlock()
-	<-room.open // by the last member that passes or leaves, the timer, and stop
+	<-room.open // closed by the last member that passes or leaves, by the timer, or by stop
 	h.mu.Lock()
 	return !room.stuck
 }
 
-// shut makes publishers wait until m has taken need, if it has not. The caller
-// holds mu.
+// shut makes publishers wait until m has taken need, unless it already has. The
+// caller holds mu.
 func (h *Hub) shut(m *member, need int64) {
 	w := m.waiting()
 	w.need.Store(need) // before taken is read: see member.took
@@ -148,7 +151,7 @@ func (h *Hub) pass(m *member) {
 	defer h.mu.Unlock()
 	w := m.waits.Load()
 	if w == nil || m.taken.Load() < w.need.Load() {
-		return // somebody has set it anew
+		return // need was raised meanwhile
 	}
 	w.need.Store(never)
 	if w.gated {
@@ -158,7 +161,7 @@ func (h *Hub) pass(m *member) {
 	}
 }
 
-// welcome notes one more member that keeps up. The caller holds mu.
+// welcome counts one more member that keeps up. The caller holds mu.
 func (h *Hub) welcome() {
 	if h.waits == nil || !h.waits.gate.outrun {
 		return
@@ -173,7 +176,7 @@ func (h *Hub) welcome() {
 	h.openGate()
 }
 
-// ungate makes publishers not wait for m. The caller holds mu.
+// ungate makes publishers stop waiting for m. The caller holds mu.
 func (h *Hub) ungate(m *member) {
 	w := m.waits.Load()
 	if w == nil || !w.gated {
@@ -186,7 +189,7 @@ func (h *Hub) ungate(m *member) {
 	}
 }
 
-// openGate lets all publishers look again. The caller holds mu.
+// openGate lets all publishers check again. The caller holds mu.
 func (h *Hub) openGate() {
 	if h.waits == nil || h.waits.gate.room == nil {
 		return
@@ -210,9 +213,9 @@ func (h *Hub) openGate() {
 	gate.count = 0
 }
 
-// watchGate sets the watch over those that publishers wait for. Their writers
-// watch over them too, by their sessions' WriteTimeout; this is for sessions
-// whose WriteTimeout is longer, or none. The caller holds mu.
+// watchGate sets the timer for members that publishers wait for. Their
+// sessions' WriteTimeout watches them too; this is for sessions with a longer
+// one or none. The caller holds mu.
 func (h *Hub) watchGate(d time.Duration) {
 	switch {
 	case h.writeTimeout <= 0:
@@ -223,14 +226,14 @@ func (h *Hub) watchGate(d time.Duration) {
 	}
 }
 
-// gateExpired ends the gated members that made no progress for WriteTimeout
-// since the gate was shut, and watches over the others. It may come late, when
-// the gate has been opened or shut again.
+// gateExpired dismisses the gated members that made no progress for
+// WriteTimeout since the gate was shut, and keeps watching the others. It may
+// be called late, when the gate has been opened or shut again.
 func (h *Hub) gateExpired() { h.report(h.dismissStuck()) }
 
-// dismissStuck is gateExpired, but for telling the world. Where publishers wait
-// for any member, it opens the gate if all are stuck: they treat those that are
-// late.
+// dismissStuck is gateExpired without the reports. If publishers wait for any
+// member, it opens the gate once all are stuck, and the publishers treat those
+// that are late.
 func (h *Hub) dismissStuck() (stuck []lagger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -256,9 +259,9 @@ func (h *Hub) dismissStuck() (stuck []lagger) {
 	return stuck
 }
 
-// outrunStuck reports whether publishers have waited enough for members that lag:
-// none of those has gone on for a while although others have, or no member at all
-// for WriteTimeout. The caller holds mu.
+// outrunStuck reports whether publishers have waited long enough for lagging
+// members: none of those has made progress for a while although others have, or
+// no member at all has for WriteTimeout. The caller holds mu.
 func (h *Hub) outrunStuck() bool {
 	shut := time.Since(h.waits.gate.since)
 	late, any := shut, shut // for how long none of them has made progress
@@ -276,8 +279,8 @@ func (h *Hub) outrunStuck() bool {
 	return any >= h.writeTimeout || best <= h.maxLag/2 && late >= h.writeTimeout/graces
 }
 
-// stuckMembers returns the gated members that made no progress for WriteTimeout,
-// and when to look at the others. The caller holds mu.
+// stuckMembers returns the gated members that made no progress for
+// WriteTimeout, and when to check the others. The caller holds mu.
 func (h *Hub) stuckMembers() (stuck []*member, next time.Duration) {
 	next = h.writeTimeout
 	shut := time.Since(h.waits.gate.since)

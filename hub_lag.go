@@ -8,17 +8,17 @@ import (
 	"example.com/chanio/internal/sharedlog"
 )
 
-// A lagger is a member that was too far behind, and what became of it.
+// A lagger is a member that was too far behind, and how it was treated.
 type lagger struct {
 	m       *member
-	events  []Event // queued; to be reported
+	events  []Event // queued, still to be reported
 	skipped int64   // LagDrop: messages that it will not get
-	err     error   // else: what its session ends with
+	err     error   // otherwise: the error that ends its session
 }
 
-// makeRoom sees to it that no member is more than MaxLag behind when frames are
-// published, as the policy says, and returns whom it had to treat. The caller
-// holds mu, which makeRoom gives up while it waits.
+// makeRoom ensures that publishing frames puts no member more than MaxLag
+// behind, as the policy says, and returns the members it treated. The caller
+// holds mu, which makeRoom releases while it waits.
 func (h *Hub) makeRoom(frames []frame) (treated []lagger) {
 	patient := h.lag == LagDisconnect
 	for !h.stopped && h.crowded(frames) {
@@ -70,12 +70,13 @@ func (h *Hub) crowded(frames []frame) bool {
 // A latecomer is a member that a message would put more than MaxLag behind.
 type latecomer struct {
 	m    *member
-	need int64 // what it must have taken for that not to be so
+	need int64 // what it must have taken for that not to happen
 }
 
-// late returns the members that frames would put more than MaxLag behind, which
-// who has taken everything never is. Of feeds without one it notes how much more
-// can be published before it has to look again. The caller holds mu.
+// late returns the members that frames would put more than MaxLag behind; a
+// member that has taken everything is never one. For feeds without such members
+// it records how much more can be published before it must check again. The
+// caller holds mu.
 func (h *Hub) late(frames []frame) (late []latecomer) {
 	for i := range frames {
 		f, n := frames[i].feed, frames[i].weight()
@@ -86,7 +87,7 @@ func (h *Hub) late(frames []frame) (late []latecomer) {
 			}
 			lag := m.lag()
 			if lag <= 0 {
-				continue // only a write is under way
+				continue // only a write is in progress
 			}
 			if lag+n > h.maxLag {
 				late = append(late, latecomer{m, m.aim() + n - h.maxLag})
@@ -101,9 +102,10 @@ func (h *Hub) late(frames []frame) (late []latecomer) {
 	return late
 }
 
-// tooMuchKept reports whether what f keeps for those who have left, or left and
-// came back, is more than MaxLag and a segment, and more than it was when each of them had one
-// segment at most: so much anybody may have in hand. The caller holds mu.
+// tooMuchKept reports whether what f keeps for members that left, or left and
+// rejoined, exceeds MaxLag plus a segment and what it was when each of them
+// held at most one segment, which every member may have in hand. The caller
+// holds mu.
 func (h *Hub) tooMuchKept(f *feed) bool {
 	kept := f.log.Kept()
 	if most := h.maxLag + sharedlog.MaxSegment; kept <= most {
@@ -112,8 +114,8 @@ func (h *Hub) tooMuchKept(f *feed) bool {
 	return kept > f.mayKeep
 }
 
-// hoarders returns those members of feeds that keep too much for them without
-// which that would not be so, the ones that hold most first. The caller holds mu.
+// hoarders returns the members that must go for their feeds to keep no more
+// than allowed, those that hold most first. The caller holds mu.
 func (h *Hub) hoarders() (hoarders []*member) {
 	type holder struct {
 		m        *member
@@ -145,14 +147,15 @@ func (h *Hub) hoarders() (hoarders []*member) {
 	return hoarders
 }
 
-// outrun reports whether publishers are ahead of the members, so that to lag is
-// nobody's fault: the best one is more than MaxLag/2 behind, or, where WriteTimeout
-// bounds the wait, fewer than three quarters keep up. In a burst members are served in turn, and
-// the first may have everything when the last has MaxLag to go. The caller holds mu.
+// outrun reports whether publishers are ahead of the members, so that lagging
+// is no member's fault: the best one is more than MaxLag/2 behind or, if
+// WriteTimeout bounds the wait, fewer than three quarters keep up. In a burst
+// members are served in turn, and the first may have everything while the last
+// still has MaxLag to go. The caller holds mu.
 func (h *Hub) outrun() bool { return h.missing() > 0 }
 
-// missing returns how many members more would have to keep up for publishers not to
-// be ahead of them. The caller holds mu.
+// missing returns how many more members would have to keep up for publishers
+// not to be ahead of them. The caller holds mu.
 func (h *Hub) missing() int {
 	enough, most := 1, h.maxLag/2
 	if h.writeTimeout > 0 {
@@ -169,10 +172,11 @@ func (h *Hub) missing() int {
 	return enough
 }
 
-// spares reports whether publishers wait for m, which is late although others keep
-// up. A healthy member may have had no turn yet, so it gets a moment: it is spared
-// while it makes progress, until it has been late for a while. It is late until it
-// has taken everything that was published before it first was. The caller holds mu.
+// spares reports whether publishers wait for m, which is late although others
+// keep up. A healthy member may not have had its turn yet, so it gets a moment:
+// it is spared while it makes progress, until it has been late for a while. It
+// stays late until it has taken everything published before it became late. The
+// caller holds mu.
 func (h *Hub) spares(m *member) bool {
 	if h.lag != LagDisconnect || h.writeTimeout <= 0 {
 		return false
@@ -184,10 +188,10 @@ func (h *Hub) spares(m *member) bool {
 	return now.Sub(w.late) < h.writeTimeout/graces && m.s.stalled() < h.writeTimeout/moments
 }
 
-// keepsUp is how far behind a member may be that keeps up.
+// keepsUp returns how far behind a member that keeps up may be.
 func (h *Hub) keepsUp() int64 { return h.maxLag / 16 }
 
-// treat does to m what LagDisconnect and LagDrop say. The caller holds mu.
+// treat applies LagDisconnect or LagDrop to m. The caller holds mu.
 func (h *Hub) treat(m *member) lagger {
 	if h.lag != LagDrop {
 		return h.dismiss(m, ErrLagged)
@@ -206,7 +210,7 @@ func (h *Hub) treat(m *member) lagger {
 	l.skipped, bytes = m.skip(end)
 	h.counts.dropped += l.skipped
 	h.counts.owed -= bytes
-	m.s.stats.messagesDropped.Add(l.skipped) // here, before m's session can be summed up
+	m.s.stats.messagesDropped.Add(l.skipped) // here, before m's session can be added to the totals
 	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
 	if tell {
 		m.s.memberReady(m)
@@ -214,24 +218,24 @@ func (h *Hub) treat(m *member) lagger {
 	return l
 }
 
-// dismiss evicts m, whose session is to end with err for being behind. The caller
-// holds mu.
+// dismiss evicts m, whose session is about to end with err because it lags. The
+// caller holds mu.
 func (h *Hub) dismiss(m *member, err error) lagger {
-	m.s.hubs.lagged.Store(true) // before it is gated no more, and before it has nothing to write
+	m.s.hubs.lagged.Store(true) // before it is no longer gated, and before it has nothing to write
 	err = m.s.errorAt("multicast", err)
 	events := []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Err: err})}
 	return lagger{m: m, err: err, events: append(events, h.evicted(m, err)...)}
 }
 
-// report ends the sessions of those that were dismissed, and tells the world. The
+// report ends the sessions of dismissed members and emits the reports. The
 // caller must not hold mu.
 func (h *Hub) report(treated []lagger) {
 	endDismissed(treated)
 	h.tell(treated)
 }
 
-// endDismissed ends the sessions of those that were dismissed, without waiting
-// for that: a connection may take its time to close.
+// endDismissed ends the sessions of dismissed members without waiting, since
+// closing a connection may take a while.
 func endDismissed(treated []lagger) {
 	for _, l := range treated {
 		if l.err != nil {
@@ -241,8 +245,8 @@ func endDismissed(treated []lagger) {
 	}
 }
 
-// tell logs what befell those that were treated, for which a Logger may take its
-// time: what must be done is done before.
+// tell logs how members were treated. A Logger may take a while, so everything
+// that must be done is done before.
 func (h *Hub) tell(treated []lagger) {
 	for _, l := range treated {
 		h.events.report(l.events...)

@@ -1,6 +1,7 @@
 // Service runs functions from two Dispatch and two Post calls, each of which
 // dispatches and posts one more from inside. The numbers show that an inner
-// Dispatch runs at once, and an inner Post later, behind all that was queued.
+// Dispatch runs at once, and an inner Post later, after everything queued
+// before.
 package main
 
 import (
@@ -21,7 +22,7 @@ func run(ctx context.Context) error {
 	service := chanio.NewService(ctx, nil)
 	queued := make(chan struct{})
 	err := errors.Join(
-		service.Post(func(context.Context) { <-queued }), // so that all four are, before the first runs
+		service.Post(func(context.Context) { <-queued }), // so that all four are queued before the first runs
 		service.Dispatch(ctx, function(service, 1, "dispatched")),
 		service.Post(function(service, 2, "posted")),
 		service.Dispatch(ctx, function(service, 3, "dispatched")),

@@ -1,5 +1,5 @@
 // Ssl_chat_server is tcp_chat_server over TLS, 1.2 and up, with the test
-// certificate. Its argument is the port (2222). A typed line goes to everybody,
+// certificate. Its argument is the port (2222). A typed line goes to everyone,
 // "!" restarts the server, and an empty line, the end of the input or Ctrl-C
 // stops it.
 package main

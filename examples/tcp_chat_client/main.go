@@ -1,7 +1,7 @@
 // Tcp_chat_client talks to tcp_chat_server, or to any server of text, and
-// connects again a second after it lost it. Its arguments are the server's
-// address (127.0.0.1) and port (1111). A typed line is sent, "!" reconnects,
-// and an empty line, the end of the input or Ctrl-C stops the client.
+// reconnects a second after losing it. Its arguments are the server's address
+// (127.0.0.1) and port (1111). A typed line is sent, "!" reconnects, and an
+// empty line, the end of the input or Ctrl-C stops the client.
 package main
 
 import (

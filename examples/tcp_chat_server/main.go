@@ -1,7 +1,7 @@
-// Tcp_chat_server is a chat room over TCP: what a client says, all clients
-// hear, and a client that says "!" is disconnected. Its argument is the port
-// (1111). A typed line goes to everybody, "!" restarts the server, and an empty
-// line, the end of the input or Ctrl-C stops it.
+// Tcp_chat_server is a chat room over TCP: all clients hear what one says, and
+// a client that says "!" is disconnected. Its argument is the port (1111). A
+// typed line goes to everyone, "!" restarts the server, and an empty line, the
+// end of the input or Ctrl-C stops it.
 package main
 
 import (

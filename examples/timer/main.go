@@ -1,6 +1,6 @@
-// Timer waits for an absolute time synchronously, then for a relative one over
-// its channel, then arms one and cancels it: it prints expired, expired,
-// canceled. Ctrl-C cancels what it waits for and ends it.
+// Timer waits for an absolute time synchronously, then for a duration on its
+// channel, and then arms a wait and cancels it. It prints expired, expired,
+// canceled. Ctrl-C cancels the current wait and ends the program.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	run(ctx)
 }
 
-// run does the three waits, or as many as there are until ctx ends.
+// run performs the three waits, or as many as fit before ctx ends.
 func run(ctx context.Context) {
 	timer := chanio.NewTimer(ctx)
 

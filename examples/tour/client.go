@@ -53,7 +53,7 @@ func receive(s *chanio.Session, bytes int, timer *chanio.Timer) error {
 			}
 			bytes -= len(m)
 		case e := <-timer.C():
-			if !e.Canceled { // else it tells of the wait before this one
+			if !e.Canceled { // otherwise it ends the previous wait
 				return fmt.Errorf("%v: nothing came for %v", s.ID(), patience)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // tourGroup sends the news to a multicast group, on the loopback interface so
-// that nobody else hears them.
+// that no other host hears it.
 func tourGroup(ctx context.Context) error {
 	loopback, err := loopback()
 	if err != nil {

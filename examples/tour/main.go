@@ -1,7 +1,7 @@
 // Tour shows the library at work in one process: a TCP, a TLS and a UDP server
 // with some clients each, a hub that all of their sessions join, a multicast
-// group and a timer. It ends by itself after a second or two, with a summary of
-// what was sent and received.
+// group and a timer. It ends after a second or two with a summary of what was
+// sent and received.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 	console.Exit(tour(context.Background()))
 }
 
-// tour visits all there is and prints a line about each.
+// tour visits everything and prints a line about each stop.
 func tour(ctx context.Context) error {
 	timer := chanio.NewTimer(ctx)
 	began := time.Now()

@@ -1,7 +1,7 @@
 // Udp_echo_client sends each typed line as a datagram and prints those that
 // come back. Its arguments are the server's address (127.0.0.1) and port
-// (3333). "!" reconnects, that is, sends from another port from then on, and an
-// empty line, the end of the input or Ctrl-C stops the client.
+// (3333). "!" reconnects, which means that it sends from another port from then
+// on. An empty line, the end of the input or Ctrl-C stops the client.
 package main
 
 import (

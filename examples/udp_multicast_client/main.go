@@ -1,8 +1,8 @@
 // Udp_multicast_client joins a multicast group, prints what is sent to it, and
-// joins again a second after a failure. Its arguments are the address to listen
-// on (0.0.0.0: where the system chooses; else it is one of the interface to join
-// on), the group's address (239.255.0.1) and its port (3334). "!" joins anew,
-// and an empty line, the end of the input or Ctrl-C stops the client.
+// rejoins a second after a failure. Its arguments are the address to listen on
+// (0.0.0.0: the system chooses; otherwise an address of the interface to join
+// on), the group's address (239.255.0.1) and its port (3334). "!" rejoins, and
+// an empty line, the end of the input or Ctrl-C stops the client.
 package main
 
 import (

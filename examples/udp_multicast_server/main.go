@@ -1,5 +1,5 @@
-// Udp_multicast_server sends what is typed to a multicast group, with "(admin) "
-// before it. Its arguments are the group's address (239.255.0.1) and port
+// Udp_multicast_server sends what is typed to a multicast group, prefixed with
+// "(admin) ". Its arguments are the group's address (239.255.0.1) and port
 // (3334). "!" restarts it, and an empty line, the end of the input or Ctrl-C
 // stops it.
 package main
@@ -34,7 +34,7 @@ func run(lines <-chan string, group netip.AddrPort) error {
 	}
 }
 
-// serve sends lines to the group. It reports whether it shall be called again.
+// serve sends lines to the group. It reports whether it should be called again.
 func serve(lines <-chan string, group netip.AddrPort) (again bool, err error) {
 	p, err := chanio.ListenPacket(context.Background(), "udp", ":0", nil)
 	if err != nil {

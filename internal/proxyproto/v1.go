@@ -31,8 +31,8 @@ func read1(r io.Reader, line []byte) (Header, error) {
 	return parse1(string(line[:len(line)-2]))
 }
 
-// missing returns how many bytes must follow line at least, if it is the beginning
-// of a valid header: so many can be read without reading what comes after it.
+// missing returns how many bytes at least must follow line if it begins a valid
+// header: that many can be read without reading what comes after it.
 func missing(line []byte) int {
 	if line[len(line)-1] == '\r' {
 		return 1

@@ -68,7 +68,7 @@ func readMore(r io.Reader, p []byte, n int) ([]byte, error) {
 	return p, nil
 }
 
-// parse2 parses a whole header of a client.
+// parse2 parses a whole header that names a client.
 func parse2(family byte, header []byte) (Header, error) {
 	body := header[len(signature)+4:]
 	var length int

@@ -9,6 +9,6 @@ import "syscall"
 // closed, or its read deadline passes, before that.
 func Await(rc syscall.RawConn) error { return wait(rc) }
 
-// Now reports whether Await would return at once. Where a system cannot tell, it
-// says no.
+// Now reports whether Await would return at once. If the system cannot tell, it
+// returns false.
 func Now(rc syscall.RawConn) bool { return now(rc) }

@@ -16,26 +16,28 @@ import (
 )
 
 const (
-	// minSegment is the first segment's size: small, because a program may have
-	// ten thousand logs with a message now and then.
+	// minSegment is the first segment's size. It is small because a program may
+	// have ten thousand logs with an occasional message.
 	minSegment = 512
-	// MaxSegment is what segments grow to. It is about one write: a reader that
-	// stalls in the middle of a write keeps that segment and no more.
+	// MaxSegment is the size up to which segments grow. It is about one write:
+	// a reader that stalls in the middle of a write keeps that segment and no
+	// more.
 	MaxSegment = 64 << 10
-	// maxMessages is how many messages a segment counts: empty ones take no room.
+	// maxMessages is how many messages a segment counts: empty ones take no
+	// room.
 	maxMessages = math.MaxInt32
-	// splitFrom is the part of a segment that is worth filling with the
-	// beginning of a message that does not fit. What is smaller stays unused, so
-	// that small messages are never split and a log is at most 1/32 larger than
-	// its messages.
+	// splitFrom is the fraction of a segment that is worth filling with the
+	// beginning of a message that does not fit. Less stays unused, so small
+	// messages are never split, and a log is at most 1/32 larger than its
+	// messages.
 	splitFrom = 32
 	// indexEntry is the size of a message's entry in the index.
 	indexEntry = 4
 )
 
-// A Position counts what was appended before a point in the log. Weight is what
-// the log holds for it: the bytes, and the entries of an index, so that even
-// empty messages weigh something there.
+// A Position counts what was appended before a point in the log. Weight is the
+// memory that the log holds for it: the bytes, and the entries of an index, so
+// that with one even empty messages weigh something.
 type Position struct{ Bytes, Messages, Weight int64 }
 
 // A Chunk is what a reader takes at a time: whole messages that are contiguous
@@ -49,36 +51,36 @@ type Chunk struct {
 	Weight   int64 // as of a Position
 }
 
-// A Log is append-only. Append, Index, Drop and what returns a Cursor or a Part
-// is for one goroutine at a time; readers may read meanwhile.
+// A Log is append-only. Append, Index, Drop and methods that return a Cursor or
+// a Part are for one goroutine at a time; readers may read meanwhile.
 type Log struct {
 	tail    *link
 	head    Position
 	kept    atomic.Int64 // bytes that Parts hold
-	limit   uint16       // of minSegment is the largest segment
-	size    uint16       // of it is the next segment
+	limit   uint16       // size of the largest segment, in minSegments
+	size    uint16       // size of the next segment, in minSegments
 	indexed bool         // segments record where messages end
 }
 
-// A link makes a segment one of the list. A Part holds segments without it, and
-// so none that follows.
+// A link puts a segment into the list. A Part holds segments without their
+// links, and so none of those that follow.
 type link struct {
 	*segment
 	next atomic.Pointer[link] // storing it seals the segment
 }
 
-// A segment is a run of messages. They fill buf from its start. In an indexed
-// one, where each message ends is recorded from the end of buf downwards.
+// A segment is a run of messages that fill buf from its start. An indexed one
+// records where each message ends, from the end of buf downwards.
 type segment struct {
 	buf     []byte
 	indexed bool
-	head    uint32 // buf[:head] is a part of a message that begins in an earlier segment
-	through bool   // it is a middle part: the message goes on in the next segment
-	split   uint32 // so many bytes after the whole messages begin one that goes on in the next segment; set before it is sealed
+	head    uint32 // buf[:head] is part of a message that begins in an earlier segment
+	through bool   // it is a middle part: the message continues in the next segment
+	split   uint32 // this many bytes after the whole messages begin one that continues in the next segment; set before it is sealed
 
-	// filled is how much of buf may be read, in its upper half, and how many
-	// whole messages that is, in its lower: one value, so that both are of the
-	// same moment. Storing it publishes the bytes.
+	// filled holds how much of buf may be read, in its upper half, and how many
+	// whole messages that is, in its lower half. It is one value so that the
+	// two are consistent. Storing it publishes the bytes.
 	filled atomic.Uint64
 
 	parts atomic.Int32 // how many Parts hold it
@@ -93,7 +95,7 @@ func (g *segment) fill(bytes, messages uint32) {
 	g.filled.Store(uint64(bytes)<<32 | uint64(messages))
 }
 
-// top is where the free part of a segment with so many messages ends.
+// top returns where the free part of a segment with that many messages ends.
 func (g *segment) top(messages uint32) int {
 	if g.indexed {
 		return len(g.buf) - indexEntry*int(messages)
@@ -101,7 +103,7 @@ func (g *segment) top(messages uint32) int {
 	return len(g.buf)
 }
 
-// entry returns the place of a message's entry in the index.
+// entry returns the place of a message's index entry.
 func (g *segment) entry(message uint32) []byte {
 	return g.buf[len(g.buf)-indexEntry*int(message+1):][:indexEntry]
 }
@@ -111,7 +113,7 @@ func (g *segment) end(message uint32) uint32 {
 	return binary.NativeEndian.Uint32(g.entry(message))
 }
 
-// weigh returns what a message of n bytes weighs.
+// weigh returns the weight of a message of n bytes.
 func weigh(n int, indexed bool) int64 {
 	if indexed {
 		return int64(n) + indexEntry
@@ -119,7 +121,7 @@ func weigh(n int, indexed bool) int64 {
 	return int64(n)
 }
 
-// New returns a log whose segments hold a quarter of window bytes at most.
+// New returns a log whose segments hold at most a quarter of window bytes.
 func New(window int) Log {
 	return Log{limit: uint16(min(max(window/4, minSegment), MaxSegment) / minSegment), size: 1}
 }
@@ -127,15 +129,15 @@ func New(window int) Log {
 // Head returns the position after the last message.
 func (l *Log) Head() Position { return l.head }
 
-// Weight returns what a message of n bytes is going to weigh.
+// Weight returns the weight that a message of n bytes will have.
 func (l *Log) Weight(n int) int64 { return weigh(n, l.indexed) }
 
-// Kept returns how many bytes of memory Parts hold, and would hold if nobody
-// else read the log.
+// Kept returns how many bytes of memory Parts hold, or would hold if there were
+// no other readers.
 func (l *Log) Kept() int64 { return l.kept.Load() }
 
-// Append copies message to the end of the log and returns a cursor that stands
-// before it.
+// Append copies message to the end of the log and returns a cursor just before
+// it.
 func (l *Log) Append(message []byte) Cursor {
 	need := int(l.Weight(len(message)))
 	g := l.tail
@@ -166,12 +168,13 @@ func (l *Log) Append(message []byte) Cursor {
 	return before
 }
 
-// split puts as much of message as is free into the last segment, and the rest
-// into new ones. The message can be read, as a whole, when they are linked.
+// split puts as much of message as fits into the last segment, and the rest
+// into new ones. The message becomes readable, as a whole, when they are
+// linked.
 func (l *Log) split(message []byte, bytes uint32, free int) {
 	first := l.tail
 	n := copy(first.buf[bytes:int(bytes)+free], message)
-	rest := message[n:] // it may be nothing, where only an entry in the index has no room
+	rest := message[n:] // may be empty if only the index entry does not fit
 	var next, last *link
 	for next == nil || len(rest) > 0 {
 		g := l.newSegment(len(rest))
@@ -191,7 +194,7 @@ func (l *Log) split(message []byte, bytes uint32, free int) {
 	l.tail = last
 }
 
-// grow links a new segment that is for a message of weight n first.
+// grow links a new segment whose first message has weight n.
 func (l *Log) grow(n int) *link {
 	g := l.newSegment(n)
 	if l.tail != nil {
@@ -202,8 +205,7 @@ func (l *Log) grow(n int) *link {
 }
 
 // newSegment returns a segment that holds n bytes, or as many as a segment may.
-// Segments become larger as long as they are used, so that they follow the
-// traffic.
+// Segments grow while they are in use, and so follow the traffic.
 func (l *Log) newSegment(n int) *link {
 	if l.tail != nil {
 		if used, _ := l.tail.load(); int(used) >= len(l.tail.buf)/2 {
@@ -218,14 +220,14 @@ func (l *Log) newSegment(n int) *link {
 	return &link{segment: &segment{buf: make([]byte, int(l.size)*minSegment), indexed: l.indexed}}
 }
 
-// Drop forgets the last segment, which all have read: the log holds nothing
-// then. It is smaller when it grows again.
+// Drop forgets the last segment, which all readers have read; the log then
+// holds nothing. When it grows again, it starts smaller.
 func (l *Log) Drop() {
 	l.tail = nil
 	l.size = max(l.size/2, 1)
 }
 
-// End returns a cursor after the last message. It is the zero Cursor if the log
+// End returns a cursor after the last message, or the zero Cursor if the log
 // holds nothing.
 func (l *Log) End() Cursor {
 	if l.tail == nil {
@@ -235,8 +237,8 @@ func (l *Log) End() Cursor {
 	return Cursor{l.tail, bytes, messages}
 }
 
-// Index makes the log record where each message ends, from the next one on, for
-// readers that ask for it.
+// Index makes the log record where each message ends, starting with the next
+// one, for readers that ask for it.
 func (l *Log) Index() {
 	if !l.indexed {
 		l.indexed = true

@@ -1,24 +1,24 @@
 package sharedlog
 
-// A Part is the messages from a cursor to a fixed place, and holds no others. It
-// is for one reader, who calls Release if he does not read it to its end.
+// A Part is the messages from a cursor to a fixed place; it holds no others. It
+// is for one reader, which calls Release if it does not read to the end.
 type Part struct {
 	log      *Log
 	at       *segment   // where its reader is; nil at the end
 	segments []*segment // those after at
 	bytes    uint32     // read so far, in at
 	messages uint32
-	end      uint32 // the bytes, and
-	count    uint32 // the messages, of its last segment that are its own
+	end      uint32 // the bytes of its last segment that belong to it
+	count    uint32 // the messages of its last segment that belong to it
 	rest     Position
 }
 
-// partSize is about what a Part takes itself. It counts as kept: a reader could
-// have any number of them.
+// partSize is about what a Part itself takes. It counts as kept, since a reader
+// could have any number of them.
 const partSize = 96
 
-// Cut returns the part of the log from c to its end. It reports false if that is
-// nothing. Its cost is the number of segments of the part.
+// Cut returns the part of the log from c to its end, or false if that is empty.
+// Its cost is proportional to the number of segments.
 func (l *Log) Cut(c Cursor) (Part, bool) {
 	rest := c.Rest()
 	if rest.Weight == 0 { // empty messages on a stream are nothing
@@ -37,7 +37,7 @@ func (l *Log) Cut(c Cursor) (Part, bool) {
 	return p, true
 }
 
-// keep notes that one more Part holds g.
+// keep records that one more Part holds g.
 func (l *Log) keep(g *segment) {
 	if g.parts.Add(1) == 1 {
 		l.kept.Add(int64(len(g.buf)))
@@ -55,7 +55,7 @@ func (p *Part) Segments() int {
 	return 1 + len(p.segments)
 }
 
-// Release gives up what of the part is left.
+// Release gives up the rest of the part.
 func (p *Part) Release() {
 	for p.at != nil {
 		p.advance()
@@ -100,7 +100,7 @@ func (p *Part) Ends(dst []int, chunk Chunk) []int {
 	return ends(dst, p.at, chunk, p.bytes, p.messages)
 }
 
-// filled returns how much of the segment where the reader is belongs to the part.
+// filled returns how much of the reader's segment belongs to the part.
 func (p *Part) filled() (bytes, messages uint32) {
 	if len(p.segments) == 0 {
 		return p.end, p.count

@@ -8,9 +8,9 @@ import (
 	"example.com/chanio"
 )
 
-// Connect talks to the server at address, and connects again a second after it
-// lost it. What comes in is printed; a typed line is sent without a line end, as
-// CppServer's clients send it, "!" connects anew, and the end of lines stops the
+// Connect talks to the server at address and reconnects a second after losing
+// it. It prints what arrives. A typed line is sent without a line end, as
+// CppServer's clients do, "!" reconnects, and the end of lines stops the
 // client.
 func Connect(lines <-chan string, network, address string, o chanio.Options) error {
 	o.Backoff = chanio.Backoff{Min: time.Second, Max: time.Second, Jitter: -1}
@@ -43,7 +43,7 @@ func Connect(lines <-chan string, network, address string, o chanio.Options) err
 			switch {
 			case !ok:
 				if s != nil {
-					leave(s) // what was typed last goes out
+					leave(s) // sends what was typed last
 				}
 				return nil
 			case line == "!":

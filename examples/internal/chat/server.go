@@ -1,4 +1,4 @@
-// Package chat is what the chat programs of all transports have in common.
+// Package chat is what the chat programs of all transports share.
 package chat
 
 import (
@@ -12,9 +12,9 @@ import (
 
 const greeting = "Hello! Type a message for everybody, or '!' to disconnect.\n"
 
-// Serve runs a chat room on address: what one client says, all hear, as it came.
-// The sessions are raw streams, as CppServer's are: its clients send text without
-// a line end, and nc sends lines. A typed line goes to everybody, "!" restarts the
+// Serve runs a chat room on address: all clients hear what one says, unchanged.
+// Sessions are raw streams, like CppServer's, whose clients send text without a
+// line end; nc sends lines. A typed line goes to everyone, "!" restarts the
 // server, and the end of lines stops it.
 func Serve(lines <-chan string, network, address string, o chanio.Options) error {
 	ctx := context.Background()
@@ -58,7 +58,7 @@ func Serve(lines <-chan string, network, address string, o chanio.Options) error
 	}
 }
 
-// handle passes on what s says until it leaves.
+// handle forwards what s says until it leaves.
 func handle(l *chanio.Listener, s *chanio.Session) {
 	defer leave(s)
 	fmt.Println(s.ID(), "connected from", s.RemoteAddr())
@@ -77,13 +77,12 @@ func handle(l *chanio.Listener, s *chanio.Session) {
 	}
 }
 
-// text returns m without the line end that it may have. The server and the client
-// use it.
+// text returns m without its line end, if it has one. Server and client use it.
 func text(m []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(m, []byte("\n")), []byte("\r"))
 }
 
-// leave ends s and says so. The server and the client use it.
+// leave ends s and says so. Server and client use it.
 func leave(s *chanio.Session) {
 	s.Close()
 	if err := s.Err(); err != nil {

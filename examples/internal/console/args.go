@@ -37,9 +37,9 @@ func ListenPort(name, def string) Arg {
 // Group returns an argument that is the address of a multicast group.
 func Group(name, def string) Arg { return Arg{name, def, checkGroup} }
 
-// Args prints what the command line says, or else the default, of each of args
-// and returns it. If that can't be right, it says so in one line and exits with
-// status 2. Asked for help, it prints the usage and exits with status 0.
+// Args prints the value of each argument, from the command line or by default,
+// and returns them. If one is invalid, it prints a one-line error and exits
+// with status 2. Asked for help, it prints the usage and exits with status 0.
 func Args(args ...Arg) []string {
 	if len(os.Args) == 2 && slices.Contains([]string{"-h", "-help", "--help"}, os.Args[1]) {
 		fmt.Println("usage:", usage(args))
@@ -56,8 +56,8 @@ func Args(args ...Arg) []string {
 	return values
 }
 
-// Exit ends the program: with status 0 if err is nil, else with one line that
-// says what failed and status 1.
+// Exit ends the program: with status 0 if err is nil, otherwise with a one-line
+// error and status 1.
 func Exit(err error) {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", program(), err)

@@ -7,9 +7,9 @@ import (
 	"os/signal"
 )
 
-// Lines returns the lines that are typed, none of them empty. The channel is
-// closed when the program shall stop: at an empty line, at the end of the
-// input, and by Ctrl-C. After that, another Ctrl-C kills the program.
+// Lines returns the typed lines, none of them empty. The channel is closed when
+// the program should stop: at an empty line, at the end of the input, or on
+// Ctrl-C. After that, another Ctrl-C kills the program.
 func Lines() <-chan string {
 	interrupt := make(chan os.Signal, 1)
 	signal.Notify(interrupt, os.Interrupt)
@@ -24,8 +24,8 @@ func Lines() <-chan string {
 	return lines
 }
 
-// scan sends each line of r. Nothing can end it while it waits for the
-// terminal but the end of the program.
+// scan sends each line of r. While it waits for the terminal, only the end of
+// the program ends it.
 func scan(r io.Reader, typed chan<- string) {
 	defer close(typed)
 	for s := bufio.NewScanner(r); s.Scan(); {
