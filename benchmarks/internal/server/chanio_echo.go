@@ -66,9 +66,8 @@ func (s *chanioServer) echo(handle func(*chanio.Session)) {
 func handleEcho(s *chanio.Session) {
 	defer s.Close()
 	for m := range s.Recv() {
-		select {
-		case s.Send() <- m:
-		case <-s.Done():
+		if s.Put(m) != nil {
+			return
 		}
 	}
 }
@@ -77,9 +76,8 @@ func handleEcho(s *chanio.Session) {
 func handleEchoBatches(s *chanio.Session) {
 	defer s.Close()
 	for b := range s.RecvBatch() {
-		select {
-		case s.SendBatch() <- b:
-		case <-s.Done():
+		if s.PutBatch(b) != nil {
+			return
 		}
 	}
 }

@@ -31,9 +31,7 @@ func handleRedis(s *chanio.Session, values *store) {
 			replies.AppendFunc(func(dst []byte) []byte { return values.answer(dst, args) })
 		}
 		commands.Release()
-		select {
-		case s.SendBatch() <- replies:
-		case <-s.Done():
+		if s.PutBatch(replies) != nil {
 			return
 		}
 	}
