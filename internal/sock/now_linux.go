@@ -30,12 +30,14 @@ func RecvNow(fd int, p []byte) (int, error) {
 }
 
 // Waiting reports whether RecvNow would find data, an end or an error. It takes
-// next to no stack.
+// next to no stack. It is a poll(2) and no look at the data (MSG_PEEK): that would
+// take a pending error, and RecvNow then finds a clean end.
 func Waiting(fd int) bool {
-	var b [1]byte
-	_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-		uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT|unix.MSG_PEEK, 0, 0)
-	return errno != unix.EAGAIN
+	poll := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	var now unix.Timespec
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL,
+		uintptr(unsafe.Pointer(&poll)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return n != 0 || errno != 0
 }
 
 // sendNow is a non-blocking send(2) of memory that the library has just

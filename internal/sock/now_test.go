@@ -5,6 +5,9 @@ package sock
 import (
 	"io"
 	"net"
+	"path/filepath"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,4 +42,38 @@ func TestWaitingTakesNothing(t *testing.T) {
 	require.False(t, waiting())
 	require.NoError(t, far.Close())
 	require.Eventually(t, waiting, time.Minute, time.Millisecond, "an end is something, too")
+}
+
+func TestWaitingLeavesAResetToWhoReads(t *testing.T) {
+	networks := []string{"tcp"}
+	if runtime.GOOS == "linux" {
+		networks = append(networks, "unix") // whose peer learns of unread input only there
+	}
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = filepath.Join(t.TempDir(), "socket")
+			}
+			ln, err := net.Listen(network, address)
+			require.NoError(t, err)
+			defer ln.Close()
+			near, err := net.Dial(network, ln.Addr().String())
+			require.NoError(t, err)
+			defer near.Close()
+			far, err := ln.Accept()
+			require.NoError(t, err)
+			_, err = io.WriteString(near, "unread")
+			require.NoError(t, err)
+			require.NoError(t, far.Close())
+			waiting := func() (yes bool) {
+				require.NoError(t, Of(near).RawConn().Control(func(fd uintptr) { yes = Waiting(int(fd)) }))
+				return yes
+			}
+			require.Eventually(t, waiting, time.Minute, time.Millisecond)
+			require.True(t, waiting(), "it took nothing")
+			_, err = near.Read(make([]byte, 1))
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+		})
+	}
 }
