@@ -43,10 +43,6 @@ func Of(conn net.Conn) *Socket {
 // RawConn returns the socket's descriptor.
 func (s *Socket) RawConn() syscall.RawConn { return s.rc }
 
-// TCP reports whether the socket is a TCP socket. On others, what was written
-// is at the peer at once.
-func (s *Socket) TCP() bool { return s.tcp }
-
 // Progress is how much of what was written a peer has taken.
 type Progress struct {
 	Known bool   // false if the system does not tell
