@@ -159,7 +159,7 @@ func TestConfigErrorsNameTheFile(t *testing.T) {
 		{"server with an encrypted key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/server.enc.key") }, "testdata/server.enc.key", "key"},
 		{"server with files swapped", func() (*tls.Config, error) { return ServerTLS(key, crt) }, key, "certificate"},
 		{"client without CA", func() (*tls.Config, error) { return ClientTLS(missing) }, missing, syscall.ENOENT.Error()},
-		{"client with an empty CA", func() (*tls.Config, error) { return ClientTLS(empty) }, empty, "none"},
+		{"client with an empty CA", func() (*tls.Config, error) { return ClientTLS(empty) }, empty, "no PEM certificate"},
 		{"client with no name for its CA", func() (*tls.Config, error) { return ClientTLS("") }, "", syscall.ENOENT.Error()},
 		{"mutual server without certificate", func() (*tls.Config, error) { return MutualServerTLS(missing, key, ca) }, missing, syscall.ENOENT.Error()},
 		{"mutual server without CA", func() (*tls.Config, error) { return MutualServerTLS(crt, key, missing) }, missing, syscall.ENOENT.Error()},
