@@ -12,7 +12,6 @@ type Figure struct {
 // A Bar is what a figure, or its ratio to another of the same repetition, must
 // reach in the median.
 type Bar struct {
-	Issue  int
 	Figure Figure
 	To     Figure // that Figure is divided by; if zero, Figure stands for itself
 	AtMost bool   // Want is an upper bound, not a lower one
@@ -23,7 +22,6 @@ type Bar struct {
 
 // A Verdict is what became of a bar.
 type Verdict struct {
-	Issue  int     `json:"issue"`
 	Stated bool    `json:"stated,omitempty"` // nothing is wanted but the figure
 	Figure Figure  `json:"figure"`
 	To     *Figure `json:"to,omitempty"`
@@ -36,7 +34,7 @@ type Verdict struct {
 // judge returns the verdict on b, and false if the run has not measured it.
 func (r *Run) judge(b Bar) (Verdict, bool) {
 	got := r.values(b.Figure.Scenario, b.Figure.Entrant, b.Figure.Metric)
-	v := Verdict{Issue: b.Issue, Figure: b.Figure, Stated: b.Stated, Want: b.want()}
+	v := Verdict{Figure: b.Figure, Stated: b.Stated, Want: b.want()}
 	if b.To != (Figure{}) {
 		v.To = &b.To
 		got = ratios(got, r.values(b.To.Scenario, b.To.Entrant, b.To.Metric))

@@ -87,9 +87,9 @@ func (o *Outcome) failures(p *printer) {
 }
 
 func (o *Outcome) bars(p *printer) {
-	header := []string{"issue", "bar", "want", "got", "holds"}
+	header := []string{"bar", "want", "got", "holds"}
 	for _, v := range o.Verdicts {
-		p.row(header, []string{strconv.Itoa(v.Issue), v.what(), v.Want, v.got(), v.word()})
+		p.row(header, []string{v.what(), v.Want, v.got(), v.word()})
 	}
 	p.end()
 }

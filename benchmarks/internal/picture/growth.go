@@ -14,40 +14,33 @@ var growthEntrants = []string{compare.Std, compare.Netpoll, compare.Ours} // our
 
 // clients shows what a message costs as clients grow.
 func clients(o *compare.Outcome) (Picture, bool) {
-	steps := compare.ClientSteps()
-	cpu := panel{title: "Server CPU time a message", x: "clients", logX: true, label: micro}
-	memory := panel{title: "Server peak memory", x: "clients", logX: true, label: amountBytes}
-	for _, s := range steps {
-		tick := plot.Tick{Value: s.X, Label: amount(s.X)}
-		cpu.xTicks, memory.xTicks = append(cpu.xTicks, tick), append(memory.xTicks, tick)
-	}
-	for _, e := range growthEntrants {
-		cpu.add(e, along(o, steps, e, compare.Cost)...)
-		memory.add(e, along(o, steps, e, compare.Peak)...)
-	}
-	return lines("clients", heading{
-		title: "Cost as clients grow",
-		says:  fmt.Sprintf("TCP echo, 32 bytes, 1 message in flight each; median, least and most of %d", o.Repeat),
-	}, cpu, memory)
+	return growth(o, "clients", "Cost as clients grow", "TCP echo, 32 bytes", "clients", compare.ClientSteps(), amount,
+		"Server peak memory", compare.Peak)
 }
 
 // sizes shows what a message costs as it grows.
 func sizes(o *compare.Outcome) (Picture, bool) {
-	steps := compare.SizeSteps()
-	cpu := panel{title: "Server CPU time a message", x: "bytes of a message", logX: true, label: micro}
-	data := panel{title: "Bytes a second, echoed", x: "bytes of a message", logX: true, label: amountBytes}
+	return growth(o, "sizes", "Cost as messages grow", "TCP echo, 10 clients", "bytes of a message", compare.SizeSteps(), binary,
+		"Bytes a second, echoed", compare.Data)
+}
+
+// growth shows the CPU time of a message and another metric along steps.
+func growth(o *compare.Outcome, name, title, of, x string, steps []compare.Step, label func(float64) string,
+	other string, metric compare.Metric) (Picture, bool) {
+	left := panel{title: "Server CPU time a message", x: x, logX: true, label: micro}
+	right := panel{title: other, x: x, logX: true, label: amountBytes}
 	for _, s := range steps {
-		tick := plot.Tick{Value: s.X, Label: binary(s.X)}
-		cpu.xTicks, data.xTicks = append(cpu.xTicks, tick), append(data.xTicks, tick)
+		tick := plot.Tick{Value: s.X, Label: label(s.X)}
+		left.xTicks, right.xTicks = append(left.xTicks, tick), append(right.xTicks, tick)
 	}
 	for _, e := range growthEntrants {
-		cpu.add(e, along(o, steps, e, compare.Cost)...)
-		data.add(e, along(o, steps, e, compare.Data)...)
+		left.add(e, along(o, steps, e, compare.Cost)...)
+		right.add(e, along(o, steps, e, metric)...)
 	}
-	return lines("sizes", heading{
-		title: "Cost as messages grow",
-		says:  fmt.Sprintf("TCP echo, 10 clients, 1 message in flight each; median, least and most of %d", o.Repeat),
-	}, cpu, data)
+	return lines(name, heading{
+		title: title,
+		says:  fmt.Sprintf("%s, 1 message in flight each; median, least and most of %d", of, o.Repeat),
+	}, left, right)
 }
 
 // along returns an entrant's figures at the steps.

@@ -25,34 +25,17 @@ func chanioGroup(ctx context.Context, c Config) (Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &chanioGroupServer{conn: conn, group: group}
-	c.Members = 1 // nobody tells who has joined
-	g.publisher = startPublisher(c, g.multicast)
-	g.publisher.enter()
-	return g, nil
-}
-
-type chanioGroupServer struct {
-	conn      *chanio.PacketConn
-	group     netip.AddrPort
-	publisher *publisher
-}
-
-// multicast sends a copy of the message: what is sent is the library's.
-func (g *chanioGroupServer) multicast(message []byte) error {
-	select {
-	case g.conn.Send() <- chanio.Packet{Addr: g.group, Data: append([]byte(nil), message...)}:
-		return nil
-	case <-g.conn.Done():
-		return chanio.ErrClosed
+	// A copy of the message: what is sent is the library's.
+	send := func(message []byte) error {
+		select {
+		case conn.Send() <- chanio.Packet{Addr: group, Data: append([]byte(nil), message...)}:
+			return nil
+		case <-conn.Done():
+			return chanio.ErrClosed
+		}
 	}
-}
-
-func (g *chanioGroupServer) Addr() string { return g.group.String() }
-
-func (g *chanioGroupServer) Close() error {
-	g.conn.Abort(nil)
-	err := g.conn.Close()
-	g.publisher.stop()
-	return err
+	return newGroup(c, group, send, func() error {
+		conn.Abort(nil)
+		return conn.Close()
+	}), nil
 }
