@@ -127,7 +127,7 @@ func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
 	b.messages += chunk.Messages
 	b.chunks = append(b.chunks, hubChunk{m, b.size, chunk.Bytes, chunk.Messages})
 	b.shared += chunk.Bytes
-	if p := chunk.Data; len(p) > 0 && !b.extend(p) {
+	if p := chunk.Data; len(p) > 0 && !b.extend(&chunk) {
 		b.addShared(p)
 	}
 	for _, p := range chunk.More { // pieces of one large message
@@ -136,19 +136,19 @@ func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
 	}
 }
 
-// extend reports whether p follows the last part in memory, which then has it too.
-func (b *outBatch) extend(p []byte) bool {
+// extend makes a chunk that follows the last part in memory a piece of that part.
+// It reports whether that was so.
+func (b *outBatch) extend(chunk *sharedlog.Chunk) bool {
 	if len(b.parts) == 0 {
 		return false
 	}
 	last := &b.parts[len(b.parts)-1]
-	n := len(*last)
-	if cap(*last) < n+len(p) || &(*last)[:n+1][n] != &p[0] {
-		return false
+	joined, ok := chunk.Join(*last)
+	if ok {
+		*last = joined
+		b.size += len(chunk.Data)
 	}
-	*last = (*last)[:n+len(p)]
-	b.size += len(p)
-	return true
+	return ok
 }
 
 // addShared takes p, of a hub's log. Unless it is short and more goes out, it is not

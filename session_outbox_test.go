@@ -161,20 +161,26 @@ func TestBatchCopiesSmallMessagesTogetherAndLargeOnesNot(t *testing.T) {
 }
 
 func TestBatchHoldsNoMemoryOfItsOwnForAMemberAlone(t *testing.T) {
-	log := make([]byte, 0, 100<<10)
+	log := sharedlog.New(1 << 20)
+	for range 1 << 12 { // until its segments are large
+		log.Append(make([]byte, 256))
+	}
+	cursor := log.End()
 	chunk := func(n int) sharedlog.Chunk {
-		log = log[:len(log)+n]
-		return sharedlog.Chunk{Data: log[len(log)-n:], Messages: 1, Bytes: n}
+		log.Append(make([]byte, n))
+		return cursor.Next(sharedlog.AnyNumber)
 	}
 	var b outBatch
-	b.addHubChunk(new(member), chunk(10))
+	first := chunk(10)
+	b.addHubChunk(new(member), first)
 	require.True(t, b.fresh(), "it goes out as what was copied does")
 	b.addHubChunk(new(member), chunk(aloneLimit))
 	b.addHubChunk(new(member), chunk(50<<10))
 	require.Nil(t, b.buf)
 	require.Len(t, b.parts, 1, "what is contiguous stays so")
 	require.Len(t, b.parts[0], b.size)
-	require.Same(t, &log[:1][0], &b.parts[0][0])
+	require.Same(t, &first.Data[0], &b.parts[0][0])
+	require.Equal(t, len(b.parts[0]), cap(b.parts[0]), "nothing can grow into the log")
 	require.False(t, b.fresh())
 	b.reset()
 

@@ -177,15 +177,20 @@ func (t *peers) deliver(batch []datagram.Packet) bool {
 func (t *peers) deliverRun(run []datagram.Packet, again bool) {
 	now, key := t.now(), keyOf(&run[0])
 	for {
-		p := t.hear(&key, now)
+		p, born := t.hear(&key, now), false
 		if p == nil {
-			p = t.admit(&run[0], now, again)
+			p, born = t.admit(&run[0], now, again)
 		}
 		if p == nil {
 			t.turned.Add(int64(len(run)))
 			return
 		}
-		if run = p.receive(run); len(run) == 0 {
+		run = p.receive(run)
+		if born { // only now, so that its user finds its first message
+			t.queue(p.session)
+			p.session.release()
+		}
+		if len(run) == 0 {
 			return
 		}
 		// The session began to close meanwhile, and is out of the table.
@@ -194,34 +199,33 @@ func (t *peers) deliverRun(run []datagram.Packet, again bool) {
 
 // admit makes a session of a new pair of addresses, unless there is no place for
 // another undelivered one. Past MaxSessions another has to go. Sessions that close
-// admit too: of two at a time the one that comes second returns the other's.
-func (t *peers) admit(first *datagram.Packet, now moment, again bool) *peer {
+// admit too: of two at a time the one that comes second returns the other's. A
+// session that is born is still to be queued, and released then.
+func (t *peers) admit(first *datagram.Packet, now moment, again bool) (p *peer, born bool) {
 	victim, ok := t.reserve()
 	if victim != nil {
 		victim.session.end(victim.session.errorAt("session", ErrTooManySessions))
 	}
 	if !ok {
-		return nil
+		return nil, false
 	}
-	p := &peer{table: t, key: keyOf(first), ifIndex: int32(first.IfIndex), queue: peerQueue{open: again}}
+	p = &peer{table: t, key: keyOf(first), ifIndex: int32(first.IfIndex), queue: peerQueue{open: again}}
 	s := newSession(t.parent, p, t.l.set, t.l.reg)
-	s.refs.Add(1) // admit's own: s does not finish before it has begun
+	s.refs.Add(1) // until it is queued: s does not finish before it has begun
 	// Before it is known to anybody who could end it or send by it:
 	if !t.insert(p, now) {
 		t.l.reg.left()
-		return t.hear(&p.key, now)
+		return t.hear(&p.key, now), false
 	}
 	t.startTimer()
 	if !t.l.reg.add(s) {
 		t.remove(p)
 		t.ended(p)
 		t.l.reg.left()
-		return nil
+		return nil, false
 	}
 	s.connected(t.l.events)
-	t.queue(s)
-	s.release()
-	return p
+	return p, true
 }
 
 // queue makes offer deliver s, behind the others. Where MaxHandshakes bounds them

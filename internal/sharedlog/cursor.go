@@ -46,7 +46,8 @@ func (c *Cursor) take(g *segment, bytes, count, limit uint32) Chunk {
 		bytes = g.end(count - 1)
 	}
 	chunk := Chunk{
-		Data:     g.buf[c.bytes:bytes],
+		Data:     g.buf[c.bytes:bytes:bytes],
+		upTo:     g.buf[:bytes:bytes],
 		Messages: int(count - c.messages),
 		Bytes:    int(bytes - c.bytes),
 		Weight:   int64(bytes - c.bytes),

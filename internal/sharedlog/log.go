@@ -44,11 +44,23 @@ type Position struct{ Bytes, Messages, Weight int64 }
 // in the log's memory, or one message in several pieces. That memory never
 // changes.
 type Chunk struct {
-	Data     []byte   // the messages, or the first piece of one; what follows in memory may be the next ones
+	Data     []byte   // the messages, or the first piece of one
 	More     [][]byte // its other pieces
 	Messages int
 	Bytes    int
 	Weight   int64 // as of a Position
+
+	upTo []byte // the memory of the segment, as far as Data's end
+}
+
+// Join returns p and the chunk's Data as one, and true, if Data follows p in the
+// log's memory.
+func (chunk *Chunk) Join(p []byte) ([]byte, bool) {
+	start := len(chunk.upTo) - len(chunk.Data) - len(p)
+	if start < 0 || len(p) == 0 || &chunk.upTo[start] != &p[0] {
+		return p, false
+	}
+	return chunk.upTo[start:], true
 }
 
 // A Log is append-only. Append, Index, Drop and methods that return a Cursor or
