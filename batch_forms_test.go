@@ -198,7 +198,7 @@ func (f messageForm) recv2(s *Session) {
 func TestInEitherFormWhatIsNotSentIsUndelivered(t *testing.T) {
 	eachForm(t, func(t *testing.T, f messageForm, o Options) {
 		o.Framing = LengthPrefix{}
-		a, b := net.Pipe() // nobody reads a
+		a, b := net.Pipe() // nothing reads a
 		s := NewSession(t.Context(), b, &o)
 		messages := lines(10)
 		const frames = 10 * (4 + len("message 0"))

@@ -35,7 +35,7 @@ func sessionPairs(t *testing.T, test func(t *testing.T, near, far *Session), o O
 	}
 }
 
-// receive is await for what has to come.
+// receive is await for a value that must come.
 func receive(t *testing.T, errs <-chan error, what string) error {
 	t.Helper()
 	err, ok := await(t, errs, what)

@@ -15,7 +15,7 @@ func TestUDPSessionsReceiveAndSendBatches(t *testing.T) {
 	defer c.Close()
 	require.NoError(t, c.PutBatch(batchOf("one", "")))
 	s := <-l.Sessions()
-	s.RecvBatch() // before that, two datagrams are what it holds
+	s.RecvBatch() // before that, it holds two datagrams
 	require.NoError(t, c.PutBatch(batchOf("three")))
 	var got []string
 	for len(got) < 3 {

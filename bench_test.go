@@ -13,7 +13,7 @@ import (
 	"example.com/chanio/internal/buffer"
 )
 
-// The benchmarks of what a stream's hot path is made of, from the inside out.
+// These benchmarks cover the parts of a stream's hot path, from the inside out.
 // Those of hubs, framings, datagrams, timers, services and TLS are beside their
 // tests, in files that end in _bench_test.go.
 
@@ -48,8 +48,8 @@ func BenchmarkBatchGather(b *testing.B) {
 	}
 }
 
-// BenchmarkInbox: an op is a read of 64 KiB of messages cut into a batch, and
-// delivered as it is or taken apart.
+// BenchmarkInbox: an op is a read of 64 KiB of messages, cut into a batch and
+// delivered whole or taken apart.
 func BenchmarkInbox(b *testing.B) {
 	for _, f := range []Framing{Lines{}, LengthPrefix{}, netstring{}} {
 		for _, size := range []int{32, 1 << 10} {
@@ -141,8 +141,8 @@ func BenchmarkSessionEcho(b *testing.B) {
 	}
 }
 
-// benchmarkRoundTrips sends a message and waits for it, over and over, and closes
-// the connection.
+// benchmarkRoundTrips sends a message and waits for it, again and again, and
+// closes the connection.
 func benchmarkRoundTrips(b *testing.B, peer net.Conn) {
 	b.Helper()
 	defer peer.Close()
@@ -158,8 +158,8 @@ func benchmarkRoundTrips(b *testing.B, peer net.Conn) {
 	}
 }
 
-// BenchmarkSessionSend: an op is a message of 32 bytes sent as fast as a peer that
-// reads all takes it, gathered by the writer.
+// BenchmarkSessionSend: an op is a message of 32 bytes, gathered by the writer
+// and sent as fast as a peer that reads everything takes it.
 func BenchmarkSessionSend(b *testing.B) {
 	for _, ends := range benchEnds {
 		b.Run(ends.name, func(b *testing.B) {

@@ -2,5 +2,5 @@
 
 package chanio
 
-// bindsGroups says that an endpoint can be bound to a group's address.
+// bindsGroups reports whether an endpoint can be bound to a group's address.
 const bindsGroups = true

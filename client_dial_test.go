@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// closedPort returns a tcp address on which nobody listens.
+// closedPort returns a tcp address without a listener.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -23,15 +23,15 @@ func closedPort(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// failingDialer calls hook, which may wait, instead of connecting. Dialing an
-// address in digits with it is a wait that synctest knows.
+// failingDialer calls hook, which may wait, instead of connecting. With it,
+// dialing a numeric address is a wait that synctest knows.
 func failingDialer(hook func(ctx context.Context) error) *net.Dialer {
 	return &net.Dialer{ControlContext: func(ctx context.Context, _, _ string, _ syscall.RawConn) error {
 		return hook(ctx)
 	}}
 }
 
-// hang waits until the dialing is given up.
+// hang waits until the dial is given up.
 func hang(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()

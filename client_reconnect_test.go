@@ -231,8 +231,8 @@ func TestBackoffStartsAnewAfterAConnectionThatHeld(t *testing.T) {
 		connect := func(hold time.Duration) {
 			fail <- nil
 			s := <-c.Sessions()
-			// The reader holds a message that nobody receives: it waits for no
-			// socket, and time passes.
+			// The reader holds a message that is never received. It waits for no
+			// socket, so time passes.
 			<-time.After(hold)
 			<-s.Recv()
 			s.Abort(nil)

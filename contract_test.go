@@ -12,8 +12,8 @@ import (
 	"example.com/chanio"
 )
 
-// What follows does not run: it compiles only while names and signatures are
-// those that programs written against the library rely on.
+// The code below does not run. It compiles only while names and signatures are
+// the ones that programs written against the library rely on.
 
 type sessionAPI interface {
 	ID() chanio.ID

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A page for maintainers that names what is gone misleads.
+// A page for maintainers misleads if it names something that is gone.
 func TestWhatThePagesForMaintainersNameExists(t *testing.T) {
 	words := make(map[string]bool)
 	eachSource(t, ".go", func(path string, source []byte) {

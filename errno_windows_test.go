@@ -2,22 +2,24 @@ package chanio
 
 import "golang.org/x/sys/windows"
 
-// What a read or a write of a connection returns that the peer has reset.
+// These are the errors of a read or a write on a connection that the peer has
+// reset.
 const (
 	errReset  = windows.WSAECONNRESET
 	errBroken = windows.WSAECONNABORTED
 )
 
-// errUnreachable is what an ICMP refusal makes of a read.
+// errUnreachable is the error that an ICMP refusal causes in a read.
 const errUnreachable = windows.WSAECONNRESET
 
-// errNoAddress and errNoFamily are of addresses that the system does not have.
+// errNoAddress and errNoFamily are the errors for addresses that the system
+// does not have.
 const (
 	errNoAddress = windows.WSAEADDRNOTAVAIL
 	errNoFamily  = windows.WSAEAFNOSUPPORT
 )
 
-// acceptErrors are some that an accept returns and that pass.
+// acceptErrors are some errors of accept that pass.
 var acceptErrors = [...]error{
 	windows.WSAEMFILE, windows.WSAENOBUFS, windows.ERROR_NOT_ENOUGH_MEMORY,
 	windows.WSAECONNABORTED, windows.WSAECONNRESET,

@@ -22,7 +22,7 @@ func queueOf(t *testing.T, o *Options) *eventQueue {
 	return newEventQueue(set)
 }
 
-// drainCounts returns the counts of what is in c until it is closed.
+// drainCounts returns the counts of the events in c until it is closed.
 func drainCounts(c <-chan Event) (counts []int) {
 	for e := range c {
 		if e.Kind != EventStopped {

@@ -9,8 +9,8 @@ import (
 	"example.com/chanio"
 )
 
-// An echo server over batches: what came goes back as it came, without a copy and
-// without being framed again.
+// An echo server over batches: each batch goes back as it came, without a copy
+// and without being framed again.
 func ExampleSession_RecvBatch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -60,8 +60,8 @@ func ExampleSession_RecvBatch() {
 	// messages
 }
 
-// A server that answers each request, builds its answers in place, and sends as
-// many together as requests came together.
+// A server answers each request, builds its answers in place, and sends them in
+// batches as large as those that the requests came in.
 func ExampleBatch_AppendFunc() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

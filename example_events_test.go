@@ -59,7 +59,8 @@ func ExampleEventKind() {
 	// stopped: <nil>
 }
 
-// A hub may drop what a member is too slow for, and tells how much that was.
+// A hub may drop messages for which a member is too slow, and tells how many
+// those were.
 func ExampleHub_Events() {
 	ctx := context.Background()
 	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &chanio.Options{ManualJoin: true})
@@ -98,7 +99,7 @@ func ExampleHub_Events() {
 	// left after it had missed some: true
 }
 
-// Everybody is told, one by one, and has to go.
+// Every session is told, one by one, and has to go.
 func ExampleListener_All() {
 	ctx := context.Background()
 	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", nil)

@@ -10,7 +10,7 @@ import (
 )
 
 // Checked is a Framing of the program's own: a length, the message, and a
-// checksum behind it. It builds on one of the library's.
+// trailing checksum. It builds on one of the library's.
 type Checked struct{ chanio.LengthPrefix }
 
 // AppendFrame appends message with its checksum as one length-prefixed frame.

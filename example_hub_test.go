@@ -69,8 +69,8 @@ func ExampleHub_Send() {
 	// Output: to whom it may concern
 }
 
-// Flush tells that all members have got what was published, as far as the
-// kernel; Stats counts each of them.
+// Flush returns when all members have got what was published, as far as the
+// kernel. Stats counts each of them.
 func ExampleHub_Flush() {
 	ctx := context.Background()
 	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", nil)
@@ -93,14 +93,14 @@ func ExampleHub_Flush() {
 	// 3 members, 20 bytes in, 60 bytes out
 }
 
-// A member that falls behind holds up nobody. What becomes of it is the hub's
-// policy: here it ends, and a client would connect again.
+// A member that falls behind holds up no other. The hub's policy decides what
+// becomes of it: here it ends, and a client would connect again.
 func ExampleLagPolicy() {
 	ctx := context.Background()
 	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &chanio.Options{
 		Lag:    chanio.LagDisconnect,
 		MaxLag: 1 << 20,
-		// Nobody else is a member, and so publishing waits this long for one that
+		// There is no other member, so publishing waits this long for one that
 		// keeps up.
 		WriteTimeout: 100 * time.Millisecond,
 	})

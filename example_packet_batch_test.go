@@ -7,8 +7,9 @@ import (
 	"example.com/chanio"
 )
 
-// A collector of measurements that many senders send by udp, each in a datagram of its
-// own. It takes what one system call brought as one value, in memory that comes back.
+// A collector receives measurements that many senders send by udp, each in a
+// datagram of its own. It takes everything that one system call brought as one
+// value, in memory that is reused.
 func ExamplePacketConn_RecvBatch() {
 	ctx := context.Background()
 	collector, err := chanio.ListenPacket(ctx, "udp", "127.0.0.1:0", &chanio.Options{ReadBuffer: 1 << 20})

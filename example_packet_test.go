@@ -10,7 +10,7 @@ import (
 	"example.com/chanio"
 )
 
-// An endpoint that sends back what it receives, to whoever sent it.
+// An endpoint sends back each datagram that it receives, to its sender.
 func ExampleListenPacket() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -41,7 +41,7 @@ func ExampleListenPacket() {
 	// Output: hello true
 }
 
-// One datagram that can't be sent is an event, and the endpoint lives on.
+// A datagram that can't be sent is an event, and the endpoint lives on.
 func ExamplePacketConn_Events() {
 	p, err := chanio.ListenPacket(context.Background(), "udp4", "127.0.0.1:0", nil)
 	if err != nil {
@@ -72,8 +72,8 @@ func ExampleListenMulticast() {
 	}
 	defer sender.Close()
 
-	// A port that is free, since it is the sender's: members share theirs, here
-	// with the sender too (ReuseAddr).
+	// The port is free, since the sender's is its own: members share theirs, here
+	// also with the sender (ReuseAddr).
 	group := netip.AddrPortFrom(netip.MustParseAddr("239.255.0.7"), sender.LocalAddr().Port())
 	var members []*chanio.PacketConn
 	for range 2 {

@@ -8,8 +8,8 @@ import (
 	"example.com/chanio"
 )
 
-// Rooms makes a hub for each key that somebody joins. What a member says goes to
-// all others in its room.
+// Rooms makes a hub for each key that a session joins. A member's messages go
+// to all others in its room.
 func ExampleRooms() {
 	ctx := context.Background()
 	o := &chanio.Options{Framing: chanio.Lines{}}

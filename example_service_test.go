@@ -8,8 +8,8 @@ import (
 	"example.com/chanio"
 )
 
-// The functions of one service never run beside each other, so what only they
-// touch needs no lock, however many goroutines post.
+// The functions of one service never run beside each other, so state that only
+// they touch needs no lock, however many goroutines post.
 func ExampleService() {
 	ctx := context.Background()
 	service := chanio.NewService(ctx, nil)
@@ -45,7 +45,7 @@ func ExampleService_Dispatch() {
 	// 4: posted
 }
 
-// A service that falls behind says so, and holds no more than it was told to.
+// A service that falls behind says so, and holds no more than its limit.
 func ExampleService_Post() {
 	service := chanio.NewService(context.Background(), &chanio.Options{PostQueue: 2})
 	started, release := make(chan struct{}), make(chan struct{})
@@ -68,7 +68,7 @@ func ExampleService_Post() {
 	// chanio: post service: closed
 }
 
-// What takes long runs beside the posted functions and posts what it has found.
+// Long work runs beside the posted functions and posts its results.
 func ExampleService_Go() {
 	service := chanio.NewService(context.Background(), nil)
 	total := 0
@@ -105,7 +105,7 @@ func ExampleService_Go() {
 	// Output: 3 out of numbers
 }
 
-// What is made with the service's context ends with the service; after a
+// Whatever is made with the service's context ends with the service. After a
 // Restart it is made anew.
 func ExampleService_Context() {
 	ctx := context.Background()

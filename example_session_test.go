@@ -15,8 +15,8 @@ import (
 	"example.com/chanio"
 )
 
-// Both sides end what they send on their own: the client asks, says that it has
-// no more questions, and listens until the server has answered all.
+// Each side ends its own output: the client asks, says that it has no more
+// questions, and listens until the server has answered all.
 func ExampleSession() {
 	ctx := context.Background()
 	l := echoServer(ctx)
@@ -43,7 +43,7 @@ func ExampleSession() {
 	// clean end: true
 }
 
-// What ends a session is the cause that its context is cancelled with.
+// The session's context is cancelled with the cause of the session's end.
 func ExampleSession_Context() {
 	ctx := context.Background()
 	l := echoServer(ctx)
@@ -62,7 +62,7 @@ func ExampleSession_Context() {
 	// true
 }
 
-// Accepted is not delivered: Flush waits until it is in the kernel.
+// Accepted is not delivered: Flush waits until everything is in the kernel.
 func ExampleSession_Flush() {
 	ctx := context.Background()
 	l := echoServer(ctx)
@@ -103,7 +103,7 @@ func ExampleSession_NetConn() {
 	// true
 }
 
-// A session can be had over any connection.
+// Any connection can become a session.
 func ExampleNewSession() {
 	ours, theirs := net.Pipe()
 	s := chanio.NewSession(context.Background(), ours, nil)

@@ -46,12 +46,13 @@ func Example() {
 	// Output: hello
 }
 
-// A server that waits for everything at once: sessions, events, the time, and
-// the word to stop.
+// A server waits for everything at once: sessions, events, the time, and the
+// signal to stop.
 func ExampleListener() {
 	ctx, stop := context.WithCancel(context.Background()) // or signal.NotifyContext
 	defer stop()
-	// The listener has a context that outlives ctx, to be shut down in order.
+	// The listener's context outlives ctx, so that the listener can be shut down
+	// gracefully.
 	l, err := chanio.Listen(context.Background(), "tcp", "127.0.0.1:0", nil)
 	if err != nil {
 		log.Fatal(err)
@@ -109,7 +110,7 @@ func ExampleListener_Multicast() {
 	// Alice hears: hi, I am Alice
 }
 
-// Shutdown lets the handlers finish: the answer that is under way gets out.
+// Shutdown lets the handlers finish: the answer in progress gets out.
 func ExampleListener_Shutdown() {
 	ctx := context.Background()
 	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", nil)
@@ -222,7 +223,7 @@ func ExampleConnect() {
 	// <nil>
 }
 
-// Reconnect ends the session that there is, and dials without waiting.
+// Reconnect ends the current session, and dials without waiting.
 func ExampleClient_Reconnect() {
 	ctx := context.Background()
 	l := echoServer(ctx)
@@ -270,7 +271,7 @@ func ExampleOptions() {
 func ExampleEvent() {
 	ctx := context.Background()
 	l := echoServer(ctx)
-	l.Close() // so that nobody listens there
+	l.Close() // so that nothing listens there
 
 	c := chanio.Connect(ctx, "tcp", l.Addr().String(), nil)
 	for e := range c.Events() {

@@ -45,7 +45,7 @@ func ExampleTimer_Wait() {
 	// context deadline exceeded
 }
 
-// A heartbeat: three ticks, each in its time after the one before.
+// A heartbeat: three ticks, each a period after the one before.
 func ExampleTimer_Every() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

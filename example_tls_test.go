@@ -8,8 +8,7 @@ import (
 	"example.com/chanio"
 )
 
-// A server and a client of TLS: what is said over their session is the same as
-// over any other.
+// A server and a client of TLS: their session is used like any other.
 func ExampleServerTLS() {
 	ctx := context.Background()
 	server, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")

@@ -15,13 +15,13 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-// What Close has flushed arrives, however the link is, although what the peer
-// sent is never received.
+// What Close has flushed arrives over any link, although what the peer sent is
+// never received.
 func TestWhatCloseFlushesArrivesOverRandomLinks(t *testing.T) {
 	for seed := range uint64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			link := chaniotest.RandomLink(seed, 20_000)
-			link.Down = chaniotest.Path{} // else a late byte of the peer's would reset what is still under way
+			link.Down = chaniotest.Path{} // else a late byte from the peer would reset what is still in flight
 			synctest.Test(t, func(t *testing.T) {
 				size := faultQueues[seed%3].size
 				o := &chanio.Options{RecvQueue: size, SendQueue: size, CloseTimeout: 5 * time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Hour}
@@ -60,7 +60,8 @@ func TestWhatCloseFlushesArrivesOverRandomLinks(t *testing.T) {
 	}
 }
 
-// A session's NetConn is one over whatever cuts its stream to pieces, too.
+// A session's NetConn is a net.Conn also over links that cut its stream to
+// pieces.
 func TestNetConnIsANetConnOverBadLinks(t *testing.T) {
 	for _, test := range []struct {
 		name string

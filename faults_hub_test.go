@@ -15,9 +15,9 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-// However bad the links of a hub's members are: each gets the messages whole, in
-// order and once, all of them if its link allows that, and the bad ones do not
-// take anything from the good ones.
+// However bad the links of a hub's members are, each member gets the messages
+// whole, in order and once, and all of them if its link allows that. The bad
+// links take nothing from the good ones.
 func TestMulticastOverRandomLinks(t *testing.T) {
 	policies := []chanio.LagPolicy{chanio.LagDisconnect, chanio.LagDrop, chanio.LagBlock}
 	for seed := range uint64(90) {
@@ -65,7 +65,7 @@ func multicastOver(t *testing.T, seed uint64, policy chanio.LagPolicy) {
 		})
 		all.Go(func() {
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(time.Hour)) // from one that has vanished nothing comes, not even the end
+			conn.SetDeadline(time.Now().Add(time.Hour)) // a member that has vanished sends nothing, not even the end
 			text, _ := io.ReadAll(conn)
 			requireInOrder(t, link, want, strings.SplitAfter(string(text), "\n"))
 		})
@@ -86,10 +86,10 @@ func multicastOver(t *testing.T, seed uint64, policy chanio.LagPolicy) {
 	require.NoError(t, l.Close())
 }
 
-// requireInOrder checks what a member got, lines with their ends.
+// requireInOrder checks what a member got: lines with their ends.
 func requireInOrder(t *testing.T, link *chaniotest.Link, want, got []string) {
 	t.Helper()
-	last := got[len(got)-1] // what no end of a line is behind
+	last := got[len(got)-1] // the rest after the last end of a line
 	got = got[:len(got)-1]
 	for i, line := range got {
 		if line != want[i]+"\n" {

@@ -22,7 +22,7 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-// faultQueues are the queues that every promise must hold with.
+// faultQueues are the queue lengths that every promise must hold with.
 var faultQueues = []struct {
 	name string
 	size int
@@ -38,16 +38,17 @@ type conversation struct {
 	say     []string
 }
 
-// An outcome is what came of it.
+// An outcome is the result of a conversation.
 type outcome struct {
 	heard  []string // by the server
 	echoed []string // to the client
 	client error
-	server error // also of a handshake
+	server error // also the error of a handshake
 	sent   int64 // bytes that the client has sent, framing included
 }
 
-// hold holds it, and returns when both sessions have ended by themselves.
+// hold runs the conversation, and returns when both sessions have ended by
+// themselves.
 func (c conversation) hold(t *testing.T) (o outcome) {
 	t.Helper()
 	set := chanio.Options{
@@ -113,7 +114,7 @@ func (c conversation) hold(t *testing.T) (o outcome) {
 	return o
 }
 
-// requirePrefix checks that the peers heard what was said from its beginning, in
+// requirePrefix checks that each peer heard the beginning of what was said, in
 // order and once; where there are no messages, byte by byte.
 func (c conversation) requirePrefix(t *testing.T, o outcome) {
 	t.Helper()
@@ -133,7 +134,8 @@ func requireMessages(t *testing.T, want, got []string) {
 	require.True(t, slices.Equal(want[:len(got)], got), "%q of %q", got, want)
 }
 
-// requireWhole checks that all was said, heard and answered, and ended well.
+// requireWhole checks that everything was said, heard and answered, and ended
+// well.
 func (c conversation) requireWhole(t *testing.T, o outcome) {
 	t.Helper()
 	require.NoError(t, o.client)
@@ -147,7 +149,7 @@ func (c conversation) requireWhole(t *testing.T, o outcome) {
 	require.Equal(t, c.say, o.echoed)
 }
 
-// faultTime is a time at which the certificates of testdata are good, whatever
+// faultTime is a time at which the certificates of testdata are valid, whatever
 // a bubble's clock says.
 func faultTime() time.Time { return time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC) }
 
@@ -171,7 +173,7 @@ func faultClientTLS(t *testing.T) *tls.Config {
 	return &tls.Config{RootCAs: pool, ServerName: "localhost", Time: faultTime}
 }
 
-// faultFramings are the sorts of streams without TLS.
+// faultFramings are the kinds of streams without TLS.
 var faultFramings = []struct {
 	name    string
 	framing chanio.Framing
@@ -182,7 +184,7 @@ var faultFramings = []struct {
 }
 
 // eachByte holds c with a fault of each kind at each step-th byte of each
-// direction, and hands over what came of it.
+// direction, and hands the outcome to check.
 func eachByte(t *testing.T, c conversation, bytes, step int64, check func(t *testing.T, c conversation, o outcome, f chaniotest.Fault)) {
 	t.Helper()
 	for _, kind := range []chaniotest.Fault{
@@ -224,7 +226,7 @@ func TestAFaultAtEachByteOfAConversation(t *testing.T) {
 	}
 }
 
-// requireFault checks what a conversation with f in it came to.
+// requireFault checks the outcome of a conversation with f in it.
 func requireFault(t *testing.T, c conversation, o outcome, f chaniotest.Fault) {
 	c.requirePrefix(t, o)
 	up := c.link.Up.Faults != nil
@@ -232,7 +234,7 @@ func requireFault(t *testing.T, c conversation, o outcome, f chaniotest.Fault) {
 	case f.Kind == chaniotest.Stall && f.For > 0:
 		c.requireWhole(t, o)
 	case f.Kind == chaniotest.Reset:
-		// The end that was through with everything need not notice.
+		// The end that was done with everything need not notice.
 		require.True(t, o.client != nil || o.server != nil)
 		for _, err := range []error{o.client, o.server} {
 			if err != nil {
@@ -278,14 +280,14 @@ func TestAFaultAtManyBytesOfATLSConversation(t *testing.T) {
 			var good outcome
 			synctest.Test(t, func(t *testing.T) { good = c.hold(t) })
 			c.requireWhole(t, good)
-			// Odd steps, so that the three runs stop at different bytes. The handshake
-			// and all that follows are some 1,500 bytes up and 2,000 down.
+			// Odd steps let the three runs stop at different bytes. The handshake and
+			// everything after it are some 1,500 bytes up and 2,000 down.
 			eachByte(t, c, 2500, int64(83+2*i), requireTLSFault)
 		})
 	}
 }
 
-// requireTLSFault checks what a conversation over TLS with f in it came to.
+// requireTLSFault checks the outcome of a conversation over TLS with f in it.
 func requireTLSFault(t *testing.T, c conversation, o outcome, f chaniotest.Fault) {
 	c.requirePrefix(t, o)
 	if f.Kind == chaniotest.Stall && f.For > 0 {
@@ -296,8 +298,8 @@ func requireTLSFault(t *testing.T, c conversation, o outcome, f chaniotest.Fault
 	}
 }
 
-// What was said arrives whole, in order and once, or from its beginning where
-// the connection broke; every session ends, and leaves no goroutine in its
+// What was said arrives whole, in order and once, or up to the point at which
+// the connection broke. Every session ends, and leaves no goroutine in its
 // bubble.
 func TestConversationsOverRandomLinks(t *testing.T) {
 	for seed := range uint64(300) {

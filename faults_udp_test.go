@@ -11,14 +11,14 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-// What the network loses, repeats and reorders is all that a udp session and
-// its listener lose, repeat and reorder, and each datagram that comes is whole.
+// A udp session and its listener lose, repeat and reorder only what the network
+// loses, repeats and reorders, and each datagram that arrives is whole.
 func TestUDPOverARelayThatLosesRepeatsAndReorders(t *testing.T) {
 	path := chaniotest.DatagramPath{Loss: 0.1, Duplicate: 0.1, Reorder: 0.1}
 	for _, q := range faultQueues {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprint(q.name, "/", seed), func(t *testing.T) {
-				// With less room for receiving, more would be dropped than what arrives
+				// With a smaller receive buffer, more would be dropped than arrives
 				// before the session is delivered.
 				o := &chanio.Options{SendQueue: q.size, RecvQueue: 1 << 10}
 				l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", o)
@@ -74,5 +74,5 @@ func TestUDPOverARelayThatLosesRepeatsAndReorders(t *testing.T) {
 	}
 }
 
-// passed reports whether all that the relay has not lost has left it.
+// passed reports whether everything that the relay has not lost has left it.
 func passed(s chaniotest.RelayStats) bool { return s.Sent == s.Received-s.Lost+s.Duplicated }

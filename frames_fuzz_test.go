@@ -9,7 +9,7 @@ import (
 	"example.com/chanio/internal/buffer"
 )
 
-// fuzzFraming returns a framing, of all kinds.
+// fuzzFraming returns the framing that kind selects, of all kinds.
 func fuzzFraming(kind uint8) Framing {
 	all := []Framing{
 		Lines{}, Delimiter{Byte: 'a'}, LengthPrefix{Size: 2}, LengthPrefix{Varint: true, IncludesHeader: true}, netstring{},
@@ -18,7 +18,7 @@ func fuzzFraming(kind uint8) Framing {
 	return all[int(kind)%len(all)]
 }
 
-// elsewhere is a Framing whose messages are not parts of what Next is given.
+// elsewhere is a Framing whose messages are not parts of Next's input.
 type elsewhere struct{ LengthPrefix }
 
 func (f elsewhere) Next(buf []byte, max int) ([]byte, int, error) {
@@ -26,9 +26,9 @@ func (f elsewhere) Next(buf []byte, max int) ([]byte, int, error) {
 	return append([]byte(nil), m...), n, err
 }
 
-// FuzzBatch cuts any bytes at any places: batches, and what is taken out of them,
-// are the messages, and the error, that Next finds in the whole, and what a batch
-// says it is on the wire is that.
+// FuzzBatch cuts any bytes at any places. Batches, and the messages taken out
+// of them, must have the messages and the error that Next finds in the whole,
+// and the wire form that a batch claims to have must be right.
 func FuzzBatch(f *testing.F) {
 	for kind := range uint8(9) {
 		f.Add([]byte("a\r\nbc\n\n\x00\x00\x00\x03abc\x02xy"), uint16(1), kind, false)
@@ -113,7 +113,7 @@ func FuzzBatch(f *testing.F) {
 				failed = len(rest) > 0
 			}
 		}
-		if !slices.Equal(want, got) { // a diff of so many would take for ever
+		if !slices.Equal(want, got) { // a diff of so many would take forever
 			t.Fatalf("%d messages, want %d: %v", len(got), len(want), err)
 		}
 		require.Equal(t, failed, err != nil, "%v", err)
@@ -121,8 +121,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// checkWire checks that a batch that claims to be on the wire what it is in memory
-// is that.
+// checkWire checks that the wire form that a batch claims to have in memory is
+// right.
 func checkWire(t *testing.T, b *Batch, framing Framing) {
 	t.Helper()
 	wire, ok := b.wire(codecOf(framing))

@@ -77,7 +77,8 @@ func TestFramedMessagesArriveWholeHoweverTheStreamIsCut(t *testing.T) {
 	}
 }
 
-// framedPair returns a session under o, which is in a bubble, and the other end.
+// framedPair returns a session under o, which is in a bubble, and its peer's
+// end.
 func framedPair(t *testing.T, o *Options) (*Session, net.Conn) {
 	t.Helper()
 	a, b := net.Pipe()
@@ -343,9 +344,8 @@ func TestAFramingWithAFunctionInItIsTheSameAsItself(t *testing.T) {
 	require.NoError(t, testHub(t, &Options{Framing: framing}).Join(pointed), "one pointer")
 }
 
-// A framed peer that is slow is held in what has arrived: many sessions that
-// each got the head of a large message must not cost as much as its header
-// claims.
+// A slow framed peer may hold only what has arrived: many sessions that each
+// got the head of a large message must not cost as much as its header claims.
 func TestALargeHeaderCostsNothingUntilItsBytesArrive(t *testing.T) {
 	const sessions, claimed = 50, 1 << 20
 	before := memory.Live()
@@ -355,14 +355,14 @@ func TestALargeHeaderCostsNothingUntilItsBytesArrive(t *testing.T) {
 		defer func() { s.Abort(nil); <-s.Done(); a.Close() }()
 		_, err := a.Write(binary.BigEndian.AppendUint32(nil, claimed))
 		require.NoError(t, err)
-		_, err = a.Write(make([]byte, 100)) // read only when the header has been
+		_, err = a.Write(make([]byte, 100)) // read only once the header has been
 		require.NoError(t, err)
 	}
 	require.Less(t, memory.Live()-before, int64(sessions*claimed/10))
 }
 
-// sealed is a Framing whose messages end in a full stop, and which wants to see
-// so many bytes behind one before it believes that.
+// sealed is a Framing whose messages end in a full stop. It wants to see that
+// many bytes after one before it believes it.
 type sealed struct{ ahead int }
 
 func (f sealed) AppendFrame(dst, message []byte) ([]byte, error) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The payload and the buffer of the benchmarks: small messages, as many as a
+// The payload and the buffer of the benchmarks are small messages, as many as a
 // read may bring.
 const (
 	benchPayload = 32
@@ -72,7 +72,7 @@ func BenchmarkFramingAppend(b *testing.B) {
 }
 
 // BenchmarkFramingScan: an op is one message found in a buffer full of them, as
-// a session's reader does it, without the copy that goes to the receiver.
+// a session's reader does it, without the copy for the receiver.
 func BenchmarkFramingScan(b *testing.B) {
 	for _, f := range benchFramings {
 		b.Run(f.name, func(b *testing.B) {
@@ -122,7 +122,7 @@ func BenchmarkFramingScan(b *testing.B) {
 	})
 }
 
-// ring reads wire over and over.
+// ring reads wire again and again.
 type ring struct {
 	wire []byte
 	at   int
@@ -134,8 +134,8 @@ func (r *ring) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkFramingDribble: an op is a message of 1 MiB that arrives in pieces of
-// 64 bytes, with a scan after each: what a peer can make a reader do.
+// BenchmarkFramingDribble: an op is a message of 1 MiB that arrives in pieces
+// of 64 bytes, with a scan after each. A peer can make a reader do this.
 func BenchmarkFramingDribble(b *testing.B) {
 	const size, piece = 1 << 20, 64
 	for _, f := range benchFramings {

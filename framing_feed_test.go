@@ -11,8 +11,8 @@ import (
 )
 
 // feeder decodes as a session's reader does: what arrives goes into one buffer,
-// which is scanned again when there is more. It fails the test if scan does not
-// keep its contract.
+// which is scanned again when there is more. It fails the test if scan breaks
+// its contract.
 type feeder struct {
 	codec      codec
 	limit      int
@@ -56,7 +56,7 @@ func (d *feeder) wait(t *testing.T, need int) {
 	d.seen, d.need = len(d.buf), need
 }
 
-// end is the end of the stream.
+// end ends the stream.
 func (d *feeder) end() (messages []string, err error) {
 	if len(d.buf) == 0 {
 		return nil, nil
@@ -68,7 +68,7 @@ func (d *feeder) end() (messages []string, err error) {
 	return []string{string(message)}, nil
 }
 
-// within says whether part is a part of whole and not a copy.
+// within reports whether part is a part of whole and not a copy.
 func within(part, whole []byte) bool {
 	if len(part) == 0 {
 		return true
@@ -93,7 +93,7 @@ func decode(t *testing.T, f Framing, limit int, chunks ...[]byte) ([]string, err
 	return append(all, messages...), err
 }
 
-// dribble is wire in chunks of one byte.
+// dribble returns wire in chunks of one byte.
 func dribble(wire []byte) [][]byte {
 	var chunks [][]byte
 	for i := range wire {
@@ -102,7 +102,7 @@ func dribble(wire []byte) [][]byte {
 	return chunks
 }
 
-// encode frames the messages that f accepts and returns those, too. accepts and
+// encode frames the messages that f accepts, and returns those too. accepts and
 // AppendFrame must agree.
 func encode(t *testing.T, f Framing, messages ...[]byte) (wire []byte, accepted []string) {
 	t.Helper()
@@ -129,7 +129,7 @@ func encode(t *testing.T, f Framing, messages ...[]byte) (wire []byte, accepted 
 	return wire, accepted
 }
 
-// refusable says whether f has no way to frame m.
+// refusable reports whether f has no way to frame m.
 func refusable(f Framing, m []byte) bool {
 	switch f := f.(type) {
 	case Lines:

@@ -55,7 +55,7 @@ type namedFraming struct {
 	framing Framing
 }
 
-// framings are all that a valid value can say, and a user's own.
+// framings returns framings with every valid setting, and a user's own.
 func framings() []namedFraming {
 	all := []namedFraming{
 		{"lines", Lines{}},
@@ -79,7 +79,7 @@ func framings() []namedFraming {
 	return all
 }
 
-// overhead is how many bytes beyond the limit c may ever wait for.
+// overhead returns how many bytes beyond the limit c may ever wait for.
 func overhead(c codec) int {
 	if _, ok := c.(userFraming); ok {
 		return maxOverhead
@@ -99,8 +99,9 @@ func FuzzFramingRoundTrip(f *testing.F) {
 	})
 }
 
-// FuzzFramingAnyBytes decodes what no one encoded: in one piece or byte by byte
-// gives the same, within the limit, and what it gives can be sent on.
+// FuzzFramingAnyBytes decodes bytes that no encoder made. In one piece or byte
+// by byte, the result must be the same and within the limit, and it must be
+// possible to send the messages on.
 func FuzzFramingAnyBytes(f *testing.F) {
 	all := framings()
 	for i := range all {
@@ -122,7 +123,7 @@ func FuzzFramingAnyBytes(f *testing.F) {
 	})
 }
 
-// kind is what programs can tell errors by.
+// kind returns what programs can tell errors apart by.
 func kind(err error) string {
 	switch {
 	case err == nil:
@@ -205,7 +206,7 @@ func readLengthPrefixed(p LengthPrefix, limit int, wire []byte) (messages []stri
 		}
 		message := make([]byte, length)
 		if _, err := io.ReadFull(r, message); err != nil {
-			return messages, io.ErrUnexpectedEOF // io.EOF behind a header, too
+			return messages, io.ErrUnexpectedEOF // io.EOF after a header, too
 		}
 		messages = append(messages, string(message))
 	}

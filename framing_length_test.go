@@ -105,7 +105,7 @@ func TestLengthPrefixRefusesHeader(t *testing.T) {
 				require.Zero(t, n)
 				require.Nil(t, message)
 			}
-			// The header's last byte tells, and no byte before it.
+			// The header's last byte tells, not an earlier one.
 			got, err := decode(t, tt.framing, tt.limit, []byte(tt.wire[:len(tt.wire)-1]))
 			if len(tt.wire) > 1 {
 				require.Equal(t, io.ErrUnexpectedEOF, err)
@@ -116,8 +116,8 @@ func TestLengthPrefixRefusesHeader(t *testing.T) {
 }
 
 func TestVarintWithHeaderMayCountAByteMoreThanItHadTo(t *testing.T) {
-	// No sender of ours says 128, for 126 bytes fit behind a header of one byte;
-	// a frame of 128 bytes it is nonetheless.
+	// Our senders never say 128, because 126 bytes fit after a header of one
+	// byte. It is a frame of 128 bytes nonetheless.
 	wire := append([]byte{0x80, 0x01}, bytes.Repeat([]byte{'x'}, 126)...)
 	message, n, err := LengthPrefix{Varint: true, IncludesHeader: true}.Next(wire, 126)
 	require.NoError(t, err)

@@ -19,9 +19,9 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// talk is a SessionFraming of lines, whose first word says what each is: MSG a
-// message, PART a part of one, PING is answered by a PONG, BYE ends the
-// conversation, and all else is an error.
+// talk is a SessionFraming of lines. The first word says what each line is: MSG
+// is a message, PART a part of one, PING is answered by a PONG, BYE ends the
+// conversation, and anything else is an error.
 type talk struct{ tag string }
 
 func (talk) AppendFrame(dst, message []byte) ([]byte, error) {
@@ -185,7 +185,7 @@ func TestAFramingHasTheLastWordAndHearsWhyItEnds(t *testing.T) {
 				s, peer, r := talkPair(t, o)
 				require.NoError(t, s.Put([]byte("accepted before")))
 				test.end(t, pair{s, peer})
-				go func() { // a right handler
+				go func() { // a correct handler
 					for range s.Recv() {
 					}
 					s.Close()
@@ -241,7 +241,7 @@ func TestAFramingHearsOfAShutdownBehindEverybodysLastMessage(t *testing.T) {
 		require.NoError(t, l.Multicast([]byte("everybody's last")))
 		down := make(chan error, 1)
 		go func() { down <- l.Shutdown(t.Context()) }()
-		var last []string // a hub's and a session's own have no order between them
+		var last []string // a hub's messages and a session's own have no order between them
 		for range 2 {
 			line, err := r.ReadString('\n')
 			require.NoError(t, err, last)

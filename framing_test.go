@@ -165,7 +165,7 @@ func TestMessageThatHoldsItsDelimiterIsRefused(t *testing.T) {
 }
 
 func TestScanNeverLooksAtAByteTwice(t *testing.T) {
-	// The delimiter in what was seen is there to be missed.
+	// The delimiter in the part already seen must not be found.
 	for _, tt := range []struct {
 		name    string
 		framing Framing
@@ -233,7 +233,7 @@ func TestEndOfStreamInsideAMessage(t *testing.T) {
 	}
 }
 
-// wild is a user's Framing that returns what it is told to.
+// wild is a user's Framing that returns whatever it was set to return.
 type wild struct {
 	message []byte
 	n       int
@@ -281,7 +281,7 @@ func TestUserFramingRefusesForItself(t *testing.T) {
 	require.NoError(t, codecOf(wild{}).accepts(nil))
 }
 
-// shouted embeds a framing of the library and changes it.
+// shouted embeds one of the library's framings and changes it.
 type shouted struct{ Lines }
 
 func (f shouted) Next(buf []byte, max int) ([]byte, int, error) {

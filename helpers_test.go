@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long tests over real sockets wait for what must happen, before
-// they fail instead of hanging.
+// patience is how long tests over real sockets wait for something that must
+// happen, before they fail instead of hanging.
 const patience = 30 * time.Second
 
 // await receives from c. ok is false if c is closed.
@@ -36,7 +36,7 @@ func awaitDone(t testing.TB, x interface{ Done() <-chan struct{} }) {
 	await(t, x.Done(), "Done")
 }
 
-// isClosed reports whether c is closed, now.
+// isClosed reports whether c is closed now.
 func isClosed[T any](c <-chan T) bool {
 	select {
 	case _, ok := <-c:
@@ -64,8 +64,8 @@ func echo(s *Session) {
 	}
 }
 
-// memSession returns a session over memory and its peer's end, both of which
-// are gone when the test is over.
+// memSession returns a session over memory and its peer's end. Both are closed
+// when the test ends.
 func memSession(t *testing.T, o *Options) (*Session, *memConn) {
 	a, peer := memPair()
 	s := NewSession(context.Background(), a, o)
@@ -108,7 +108,7 @@ func eachQueue(t *testing.T, f func(t *testing.T, o Options)) {
 
 var errTest = errors.New("a cause of the test")
 
-// fill puts messages into s, whose peer does not read, until it has no more
+// fill puts messages into s, whose peer does not read, until s has no more
 // room, and returns how many bytes were accepted. It is for synctest bubbles.
 func fill(t *testing.T, s *Session) (accepted int64) {
 	t.Helper()
@@ -130,8 +130,8 @@ func fill(t *testing.T, s *Session) (accepted int64) {
 	}
 }
 
-// requireAllIsCounted requires that each byte that was accepted is counted as
-// sent or as undelivered, once the session is Done.
+// requireAllIsCounted requires that each accepted byte is counted as sent or as
+// undelivered, once the session is Done.
 func requireAllIsCounted(t *testing.T, s *Session, accepted int64) {
 	t.Helper()
 	require.True(t, isClosed(s.Done()))
@@ -140,7 +140,7 @@ func requireAllIsCounted(t *testing.T, s *Session, accepted int64) {
 	require.Zero(t, st.BytesPending)
 }
 
-// serveMem serves connections in memory until the test is over.
+// serveMem serves connections in memory until the test ends.
 func serveMem(t *testing.T, o *Options) (*Listener, *memListener) {
 	ln := newMemListener()
 	l := Serve(context.Background(), ln, o)
@@ -148,8 +148,8 @@ func serveMem(t *testing.T, o *Options) (*Listener, *memListener) {
 	return l, ln
 }
 
-// serveEach runs handler for each session of l, and returns what is closed when
-// l has stopped and they have all returned.
+// serveEach runs handler for each session of l. It returns a channel that is
+// closed when l has stopped and all handlers have returned.
 func serveEach(l *Listener, handler func(*Session)) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
@@ -163,7 +163,7 @@ func serveEach(l *Listener, handler func(*Session)) <-chan struct{} {
 	return done
 }
 
-// portableListener hides the descriptors of what it accepts.
+// portableListener hides the descriptors of the connections that it accepts.
 type portableListener struct{ net.Listener }
 
 func (l portableListener) Accept() (net.Conn, error) {
@@ -192,7 +192,7 @@ var listeners = []struct {
 	}},
 }
 
-// listenOn listens until the test is over.
+// listenOn listens until the test ends.
 func listenOn(t *testing.T, ctx context.Context, network, address string, o *Options) *Listener {
 	t.Helper()
 	l, err := Listen(ctx, network, address, o)
@@ -233,7 +233,8 @@ func requireErr(t *testing.T, want, got error, what string) {
 	}
 }
 
-// requireTimeout requires that err is a timeout in all the ways that people ask.
+// requireTimeout requires that err is a timeout by every check that programs
+// use.
 func requireTimeout(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -243,5 +244,5 @@ func requireTimeout(t *testing.T, err error) {
 	require.ErrorContains(t, err, "chanio: ")
 }
 
-// since is how much time has passed in the bubble.
+// since returns how much time has passed in the bubble.
 func since(start time.Time) time.Duration { return time.Since(start) }

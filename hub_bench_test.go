@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A sink is a connection that takes what is written at no cost, and whose peer
-// never writes.
+// A sink is a connection whose writes cost nothing, and whose peer never
+// writes.
 type sink struct {
 	net.Conn
 	closed chan struct{}
@@ -43,8 +43,8 @@ func sinkHub(b *testing.B, n int, o *Options) *Hub {
 	return h
 }
 
-// BenchmarkHubPublish is a publish as fast as it goes: to nobody, and to members
-// that cost nothing to write to.
+// BenchmarkHubPublish publishes as fast as it can: to no member, and to members
+// whose writes cost nothing.
 func BenchmarkHubPublish(b *testing.B) {
 	m := make([]byte, 32)
 	for _, members := range []int{0, 1, 100} {
@@ -59,7 +59,8 @@ func BenchmarkHubPublish(b *testing.B) {
 	}
 }
 
-// BenchmarkHubWake is a message to idle members, until the last has it.
+// BenchmarkHubWake sends a message to idle members and waits until the last has
+// it.
 func BenchmarkHubWake(b *testing.B) {
 	m := make([]byte, 32)
 	for _, members := range []int{1, 100} {
@@ -74,7 +75,8 @@ func BenchmarkHubWake(b *testing.B) {
 	}
 }
 
-// BenchmarkHubJoinLeave is one coming and going beside a hundred members.
+// BenchmarkHubJoinLeave is one member that joins and leaves beside a hundred
+// others.
 func BenchmarkHubJoinLeave(b *testing.B) {
 	h := sinkHub(b, 100, &Options{EventQueue: -1})
 	s := pipeSessions(b, 1, nil)[0]
@@ -85,7 +87,7 @@ func BenchmarkHubJoinLeave(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleHubs is what making a room of three costs.
+// BenchmarkIdleHubs measures what making a room of three costs.
 func BenchmarkIdleHubs(b *testing.B) {
 	sessions := pipeSessions(b, 3, nil)
 	b.ReportAllocs()

@@ -34,7 +34,7 @@ func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
 				late := h.treat(s.placesNow()[0])
 				h.mu.Unlock()
 				all := readInto(peer)
-				synctest.Wait() // the writer has written what it had, and looks for more
+				synctest.Wait() // the writer has written everything, and looks for more
 				require.Empty(t, all, "there is no end of stream behind what is missing")
 				require.Empty(t, flushed)
 
@@ -48,8 +48,8 @@ func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
 	}
 }
 
-// A heldLog is a slog.Handler that waits with each record, once it is held,
-// until release is closed.
+// A heldLog is a slog.Handler that, once held, waits with each record until
+// release is closed.
 type heldLog struct {
 	held    *atomic.Bool
 	release chan struct{}

@@ -61,8 +61,8 @@ func TestCloseOfAHubLeavesSessionsOpenAndWhatWasPublishedArrives(t *testing.T) {
 	}
 }
 
-// hubEnds are the ways in which a hub can end, each of which returns what its
-// Err is then.
+// hubEnds are the ways in which a hub can end. Each returns the hub's Err after
+// it.
 var hubEnds = []struct {
 	name string
 	end  func(t *testing.T, h *Hub, cancel context.CancelCauseFunc) error
@@ -121,7 +121,8 @@ func TestTheEndOfAnIdleHubLeavesNothingWithItsContext(t *testing.T) {
 	require.Zero(t, ctx.watching())
 }
 
-// TestHubsSessionsAndListenersEndInAnyOrder lets TestMain look for what is left.
+// TestHubsSessionsAndListenersEndInAnyOrder leaves it to TestMain to look for
+// leaks.
 func TestHubsSessionsAndListenersEndInAnyOrder(t *testing.T) {
 	type world struct {
 		l      *Listener

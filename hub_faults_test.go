@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/internal/test/memory"
 )
 
-// A burst is nobody's fault: publishers wait for those that read.
+// A burst is no member's fault: publishers wait for the members that read.
 func TestABurstLeavesEveryReadingMemberInTheRoom(t *testing.T) {
 	for _, members := range []int{2, 3, 20} {
 		t.Run(fmt.Sprint(members), func(t *testing.T) { burst(t, members) })
@@ -150,8 +150,8 @@ func TestWherePublishersOutrunEveryMemberTheyWaitForTheBestOne(t *testing.T) {
 			}()
 			return got
 		}
-		// All read, at about one pace, and much more slowly than is published: the
-		// best one needs longer than WriteTimeout for MaxLag/2.
+		// All read at about the same pace, far more slowly than messages are
+		// published: the best one needs longer than WriteTimeout for MaxLag/2.
 		var sessions []*Session
 		var got []<-chan int
 		for i := range 5 {
@@ -186,7 +186,7 @@ func TestPublishersWaitForWriteTimeoutAtMostWhereNoMemberTakesAnything(t *testin
 func TestUnreadEventsOfAHubHoldNoSessionThatHasEnded(t *testing.T) {
 	h := testHub(t, nil)
 	var gone sync.WaitGroup
-	for range 3 { // fewer than make the events of those that have ended go
+	for range 3 { // too few for the events of ended sessions to be dropped
 		gone.Add(1)
 		a, b := net.Pipe()
 		session := NewSession(t.Context(), a, nil)
@@ -231,7 +231,7 @@ func TestWhoHasLeftIsNotJudgedByWhatIsPublishedAfter(t *testing.T) {
 	}
 }
 
-// A stuckClose is a connection that takes its time to close.
+// A stuckClose is a connection whose Close takes a while.
 type stuckClose struct {
 	net.Conn
 	release chan struct{}

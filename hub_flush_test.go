@@ -30,7 +30,7 @@ func TestFlushWaitsUntilEveryMemberHasWrittenWhatWasPublishedBefore(t *testing.T
 		}
 		synctest.Wait()
 		require.NoError(t, h.Multicast([]byte(" and after")))
-		joinMem(t, h, &o) // nobody waits for who comes now
+		joinMem(t, h, &o) // Flush does not wait for a member that joins now
 		for _, step := range []func(){
 			func() { read(t, a, "before too") },
 			func() { read(t, b, "before too") },

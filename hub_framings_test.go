@@ -58,7 +58,7 @@ func TestMembersOfDifferentFramingsGetTheSameMessagesInTheSameOrder(t *testing.T
 	})
 }
 
-// unprefixed takes the headers of LengthPrefix{Size: 2} away.
+// unprefixed removes the headers of LengthPrefix{Size: 2}.
 func unprefixed(t *testing.T, stream []byte) (all []byte) {
 	t.Helper()
 	for len(stream) > 0 {
@@ -162,7 +162,7 @@ func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 		h.Leave(s1)
 		require.ErrorContains(t, h.Multicast([]byte("not\na line")), "newline", "nobody can have it")
 		require.EqualValues(t, 4, h.Stats().MessagesDropped)
-		synctest.Wait() // for the writers' accounts
+		synctest.Wait() // for the writers' counts
 		require.Zero(t, h.Stats().BytesPending)
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// listenTCP returns a listener on a free port of the loopback interface, which
+// listenTCP returns a listener on a free port of the loopback interface. It
 // ends with the test.
 func listenTCP(t testing.TB, o *Options) *Listener {
 	t.Helper()
@@ -29,7 +29,7 @@ func joinTCP(t testing.TB, l *Listener) (net.Conn, *Session) {
 	return conn, <-l.Sessions()
 }
 
-// read reads want from conn.
+// read reads exactly want from conn.
 func read(t *testing.T, conn io.Reader, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
@@ -46,15 +46,15 @@ func joinMem(t *testing.T, h *Hub, o *Options) (*Session, *memConn) {
 	return s, peer
 }
 
-// testHub returns a hub that is gone when the test is over.
+// testHub returns a hub that ends with the test.
 func testHub(t testing.TB, o *Options) *Hub {
 	h := NewHub(context.Background(), o)
 	t.Cleanup(func() { h.Close() })
 	return h
 }
 
-// readInto reads from conn until its end, in a goroutine. The result is to be
-// received once conn has ended.
+// readInto reads from conn until its end, in a goroutine. Receive the result
+// once conn has ended.
 func readInto(conn io.Reader) <-chan []byte {
 	all := make(chan []byte, 1)
 	go func() {
@@ -64,7 +64,7 @@ func readInto(conn io.Reader) <-chan []byte {
 	return all
 }
 
-// kinds returns what is in events by now.
+// kinds returns the kinds of the events that are in events now.
 func kinds(events <-chan Event) (k []EventKind) {
 	for {
 		select {
@@ -79,7 +79,7 @@ func kinds(events <-chan Event) (k []EventKind) {
 	}
 }
 
-// message returns the i-th of messages that are all different, of n bytes.
+// message returns message i, of n bytes. All messages are different.
 func message(i, n int) []byte {
 	return bytes.Repeat([]byte{byte(i), byte(i >> 8), byte(i >> 16), '.'}, n/4+1)[:n]
 }

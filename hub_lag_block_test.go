@@ -14,8 +14,8 @@ import (
 )
 
 // heldPublisher publishes messages of size bytes to a hub whose only member's
-// peer does not read, until a goroutine is held by its Multicast. What that
-// returns is sent to the channel.
+// peer does not read, until its Multicast is held. The result of that Multicast
+// is sent to the channel.
 func heldPublisher(t *testing.T, h *Hub, size int) <-chan error {
 	t.Helper()
 	require.NoError(t, h.Multicast(message(0, size)))
@@ -185,7 +185,7 @@ func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
 
 func TestProgressStartsTheHubsWriteTimeoutAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const size = 64 << 10 // a write each
+		const size = 64 << 10 // one write each
 		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1 << 20, WriteTimeout: time.Second})
 		s, peer := joinMem(t, h, &Options{WriteTimeout: -1})
 		held := heldPublisher(t, h, size)

@@ -33,12 +33,12 @@ func TestStalledMembersHoldAWriteEachAndNoMore(t *testing.T) {
 	publish(10 * maxLag / size)
 	grown := memory.Live() - before
 	t.Logf("%d KiB a member", grown/members>>10)
-	const write = 3 * blockSize // a chunk, one more that still went in, and the session itself
+	const write = 3 * blockSize // a chunk, one more message that still fit, and the session itself
 	require.Less(t, grown, int64(maxLag+blockSize+members*write))
 }
 
-// A pace keeps a publisher at most ahead bytes in front of the slowest of the
-// readers that keep it.
+// A pace keeps a publisher at most ahead bytes ahead of the slowest of its
+// readers.
 type pace struct {
 	mu    sync.Mutex
 	moved *sync.Cond
@@ -127,7 +127,7 @@ func TestAStalledMemberCostsTheOthersNothing(t *testing.T) {
 				return
 			}
 			awaitDone(t, stalled)
-			// Where publishing takes long, its WriteTimeout is over before it lags.
+			// If publishing takes long, its WriteTimeout expires before it lags.
 			if err := stalled.Err(); lag != LagBlock || !errors.Is(err, os.ErrDeadlineExceeded) {
 				require.ErrorIs(t, err, ErrLagged)
 			}
@@ -167,7 +167,7 @@ func requireOnlyLaggedIsMissing(t *testing.T, l *Listener, conn net.Conn, s *Ses
 	require.EqualValues(t, lagged, l.Hub().Stats().MessagesDropped)
 }
 
-// numbered returns message seq, of size bytes, each of which says seq.
+// numbered returns message seq: its number, repeated to size bytes.
 func numbered(seq, size int) []byte {
 	return bytes.Repeat([]byte{byte(seq >> 24), byte(seq >> 16), byte(seq >> 8), byte(seq)}, size/4)
 }

@@ -28,7 +28,7 @@ func TestAMemberMayBeExactlyMaxLagBehind(t *testing.T) {
 					want = append(want, m...)
 				}
 				publish(10)
-				synctest.Wait() // it is in a write, and so not behind
+				synctest.Wait() // it is in a write, so it does not lag
 				publish(999)
 				publish(1)
 				publish(0)
@@ -89,7 +89,7 @@ func TestLagDropSkipsToTheNewestMessage(t *testing.T) {
 			require.NoError(t, h.Multicast(sent(i)))
 			synctest.Wait()
 		}
-		// 0 is in a write; 1 and 2 were skipped when 3 came, 3 and 4 when 5 did.
+		// 0 is in a write. 1 and 2 were skipped when 3 came, 3 and 4 when 5 did.
 		require.EqualValues(t, 4, s.Stats().MessagesDropped)
 		require.EqualValues(t, 4, h.Stats().MessagesDropped)
 		all := readInto(peer)
@@ -185,7 +185,7 @@ func TestASessionsFlushIsNotHeldUpByWhatItsHubSkipped(t *testing.T) {
 				s, peer := joinMem(t, h, nil)
 				_, other := joinMem(t, h, nil)
 				go io.Copy(io.Discard, other)
-				require.NoError(t, s.Put([]byte("own"))) // its writer is held by this
+				require.NoError(t, s.Put([]byte("own"))) // this holds its writer
 				synctest.Wait()
 				require.NoError(t, h.Multicast(message(0, 600)))
 				if left {
@@ -194,7 +194,7 @@ func TestASessionsFlushIsNotHeldUpByWhatItsHubSkipped(t *testing.T) {
 				require.NoError(t, h.Multicast(message(1, 600)))
 				synctest.Wait()
 				dropped := int64(1)
-				if left { // it is not judged by what was published after it left
+				if left { // what is published after it left does not count against it
 					dropped = 0
 				}
 				require.Equal(t, dropped, s.Stats().MessagesDropped)
@@ -228,7 +228,7 @@ func TestPublishingWithLagDropNeverWaits(t *testing.T) {
 		for i := range 10_000 {
 			require.NoError(t, h.Multicast(message(i, 100)))
 		}
-		require.Zero(t, time.Since(began)) // and the bubble would tell of a deadlock
+		require.Zero(t, time.Since(began)) // else the bubble would report a deadlock
 	})
 }
 

@@ -37,7 +37,7 @@ func pipeSessions(t testing.TB, n int, o *Options) []*Session {
 func TestTenThousandIdleHubsOfThreeMembersHoldLessThan1KBEach(t *testing.T) {
 	const limit = 1024
 	each := idleHub(t)
-	for try := 0; try < 2 && each >= limit; try++ { // what else the process holds comes and goes
+	for try := 0; try < 2 && each >= limit; try++ { // the rest of the process's memory comes and goes
 		each = min(each, idleHub(t))
 	}
 	t.Logf("%d bytes a hub", each)
@@ -45,7 +45,7 @@ func TestTenThousandIdleHubsOfThreeMembersHoldLessThan1KBEach(t *testing.T) {
 }
 
 // idleHub returns how many bytes each of ten thousand hubs with three members
-// holds, its part of its sessions included.
+// holds, its share of its sessions included.
 func idleHub(t *testing.T) int64 {
 	const hubs, members = 10_000, 300
 	sessions := pipeSessions(t, members, nil)

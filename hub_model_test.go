@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHubsDoWhatAPlainModelDoes does random operations, one at a time, to hubs
-// of all policies and to sessions whose peers read at random paces, and to a
-// plain model of what each peer is to get.
+// TestHubsDoWhatAPlainModelDoes does random operations, one at a time, on hubs
+// of all policies and on sessions whose peers read at random paces, and on a
+// plain model of what each peer must get.
 func TestHubsDoWhatAPlainModelDoes(t *testing.T) {
 	seeds, steps := 100, 400
 	if testing.Short() {
@@ -34,14 +34,14 @@ func TestHubsDoWhatAPlainModelDoes(t *testing.T) {
 	}
 }
 
-// own is the sender of what a session gets by Put.
+// own is the sender of the messages that a session gets by Put.
 const own = 99
 
 type hubModel struct {
 	t        *testing.T
 	rand     *rand.Rand
 	hubs     []*modelHub
-	sessions []*modelSession // that run
+	sessions []*modelSession // those that run
 	all      []*modelSession
 	o        Options
 }
@@ -50,7 +50,7 @@ type modelHub struct {
 	*Hub
 	id, seq int
 	events  <-chan Event
-	lagged  map[*Session]int // skipped messages, as the events tell
+	lagged  map[*Session]int // skipped messages, as the events report
 	closed  bool
 }
 
@@ -60,8 +60,8 @@ type modelSession struct {
 	got  <-chan []byte
 	own  int                     // messages put
 	in   map[*modelHub]bool      // its memberships
-	want map[*modelHub][]int     // what it is to get
-	ways map[*modelHub]LagPolicy // all hubs that it has been in
+	want map[*modelHub][]int     // what it must get
+	ways map[*modelHub]LagPolicy // all hubs that it has ever been in
 	cut  bool                    // it was ended before it had everything
 }
 
@@ -110,7 +110,7 @@ func (m *hubModel) addSession() {
 	m.all = append(m.all, s)
 }
 
-// pick returns one of list.
+// pick returns a random element of list.
 func pick[T any](m *hubModel, list []T) T { return list[m.rand.IntN(len(list))] }
 
 // step does one random operation.
@@ -181,7 +181,7 @@ func (m *hubModel) left(h *modelHub) {
 	}
 }
 
-// end ends s in one of the ways there are.
+// end ends s in a random way.
 func (m *hubModel) end(s *modelSession) {
 	switch m.rand.IntN(5) {
 	case 0:
@@ -192,7 +192,7 @@ func (m *hubModel) end(s *modelSession) {
 		s.cut = true
 	case 2:
 		go s.Close()
-		synctest.Wait() // it has refused to be a member any more
+		synctest.Wait() // it has refused to be a member since
 	default:
 		require.NoError(m.t, s.CloseWrite())
 	}
@@ -225,7 +225,8 @@ func (m *hubModel) forget(s *modelSession) {
 	}
 }
 
-// finish closes what runs, and compares what the peers got with the model.
+// finish closes everything that runs, and compares what the peers got with the
+// model.
 func (m *hubModel) finish() {
 	for _, s := range m.sessions {
 		require.NoError(m.t, s.CloseWrite())
@@ -252,7 +253,8 @@ func (m *hubModel) finish() {
 	}
 }
 
-// count adds up what h's events tell, which must be in the order of what happened.
+// count adds up what h's events report, which must be in the order of what
+// happened.
 func (h *modelHub) count(t *testing.T) {
 	in := make(map[*Session]bool)
 	var last Event
@@ -279,7 +281,7 @@ func (h *modelHub) count(t *testing.T) {
 	}
 }
 
-// check compares what the peer of s got with what it was to get.
+// check compares what the peer of s got with what it should have got.
 func (m *hubModel) check(name string, s *modelSession) {
 	t := m.t
 	got, rest := whole(t, <-s.got)
@@ -312,7 +314,8 @@ func (m *hubModel) check(name string, s *modelSession) {
 	require.Empty(t, got, "%s: from hubs that it was not in", name)
 }
 
-// missingOf returns what want has and got has not. All that got has is in want.
+// missingOf returns the elements of want that got lacks. All of got must be in
+// want.
 func missingOf(t *testing.T, want, got []int) (missing []int) {
 	t.Helper()
 	for _, seq := range want {
@@ -326,8 +329,8 @@ func missingOf(t *testing.T, want, got []int) (missing []int) {
 	return missing
 }
 
-// whole takes a stream of tagged messages apart: the numbers of each sender's,
-// and how many bytes of half a message are left.
+// whole parses a stream of tagged messages. It returns the numbers of each
+// sender's messages, and how many bytes of an incomplete message are left.
 func whole(t *testing.T, stream []byte) (seqs map[int][]int, rest int) {
 	t.Helper()
 	seqs = make(map[int][]int)

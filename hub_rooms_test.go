@@ -12,8 +12,8 @@ import (
 	"example.com/chanio/internal/test/memory"
 )
 
-// visit lets n sessions that leave input unread join h and end, one after the
-// other.
+// visit lets n sessions that leave input unread join h and end, one after
+// another.
 func visit(t *testing.T, h *Hub, n int) {
 	t.Helper()
 	for range n {
@@ -30,7 +30,7 @@ func visit(t *testing.T, h *Hub, n int) {
 func TestAnIdleRoomHoldsLessThan1KBAfterItsVisitors(t *testing.T) {
 	const rooms, visitors, limit = 2000, 40, 1024
 	least := int64(1 << 40)
-	for try := 0; try < 4 && least >= limit; try++ { // what else the process holds comes and goes
+	for try := 0; try < 4 && least >= limit; try++ { // the rest of the process's memory comes and goes
 		all := make([]*Hub, rooms)
 		before := memory.Live()
 		for i := range all {
@@ -124,7 +124,8 @@ func TestJoinAndLeaveLookAtNoOtherRoomOfASession(t *testing.T) {
 	}
 }
 
-// BenchmarkJoinLeaveOfASessionInManyRooms must not depend on how many.
+// BenchmarkJoinLeaveOfASessionInManyRooms must not depend on the number of
+// rooms.
 func BenchmarkJoinLeaveOfASessionInManyRooms(b *testing.B) {
 	for _, rooms := range []int{1, 100, 32_000} {
 		b.Run(fmt.Sprint(rooms), func(b *testing.B) {
@@ -142,8 +143,8 @@ func BenchmarkJoinLeaveOfASessionInManyRooms(b *testing.B) {
 	}
 }
 
-// BenchmarkPublishToAnIdleRoom is what the publisher pays for a message to members
-// that are all idle.
+// BenchmarkPublishToAnIdleRoom measures what the publisher pays for a message
+// to members that are all idle.
 func BenchmarkPublishToAnIdleRoom(b *testing.B) {
 	for _, members := range []int{100, 1000, 20_000} {
 		b.Run(fmt.Sprint(members), func(b *testing.B) {

@@ -113,7 +113,7 @@ func TestWhoLeavesAndComesBackGetsBothPartsInOrder(t *testing.T) {
 				want = append(want, m...)
 			}
 		}
-		_, other := joinMem(t, h, &o) // so that what it misses is in the log
+		_, other := joinMem(t, h, &o) // so that the log has what it misses
 		go io.Copy(io.Discard, other)
 		for i := range 20 { // its peer does not read yet
 			publish(true)
@@ -138,7 +138,7 @@ func TestWhoLeavesAndComesBackGetsBothPartsInOrder(t *testing.T) {
 	})
 }
 
-// sessionEnds are the ends of a session that let out what was published before.
+// sessionEnds are the ends of a session that flush what was published before.
 var sessionEnds = []struct {
 	name string
 	end  func(s *Session) error
@@ -205,7 +205,7 @@ func TestShutdownOfAListenerFlushesWhatWasMulticastBefore(t *testing.T) {
 }
 
 // TestSentAndMulticastMessagesNeverSplitEachOther sends messages of all sizes
-// both ways and takes the stream apart.
+// both ways and parses the stream.
 func TestSentAndMulticastMessagesNeverSplitEachOther(t *testing.T) {
 	const messages = 2000
 	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 18})
@@ -233,8 +233,8 @@ func TestSentAndMulticastMessagesNeverSplitEachOther(t *testing.T) {
 	require.Equal(t, []int{messages, messages, messages}, next)
 }
 
-// tagged returns message seq of sender id, with n bytes behind its header that
-// no other message has.
+// tagged returns message seq of sender id, whose header is followed by n bytes
+// that no other message has.
 func tagged(id, seq, n int) []byte {
 	m := make([]byte, 12, 12+n)
 	binary.BigEndian.PutUint32(m, uint32(id))
@@ -246,10 +246,10 @@ func tagged(id, seq, n int) []byte {
 	return m
 }
 
-// A tag is what tells a tagged message from others.
+// A tag identifies a tagged message.
 type tag struct{ id, seq int }
 
-// taggedMessages takes a stream apart into whole tagged messages.
+// taggedMessages parses a stream into whole tagged messages.
 func taggedMessages(t *testing.T, r io.Reader) iter.Seq[tag] {
 	return func(yield func(tag) bool) {
 		b := bufio.NewReaderSize(r, 1<<16)

@@ -15,7 +15,7 @@ import (
 
 // TestJoinAndLeaveAtAnyTimeWhilePublishing lets members come and go beside a
 // publisher, over real sockets, and compares what each got with what the hub
-// promises for when it was a member.
+// promises for the time of its membership.
 func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
 	const members = 8
 	rounds := 400
@@ -24,7 +24,7 @@ func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
 	}
 	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 16, ManualJoin: true})
 	h := l.Hub()
-	var begun, done atomic.Int64 // messages of which the publishing has begun, and is done
+	var begun, done atomic.Int64 // messages whose publishing has begun, and is done
 	next := make(chan struct{})  // each asks for a message
 	var publisher sync.WaitGroup
 	publisher.Go(func() {
@@ -100,8 +100,8 @@ func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
 	require.Zero(t, h.Len())
 }
 
-// TestManyDoEverythingAtOnce looks for data races and deadlocks; what is left
-// behind TestMain finds.
+// TestManyDoEverythingAtOnce looks for data races and deadlocks. TestMain finds
+// leaks.
 func TestManyDoEverythingAtOnce(t *testing.T) {
 	const sessions, workers = 12, 6
 	steps := 2000

@@ -15,7 +15,7 @@ func TestASessionGetsWhatItsPriorHubOwesItBeforeTheNextOnesMessages(t *testing.T
 		s, peer := joinMem(t, past, nil) // reads nothing yet
 		var want []byte
 		publish := func(h *Hub, i int) {
-			m := message(i, 40_000) // more than a few are more than a write holds
+			m := message(i, 40_000) // a write holds only a few of these
 			want = append(want, m...)
 			require.NoError(t, h.Multicast(m))
 		}

@@ -50,7 +50,7 @@ func TestWhatHasConnectedBeforeADrainIsDelivered(t *testing.T) {
 			}
 			l := listenOn(t, t.Context(), network, address, nil)
 			var conns []net.Conn
-			for range 50 { // nobody receives: they wait in the kernel
+			for range 50 { // never received: they wait in the kernel
 				conns = append(conns, connectTo(t, l))
 			}
 			drained := make(chan error, 1)

@@ -18,7 +18,7 @@ var listenerEnds = []struct {
 	name    string
 	end     func(l *Listener, ln *memListener, cancel context.CancelCauseFunc)
 	err     error // the listener's
-	session error // its sessions'; nil if they end in order
+	session error // its sessions'; nil if they end cleanly
 }{
 	{"Close", func(l *Listener, _ *memListener, _ context.CancelCauseFunc) { l.Close() }, nil, ErrClosed},
 	{"Shutdown", func(l *Listener, _ *memListener, _ context.CancelCauseFunc) { l.Shutdown(context.Background()) }, nil, nil},

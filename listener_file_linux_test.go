@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Between bind and the call of chmod that follows, the file must not be more open
-// than it is to be.
+// Between bind and the chmod that follows, the file's permissions must not be
+// wider than they should be.
 func TestSocketModeHoldsFromTheMomentTheFileIsThere(t *testing.T) {
 	path := unixPath(t)
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An old listener closes, in each way, after another one has taken its name.
+// An old listener closes, in each way, after another one has taken over its
+// name.
 func TestClosingAUnixListenerLeavesTheFileOfItsSuccessor(t *testing.T) {
 	for _, test := range []struct {
 		name   string

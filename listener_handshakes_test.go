@@ -16,13 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// evictable returns a handshake and whether it was evicted.
+// evictable returns a handshake, and a function that reports whether it was
+// evicted.
 func evictable() (one *handshake, evicted func() bool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &handshake{cancel: cancel}, func() bool { return ctx.Err() != nil }
 }
 
-// beginOne begins one from an address.
+// beginOne begins a handshake from an address.
 func beginOne(t *testing.T, h *handshakes, from string) (one *handshake, evicted func() bool) {
 	t.Helper()
 	one, evicted = evictable()
@@ -31,7 +32,7 @@ func beginOne(t *testing.T, h *handshakes, from string) (one *handshake, evicted
 }
 
 func TestASilentHandshakeOfTheAddressThatHasTheMostIsEvicted(t *testing.T) {
-	for range 20 { // it is random which
+	for range 20 { // the choice is random
 		h := &handshakes{limit: 100}
 		_, good := beginOne(t, h, "192.0.2.1")
 		_, also := beginOne(t, h, "192.0.2.1")
@@ -80,7 +81,7 @@ func TestFullOfThoseThatHaveSentSomethingANewOneThatHasNotYetIsSpared(t *testing
 	for range 100 {
 		flood()
 	}
-	_, evicted := beginOne(t, h, "192.0.2.1") // whose first bytes are under way
+	_, evicted := beginOne(t, h, "192.0.2.1") // its first bytes are in flight
 	for range 1000 {
 		flood()
 	}
@@ -119,8 +120,8 @@ func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 		<-m.Sessions()
 		synctest.Wait()
 
-		// There is room now for another one, and a silent one that comes when there
-		// is none is the next to go: the talking one is left alone.
+		// There is room for another one now. When there is none, a silent one that
+		// comes is the next to go, and the talking one stays.
 		second := m.ln.dial()
 		synctest.Wait()
 		third := m.ln.dial()
@@ -155,7 +156,7 @@ func TestBytesThatItsGoroutineHasNotSeenYetKeepAHandshake(t *testing.T) {
 	require.False(t, evicted())
 }
 
-// What has come and its goroutine has not seen yet counts.
+// Bytes that have come count even if their goroutine has not seen them yet.
 func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
 	server, _ := testTLS(t)
 	l := listenTCP(t, &Options{TLS: server, HandshakeTimeout: -1, MaxHandshakes: 8})
@@ -182,8 +183,8 @@ func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
 	}
 }
 
-// A waitingConn is a wrapper's that must read from the peer before it knows its
-// address, as those for the PROXY protocol are.
+// A waitingConn is a wrapper's connection that must read from the peer before
+// it knows its address, as wrappers for the PROXY protocol do.
 type waitingConn struct {
 	*memConn
 	known  chan struct{} // closed when it does
@@ -205,7 +206,8 @@ func (c *waitingConn) Close() error {
 	return c.memConn.Close()
 }
 
-// dialWaiting connects with a connection that waits, and one to the listener.
+// dialWaiting hands the listener a connection that waits, and returns both
+// ends.
 func dialWaiting(ln *memListener) (peer *memConn, c *waitingConn) {
 	a, b := memPair()
 	c = &waitingConn{memConn: b, known: make(chan struct{}), closed: make(chan struct{})}
@@ -239,7 +241,7 @@ func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {
 				require.Less(t, time.Since(start), 2*attention)
 				require.Equal(t, 1, l.Len())
 
-				for range 2 { // and they end as those do that do not shake hands
+				for range 2 { // and they end as those that never shake hands do
 					e := tlsEvent(t, l.Events(), EventFailed)
 					require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
 					require.Equal(t, 20*time.Second, e.Time.Sub(start).Truncate(time.Second))

@@ -68,7 +68,7 @@ func TestNetHTTPServesOnANetListener(t *testing.T) {
 			}
 			require.Equal(t, test.want, get("/"))
 
-			// What is under way when the server shuts down is answered.
+			// A request in progress when the server shuts down is answered.
 			answered := make(chan string, 1)
 			go func() { answered <- get("/slow") }()
 			<-entered

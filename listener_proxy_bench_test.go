@@ -9,9 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkProxyEcho: an op is a message of 32 bytes from a plain peer through an
-// accepted session and back, one at a time or a thousand in flight, with a PROXY
-// header before all of them and without. After the header there is no difference.
+// BenchmarkProxyEcho: an op is a message of 32 bytes from a plain peer through
+// an accepted session and back, one at a time or a thousand in flight, with and
+// without a PROXY header before all of them. After the header there must be no
+// difference.
 func BenchmarkProxyEcho(b *testing.B) {
 	for _, inFlight := range []struct {
 		name string

@@ -17,15 +17,15 @@ import (
 
 const proxyHeader1 = "PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n"
 
-// proxyHeader2 is the same in version 2, with an extension.
+// proxyHeader2 is the same header in version 2, with an extension.
 func proxyHeader2() string {
 	h := []byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11")
 	body := "\xc0\x00\x02\x01\xc0\x00\x02\x02\x30\x39\x01\xbb" + "\x02\x00\x0bexample.com"
 	return string(binary.BigEndian.AppendUint16(h, uint16(len(body)))) + body
 }
 
-// eachProxied runs f for a listener with the PROXY protocol on each network, plain
-// and with TLS; connect sends a header first.
+// eachProxied runs f for a listener with the PROXY protocol on each network,
+// plain and with TLS. connect sends a header first.
 func eachProxied(t *testing.T, o Options, f func(t *testing.T, l *Listener, connect func(header string) net.Conn)) {
 	server, client := testTLS(t)
 	o.ProxyProtocol = true
@@ -160,8 +160,8 @@ func TestAPROXYHeaderFromElsewhereIsRefused(t *testing.T) {
 	require.Equal(t, "192.0.2.1:12345", s.RemoteAddr().String())
 }
 
-// requireRefused checks that a connection to l ends at once, which may be as early
-// as in the dial.
+// requireRefused checks that a connection to l ends at once, perhaps already in
+// the dial.
 func requireRefused(t *testing.T, l *Listener) {
 	t.Helper()
 	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
@@ -251,7 +251,7 @@ func TestDialContextDialsInTheDialersPlace(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// A stream over datagrams would lose, cut and glue bytes.
+// A stream over datagrams would lose, cut and join bytes.
 func TestADialContextThatReturnsDatagramsIsAnErrorThatSaysSo(t *testing.T) {
 	for _, network := range []string{"udp", "unixgram"} {
 		t.Run(network, func(t *testing.T) {

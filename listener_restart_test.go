@@ -62,7 +62,8 @@ func TestAnAddressIsBoundAgainOnlyWhenItIsFree(t *testing.T) {
 	require.True(t, ln.free.Load())
 }
 
-// slowClose is a listener whose Close returns some time after Accept has failed.
+// slowClose is a listener whose Close returns some time after Accept has
+// failed.
 type slowClose struct {
 	*memListener
 	release chan struct{}
@@ -123,7 +124,7 @@ func TestARestartWhosePortWasTakenEndsTheListenerWithThatErr(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	address := l.Addr().String()
 	bind := l.bind
-	l.bind = func() (source, error) { // in the moment in which nobody has it
+	l.bind = func() (source, error) { // at a moment when the port is free
 		other, err := net.Listen("tcp", address)
 		require.NoError(t, err)
 		t.Cleanup(func() { other.Close() })

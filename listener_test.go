@@ -158,7 +158,7 @@ func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
 	serveEach(l, echo)
 	_, err = Listen(t.Context(), "unix", path, nil)
 	require.ErrorIs(t, err, errAddressInUse)
-	conn := connectTo(t, l) // the one in use was not harmed
+	conn := connectTo(t, l) // the listener in use was not harmed
 	_, err = conn.Write([]byte("x"))
 	require.NoError(t, err)
 	_, err = io.ReadFull(conn, make([]byte, 1))
@@ -183,7 +183,7 @@ func TestSessionsThatNobodyReceivesPauseTheAcceptingAndNothingElse(t *testing.T)
 		l, ln := serveMem(t, &o)
 		first := ln.dial()
 		s := <-l.Sessions()
-		ln.dial() // accepted, and held until somebody receives
+		ln.dial() // accepted, and held until it is received
 		var third atomic.Bool
 		go func() {
 			if ln.dial() != nil {

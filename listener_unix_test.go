@@ -32,7 +32,7 @@ var children = child.Parts{
 // TestChild is not a test of its own: it is what a child process runs.
 func TestChild(t *testing.T) { child.Play(t, children) }
 
-// listenAs listens in the way of listeners that has that name.
+// listenAs listens in the way that listeners has under that name.
 func listenAs(t *testing.T, name string, o *Options) *Listener {
 	for _, way := range listeners {
 		if way.name == name {
@@ -43,7 +43,7 @@ func listenAs(t *testing.T, name string, o *Options) *Listener {
 	return nil
 }
 
-// heap returns how much memory the heap ever took from the system.
+// heap returns the most memory that the heap ever took from the system.
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -77,8 +77,8 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 			conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(1 << 16)
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(2*patience)))
 
-			// Nothing is read before the writing stalls: then every buffer on
-			// the way is full.
+			// Nothing is read before the writing stalls: by then every buffer on the
+			// way is full.
 			stalled := make(chan struct{})
 			sent := make(chan []byte, 1)
 			go func() { sent <- sendNoise(conn, size, stalled) }()
@@ -101,8 +101,8 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 }
 
 // sendNoise writes size bytes and the end of stream, and returns their
-// checksum, nil if that fails. It closes stalled when the writing stalls for the
-// first time.
+// checksum, or nil if that fails. It closes stalled when the writing stalls for
+// the first time.
 func sendNoise(conn net.Conn, size int, stalled chan<- struct{}) []byte {
 	sum := sha256.New()
 	block := noise(1 << 20)
@@ -126,8 +126,8 @@ func sendNoise(conn net.Conn, size int, stalled chan<- struct{}) []byte {
 	return sum.Sum(nil)
 }
 
-// childWithoutDescriptors accepts until it has no more descriptors, checks how
-// that goes, frees them, and goes on.
+// childWithoutDescriptors accepts until it runs out of descriptors, checks what
+// happens, frees them, and goes on.
 func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{EventQueue: 1 << 12})
 	var limit syscall.Rlimit
@@ -192,7 +192,7 @@ func TestAcceptingGoesOnWhenDescriptorsAreFreeAgain(t *testing.T) {
 	server.Wait()
 }
 
-// childWithManySessions serves echoes and answers "count" with its open
+// childWithManySessions serves echoes. It answers "count" with its open
 // descriptors, goroutines and sessions, and "end" with the same after it has
 // ended all sessions.
 func childWithManySessions(t *testing.T, commands *bufio.Scanner) {
@@ -229,7 +229,7 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 	}
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
-	if limit.Cur < many+500 { // Go has raised it as far as it goes
+	if limit.Cur < many+500 { // Go has raised the limit to its maximum
 		t.Skipf("only %d descriptors", limit.Cur)
 	}
 	server := child.Start(t, "many sessions")
@@ -263,7 +263,7 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 	require.Equal(t, many, s)
 	require.GreaterOrEqual(t, d, descriptors+many)
 	require.LessOrEqual(t, d, descriptors+many, "a session has one")
-	// The runtime may be running some of the sessions' timers just now.
+	// The runtime may be running some of the sessions' timers at this moment.
 	for deadline := time.Now().Add(patience); g > goroutines+3*many && time.Now().Before(deadline); {
 		server.Ask("count", &d, &g, &s)
 	}
@@ -277,7 +277,7 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 }
 
 func TestARestartedServerCanServeItsPeersAgain(t *testing.T) {
-	// A restart in the middle of traffic, on a real port, many times.
+	// The server restarts in the middle of traffic, on a real port, many times.
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			address := anyAddress(t, network)

@@ -7,8 +7,8 @@ import (
 )
 
 // memConn is one end of a connection in memory that can end one direction, for
-// synctest bubbles: every wait on it is one that a bubble knows. Nothing is
-// buffered: a write waits for its reader.
+// synctest bubbles: a bubble knows every wait on it. Nothing is buffered: a
+// write waits for its reader.
 type memConn struct {
 	net.Conn          // what is read
 	out      net.Conn // what is written
@@ -39,7 +39,7 @@ func (c *memConn) Close() error {
 // memListener is a net.Listener in memory, for synctest bubbles.
 type memListener struct {
 	conns  chan net.Conn
-	errs   chan error // what Accept shall fail with
+	errs   chan error // the error of the next Accept
 	closed chan struct{}
 	once   sync.Once // closes closed
 }
@@ -48,7 +48,7 @@ func newMemListener() *memListener {
 	return &memListener{conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{})}
 }
 
-// dial connects and returns the dialing end once the other one was accepted,
+// dial connects and returns the dialing end once the other end was accepted, or
 // nil if the listener is closed before that.
 func (l *memListener) dial() *memConn {
 	a, b := memPair()

@@ -10,9 +10,9 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// A memSocket is a UDP socket in memory, for tests whose time is a bubble's.
-// What the test sends on in arrives; what is written comes out of out, which
-// blocks the writing as a full kernel buffer does.
+// A memSocket is a UDP socket in memory, for tests that run on a bubble's time.
+// What the test sends on in arrives. What is written comes out of out, which
+// blocks the writer as a full kernel buffer does.
 type memSocket struct {
 	addr netip.AddrPort
 	in   chan datagram.Packet
@@ -79,7 +79,7 @@ func (m *memSocket) WriteMsgUDPAddrPort(b, _ []byte, to netip.AddrPort) (n, oobn
 	}
 }
 
-// SetReadDeadline takes the past and the zero time, no others.
+// SetReadDeadline takes only a time in the past and the zero time.
 func (m *memSocket) SetReadDeadline(t time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

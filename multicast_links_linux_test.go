@@ -11,8 +11,8 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// A group is received again when its interface has gone and come back, whatever its
-// index is then, and events tell of both.
+// A group is received again when its interface has gone and come back, whatever
+// its new index, and events tell of both.
 func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 	const up = `
 		echo 0 > /proc/sys/net/ipv6/conf/d0/accept_dad
@@ -58,7 +58,7 @@ func interfaceNamed(t *testing.T, name string) *net.Interface {
 	return ifi
 }
 
-// heard sends to the group by d0, and waits until p has received that.
+// heard sends to the group through d0, and waits until p has received that.
 func heard(t *testing.T, p *PacketConn, group string) {
 	t.Helper()
 	to := netip.MustParseAddrPort(group)

@@ -10,16 +10,16 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// linkFamilies are what tests on a link between two hosts use.
+// linkFamilies are the families of the tests on a link between two hosts.
 var linkFamilies = []struct{ name, network, wildcard, group string }{
 	{"IPv4", "udp4", "0.0.0.0:0", "239.255.7.1:7007"},
 	{"IPv6", "udp6", "[::]:0", "[ff05::7:1]:7007"},
 	{"IPv6, of the link", "udp6", "[::]:0", "[ff02::7:1]:7007"},
 }
 
-// TestWhatLeavesTheHost sends to a group from one host of two that share a
-// link. Each case ends with a message that all members receive: nothing
-// overtakes it, so what they did not receive before never comes.
+// TestWhatLeavesTheHost sends to a group from one of two hosts that share a
+// link. Each case ends with a message that all members receive. Nothing
+// overtakes it, so whatever they did not receive before it never comes.
 func TestWhatLeavesTheHost(t *testing.T) {
 	for _, f := range linkFamilies {
 		for _, c := range []struct {

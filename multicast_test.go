@@ -23,7 +23,7 @@ func loopbackInterface(t testing.TB) *net.Interface {
 	return nil
 }
 
-// A groupFamily is a kind of groups, and where to send to them from.
+// A groupFamily is a kind of group, and the address to send to it from.
 type groupFamily struct{ name, network, one, two, sender string }
 
 var groupFamilies = []groupFamily{
@@ -48,8 +48,8 @@ func eachGroup(t *testing.T, test func(t *testing.T, f groupFamily, oneByOne boo
 	})
 }
 
-// freePort returns a port that nobody has at the moment: a group needs one that
-// is known.
+// freePort returns a port that is free at the moment: a group needs a known
+// one.
 func freePort(t testing.TB) uint16 {
 	t.Helper()
 	p := packetConn(t, "udp", ":0", nil, false)
@@ -93,8 +93,8 @@ func (s groupSender) send(group, message string) {
 	require.NoError(s.t, s.Flush(s.t.Context()))
 }
 
-// requireNext requires that message is the next that p receives: on the
-// loopback interface nothing overtakes, so that nothing else came before.
+// requireNext requires that message is the next that p receives. On the
+// loopback interface nothing overtakes, so nothing else came before it.
 func requireNext(t testing.TB, p *PacketConn, message string) Packet {
 	t.Helper()
 	m := nextPacket(t, p)
@@ -107,8 +107,8 @@ func TestAGroupsMembersReceiveWhatIsSentToItUntilTheyLeave(t *testing.T) {
 	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
 		one, two := netip.MustParseAddr(f.one), netip.MustParseAddr(f.two)
 		port := freePort(t)
-		// Bound to two groups' port and a member of both, it tells by
-		// group two that nothing comes from group one any more.
+		// It is bound to the port of two groups and a member of both. Group two
+		// tells it that nothing comes from group one any more.
 		p := packetConn(t, f.network, fmt.Sprintf(":%d", port), nil, oneByOne)
 		require.NoError(t, p.JoinGroup(one, lo))
 		require.NoError(t, p.JoinGroup(two, lo))
@@ -173,7 +173,7 @@ func TestSeveralEndpointsShareAGroupsPortAndAllReceive(t *testing.T) {
 		s := newGroupSender(t, f.network, f.sender, port, oneByOne)
 		const n = 20
 		to := netip.AddrPortFrom(netip.MustParseAddr(f.one), port)
-		for i := range n { // not one by one: GSO shall find some
+		for i := range n { // not one by one: GSO must find some
 			require.NoError(t, s.Put(Packet{Addr: to, Data: []byte{byte(i)}}))
 		}
 		for _, p := range members {

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// hiddenConn is a connection whose descriptor the library does not see, so that
-// it takes the portable path.
+// hiddenConn is a connection whose descriptor the library does not see, so it
+// takes the portable path.
 type hiddenConn struct {
 	net.Conn
 	halfCloser
@@ -84,7 +84,7 @@ var pairs = []struct {
 	{"pipe", func(testing.TB) (a, b net.Conn) { return net.Pipe() }},
 }
 
-// queues are the options that every promise must hold with.
+// queues are the queue lengths that every promise must hold with.
 var queues = []struct {
 	name string
 	o    Options

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketOption returns what the kernel says of a socket.
+// socketOption returns what the kernel reports for a socket's option.
 func socketOption(t *testing.T, c syscall.RawConn, level, option int) (value int) {
 	t.Helper()
 	var err error
@@ -20,7 +20,8 @@ func socketOption(t *testing.T, c syscall.RawConn, level, option int) (value int
 	return value
 }
 
-// A kernelOption is an option of a session's socket, and how the kernel shows it.
+// A kernelOption is an option of a session's socket, and how the kernel reports
+// it.
 type kernelOption struct {
 	name          string
 	o             Options
@@ -42,7 +43,7 @@ var kernelOptions = []kernelOption{
 
 var probes = &net.KeepAliveConfig{Enable: true, Idle: 70 * time.Second, Interval: 7 * time.Second, Count: 3}
 
-// kernelSessions are the ways to a session with a socket of its own.
+// kernelSessions are the ways to get a session with a socket of its own.
 var kernelSessions = []struct {
 	name string
 	make func(t *testing.T, o *Options) *Session
@@ -120,7 +121,8 @@ func TestEachOptionOfASessionsSocketIsWhatTheKernelSays(t *testing.T) {
 	}
 }
 
-// What is set before a socket is bound, Options.Control sees, after the library.
+// Options.Control sees the options that are set before a socket is bound, once
+// the library has set them.
 func TestEachOptionOfABoundSocketIsWhatTheKernelSays(t *testing.T) {
 	binds := map[string]func(o *Options){
 		"tcp": func(o *Options) { listenTCP(t, o) },
@@ -188,7 +190,7 @@ func TestMulticastOptionsAreWhatTheKernelSays(t *testing.T) {
 				require.NoError(t, err)
 				return socketOption(t, c, level, option)
 			}
-			if !test.isInterface4 { // of IPv4 the kernel tells the address only
+			if !test.isInterface4 { // for IPv4 the kernel reports the address only
 				require.Equal(t, test.want, value("udp4", "127.0.0.1:9", test.m, unix.IPPROTO_IP, test.option))
 				require.Equal(t, test.def4, value("udp4", "127.0.0.1:9", Multicast{}, unix.IPPROTO_IP, test.option))
 			}

@@ -63,8 +63,8 @@ func TestOptionsAreNotModified(t *testing.T) {
 	require.Equal(t, before, o)
 }
 
-// wrongOptions are values that cannot be right, each with the field that the
-// error must name.
+// wrongOptions are invalid values, each with the field that the error must
+// name.
 var wrongOptions = []struct {
 	name string // the field
 	o    Options

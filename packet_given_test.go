@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// A wrapper of a socket: nothing but the methods of a net.PacketConn.
+// A wrapper hides all but the methods of a net.PacketConn.
 type wrapper struct{ net.PacketConn }
 
 // A socketInMemory is a memSocket as a net.PacketConn.
@@ -31,8 +31,8 @@ func (m socketInMemory) WriteTo(b []byte, to net.Addr) (int, error) {
 	return n, err
 }
 
-// eachGiven runs test with a socket of the kernel's and with one of which only its
-// methods are known.
+// eachGiven runs test with a socket of the kernel's and with one that has only
+// the methods of a net.PacketConn.
 func eachGiven(t *testing.T, test func(t *testing.T, c net.PacketConn)) {
 	for _, g := range []struct {
 		name string
@@ -87,7 +87,8 @@ func TestAUDPListenerOverAnyNetPacketConn(t *testing.T) {
 	})
 }
 
-// beganWith lets client begin a session of l, which has received what began it.
+// beganWith lets client begin a session of l, and receives the message that
+// began it.
 func beganWith(t *testing.T, l *Listener, client net.Conn) *Session {
 	t.Helper()
 	_, err := client.Write([]byte("hello"))

@@ -22,7 +22,7 @@ func TestWhatTheKernelDropsForWantOfAReceiverIsCounted(t *testing.T) {
 	for i := range uint32(flood) {
 		send(i)
 	}
-	// When that many are received, the kernel has room again.
+	// Once that many are received, the kernel has room again.
 	received := int64(0)
 	for range 100 {
 		nextPacket(t, p)

@@ -17,8 +17,8 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// eachPath runs test with batches, where there are any, and with a system call
-// a datagram.
+// eachPath runs test with batches, where the system has them, and with one
+// system call per datagram.
 func eachPath(t *testing.T, test func(t *testing.T, oneByOne bool)) {
 	t.Helper()
 	t.Run("batches", func(t *testing.T) { test(t, false) })
@@ -60,7 +60,7 @@ func nextPacket(t testing.TB, p *PacketConn) Packet {
 	return m
 }
 
-// nextEvent returns the next event of that kind.
+// nextEvent returns the next event of a kind.
 func nextEvent(t testing.TB, p *PacketConn, kind EventKind) Event {
 	t.Helper()
 	for e := range p.Events() {
@@ -72,7 +72,7 @@ func nextEvent(t testing.TB, p *PacketConn, kind EventKind) Event {
 	return Event{}
 }
 
-// somePeer is an address that nobody is at.
+// somePeer is an address without a peer.
 var somePeer = netip.MustParseAddrPort("192.0.2.7:7")
 
 var packetFamilies = []struct{ name, network, address string }{

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkPipe: an op is 64 KiB from one peer through a Pipe to another, as fast as
-// that one reads; or 32 bytes there and back.
+// BenchmarkPipe: an op is 64 KiB from one peer through a Pipe to another, as
+// fast as that one reads, or 32 bytes there and back.
 func BenchmarkPipe(b *testing.B) {
 	b.Run("bulk", func(b *testing.B) {
 		client, one := socketPair(b, "tcp")

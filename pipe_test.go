@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A piped is a Pipe between two connections: what a client and a server see.
+// A piped is a Pipe between two connections, as a client and a server see it.
 type piped struct {
 	client, server net.Conn
 	a, b           *Session
@@ -32,7 +32,7 @@ func pipeUp(t *testing.T, ctx context.Context, network string, o *Options) *pipe
 	return p
 }
 
-// connected is socketPair for a test's patience.
+// connected is socketPair within the test's patience.
 func connected(t *testing.T, network string) (a, b net.Conn) {
 	t.Helper()
 	a, b = socketPair(t, network)
@@ -74,7 +74,7 @@ func TestPipeCopiesBothWaysUntilBothHaveEnded(t *testing.T) {
 	}
 }
 
-// The answer of a server that answers, closes, and takes no more arrives whole.
+// A server answers, closes, and takes no more: its answer arrives whole.
 func TestPipePassesOnWhatCameFromAPeerThatTakesNoMore(t *testing.T) {
 	p := pipeUp(t, t.Context(), "tcp", nil)
 	_, err := p.client.Write([]byte("a request"))

@@ -22,8 +22,8 @@ import (
 // A frontProxy is a real proxy that can stand in front of a listener.
 type frontProxy struct {
 	name string
-	// command returns how to start one that listens on the inherited socket of that
-	// address, of number 3, and passes on to l.
+	// command returns a command that starts a proxy which listens on the
+	// inherited socket of that address, number 3, and passes connections on to l.
 	command func(t *testing.T, address net.Addr, l *Listener) *exec.Cmd
 }
 
@@ -62,7 +62,7 @@ func nginx(t *testing.T, address net.Addr, l *Listener) *exec.Cmd {
 	if _, err := os.Stat(nginxStream); err != nil {
 		t.Skipf("nginx' stream module is missing: it is in Debian's package libnginx-mod-stream")
 	}
-	me, err := user.Current() // who may connect to the unix sockets of the test
+	me, err := user.Current() // the user that may connect to the test's unix sockets
 	require.NoError(t, err)
 	dir := t.TempDir()
 	to := l.Addr().String()
@@ -80,11 +80,12 @@ events {}
 stream { server { listen %v; proxy_pass %s; proxy_protocol on; proxy_half_close on; } }
 `, nginxStream, me.Username, dir, address, to), 0o600))
 	cmd := exec.Command(binary, "-e", "stderr", "-p", dir, "-c", config)
-	cmd.Env = append(os.Environ(), "NGINX=3;") // as an nginx that gives way to a new one says
+	cmd.Env = append(os.Environ(), "NGINX=3;") // as an nginx that hands over to a new one says
 	return cmd
 }
 
-// needProgram returns where a program is, and skips the test if it is missing.
+// needProgram returns the path of a program, and skips the test if it is
+// missing.
 func needProgram(t testing.TB, name, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -97,7 +98,7 @@ func needProgram(t testing.TB, name, debianPackage string) string {
 // start starts the proxy in front of l, and returns its address.
 func (p *frontProxy) start(t *testing.T, l *Listener) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // so that nobody else takes the port, and it listens at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // so that no other process takes the port, and it listens at once
 	require.NoError(t, err)
 	defer ln.Close()
 	cmd := p.command(t, ln.Addr(), l)
@@ -159,7 +160,8 @@ func TestBehindARealProxySessionsHaveTheirClientsAddresses(t *testing.T) {
 	}
 }
 
-// requireWhole wants a greeting from an echo server, and then all that it sends.
+// requireWhole requires a greeting from an echo server, and then everything
+// that it sends.
 func requireWhole(conn net.Conn, greeting string) error {
 	conn.SetDeadline(time.Now().Add(patience))
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
@@ -180,8 +182,9 @@ func requireWhole(conn net.Conn, greeting string) error {
 	return err
 }
 
-// What a proxy connects for on its own, to see whether a server lives, is an ordinary
-// session of its own address (LOCAL), and holds up nobody.
+// The connections that a proxy makes on its own, to check that a server lives,
+// are ordinary sessions with the proxy's own address (LOCAL), and hold up no
+// other.
 func TestARealProxysHealthChecksAreItsOwn(t *testing.T) {
 	l := listenTCP(t, &Options{ProxyProtocol: true})
 	proxy := frontProxy{"haproxy", haproxy("send-proxy-v2 check inter 10ms\n  option tcp-check\n  tcp-check connect send-proxy\n  tcp-check send ping\n  tcp-check expect string ping")}

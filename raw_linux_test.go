@@ -10,8 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Somebody may have made the socket a blocking one, as os.File.Fd does. A read that
-// waits in the kernel without the scheduler's knowledge would stop the program.
+// Other code may have made the socket a blocking one, as os.File.Fd does. A
+// read that waits in the kernel without the scheduler's knowledge would stop
+// the program.
 func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
 	if raceEnabled {
 		t.Skip("with the race detector the scheduler knows")
@@ -30,7 +31,7 @@ func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
 	require.NoError(t, err)
 
 	s := NewSession(t.Context(), conn, &Options{WriteTimeout: 50 * time.Millisecond})
-	runtime.GC() // stops all goroutines, and so waits for those that can't be stopped
+	runtime.GC() // stops all goroutines, so it waits for those that can't be stopped
 	_, err = peer.Write([]byte("x"))
 	require.NoError(t, err)
 	m, _ := await(t, s.Recv(), "what the peer sent")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each limit that SECURITY.md promises names the tests that hold it.
+// SECURITY.md names the tests for each limit that it promises.
 func TestTheTestsThatSecurityNamesExist(t *testing.T) {
 	have := make(map[string]bool)
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)

@@ -8,16 +8,16 @@ import (
 )
 
 // Each benchmark of the service has a twin that does the same over a bare
-// channel of functions, which is what a program would use without a service.
-// Both have room for the same number of functions.
+// channel of functions, which a program would use without a service. Both have
+// room for the same number of functions.
 
 const benchQueue = 65536
 
 // burst is how many functions are posted before the poster waits for them.
 const burst = 1024
 
-// executor is what a benchmark posts to, as a function so that the call costs
-// both the same.
+// executor is what a benchmark posts to. It is a function so that the call
+// costs both the same.
 type executor func(fn func(ctx context.Context))
 
 func benchService(b *testing.B) (*chanio.Service, executor) {
@@ -120,9 +120,9 @@ func BenchmarkPostParallel(b *testing.B) {
 	b.Run("channel", func(b *testing.B) { run(b, benchChannel(b)) })
 }
 
-// BenchmarkDispatch: inside is a call that runs at once; outside is a Post
-// that looks at its context first, and comes in bursts like BenchmarkPost's,
-// whose channel is what both are to be held against.
+// BenchmarkDispatch: inside is a call that runs at once. outside is a Post that
+// looks at its context first, in bursts like BenchmarkPost's, whose channel is
+// the baseline for both.
 func BenchmarkDispatch(b *testing.B) {
 	s, _ := benchService(b)
 	b.Run("inside", func(b *testing.B) {

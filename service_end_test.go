@@ -241,7 +241,8 @@ func TestCloseAndShutdownFromInsideStartTheEndAndReturn(t *testing.T) {
 	}
 }
 
-// waysInside run call the ways in which a call can come from inside a service.
+// waysInside are the ways in which a call can come from inside a service. Each
+// runs call.
 var waysInside = map[string]func(s *chanio.Service, call func(ctx context.Context)){
 	"a posted function, its own context": func(s *chanio.Service, call func(ctx context.Context)) {
 		_ = s.Post(call)

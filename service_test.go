@@ -67,7 +67,7 @@ func TestPostedFunctionsRunOneAtATimeInOrder(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			withService(t, &chanio.Options{PostQueue: tc.queue}, func(t *testing.T, s *chanio.Service) {
 				const posters, each = 4, 500
-				var ran [posters][]int // by posted functions only, so the race detector watches
+				var ran [posters][]int // only posted functions touch it, so the race detector watches
 				var wg sync.WaitGroup
 				for p := range posters {
 					wg.Go(func() {
@@ -115,8 +115,9 @@ func TestPostQueuesEvenFromInside(t *testing.T) {
 	})
 }
 
-// In a child process, because it ends that. The child's exit status would be 0
-// if the panic were recovered, or the service done before it came out.
+// The panic ends the process, so a child runs it. The child's exit status would
+// be 0 if the panic were recovered, or if the service were done before it came
+// out.
 func TestAPanicIsNotRecovered(t *testing.T) {
 	const env = "CHANIO_TEST_PANIC"
 	cases := []struct {

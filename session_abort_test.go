@@ -111,8 +111,8 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 	}
 }
 
-// refilling is a connection on which each write finds a bare sender that has
-// filled Send again when it returns.
+// refilling is a connection on which a bare sender has filled Send again by the
+// time each write returns.
 type refilling struct {
 	*memConn
 	send    chan<- []byte // nil until the session is made

@@ -169,8 +169,8 @@ func TestAReadThatCloseInterruptsIsNoFailure(t *testing.T) {
 	})
 }
 
-// slowDeadlines is a connection whose reads have failed before the call that
-// makes them fail returns.
+// slowDeadlines is a connection whose reads fail before the call that makes
+// them fail returns.
 type slowDeadlines struct {
 	*memConn
 	release chan struct{}
@@ -201,7 +201,7 @@ func TestACloseThatRunsOutWithAllWrittenIsInOrder(t *testing.T) {
 	})
 }
 
-// slowCloseWrite is a connection whose end of stream takes its time.
+// slowCloseWrite is a connection whose CloseWrite takes a while.
 type slowCloseWrite struct {
 	*memConn
 	release chan struct{}

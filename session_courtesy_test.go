@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The reader gives way to whoever receives as long as its reads find something after
+// The reader yields to the receiver as long as its reads find something after
 // that, and ever more rarely where they do not.
 func TestTheReaderIsCourteousWhereItGainsByThat(t *testing.T) {
 	read := &stream{raw: new(rawConn)}

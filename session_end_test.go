@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// failures are the ways in which a session ends; err is what Err is then, nil
-// for a clean end. What was sent before is read by nobody.
+// failures are the ways in which a session ends. err is Err after it, nil for a
+// clean end. The peer reads nothing of what was sent before.
 var failures = []struct {
 	name string
 	o    Options
@@ -109,7 +109,7 @@ func requireAllCallsAnswer(t *testing.T, s *Session) {
 func TestPutThatWaitsForRoomIsReleasedByEachKindOfEnd(t *testing.T) {
 	for _, end := range failures {
 		if end.name == "closing Send and the peer's end" {
-			continue // a user who closes what another one sends on has a data race
+			continue // closing a channel while another goroutine sends on it is a data race
 		}
 		for _, q := range queues {
 			t.Run(end.name+"/"+q.name, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestWhoeverEndsASessionAtTheSameTimeItEndsOnce(t *testing.T) {
 					}
 					wg.Go(func() {
 						<-time.After(time.Duration(rand.IntN(int(2 * time.Millisecond))))
-						s.Abort(nil) // in case nobody else ends it
+						s.Abort(nil) // in case nothing else ends it
 					})
 					awaitDone(t, s)
 					peer.Close()

@@ -42,7 +42,7 @@ func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
 			got++
 			s.Put([]byte("answer"))
 			if got%100 == 0 {
-				s.Flush(t.Context()) // so that a write has failed before all was read
+				s.Flush(t.Context()) // so that a write has failed before everything was read
 			}
 		}
 		require.Equal(t, lines, got)

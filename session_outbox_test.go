@@ -12,7 +12,7 @@ import (
 	"example.com/chanio/internal/sharedlog"
 )
 
-// headed frames a message by a header of two bytes. It refuses messages that
+// headed frames a message with a header of two bytes. It refuses messages that
 // the header can't describe.
 type headed struct{}
 
@@ -34,7 +34,7 @@ func (headed) Next(buf []byte, _ int) ([]byte, int, error) {
 }
 
 // checkBatches adds messages of the given sizes, in batches that end where a
-// writer ends them, and requires that what would be written is exactly their
+// writer ends them, and requires that their output is exactly their
 // concatenation.
 func checkBatches(t *testing.T, sizes []int, f Framing) {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialListener connects to l, which may want TLS.
+// dialListener connects to l, with TLS if l wants it.
 func dialListener(t *testing.T, l *Listener) net.Conn {
 	t.Helper()
 	if l.set.TLS == nil {
@@ -46,7 +46,7 @@ var streamListeners = []struct {
 	{"tls unix", "unix", true},
 }
 
-// eachStream runs f for sessions of all kinds and with every length of queues.
+// eachStream runs f for sessions of all kinds and with every queue length.
 func eachStream(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer net.Conn)) {
 	for _, way := range streamListeners {
 		for _, q := range queues {
@@ -66,8 +66,8 @@ func eachStream(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer
 }
 
 func TestASessionDeliversAllAndItsEnd(t *testing.T) {
-	// In pieces of all sizes, some of which fill a slab, to a handler that is at
-	// times slower than what comes.
+	// Input comes in pieces of all sizes, some of which fill a slab, to a handler
+	// that is at times slower than its peer.
 	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
 		sent := noise(3 << 20)
 		go func() {
@@ -91,7 +91,8 @@ func TestASessionDeliversAllAndItsEnd(t *testing.T) {
 type closeWriter interface{ CloseWrite() error }
 
 func TestASessionHearsEachMessageOfAConversation(t *testing.T) {
-	// Its reader parks between them, and must not miss what comes while it does.
+	// The session's reader parks between messages, and must not miss any that
+	// comes in the meantime.
 	messages := 2000
 	if raceEnabled {
 		messages = 500
@@ -121,7 +122,7 @@ func TestASessionHearsAnEndThatComesWithItsData(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 			for range 100 {
-				// Before the session is there: one event tells of both.
+				// Both come before the session is there: one event tells of both.
 				conn := connectTo(t, l).(*net.TCPConn)
 				_, err := conn.Write([]byte("last words"))
 				require.NoError(t, err)
@@ -178,8 +179,8 @@ func TestASessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
 	}
 }
 
-// joined is a connection of a client whose second flight, the end of the handshake,
-// goes out with what is written when join is set.
+// joined is a client's connection whose second flight, the end of the
+// handshake, goes out with the first write after join is set.
 type joined struct {
 	net.Conn
 	join  bool
@@ -202,7 +203,7 @@ func (c *joined) Write(p []byte) (int, error) {
 }
 
 func TestUrgentDataHoldsUpNoSession(t *testing.T) {
-	// A read stops where urgent data was, whatever lies behind it (tcp(7)).
+	// A read stops at urgent data, whatever follows it (tcp(7)).
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	s, peer := acceptedBy(t, l)
 	rc, err := peer.(*net.TCPConn).SyscallConn()
@@ -280,7 +281,7 @@ func TestASessionEndsAsOthersDo(t *testing.T) {
 }
 
 func TestATLSPeerThatTakesNothingHoldsUpNoOther(t *testing.T) {
-	// crypto/tls answers a key update from where it reads.
+	// crypto/tls answers a key update from its read path.
 	config, _ := testTLS(t)
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
 	peer := dialRecordPeer(t, l.Addr())

@@ -131,7 +131,7 @@ func TestRecvMessagesAreTheReceiversForGood(t *testing.T) {
 					require.FailNow(t, "somebody wrote into a received message")
 				}
 			}
-			clear(m) // must not be seen by what comes later
+			clear(m) // what comes later must not be seen here
 			_ = append(m, 1, 2, 3)
 		}
 	})

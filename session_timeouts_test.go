@@ -122,7 +122,7 @@ func TestAStreamHasNoIdleTimeoutUnlessAsked(t *testing.T) {
 }
 
 func TestSmallTimeoutsEndASessionOnce(t *testing.T) {
-	// The timers race with the start, the end and each other.
+	// The timers race with the start, with the end and with each other.
 	o := &Options{IdleTimeout: 1, WriteTimeout: 1, CloseTimeout: 1}
 	for range 500 {
 		a, peer := net.Pipe()

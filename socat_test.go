@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A socatProcess is socat between its standard input and output and args.
+// A socatProcess runs socat between its standard input and output and args.
 type socatProcess struct {
-	io.Writer               // what it reads
-	lines     *bufio.Reader // what it writes
+	io.Writer               // what socat reads
+	lines     *bufio.Reader // what socat writes
 }
 
-// socat starts socat and returns when it moves data. It ends with the test.
+// socat starts socat and returns when it passes data on. It ends with the test.
 func socat(t *testing.T, args ...string) *socatProcess {
 	t.Helper()
 	path, err := exec.LookPath("socat")

@@ -8,9 +8,9 @@ import (
 	"example.com/chanio"
 )
 
-// BenchmarkTimerReset: an armed timer is armed anew, as for a timeout that
-// every message puts off; the earlier wait's Canceled is included. Its twin is
-// a time.Timer that is reset.
+// BenchmarkTimerReset: an armed timer is armed again, as for a timeout that
+// every message postpones. The Canceled value of the earlier wait is included.
+// Its twin is a time.Timer that is reset.
 func BenchmarkTimerReset(b *testing.B) {
 	b.Run("chanio", func(b *testing.B) {
 		b.ReportAllocs()
@@ -29,7 +29,8 @@ func BenchmarkTimerReset(b *testing.B) {
 	})
 }
 
-// BenchmarkTimerExpire: a timer is armed for at once and its value received.
+// BenchmarkTimerExpire: a timer is armed to expire at once and its value is
+// received.
 func BenchmarkTimerExpire(b *testing.B) {
 	b.Run("chanio", func(b *testing.B) {
 		b.ReportAllocs()
@@ -50,7 +51,7 @@ func BenchmarkTimerExpire(b *testing.B) {
 }
 
 // BenchmarkTimerNew: a timer is made, armed, and ended with its context. B/op
-// is what an armed timer takes, a context of its own included.
+// is the memory of an armed timer, a context of its own included.
 func BenchmarkTimerNew(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -127,7 +127,7 @@ func TestCancelAtTheInstantOfTheExpiryYieldsNoExpiry(t *testing.T) {
 		for round := range 2000 {
 			canceled := make(chan bool, 1)
 			cancel := func() { canceled <- timer.Cancel() }
-			// Whichever timer was set first is the first to go off.
+			// The timer that was set first goes off first.
 			if round%2 == 0 {
 				timer.Reset(time.Second)
 				time.AfterFunc(time.Second, cancel)
@@ -153,8 +153,8 @@ func TestResetAtTheInstantOfTheExpiryEndsBothWaits(t *testing.T) {
 				}
 				close(values)
 			}()
-			// The receiver takes the end of the first wait before the second
-			// begins, unless that ended it.
+			// The receiver takes the end of the first wait before the second begins,
+			// unless the second ended it.
 			start, reset := time.Now(), func() { timer.Reset(time.Second) }
 			if round%2 == 0 {
 				timer.Reset(time.Second)

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clockSet returns the moment at as it would have been read from the system
-// clock if that had been set by the given whole seconds: another reading of
-// the clock, the same monotonic one. No API makes such a time, so it changes
-// the inside of a Time, and checks what came out.
+// clockSet returns at as a read of the system clock would have given it had the
+// clock been set by the given whole seconds: another wall clock reading, the
+// same monotonic one. No API makes such a time, so clockSet changes the inside
+// of a Time, and checks the result.
 func clockSet(t *testing.T, at time.Time, by time.Duration) time.Time {
 	t.Helper()
 	set := at
@@ -23,7 +23,7 @@ func clockSet(t *testing.T, at time.Time, by time.Duration) time.Time {
 	return set
 }
 
-// It can't be in a bubble, where times have no monotonic reading.
+// This test can't run in a bubble, where times have no monotonic reading.
 func TestResetAtWhenTheClockIsSet(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -51,8 +51,8 @@ func TestResetAtWhenTheClockIsSet(t *testing.T) {
 		t.Run(tc.name+" during the wait: the time that elapses counts", func(t *testing.T) {
 			timer := NewTimer(t.Context())
 			timer.ResetAt(time.Now().Add(10 * time.Millisecond).Round(0))
-			// The clock as it is now gives the moment at which the alarm goes
-			// off another name.
+			// The current clock gives the moment at which the alarm goes off another
+			// name.
 			timer.mu.Lock()
 			deadline := timer.deadline
 			timer.mu.Unlock()
@@ -69,7 +69,7 @@ func TestEveryDropsTheTicksThatAreAlreadyPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		timer, start := NewTimer(t.Context()), time.Now()
 		timer.Every(time.Second)
-		// A program that got no processor for a while: the alarm goes off 3.5 s late.
+		// The program got no processor for a while: the alarm goes off 3.5 s late.
 		timer.mu.Lock()
 		timer.deadline = timer.deadline.Add(-3500 * time.Millisecond)
 		timer.mu.Unlock()

@@ -22,8 +22,8 @@ func inBubble(t *testing.T, test func(t *testing.T, timer *chanio.Timer)) {
 	synctest.Test(t, func(t *testing.T) { test(t, chanio.NewTimer(t.Context())) })
 }
 
-// requireNoValue fails if there is a value in C, or C is closed, when all that
-// could put one there now has done so.
+// requireNoValue fails if there is a value in C, or C is closed, once
+// everything that could put one there now has done so.
 func requireNoValue(t *testing.T, timer *chanio.Timer) {
 	t.Helper()
 	synctest.Wait()
@@ -244,7 +244,8 @@ func TestArmedTimersTakeNoGoroutines(t *testing.T) {
 		requireFew := func() {
 			t.Helper()
 			synctest.Wait()
-			// The runtime counts some for a moment after they have returned.
+			// The runtime counts some goroutines for a moment after they have
+			// returned.
 			require.Less(t, runtime.NumGoroutine(), before+count/100)
 		}
 		timers := make([]*chanio.Timer, count)
@@ -264,8 +265,8 @@ func TestArmedTimersTakeNoGoroutines(t *testing.T) {
 }
 
 func TestTimerIsSafeForConcurrentUse(t *testing.T) {
-	// Not in a bubble: where many timers fire in one, Go 1.26's race detector loses
-	// count of its stack, and crashes.
+	// This test can't run in a bubble: where many timers fire in one, Go 1.26's
+	// race detector loses count of its stack, and crashes.
 	ctx, cancel := context.WithCancel(t.Context())
 	timer := chanio.NewTimer(ctx)
 	var users, receivers sync.WaitGroup

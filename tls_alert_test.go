@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// With TLS 1.3 a client is done with the handshake before its certificate was
-// looked at, and writes: the server closes beside what it has not read.
+// With TLS 1.3 a client is done with the handshake before the server has looked
+// at its certificate, and writes: the server closes with input unread.
 func TestARefusedClientThatWritesHearsTheAlert(t *testing.T) {
 	server, client := testTLS(t)
 	server.ClientAuth = tls.RequireAnyClientCert

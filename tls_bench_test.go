@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkTLSHandshake is a whole connection, from dial to end, both sides on
-// this machine.
+// BenchmarkTLSHandshake is a whole connection, from dial to end, with both
+// sides on this machine.
 func BenchmarkTLSHandshake(b *testing.B) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, cached := range []bool{false, true} {
@@ -38,7 +38,7 @@ func benchmarkHandshakes(b *testing.B, server, client *tls.Config, resumed bool)
 	go func() {
 		defer close(served)
 		for s := range l.Sessions() {
-			s.Put([]byte("x")) // it comes behind the ticket
+			s.Put([]byte("x")) // it comes after the ticket
 		}
 	}()
 	visit := func() bool {
@@ -62,8 +62,8 @@ func benchmarkHandshakes(b *testing.B, server, client *tls.Config, resumed bool)
 	<-served
 }
 
-// BenchmarkTLSStream is the one-way throughput of a session to a peer that is
-// std's, beside std's own.
+// BenchmarkTLSStream is the one-way throughput of a session to a peer of
+// crypto/tls, beside crypto/tls at both ends.
 func BenchmarkTLSStream(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 10, 64 << 10} {
 		message := noise(size)
@@ -99,7 +99,7 @@ func BenchmarkTLSStream(b *testing.B) {
 	}
 }
 
-// benchmarkStream writes messages of a size while peer reads.
+// benchmarkStream writes messages of one size while peer reads.
 func benchmarkStream(b *testing.B, peer net.Conn, size int, write func() error) {
 	b.SetBytes(int64(size))
 	read := make(chan struct{})

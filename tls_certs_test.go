@@ -49,7 +49,7 @@ func newAuthority(t testing.TB, name string) *authority {
 }
 
 // issue makes a certificate for a server at 127.0.0.1 and localhost, and for a
-// client. change, which may be nil, makes it another one.
+// client. change, which may be nil, modifies it.
 func (a *authority) issue(t testing.TB, serial int64, change func(c *x509.Certificate)) tls.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -74,13 +74,13 @@ func (a *authority) issue(t testing.TB, serial int64, change func(c *x509.Certif
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// pairFilesIn returns the names of two files, which savePair writes.
+// pairFilesIn returns the names of the two files that savePair writes.
 func pairFilesIn(dir string) (certFile, keyFile string) {
 	return filepath.Join(dir, "pair.crt"), filepath.Join(dir, "pair.key")
 }
 
-// savePair writes a certificate and its key to files, as a renewal would: each
-// replaced by a rename.
+// savePair writes a certificate and its key to files, as a renewal would: it
+// replaces each by a rename.
 func savePair(t testing.TB, c tls.Certificate, certFile, keyFile string) {
 	t.Helper()
 	saveCert(t, c, certFile)

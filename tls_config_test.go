@@ -27,7 +27,7 @@ func tlsEvent(t testing.TB, events <-chan Event, kind EventKind) Event {
 	}
 }
 
-// kindsUntil returns the kinds of the events up to one of a kind.
+// kindsUntil returns the kinds of the events up to the first of kind last.
 func kindsUntil(t testing.TB, events <-chan Event, last EventKind) (kinds []EventKind) {
 	t.Helper()
 	for {
@@ -54,7 +54,7 @@ func serveEcho(t testing.TB, l *Listener) {
 	})
 }
 
-// dialTLS dials a session that is gone when the test is over.
+// dialTLS dials a session that ends with the test.
 func dialTLS(t testing.TB, l *Listener, config *tls.Config) *Session {
 	t.Helper()
 	s, err := Dial(context.Background(), l.Addr().Network(), l.Addr().String(), &Options{TLS: config})
@@ -63,7 +63,7 @@ func dialTLS(t testing.TB, l *Listener, config *tls.Config) *Session {
 	return s
 }
 
-// requireEcho checks that what is sent comes back.
+// requireEcho checks that text comes back.
 func requireEcho(t testing.TB, s *Session, text string) {
 	t.Helper()
 	require.NoError(t, s.Put([]byte(text)))
@@ -74,7 +74,8 @@ func requireEcho(t testing.TB, s *Session, text string) {
 	}
 }
 
-// serialOf returns the serial number of the certificate that s's peer showed.
+// serialOf returns the serial number of the certificate that s's peer
+// presented.
 func serialOf(t testing.TB, s *Session) int64 {
 	t.Helper()
 	state, ok := s.TLS()

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tcpPair returns a session over TLS that is not handshaken, and its peer.
+// givenPair returns a session over a TLS connection that has not shaken hands,
+// and its peer.
 func givenPair(t *testing.T, o *Options) (*Session, *tls.Conn) {
 	server, client := testTLS(t)
 	client.ServerName = "localhost"

@@ -24,7 +24,7 @@ func requireHandshakeError(t testing.TB, err error, addr net.Addr, why string) {
 	require.ErrorContains(t, err, why)
 }
 
-// badClients are what clients do wrong, and what the server says of it.
+// badClients are the mistakes of clients, and what the server says of each.
 func badClients(t testing.TB, ca *authority) []struct {
 	name   string
 	client func(t *testing.T, addr string) net.Addr
@@ -40,7 +40,7 @@ func badClients(t testing.TB, ca *authority) []struct {
 			return conn.LocalAddr()
 		}
 	}
-	// client shakes hands with a config that goes wrong.
+	// client shakes hands with a config that makes it fail.
 	client := func(change func(c *tls.Config)) func(t *testing.T, addr string) net.Addr {
 		return func(t *testing.T, addr string) net.Addr {
 			conn, err := net.Dial("tcp", addr)
@@ -54,7 +54,8 @@ func badClients(t testing.TB, ca *authority) []struct {
 	}
 	with := func(c tls.Certificate) func(config *tls.Config) {
 		return func(config *tls.Config) {
-			// Certificates would not be shown to a server that wants another CA's.
+			// A client would not present its certificate to a server that wants
+			// another CA's.
 			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }
 		}
 	}
@@ -164,7 +165,7 @@ func TestManySilentClientsDoNotHoldUpAGoodOne(t *testing.T) {
 	require.EqualValues(t, 1, l.Stats().Accepted, "all of them still shake hands")
 }
 
-// badServer accepts one connection after the other and hands them to act.
+// badServer accepts one connection after another and hands each to act.
 func badServer(t testing.TB, act func(conn *net.TCPConn)) net.Addr {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -296,7 +297,8 @@ func TestTheAlertOfAFailedHandshakeGetsOutAlthoughMoreHasArrived(t *testing.T) {
 				}
 				failed <- err
 			}()
-			// It refuses the certificate, which comes before the server's Finished.
+			// The client refuses the certificate, which comes before the server's
+			// Finished.
 			_, err = Dial(t.Context(), "tcp", ln.Addr().String(), &Options{TLS: &tls.Config{ServerName: "localhost"}})
 			require.ErrorContains(t, err, "certificate")
 			err, _ = await(t, failed, "the server's error")

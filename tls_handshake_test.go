@@ -22,9 +22,9 @@ type memServer struct {
 	client *tls.Config
 }
 
-// newMemServer starts one. Its certificate is for the time of a bubble. Nothing
-// is buffered in memory, so there are no tickets: a client takes them only when
-// it reads.
+// newMemServer starts a memServer. Its certificate is valid at a bubble's time.
+// Nothing is buffered in memory, so there are no tickets: a client takes them
+// only when it reads.
 func newMemServer(t *testing.T, ctx context.Context, o Options) *memServer {
 	t.Helper()
 	ca := newAuthority(t, "ca")
@@ -38,7 +38,7 @@ func newMemServer(t *testing.T, ctx context.Context, o Options) *memServer {
 	return m
 }
 
-// connect dials and shakes hands, and returns when the server has, too.
+// connect dials and shakes hands, and returns when the server has done so too.
 func (m *memServer) connect(t *testing.T) *tls.Conn {
 	t.Helper()
 	raw := m.ln.dial()
@@ -118,7 +118,7 @@ func TestFullOfUndeliveredSessionsAcceptingPauses(t *testing.T) {
 		m := newMemServer(t, context.Background(), Options{MaxHandshakes: 2})
 		m.connect(t)
 		m.connect(t)
-		third := m.ln.dial() // it waits in the hand of who accepted it
+		third := m.ln.dial() // the accepting goroutine holds it
 		defer third.Close()
 		time.Sleep(time.Hour)
 		select {

@@ -62,7 +62,7 @@ func TestBuffersAreNotDroppedWhileThereIsTraffic(t *testing.T) {
 	}
 }
 
-// A borrower is a connection under a tls.Conn that notes which memory crypto/tls
+// A borrower is a connection under a tls.Conn. It notes which memory crypto/tls
 // reads into, and keeps it.
 type borrower struct {
 	net.Conn
@@ -74,8 +74,9 @@ func (c *borrower) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Some crypto/tls may recycle the memory that it reads into, as it does what it
-// writes from. If that were memory of ours, others would get what they must not see.
+// Some crypto/tls may recycle the memory that it reads into, as it does with
+// the memory that it writes from. If that were our memory, others would get
+// data that they must not see.
 func TestCryptoTLSReadsIntoNoMemoryOfThePool(t *testing.T) {
 	server, client := testTLS(t)
 	client.ServerName = "localhost"

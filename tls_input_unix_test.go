@@ -29,7 +29,7 @@ type input struct {
 	keys bytes.Buffer // the peer's key log
 }
 
-// newInput returns one that has shaken hands.
+// newInput returns an input that has shaken hands.
 func newInput(t testing.TB, version uint16) *input {
 	t.Helper()
 	server, client := testTLS(t)
@@ -65,7 +65,7 @@ func (in *input) take(n int) (all []byte) {
 	return all
 }
 
-// idle reads once more, and finds nothing.
+// idle reads once more, and requires that nothing has come.
 func (in *input) idle() {
 	in.t.Helper()
 	rc := sock.Of(in.records.Conn).RawConn()
@@ -78,11 +78,11 @@ func (in *input) idle() {
 // noTimer returns a timer that drops no buffers: the test does.
 func noTimer() *time.Timer { return time.NewTimer(time.Hour) }
 
-// forget makes the buffers be dropped, as they are after a while without a read.
+// forget drops the buffers, as happens after a while without a read.
 func (in *input) forget() {
 	in.t.Helper()
 	in.raw.tls.drop()
-	in.raw.tls.drop() // now nothing was read since
+	in.raw.tls.drop() // nothing was read since
 	require.Nil(in.t, in.raw.tls.idle)
 	in.raw.tls.idle = noTimer()
 }
@@ -117,7 +117,7 @@ func TestRecordsThatArriveInPartsAreReadWhole(t *testing.T) {
 	}
 }
 
-// legacyInput returns an input, and the records of its peer, of TLS 1.2.
+// legacyInput returns an input of TLS 1.2, and the records of its peer.
 func legacyInput(t *testing.T) (*input, *legacyRecords) {
 	in := newInput(t, tls.VersionTLS12)
 	return in, newLegacyRecords(t, in.keys.String(), in.peer.wire.heard, false)
@@ -141,7 +141,7 @@ func TestWhatFollowsAWarningIsReadInOrder(t *testing.T) {
 	}
 }
 
-// A message of a handshake that is not whole is followed by data.
+// Data follows an incomplete handshake message.
 func TestNothingIsReadBehindAnErrorHoweverOften(t *testing.T) {
 	in, peer := legacyInput(t)
 	in.send(peer.record(recordData, []byte("x")), peer.record(recordHandshake, []byte{0}), peer.record(recordData, noise(10_000)), peer.record(recordData, noise(10_000)))
@@ -170,7 +170,7 @@ func TestOneReadTakesABoundedPartOfAFloodOfKeyUpdates(t *testing.T) {
 	require.LessOrEqual(t, n, 1+(chaff+chaffPerByte*n)/one)
 }
 
-// poll reads what has arrived by now, which may be nothing.
+// poll reads what has arrived by now, perhaps nothing.
 func (in *input) poll(t *testing.T) (got []byte) {
 	t.Helper()
 	rc := sock.Of(in.records.Conn).RawConn()
@@ -187,7 +187,7 @@ func (in *input) poll(t *testing.T) (got []byte) {
 
 func TestRecordsThatFillTheBlockAreReadWithWhatFollows(t *testing.T) {
 	in := newInput(t, tls.VersionTLS13)
-	const overhead = 5 + 1 + 16 // of a record: header, type, tag
+	const overhead = 5 + 1 + 16 // a record's header, type and tag
 	full := noise(tlsrecord.BlockLen - 3*overhead)
 	_, err := in.peer.Write(full)
 	require.NoError(t, err)
@@ -243,7 +243,7 @@ func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 
 func TestWithAnotherGoRecordsAreReadAllTheSame(t *testing.T) {
 	in := newInput(t, tls.VersionTLS13)
-	in.raw.tls.buffers = tlsrecord.Buffers{} // as with one that was not tested
+	in.raw.tls.buffers = tlsrecord.Buffers{} // as with a version that was not tested
 	for _, size := range []int{1, 200_000, 10} {
 		want := noise(size)
 		go in.peer.Write(want)
@@ -253,7 +253,7 @@ func TestWithAnotherGoRecordsAreReadAllTheSame(t *testing.T) {
 }
 
 // A client of TLS 1.3 has done its part of the handshake before the server has,
-// and may send; so an end that looks in order would be a lie.
+// and may send, so an end that looks clean would be a lie.
 func TestAHandshakeThatIsDroppedIsReset(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -278,7 +278,7 @@ func TestAHandshakeThatIsDroppedIsReset(t *testing.T) {
 			o.TLS = server
 			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &o)
 			conn := connectTo(t, l)
-			// It gets the server's flight, and says no more.
+			// The client gets the server's flight, and says no more.
 			go tls.Client(mute{conn}, &tls.Config{InsecureSkipVerify: true}).Handshake()
 			if test.drop != nil {
 				await(t, began, "the hello")

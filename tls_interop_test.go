@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tlsVersions are those of this project, as openssl and GnuTLS call them.
+// tlsVersions are the versions that this project supports, as openssl and
+// GnuTLS call them.
 var tlsVersions = []struct {
 	version         uint16
 	openssl, gnutls string
@@ -47,7 +48,7 @@ func serveChat(t *testing.T, mutual bool) *Listener {
 	return listenTCP(t, &Options{TLS: config})
 }
 
-// requireState checks what was agreed on with a program's client.
+// requireState checks what was negotiated with a program's client.
 func requireState(t *testing.T, s *Session, version uint16, mutual bool) {
 	t.Helper()
 	state, ok := s.TLS()
@@ -135,7 +136,8 @@ func TestOpenSSLsClientThatIsRefusedIsAnEvent(t *testing.T) {
 		}{
 			{"a client without a certificate", true, nil, "client didn't provide a certificate"},
 			{"a client with a server's certificate", true, []string{"-cert", "testdata/server.crt", "-key", "testdata/server.key"}, "incompatible key usage"},
-			// Its alert comes as one only under TLS 1.2: under 1.3 it has the wrong keys.
+			// The client's alert is recognized as one only under TLS 1.2: under 1.3
+			// it has the wrong keys.
 			{"a client that trusts another CA", false, []string{"-CAfile", "testdata/client.crt", "-verify_return_error"}, "error: tls: "},
 			{"a client with another protocol", false, []string{"-alpn", "other"}, "unsupported application protocols"},
 		} {
@@ -151,7 +153,7 @@ func TestOpenSSLsClientThatIsRefusedIsAnEvent(t *testing.T) {
 	}
 }
 
-// startOpenSSL starts a server of openssl's, and returns its address.
+// startOpenSSL starts an openssl server, and returns its address.
 func startOpenSSL(t *testing.T, args ...string) (*program, string) {
 	t.Helper()
 	p := startProgram(t, "openssl", append([]string{"s_server", "-accept", "127.0.0.1:0",
@@ -251,8 +253,8 @@ func TestARenegotiationIsForThoseWhoAllowIt(t *testing.T) {
 	}
 }
 
-// shakings tells of each full handshake of TLS 1.2 under config when it is half
-// done: a server that writes then completes it before.
+// shakings sends a value when a full handshake of TLS 1.2 under config is half
+// done. A server that writes before that completes it first.
 func shakings(config *tls.Config) <-chan struct{} {
 	shaking := make(logOfKeys, 1)
 	config.KeyLogWriter = shaking
@@ -279,7 +281,7 @@ func TestARenegotiationAmidWritingHoldsUpNothing(t *testing.T) {
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	writing.Go(func() {
-		for s.Put([]byte{'.'}) == nil { // little, or the program waits for us to read what it prints
+		for s.Put([]byte{'.'}) == nil { // not much, or the program waits for us to read its output
 			select {
 			case <-enough:
 				return

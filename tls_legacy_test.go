@@ -19,9 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// legacyRecords makes the records of one direction of TLS 1.2 (RFC 5246, with the
-// cipher suites of RFC 5288) behind a full handshake: crypto/tls can't send what
-// others do, such as a warning between two records of data.
+// legacyRecords makes the records of one direction of TLS 1.2 (RFC 5246, with
+// the cipher suites of RFC 5288) after a full handshake. It can send what other
+// stacks send and crypto/tls can't, such as a warning between two records of
+// data.
 type legacyRecords struct {
 	aead cipher.AEAD
 	salt []byte
@@ -31,8 +32,8 @@ type legacyRecords struct {
 // legacySuites have the keys that newLegacyRecords expects.
 var legacySuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
 
-// newLegacyRecords derives the keys of a client, or of a server, from a key log
-// and the first bytes that the server has said.
+// newLegacyRecords derives the keys of a client or of a server from a key log
+// and the server's first bytes.
 func newLegacyRecords(t *testing.T, keyLog string, said []byte, server bool) *legacyRecords {
 	t.Helper()
 	fields := strings.Fields(keyLog)
@@ -42,7 +43,7 @@ func newLegacyRecords(t *testing.T, keyLog string, said []byte, server bool) *le
 	require.NoError(t, err)
 	master, err := hex.DecodeString(fields[2])
 	require.NoError(t, err)
-	serverRandom := said[5+4+2:][:32] // behind the headers of the record and the message, and the version
+	serverRandom := said[5+4+2:][:32] // after the headers of the record and the message, and the version
 	const keySize, saltSize = 16, 4
 	keys := legacyPRF(master, "key expansion", append(bytes.Clone(serverRandom), clientRandom...), 2*keySize+2*saltSize)
 	key, salt := keys[:keySize], keys[2*keySize:][:saltSize]
@@ -53,10 +54,10 @@ func newLegacyRecords(t *testing.T, keyLog string, said []byte, server bool) *le
 	require.NoError(t, err)
 	aead, err := cipher.NewGCM(block)
 	require.NoError(t, err)
-	return &legacyRecords{aead: aead, salt: salt, seq: 1} // Finished was the first
+	return &legacyRecords{aead: aead, salt: salt, seq: 1} // Finished was the first record
 }
 
-// dialLegacyPeer returns a client, and what makes its next records.
+// dialLegacyPeer returns a client, and the maker of its next records.
 func dialLegacyPeer(t *testing.T, addr net.Addr) (*tlsPeer, *legacyRecords) {
 	t.Helper()
 	var keys bytes.Buffer
@@ -68,7 +69,7 @@ func dialLegacyPeer(t *testing.T, addr net.Addr) (*tlsPeer, *legacyRecords) {
 	return peer, newLegacyRecords(t, keys.String(), peer.wire.heard, false)
 }
 
-// legacyPRF is that of RFC 5246, section 5.
+// legacyPRF is the PRF of RFC 5246, section 5.
 func legacyPRF(secret []byte, label string, seed []byte, n int) (out []byte) {
 	mac := func(b []byte) []byte {
 		h := hmac.New(sha256.New, secret)
@@ -92,8 +93,8 @@ func (l *legacyRecords) record(kind byte, data []byte) []byte {
 	return l.aead.Seal(append(record, seq...), append(bytes.Clone(l.salt), seq...), data, authenticated)
 }
 
-// renegotiating returns a session whose server has asked for a renegotiation, got
-// the session's hello, and says nothing more.
+// renegotiating returns a session whose server has asked for a renegotiation,
+// has got the session's hello, and says nothing more.
 func renegotiating(t *testing.T, o *Options) *Session {
 	serverConfig, clientConfig := testTLS(t)
 	var keys bytes.Buffer

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// eachTLSOfOurs is eachTLS for those whose records the library sees.
+// eachTLSOfOurs is eachTLS for the sessions whose records the library sees.
 func eachTLSOfOurs(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *tlsPeer)) {
 	server, client := testTLS(t)
 	for _, kind := range tlsKinds {

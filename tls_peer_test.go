@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A wire is the connection under a peer's TLS. It is told to do what networks
-// do.
+// A wire is the connection under a peer's TLS. It can be told to do what
+// networks do.
 type wire struct {
 	net.Conn
 	piece int // writes are cut into pieces of that many bytes; 0: they are not
@@ -31,12 +31,12 @@ type wire struct {
 	heard, said []byte // the first bytes of each direction
 
 	mu    sync.Mutex
-	left  int // after that many bytes more the stream ends, and the rest is lost
+	left  int // after that many more bytes the stream ends, and the rest is lost
 	ended bool
 	armed bool // left counts
 }
 
-// endAfter makes the stream end after n bytes more.
+// endAfter ends the stream after n more bytes.
 func (w *wire) endAfter(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +86,7 @@ type tlsPeer struct {
 	wire *wire
 }
 
-// hiddenListener accepts connections that are not seen to be sockets.
+// hiddenListener accepts connections that are not recognized as sockets.
 type hiddenListener struct{ net.Listener }
 
 func (l hiddenListener) Accept() (net.Conn, error) {
@@ -98,7 +98,7 @@ func (l hiddenListener) Accept() (net.Conn, error) {
 }
 
 // tlsKinds are the ways in which a session comes to speak TLS. start returns a
-// function that waits for the session, and where its peer is to dial.
+// function that waits for the session, and the address that its peer must dial.
 var tlsKinds = []struct {
 	name    string
 	version uint16
@@ -179,8 +179,8 @@ func dialPeer(t *testing.T, addr net.Addr, config *tls.Config) *tlsPeer {
 	return &tlsPeer{tc, w}
 }
 
-// A recordPeer is the TLS 1.3 client of a session that makes its records itself:
-// crypto/tls can't send a key update. It reads through crypto/tls.
+// A recordPeer is the TLS 1.3 client of a session. It makes its records itself,
+// since crypto/tls can't send a key update. It reads through crypto/tls.
 type recordPeer struct {
 	*tlsPeer
 	newHash func() hash.Hash
@@ -200,7 +200,8 @@ func dialRecordPeer(t *testing.T, addr net.Addr) *recordPeer {
 	return newRecordPeer(t, dialPeer(t, addr, config), keys.String())
 }
 
-// newRecordPeer makes one of a peer that has shaken hands, and of its key log.
+// newRecordPeer makes a recordPeer of a peer that has shaken hands, and of its
+// key log.
 func newRecordPeer(t *testing.T, peer *tlsPeer, keys string) *recordPeer {
 	t.Helper()
 	p := &recordPeer{tlsPeer: peer}
@@ -262,7 +263,7 @@ func (p *recordPeer) record(kind byte, data []byte) []byte {
 	return p.aead.Seal(header, nonce, inner, header)
 }
 
-// keyUpdate returns a record that says that the next one has another key, and
+// keyUpdate returns a record that announces another key for the next one, and
 // may ask the session to do the same.
 func (p *recordPeer) keyUpdate(t *testing.T, ask bool) []byte {
 	t.Helper()
@@ -275,14 +276,14 @@ func (p *recordPeer) keyUpdate(t *testing.T, ask bool) []byte {
 	return r
 }
 
-// send writes records as one.
+// send writes records in one write.
 func (p *recordPeer) send(t *testing.T, records ...[]byte) {
 	t.Helper()
 	_, err := p.wire.Write(bytes.Join(records, nil))
 	require.NoError(t, err)
 }
 
-// seal returns the records of what p sends in f, which are not sent.
+// seal returns the records that p would send in f, without sending them.
 func (p *tlsPeer) seal(f func()) *bytes.Buffer {
 	conn := p.wire.Conn
 	defer func() { p.wire.Conn = conn }()

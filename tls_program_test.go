@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A program is somebody else's TLS, on the other end of a session.
+// A program is another implementation of TLS, on the other end of a session.
 type program struct {
 	t      testing.TB
 	in     io.WriteCloser
@@ -18,8 +18,8 @@ type program struct {
 	unread string        // received from out and not yet expected
 }
 
-// startProgram runs one until it ends or the test does. Where it is not
-// installed the test is skipped.
+// startProgram runs a program until it ends or the test does. It skips the test
+// if the program is not installed.
 func startProgram(t testing.TB, name string, args ...string) *program {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -51,7 +51,7 @@ func startProgram(t testing.TB, name string, args ...string) *program {
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		for range p.out { // or its reader would wait for good
+		for range p.out { // or its reader would wait forever
 		}
 		<-p.ended
 	})
@@ -65,8 +65,8 @@ func (p *program) say(line string) {
 	require.NoError(p.t, err)
 }
 
-// expect waits until the program has written text, and returns what came before
-// it.
+// expect waits until the program has written text, and returns everything
+// before it.
 func (p *program) expect(text string) (before string) {
 	p.t.Helper()
 	for {

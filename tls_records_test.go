@@ -165,8 +165,8 @@ func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T)
 		}
 		s.CloseWrite()
 	}()
-	// The answer waits behind what the writer has, and what comes here behind
-	// the answer, or it finds a place between two writes.
+	// The answer waits for what the writer has, and what comes here waits for the
+	// answer, or the answer finds a gap between two writes.
 	for range 10 {
 		peer.send(t, peer.record(recordData, []byte("x")), peer.keyUpdate(t, true), peer.record(recordData, []byte("y")))
 	}
@@ -176,16 +176,16 @@ func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T)
 	require.Equal(t, bytes.Repeat([]byte("xy"), 10), receiveN(t, s, 20))
 }
 
-// eachDeaf runs f for a session whose peer is about to ask for answers and to take
-// none: one that is alone, and one of many.
+// eachDeaf runs f for a session whose peer is about to ask for answers and to
+// take none: for one that is alone, and for one of many.
 func eachDeaf(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *recordPeer)) {
 	for _, others := range []int{0, 10} {
 		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
 			config, _ := testTLS(t)
 			o := o
 			o.WriteBuffer = 1 << 12
-			// A TCP whose receive buffer is full drops what acknowledges its own segments,
-			// too, so that both ends might do nothing but repeat; Unix sockets do not.
+			// A TCP whose receive buffer is full also drops acknowledgements of its
+			// own segments, so both ends might only retransmit. Unix sockets do not.
 			accepted, addr := startListener("unix")(t, config, &o)
 			for range others {
 				dialRecordPeer(t, addr)
@@ -197,14 +197,14 @@ func eachDeaf(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *re
 	}
 }
 
-// ask sends what asks for answers.
+// ask sends records that ask for answers.
 func (p *recordPeer) ask(t *testing.T) error {
 	_, err := p.wire.Write(p.chatter(t))
 	return err
 }
 
-// chatter asks for as many answers, before a message, as crypto/tls bears without
-// ending the session for updating too often.
+// chatter asks for as many answers before a message as crypto/tls accepts
+// without ending the session for too many updates.
 func (p *recordPeer) chatter(t *testing.T) (records []byte) {
 	for range 15 {
 		records = append(records, p.keyUpdate(t, true)...)
@@ -227,7 +227,7 @@ func eachReader(t *testing.T, f func(t *testing.T, accepted func() *Session, add
 	}
 }
 
-// An error that crypto/tls has found behind data, and does not repeat.
+// The error is one that crypto/tls has found after data, and does not repeat.
 func TestAnErrorThatComesBesideDataEndsTheSession(t *testing.T) {
 	eachReader(t, func(t *testing.T, accepted func() *Session, addr net.Addr) {
 		peer := dialRecordPeer(t, addr)
@@ -267,7 +267,7 @@ func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
 
 func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
 	eachDeaf(t, Options{WriteTimeout: -1}, func(t *testing.T, s *Session, peer *recordPeer) {
-		enough := time.After(time.Second) // it may be read from no more long before
+		enough := time.After(time.Second) // the session may stop reading from the peer long before
 		for asked, read := 0, true; read; asked++ {
 			require.Less(t, asked, 100_000, "it is read from without end")
 			require.NoError(t, peer.ask(t))
@@ -289,7 +289,7 @@ func TestAnAnswerIsSentByASessionThatHasNothingElseToSay(t *testing.T) {
 	config.SessionTicketsDisabled = true // or they would come first
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	// On the portable path nothing is sent from where it is read.
+	// The portable path sends nothing from where it reads.
 	l := Serve(t.Context(), hiddenListener{ln}, &Options{TLS: config})
 	defer l.Close()
 	peer := dialRecordPeer(t, l.Addr())
@@ -311,7 +311,7 @@ func TestFlushingRecordsWaitsForThoseOfAnotherFlush(t *testing.T) {
 		flushed := make(chan error)
 		for range 2 {
 			go func() { flushed <- s.records.flush() }()
-			synctest.Wait() // the first has taken all, the second nothing
+			synctest.Wait() // the first flush has taken everything, the second nothing
 		}
 		select {
 		case <-flushed:

@@ -20,8 +20,8 @@ func serialNow(t *testing.T, k *keyPair) int64 {
 	return k.current(t.Context()).Leaf.SerialNumber.Int64()
 }
 
-// overwrite writes data over what is in file, which stays the same file, of that
-// size and with the time of its last change.
+// overwrite writes data over the contents of file, which stays the same file,
+// of that size and with the time of its last change.
 func overwrite(t *testing.T, file string, data []byte, size int, changed time.Time) {
 	t.Helper()
 	require.LessOrEqual(t, len(data), size)
@@ -88,7 +88,7 @@ func TestAReloadNoticesWhicheverWayFilesAreReplaced(t *testing.T) {
 	}
 
 	// Kubernetes mounts a secret as links into a directory that is a link itself,
-	// which is what is replaced.
+	// and replaces that link.
 	t.Run("by a link to another directory", func(t *testing.T) {
 		dir := t.TempDir()
 		for serial, version := range []string{"..1", "..2"} {

@@ -134,7 +134,7 @@ func TestCloseOverTLSFlushesBehindUnreadInput(t *testing.T) {
 	} {
 		t.Run(reader.name, func(t *testing.T) {
 			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
-				_, err := peer.Write(noise(200_000)) // more than anybody receives
+				_, err := peer.Write(noise(200_000)) // more than is ever received
 				require.NoError(t, err)
 				want := noise(1 << 20)
 				go func() {
@@ -188,7 +188,7 @@ func TestCloseOverTLSTakesNoLongerThanCloseTimeout(t *testing.T) {
 	eachTLS(t, o, func(t *testing.T, s *Session, peer *tlsPeer) {
 		message := noise(8 << 20)
 		require.NoError(t, s.Put(message))
-		_, err := io.ReadFull(peer.wire.Conn, make([]byte, 2*recordBlockSize)) // one write and more
+		_, err := io.ReadFull(peer.wire.Conn, make([]byte, 2*recordBlockSize)) // more than one write
 		require.NoError(t, err)
 		require.ErrorIs(t, s.Close(), os.ErrDeadlineExceeded)
 		require.ErrorContains(t, s.Err(), "CloseTimeout of 50ms exceeded")
@@ -332,7 +332,7 @@ func TestAMulticastReachesTLSMembersWholeAndInOrder(t *testing.T) {
 	}
 }
 
-// TestAnEmptyMessageOfAHubIsNothingOverTLS has it alone in a member's batch.
+// TestAnEmptyMessageOfAHubIsNothingOverTLS puts it alone in a member's batch.
 func TestAnEmptyMessageOfAHubIsNothingOverTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), Options{})

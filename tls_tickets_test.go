@@ -13,7 +13,7 @@ import (
 )
 
 // resumes dials l, and reports whether that has resumed a session in the client's
-// cache; the next one may resume this one.
+// cache. The next dial may resume this one.
 func resumes(t *testing.T, l *Listener, client *tls.Config) bool {
 	t.Helper()
 	s := dialTLS(t, l, client)
@@ -125,8 +125,8 @@ func TestAClientThatVerifiesNobodyNamesTheServerAllTheSame(t *testing.T) {
 	})
 }
 
-// echConfig returns an ECHConfig (draft-ietf-tls-esni-22, 4) for key, of X25519 and
-// AES-128-GCM, and a list that has it alone.
+// echConfig returns an ECHConfig (draft-ietf-tls-esni-22, 4) for key, of X25519
+// and AES-128-GCM, and a list with it alone.
 func echConfig(key *ecdh.PrivateKey, publicName string) (config, list []byte) {
 	u16 := binary.BigEndian.AppendUint16
 	public := key.PublicKey().Bytes()

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A connection that is wrapped, to count its bytes or to limit them, is a TCP
-// connection still.
+// A connection that is wrapped, to count or to limit its bytes, is still a TCP
+// connection.
 func TestAbortResetsAWrappedConnection(t *testing.T) {
 	type wrapped struct{ *net.TCPConn }
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

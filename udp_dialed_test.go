@@ -16,8 +16,8 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// memDialed returns a dialed session over a socket in memory, which is gone when
-// the test is over.
+// memDialed returns a dialed session over a socket in memory. It ends with the
+// test.
 func memDialed(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Session) {
 	t.Helper()
 	set, err := dialSettings(ctx, "udp", o)
@@ -32,7 +32,7 @@ func memDialed(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Sess
 	return m, s
 }
 
-// arrives lets a datagram arrive.
+// arrives makes a datagram arrive.
 func (m *memSocket) arrives(message string) {
 	m.in <- datagram.Packet{Addr: somePeer, Data: []byte(message)}
 }

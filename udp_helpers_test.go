@@ -13,8 +13,8 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// listenUDP returns a udp listener on a free port of the loopback interface,
-// which ends with the test.
+// listenUDP returns a udp listener on a free port of the loopback interface. It
+// ends with the test.
 func listenUDP(t testing.TB, o *Options) *Listener {
 	t.Helper()
 	return listenUDPAt(t, "udp", "127.0.0.1:0", o)
@@ -31,7 +31,7 @@ func listenUDPAt(t testing.TB, network, address string, o *Options) *Listener {
 	return l
 }
 
-// ask sends a datagram and returns the one that comes back.
+// ask sends a datagram and returns the next one that comes back.
 func ask(t testing.TB, conn net.Conn, question string) string {
 	t.Helper()
 	_, err := conn.Write([]byte(question))
@@ -66,7 +66,7 @@ func nextMessage(t testing.TB, s *Session) string {
 	return string(m)
 }
 
-// memPeers returns a udp listener over a socket in memory, which ends with the
+// memPeers returns a udp listener over a socket in memory. It ends with the
 // test.
 func memPeers(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Listener) {
 	t.Helper()
@@ -87,25 +87,25 @@ func memSource(t *testing.T, ctx context.Context, set *settings) (*memSocket, *p
 	return m, newPeers(ctx, conn, set)
 }
 
-// peerAddress is where the tests' peer number i is.
+// peerAddress returns the address of the tests' peer number i.
 func peerAddress(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 1000)
 }
 
-// from lets a datagram of peer number i arrive, and waits until all that it
-// leads to has happened.
+// from makes a datagram from peer number i arrive, and waits until all its
+// effects have happened.
 func (m *memSocket) from(i int, message string) {
 	m.in <- datagram.Packet{Addr: peerAddress(i), Data: []byte(message)}
 	synctest.Wait()
 }
 
-// session lets peer number i become a session of l.
+// session makes peer number i a session of l.
 func (m *memSocket) session(i int, l *Listener) *Session {
 	m.from(i, "hello")
 	return <-l.Sessions()
 }
 
-// answer sends a message by s and takes it from the socket.
+// answer sends a message through s and takes it from the socket.
 func (m *memSocket) answer(t *testing.T, s *Session) {
 	t.Helper()
 	require.NoError(t, s.Put([]byte("answer")))

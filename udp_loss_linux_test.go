@@ -9,7 +9,7 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// A datagram that a link which is down swallows is never silent.
+// A datagram that a link swallows while it is down is always reported.
 func TestADatagramThatALinkDoesNotTakeIsTold(t *testing.T) {
 	netns.Veth(t)
 	l := listenUDPAt(t, "udp4", "10.7.7.1:0", nil)

@@ -12,8 +12,8 @@ import (
 	"example.com/chanio/internal/test/memory"
 )
 
-// floodOf makes n sessions of peers of l, of one datagram each, and receives them
-// from Sessions.
+// floodOf makes n sessions from peers of l, of one datagram each, and receives
+// them from Sessions.
 func floodOf(t testing.TB, l *Listener, n int) {
 	t.Helper()
 	table := l.src.(*peers)
@@ -25,8 +25,8 @@ func floodOf(t testing.TB, l *Listener, n int) {
 	require.Equal(t, n, l.Len())
 }
 
-// A forged datagram costs its receiver less than 1 KB, and as many as MaxSessions
-// lets live by default less than 100 MB.
+// A forged datagram costs its receiver less than 1 KB, and as many as the
+// default MaxSessions allows cost less than 100 MB.
 func TestASessionThatWasNeverAnsweredHoldsLessThanAKilobyte(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's own memory would count")
@@ -70,7 +70,8 @@ func TestAnUndeliveredSessionHoldsTwoDatagrams(t *testing.T) {
 	}
 }
 
-// received returns the messages of s, one by one, whatever the way they come.
+// received returns the messages of s one by one, whichever way they are
+// received.
 func received(s *Session, way string) <-chan string {
 	out := make(chan string)
 	go func() {
@@ -90,8 +91,8 @@ func received(s *Session, way string) <-chan string {
 	return out
 }
 
-// A session that somebody else than who receives Sessions has asked for messages
-// holds all that Recv does.
+// A session that is asked for messages before it is received from Sessions
+// holds as much as Recv does.
 func TestASessionThatIsAskedForMessagesBeforeItIsDeliveredHoldsAsManyAsRecv(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), &Options{RecvQueue: 5})
@@ -139,7 +140,7 @@ func TestRecvOfAUDPSessionIsBoundedInBytes(t *testing.T) {
 					require.Len(t, <-s.Recv(), len(quarter))
 				}
 				require.Equal(t, "what is small has room", string(<-s.Recv()))
-				for range 10 * s.set.RecvQueue { // whoever receives makes room
+				for range 10 * s.set.RecvQueue { // the receiver makes room
 					m.from(1, string(quarter))
 					require.Len(t, <-s.Recv(), len(quarter))
 				}

@@ -40,7 +40,7 @@ func TestOfABatchThatNobodyReceivesRecvHoldsWhatItCan(t *testing.T) {
 func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
-		const queue, batch, batches = 4, 100, 20 // the scheduler may not run the handler now and then
+		const queue, batch, batches = 4, 100, 20 // the scheduler may fail to run the handler now and then
 		m, l := memPeers(t, t.Context(), &Options{RecvQueue: queue})
 		s := m.session(1, l)
 		<-s.Recv()
@@ -57,11 +57,12 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 			s.tr.(*peer).receive(runOf(batch))
 		}
 		s.Abort(nil)
-		require.Greater(t, <-got, batches*(queue+1)) // one more than fit: the one that the handler had in its hands
+		require.Greater(t, <-got, batches*(queue+1)) // one more than fit: the one that the handler held
 	})
 }
 
-// Whoever does not receive costs one yield, and no more until it has received.
+// A receiver that does not receive costs one yield, and no more until it has
+// received.
 func TestNobodyMakesWayForAReceiverThatIsStalled(t *testing.T) {
 	const queue = 4
 	l := listenUDP(t, &Options{RecvQueue: queue})

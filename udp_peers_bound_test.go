@@ -44,7 +44,7 @@ func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
 			begin(i)
 		}
 		m.answer(t, sessions[1])
-		m.from(2, "again") // so 3 is idle for longer
+		m.from(2, "again") // so 3 has been idle for longer
 
 		begin(5)
 		requireGone(3)
@@ -55,7 +55,7 @@ func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
 		m.answer(t, sessions[7])
 		m.answer(t, sessions[6])
 		m.answer(t, sessions[5])
-		m.from(1, "again") // all were answered, and 5 is idle for longest
+		m.from(1, "again") // all were answered, and 5 has been idle for longest
 		begin(8)
 		requireGone(5)
 		begin(9)
@@ -63,7 +63,7 @@ func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
 		m.answer(t, sessions[9])
 		begin(10)
 		requireGone(6)
-		begin(6) // it may come back at once, for what was never answered
+		begin(6) // it may come back at once: 10, which was never answered, goes
 		requireGone(10)
 	})
 }
@@ -169,8 +169,8 @@ func newFlood(t *testing.T, l *Listener) *flood {
 	return f
 }
 
-// send sends one datagram from each of n addresses. Between any two calls no
-// address is the same.
+// send sends one datagram from each of n addresses. No two calls share an
+// address.
 func (f *flood) send(first, n int) {
 	for i := first; i < first+n; i++ {
 		k := i / len(f.ports)
@@ -191,7 +191,7 @@ func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T)
 	const burst = 200 // as many at once as the kernel's buffer holds
 	many := 100_000
 	if raceEnabled {
-		many = 30_000 // it is still many times what may live
+		many = 30_000 // still many times the number that may live
 	}
 	for _, c := range []struct {
 		name        string
@@ -212,7 +212,7 @@ func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T)
 			var receiving sync.WaitGroup
 			if c.read {
 				receiving.Go(func() {
-					for range l.Sessions() { // and answers nobody
+					for range l.Sessions() { // and answers none
 					}
 				})
 			}
@@ -245,8 +245,8 @@ func tableSize(l *Listener) int {
 	return table.known
 }
 
-// insist sends a question until it is answered, after which it was asked for
-// the first time, and returns how often that was.
+// insist sends a question until it is answered, and returns how often it did.
+// It calls asked after the first question.
 func insist(t *testing.T, conn net.Conn, question string, asked func()) (questions int) {
 	t.Helper()
 	buf := make([]byte, 100)

@@ -17,7 +17,7 @@ func TestCloseOfAUDPListenerEndsAllPeersAtOnce(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		delivered := m.session(1, l)
-		m.from(2, "hello") // nobody receives it
+		m.from(2, "hello") // it is not received
 		all := slices.Collect(l.All())
 		require.Len(t, all, 2)
 		start := time.Now()
@@ -142,7 +142,7 @@ func TestShutdownOfAUDPListenerLetsHandlersAnswer(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
-		m.from(2, "hello") // nobody receives it
+		m.from(2, "hello") // it is not received
 		var lost *Session
 		for other := range l.All() {
 			if other != s {
@@ -219,7 +219,7 @@ func TestASocketThatFailsEndsTheListenerWithThatErr(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
-		m.from(2, "hello") // nobody receives it
+		m.from(2, "hello") // it is not received
 		why := errors.New("the socket broke")
 		m.fail <- why
 		<-l.Done()

@@ -10,9 +10,9 @@ import (
 	"example.com/chanio/internal/test/memory"
 )
 
-// stuckMember returns a dialed udp session whose socket takes nothing before the
-// test does, and which is a member of a hub with o's MaxLag and Lag. It is in a
-// write already, of the hub's first message, "first".
+// stuckMember returns a dialed udp session whose socket takes nothing until the
+// test does. It is a member of a hub with o's MaxLag and Lag, and already in a
+// write of the hub's first message, "first".
 func stuckMember(t *testing.T, o *Options) (*memSocket, *Session, *Hub) {
 	t.Helper()
 	m, s := memDialed(t, context.Background(), &Options{WriteTimeout: -1})

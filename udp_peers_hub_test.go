@@ -105,9 +105,9 @@ func TestStreamsAndUDPSessionsShareAHub(t *testing.T) {
 	}
 }
 
-// lagging returns a hub whose member, a udp session, writes nothing before the
-// test takes it from the socket, and hub messages that put it behind: there are
-// more of them than MaxLag allows.
+// lagging returns a hub whose member, a udp session, writes nothing until the
+// test takes it from the socket, and hub messages that make it lag: more of
+// them than MaxLag allows.
 func lagging(t *testing.T, policy LagPolicy) (m *memSocket, s *Session, h *Hub, message func(i int) []byte) {
 	t.Helper()
 	o := &Options{Lag: policy, MaxLag: 1000}

@@ -125,8 +125,8 @@ func TestASessionThatStillClosesIsNotInTheWayOfTheNext(t *testing.T) {
 	})
 }
 
-// A handler that answers and closes answers every request, also those that came
-// before it had closed.
+// A handler that answers and closes answers every request, including those that
+// came before it had closed.
 func TestAHandlerThatAnswersAndClosesAnswersEveryRequest(t *testing.T) {
 	answerOne := func(s *Session) {
 		defer s.Close()

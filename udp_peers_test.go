@@ -244,7 +244,7 @@ func TestAPeerThatWritesToTwoAddressesHasTwoSessions(t *testing.T) {
 			require.Equal(t, to, nextMessage(t, sessions[to]))
 			require.Equal(t, addr.String(), sessions[to].LocalAddr().String())
 		}
-		for to, s := range sessions { // the last one that it wrote to is only one of them
+		for to, s := range sessions { // the address that it last wrote to is only one of them
 			require.NoError(t, s.Put([]byte(to)))
 			m := nextPacket(t, client)
 			require.Equal(t, to, string(m.Data))

@@ -12,8 +12,8 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// Two hosts, between which the link goes down: nobody hears a word of it. Keep-alive
-// is off, so that only what the session's options do ends it.
+// The link between two hosts goes down, and neither is told. Keep-alive is off,
+// so only the session's options can end it.
 func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
 	alone := &net.KeepAliveConfig{Enable: false}
 	for _, test := range []struct {
@@ -55,7 +55,8 @@ func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
 	}
 }
 
-// A client whose network is dead finds out, tries, and is back when the network is.
+// A client whose network is dead finds out, tries again, and is back when the
+// network is.
 func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
 	there := netns.Veth(t)
 	l := listenOn(t, t.Context(), "tcp4", "10.7.7.1:0", &Options{Framing: Lines{}})
@@ -74,7 +75,7 @@ func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
 
 	down := time.Now()
 	there(func() { linkDown(t) })
-	go func() { // whoever does not receive is not told of an end either
+	go func() { // without a receiver, the end is not reported either
 		for range first.Recv() {
 		}
 	}()
@@ -92,7 +93,7 @@ func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// requireTalks wants an answer, which may come behind those to pings.
+// requireTalks requires an answer, which may come after answers to pings.
 func requireTalks(t *testing.T, s *Session) {
 	t.Helper()
 	require.NoError(t, s.Put([]byte("hello")))
@@ -105,7 +106,7 @@ func requireTalks(t *testing.T, s *Session) {
 	}
 }
 
-// dialThere connects from the namespace of the goroutine that calls.
+// dialThere connects from the namespace of the calling goroutine.
 func dialThere(t *testing.T, to net.Addr) net.Conn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp4", to.String(), patience)
