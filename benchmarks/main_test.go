@@ -19,7 +19,7 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// TestMain is the program itself when a test has started it as a child: the
+// TestMain is the program itself in a child that a test has started: the
 // commands start their servers and loads from their own executable.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && slices.ContainsFunc(commands(), func(c command) bool { return c.name == os.Args[1] }) {
@@ -155,7 +155,7 @@ func TestBadArguments(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		args []string
-		says string // on the error output, for what is no use of the program
+		says string // on the error output, for a wrong use of the program
 	}{
 		{"no command", nil, "usage: benchmarks COMMAND"},
 		{"unknown command", []string{"sing"}, `there is no command "sing"`},

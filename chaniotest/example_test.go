@@ -24,11 +24,12 @@ func echo(s *chanio.Session) {
 	}
 }
 
-// TestEchoHandler is how a program tests a handler: here of the package's own
-// documentation, with a slow link.
+// TestEchoHandler shows how a program tests a handler: here one of the
+// package's own documentation, over a slow link.
 func TestEchoHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// Half a second each way, and bytes that come in pieces of up to three.
+		// The link takes half a second each way, and bytes come in pieces of up to
+		// three.
 		path := chaniotest.Path{Latency: 500 * time.Millisecond, Fragment: 3}
 		link := &chaniotest.Link{Seed: 1, Up: path, Down: path}
 		client, server := chaniotest.Sessions(t.Context(), link, &chanio.Options{Framing: chanio.Lines{}})
@@ -41,7 +42,7 @@ func TestEchoHandler(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
-		if took := time.Since(start); took != 2*time.Second { // of the bubble: it took no time at all
+		if took := time.Since(start); took != 2*time.Second { // in the bubble's time: it took no real time
 			t.Errorf("two round trips took %v", took)
 		}
 		client.CloseWrite()
@@ -52,9 +53,9 @@ func TestEchoHandler(t *testing.T) {
 	})
 }
 
-// A handler is tested with a session at the other end. In a test this is the body
-// of a synctest.Test, where time is the test's own: see the top of this page, and
-// TestEchoHandler in the file of this example.
+// A handler is tested with a session at the other end. In a test this is the
+// body of a synctest.Test, where time is the test's own: see the top of this
+// page, and TestEchoHandler in this example's file.
 func Example_handler() {
 	client, server := chaniotest.Sessions(context.Background(), nil, &chanio.Options{Framing: chanio.Lines{}})
 	go echo(server)
@@ -112,7 +113,7 @@ func ExampleFault_eof() {
 	// 5 bytes: "abc" true, truncated: false
 }
 
-// A server gets connections of all sorts: here a good one, and one whose client
+// A server gets connections of all kinds: here a good one, and one whose client
 // is cut off in its second message.
 func ExampleListener() {
 	ln := chaniotest.NewListener()

@@ -19,7 +19,7 @@ func TestEOFAtAByteEndsOneDirection(t *testing.T) {
 			got, err := io.ReadAll(server)
 			require.NoError(t, err)
 			require.Equal(t, "hello!"[:at], string(got))
-			write(t, client, string(noise(100_000))) // which nobody gets, and which does not block
+			write(t, client, string(noise(100_000))) // which is lost, and which does not block
 			write(t, server, "still there")
 			read(t, client, "still there")
 		})

@@ -28,12 +28,12 @@ func bubble(t *testing.T, link *chaniotest.Link, f func(t *testing.T, client, se
 	})
 }
 
-// up is a link with p on the way up, and down the same with it on the way down.
+// up returns a link with p on the way up, and down one with p on the way down.
 func up(p chaniotest.Path) *chaniotest.Link { return &chaniotest.Link{Up: p} }
 
 func down(p chaniotest.Path) *chaniotest.Link { return &chaniotest.Link{Down: p} }
 
-// write writes p, which must be taken.
+// write writes p, all of which must be accepted.
 func write(t *testing.T, c io.Writer, p string) {
 	t.Helper()
 	n, err := io.WriteString(c, p)
@@ -41,7 +41,7 @@ func write(t *testing.T, c io.Writer, p string) {
 	require.Equal(t, len(p), n)
 }
 
-// read reads once, and requires that it was want.
+// read reads once, and requires that the result is want.
 func read(t *testing.T, c io.Reader, want string) {
 	t.Helper()
 	p := make([]byte, 1<<16)
@@ -58,7 +58,7 @@ func requireErrno(t *testing.T, err error, c net.Conn, op string, errno syscall.
 	}, err)
 }
 
-// never reports that a read waits for good.
+// never requires that a read waits forever.
 func never(t *testing.T, c net.Conn) {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(1000*time.Hour)))
@@ -156,7 +156,8 @@ func TestBandwidthPacesTheBytes(t *testing.T) {
 	}
 }
 
-// Whoever reads or writes, and however: the same seed cuts at the same bytes.
+// The same seed cuts at the same bytes, whichever end reads or writes, and in
+// whatever sizes.
 func TestASeedCutsTheSameBytes(t *testing.T) {
 	cuts := func(seed uint64, writes int) (ends []int) {
 		link := up(chaniotest.Path{Fragment: 10})

@@ -105,7 +105,7 @@ func TestCloseResetsWhatNobodyHasAccepted(t *testing.T) {
 	})
 }
 
-// However a Dial and a Close meet, nobody is left hanging.
+// However a Dial and a Close race, neither side is left hanging.
 func TestADialThatMeetsCloseIsRefusedOrReset(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {

@@ -16,11 +16,12 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-// patience is how long tests over real sockets wait for what must happen.
+// patience is how long tests over real sockets wait for something that must
+// happen.
 const patience = 30 * time.Second
 
-// relayed sends n numbered datagrams through a relay and returns those that came
-// out at its other end.
+// relayed sends n numbered datagrams through a relay and returns those that
+// came out at the other end.
 func relayed(t *testing.T, link *chaniotest.DatagramLink, n int) (got []int, up chaniotest.RelayStats) {
 	t.Helper()
 	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -149,8 +150,8 @@ func TestARelayToNowhereIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "missing port")
 }
 
-// A tenth of the questions gets lost on the way, and a tenth of the answers:
-// whoever asks again is answered.
+// A tenth of the questions are lost on the way, and a tenth of the answers: a
+// client that asks again is answered.
 func ExampleRelay() {
 	l, err := chanio.Listen(context.Background(), "udp", "127.0.0.1:0", nil)
 	if err != nil {

@@ -32,7 +32,7 @@ func scrape(t *testing.T, sources map[string]StatsSource) string {
 	return w.Body.String()
 }
 
-// echoOnce connects to l, and says hello to an echo and goes.
+// echoOnce connects to l, says hello to an echo server, and leaves.
 func echoOnce(t *testing.T, l *chanio.Listener) {
 	t.Helper()
 	conn, err := net.Dial("tcp", l.Addr().String())
@@ -69,8 +69,8 @@ func TestCountersAreThoseOfTheSourcesAndSurviveARestart(t *testing.T) {
 	}
 }
 
-// Prometheus takes a counter that goes back for that of a new process, and what was
-// counted before is counted again.
+// Prometheus takes a counter that goes back for the counter of a new process,
+// and counts again what it has counted before.
 func TestCountersNeverGoBackWhileAListenerRestarts(t *testing.T) {
 	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", nil)
 	require.NoError(t, err)
@@ -122,7 +122,8 @@ func TestCountersNeverGoBackWhileAListenerRestarts(t *testing.T) {
 	watch.Wait()
 }
 
-// talkUntil talks to an echo that may cut it off at any time, and comes again.
+// talkUntil talks to an echo server that may cut it off at any time, and comes
+// back.
 func talkUntil(stop <-chan struct{}, address string) {
 	for {
 		select {

@@ -11,9 +11,9 @@ import (
 	"example.com/chanio"
 )
 
-// A protocolCase is what a client sends to an echo server and what must come
-// back, in the manner of the Autobahn test suite, whose sections the names
-// begin with.
+// A protocolCase is what a client sends to an echo server, and what must come
+// back, in the manner of the Autobahn test suite. The names begin with its
+// section numbers.
 type protocolCase struct {
 	name  string
 	send  [][]byte
@@ -23,7 +23,8 @@ type protocolCase struct {
 
 func frames(f ...[]byte) [][]byte { return f }
 
-// echoes is what comes back of messages: Handlers send binary unless Text is set.
+// echoes returns the echoes of messages: Handlers send binary unless Text is
+// set.
 func echoes(messages ...string) (want []got) {
 	for _, m := range messages {
 		want = append(want, got{ws.OpBinary, m, 0})
@@ -137,7 +138,7 @@ func closeCases() []protocolCase {
 	return cases
 }
 
-// hostileCases are what Autobahn's client cannot send.
+// hostileCases are cases that Autobahn's client cannot send.
 func hostileCases() []protocolCase {
 	unmasked := ws.MustCompileFrame(ws.NewTextFrame([]byte("a")))
 	return []protocolCase{
@@ -158,7 +159,7 @@ func TestProtocolCasesGetTheCodeThatTheRFCNames(t *testing.T) {
 			for _, c := range cases {
 				for _, chop := range []int{0, 1, 997} {
 					if total(c.send) > 200_000 && (chop == 1 || testing.Short()) {
-						continue // a write a byte of a megabyte says no more
+						continue // a byte per write for a megabyte shows nothing more
 					}
 					t.Run(fmt.Sprintf("%s/chopped %d", c.name, chop), func(t *testing.T) {
 						runCase(t, dialRaw(t, url, false), c, chop)
@@ -197,7 +198,7 @@ func runCase(t *testing.T, p *rawPeer, c protocolCase, chop int) {
 	p.expectClose(c.close)
 }
 
-// deflatedFrames makes frames of a message that is compressed, in fragments of
+// deflatedFrames compresses a message and makes frames of it, in fragments of
 // size bytes.
 func deflatedFrames(op ws.OpCode, message string, size int) (out [][]byte) {
 	d := deflate([]byte(message))
@@ -214,7 +215,7 @@ func deflatedFrames(op ws.OpCode, message string, size int) (out [][]byte) {
 	}
 }
 
-// inflated undoes compression in what came.
+// inflated decompresses a frame's payload.
 func inflated(t *testing.T, g got, limit int) string {
 	if g.rsv == 0 {
 		return g.payload

@@ -11,8 +11,8 @@ import (
 	"example.com/chanio"
 )
 
-// What the two sides of a close handshake see, whoever begins it, here with
-// gorilla's client; TestDialTalksTo… and the close cases have other peers.
+// These tests look at both sides of a close handshake, whichever begins it,
+// with gorilla's client. TestDialTalksTo… and the close cases have other peers.
 
 func TestAClientThatClosesFirstGetsItsCodeBackBehindTheLastMessage(t *testing.T) {
 	ends := make(chan *chanio.Session, 1)
@@ -80,7 +80,7 @@ func dialGorilla(t *testing.T, url string) *gorilla.Conn {
 	return c
 }
 
-// requireClosed requires a close with code, and nothing behind it.
+// requireClosed requires a close with code, and nothing after it.
 func requireClosed(t *testing.T, c *gorilla.Conn, code int) {
 	t.Helper()
 	_, _, err := c.ReadMessage()

@@ -9,7 +9,7 @@ import (
 	"example.com/chanio/ws"
 )
 
-// A chat for browsers: what one says, all hear.
+// A chat for browsers: everyone hears what one says.
 func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -41,7 +41,7 @@ func Example() {
 	// Output: Ada: hello
 }
 
-// A handler that turns a client away with a code and a reason of its own.
+// A handler turns a client away with a code and a reason of its own.
 func ExampleCloseWith() {
 	h := ws.NewHandler(context.Background(), nil)
 	defer h.Listener().Close()

@@ -10,9 +10,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// FuzzReader reads any bytes, whole and in two pieces: it must not panic, take
-// more than there is, make a message over the limit, or see anything else in
-// pieces than in one.
+// FuzzReader reads any bytes, whole and in two pieces. The reader must not
+// panic, take more than there is, make a message over the limit, or see
+// anything else in pieces than in one.
 func FuzzReader(f *testing.F) {
 	for _, cases := range [][]protocolCase{controlCases(), utf8Cases(), closeCases(), hostileCases()} {
 		for _, c := range cases {
@@ -69,7 +69,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzFraming reads back what was framed.
+// FuzzFraming reads back framed messages.
 func FuzzFraming(f *testing.F) {
 	f.Add([]byte("hello"), true, true, true)
 	f.Add(bytes.Repeat([]byte("compress me "), 100), false, false, true)

@@ -21,9 +21,9 @@ import (
 )
 
 // TestHubsOfAllFramingsDoWhatAPlainModelDoes does random operations, one at a
-// time, to hubs of all policies whose members are lines, lines over TLS, length
-// prefixes, WebSockets of text and compressed ones, and to a plain model of what
-// each peer is to get.
+// time, on hubs of all policies, whose members are lines, lines over TLS,
+// length prefixes, and WebSockets of text and with compression, and on a plain
+// model of what each peer must get.
 func TestHubsOfAllFramingsDoWhatAPlainModelDoes(t *testing.T) {
 	seeds, steps := 30, 300
 	if testing.Short() {
@@ -56,8 +56,8 @@ type modelHub struct {
 	*chanio.Hub
 	lag    chanio.LagPolicy
 	seq    int
-	lagged map[*chanio.Session]int // skipped messages, as the events tell
-	events chan struct{}           // closed behind the last event
+	lagged map[*chanio.Session]int // skipped messages, as the events report
+	events chan struct{}           // closed after the last event
 }
 
 // A modelMember is a session and its peer.
@@ -67,7 +67,7 @@ type modelMember struct {
 	got  <-chan []string
 	own  int                    // messages put
 	in   map[*modelHub]bool     // its memberships
-	want map[*modelHub][]string // what it is to get
+	want map[*modelHub][]string // what it must get
 	cut  bool                   // it was ended before it had everything
 }
 
@@ -165,7 +165,7 @@ func (m *model) step() {
 	}
 }
 
-// padded returns a message of a sender that all framings carry.
+// padded returns a message from a sender that all framings can carry.
 func (m *model) padded(sender string, seq int) string {
 	return fmt.Sprintf("%s %d ", sender, seq) + strings.Repeat("κ.", m.rand.IntN(300))
 }
@@ -188,7 +188,7 @@ func (m *model) publishBatch(h *modelHub) {
 	m.published(h, nil, all...)
 }
 
-// published notes who is to get messages.
+// published notes which members must get messages.
 func (m *model) published(h *modelHub, except *modelMember, messages ...string) {
 	for _, s := range m.live {
 		if s.in[h] && s != except {
@@ -197,14 +197,14 @@ func (m *model) published(h *modelHub, except *modelMember, messages ...string) 
 	}
 }
 
-// end ends s in one of the ways there are.
+// end ends s in a random way.
 func (m *model) end(s *modelMember) {
 	if m.rand.IntN(3) == 0 {
 		s.Abort(nil)
 		s.cut = true
 	} else {
 		go s.Close()
-		synctest.Wait() // it has refused to be a member any more
+		synctest.Wait() // it has refused to be a member since
 	}
 	m.forget(s)
 }
@@ -228,7 +228,8 @@ func (m *model) reap() {
 	}
 }
 
-// finish closes what runs, and compares what the peers got with the model.
+// finish closes everything that runs, and compares what the peers got with the
+// model.
 func (m *model) finish() {
 	for _, s := range m.all {
 		go s.Close()
@@ -249,7 +250,7 @@ func (m *model) finish() {
 	}
 }
 
-// check compares what the peer of s got with what it was to get.
+// check compares what the peer of s got with what it should have got.
 func (m *model) check(name string, s *modelMember) {
 	t := m.t
 	got := make(map[string][]string) // by sender
@@ -284,8 +285,8 @@ func (m *model) check(name string, s *modelMember) {
 	require.Empty(t, got, "%s: from hubs that it was not in", name)
 }
 
-// missingOf returns how many of want got has not. All that got has is in want, in
-// that order.
+// missingOf returns how many elements of want got lacks. All of got must be in
+// want, in that order.
 func missingOf(t *testing.T, want, got []string) (missing int) {
 	t.Helper()
 	for _, p := range want {
@@ -299,7 +300,7 @@ func missingOf(t *testing.T, want, got []string) (missing int) {
 	return missing
 }
 
-// A memberKind is one kind of member of a room: how a session of it is made, and
+// A memberKind is one kind of member of a room: how its session is made, and
 // how its peer reads messages until the end.
 type memberKind struct {
 	name    string
@@ -361,7 +362,7 @@ func readPrefixed(conn net.Conn) (all []string, err error) {
 	}
 }
 
-// readFrames reads messages until a close with 1000, and the end behind it.
+// readFrames reads messages until a close with 1000, and the end after it.
 func readFrames(conn net.Conn) (all []string, err error) {
 	for r := bufio.NewReader(conn); ; {
 		f, err := ws.ReadFrame(r)

@@ -12,8 +12,8 @@ import (
 	"example.com/chanio"
 )
 
-// node starts a script with Node's ws, and skips the test where that is missing.
-// The script's standard error is the test's log.
+// node starts a script with Node's ws, and skips the test if that is missing.
+// The script's standard error goes to the test's log.
 func node(t *testing.T, script string, args ...string) *bufio.Reader {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {

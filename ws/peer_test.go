@@ -21,11 +21,12 @@ import (
 	"example.com/chanio"
 )
 
-// patience is how long a test waits for what must come; it fails after that, and
-// no test takes so long.
+// patience is how long a test waits for something that must come. It fails
+// after that, and no test takes so long.
 const patience = 30 * time.Second
 
-// serve starts a server of a Handler, at URL ws://…, whose sessions handle gets.
+// serve starts a server with a Handler, at URL ws://…, whose sessions go to
+// handle.
 func serve(t testing.TB, o *Options, handle func(*chanio.Session)) (h *Handler, wsURL string) {
 	t.Helper()
 	h = NewHandler(context.Background(), o)
@@ -44,7 +45,7 @@ func serve(t testing.TB, o *Options, handle func(*chanio.Session)) (h *Handler, 
 	return h, "ws" + strings.TrimPrefix(server.URL, "http")
 }
 
-// echo sends back what comes.
+// echo sends back every message.
 func echo(s *chanio.Session) {
 	defer s.Close()
 	for m := range s.Recv() {
@@ -54,7 +55,7 @@ func echo(s *chanio.Session) {
 	}
 }
 
-// A rawPeer is a client that sends what it is told, right or wrong.
+// A rawPeer is a client that sends whatever it is told, right or wrong.
 type rawPeer struct {
 	t testing.TB
 	net.Conn
@@ -101,7 +102,7 @@ func closing(code uint16, reason string) []byte {
 	return frame(true, 0, ws.OpClose, string(ws.NewCloseFrameBody(ws.StatusCode(code), reason)))
 }
 
-// send sends p, in pieces of chop bytes if that is not 0.
+// send sends frames, in pieces of chop bytes if that is not 0.
 func (p *rawPeer) send(frames [][]byte, chop int) {
 	var wire []byte
 	for _, f := range frames {
@@ -113,13 +114,13 @@ func (p *rawPeer) send(frames [][]byte, chop int) {
 			n = min(n, chop)
 		}
 		if _, err := p.Write(wire[:n]); err != nil {
-			return // it was closed, which what is received tells
+			return // it was closed, as the received frames will tell
 		}
 		wire = wire[n:]
 	}
 }
 
-// A got is a frame that came, or the end of the stream.
+// A got is a received frame, or the end of the stream.
 type got struct {
 	op      ws.OpCode
 	payload string
@@ -139,7 +140,7 @@ func (p *rawPeer) receive() (got, error) {
 	return got{h.OpCode, string(payload), h.Rsv}, err
 }
 
-// expect reads the frames that are wanted.
+// expect reads frames, which must be want.
 func (p *rawPeer) expect(want ...got) {
 	p.t.Helper()
 	for _, w := range want {
@@ -149,8 +150,8 @@ func (p *rawPeer) expect(want ...got) {
 	}
 }
 
-// expectClose reads a close with code, and the end of stream after it; 1005 is a
-// close without a code.
+// expectClose reads a close with code, and the end of stream after it. 1005 is
+// a close without a code.
 func (p *rawPeer) expectClose(code ws.StatusCode) {
 	p.t.Helper()
 	g, err := p.receive()

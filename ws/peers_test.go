@@ -17,8 +17,8 @@ import (
 	"example.com/chanio"
 )
 
-// The messages that all peers exchange: empty, small, longer than one read, and
-// longer than a fragment of any of them.
+// All peers exchange these messages: empty, small, longer than one read, and
+// longer than a fragment of any peer.
 var exchanged = []string{"", "hello", "κόσμε", strings.Repeat("compress me ", 1000), randomText(70_000)}
 
 // bothCompressions runs f without and with compression.
@@ -85,7 +85,7 @@ func TestCodersClientTalksToAHandler(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, m, string(got))
 		}
-		ctx = c.CloseRead(ctx) // which is what receives the pong
+		ctx = c.CloseRead(ctx) // which receives the pong
 		require.NoError(t, c.Ping(ctx))
 		require.NoError(t, c.Close(coder.StatusNormalClosure, "bye"))
 		s := <-ends

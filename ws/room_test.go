@@ -16,16 +16,16 @@ import (
 	"example.com/chanio"
 )
 
-// TestAllMembersOfARoomSeeOneOrderUnderFourPublishers has a room of tcp lines, tls
-// lines, udp, WebSockets of text and compressed ones, over real sockets. In the
-// middle of it a member with yet another framing joins.
+// TestAllMembersOfARoomSeeOneOrderUnderFourPublishers has a room of tcp lines,
+// tls lines, udp, WebSockets of text and compressed ones, over real sockets. In
+// the middle, a member with yet another framing joins.
 func TestAllMembersOfARoomSeeOneOrderUnderFourPublishers(t *testing.T) {
 	r := newMixedRoom(t)
 	members := []*roomMember{
 		r.lines(t, false), r.lines(t, true), r.udp(t), r.browser(t, &Options{Text: true}),
 		r.browser(t, &Options{Text: true, Compression: &Compression{Threshold: 20}}), r.lines(t, false),
 	}
-	skipped := make(map[string]*roomMember) // by whom a message was sent: it does not get it
+	skipped := make(map[string]*roomMember) // the member that sent a message, which does not get it
 	var mu sync.Mutex
 	publish := func(publisher, from, to int) {
 		random := rand.New(rand.NewPCG(uint64(publisher), uint64(from)))
@@ -53,7 +53,7 @@ func TestAllMembersOfARoomSeeOneOrderUnderFourPublishers(t *testing.T) {
 				seq++
 			}
 			if udp := members[2]; except != udp {
-				udp.await(m) // so that what is on its way fits into its socket
+				udp.await(m) // so that what is in flight fits into its socket
 			}
 		}
 	}
@@ -143,7 +143,7 @@ func newRoomMember(t *testing.T, name string, server, client *chanio.Session) *r
 	return m
 }
 
-// collect notes what comes until the session ends.
+// collect notes the messages that come until the session ends.
 func (m *roomMember) collect(client *chanio.Session) {
 	for p := range client.Recv() {
 		if string(p) == "end" {
@@ -238,7 +238,7 @@ func (r *mixedRoom) browser(t *testing.T, o *Options) *roomMember {
 	return m
 }
 
-// heard returns what has come before "end".
+// heard returns the messages that came before "end".
 func (m *roomMember) heard(t *testing.T) []string {
 	t.Helper()
 	select {

@@ -26,14 +26,14 @@ func pipeSession(t *testing.T, o *Options) (*chanio.Session, net.Conn) {
 	return chanio.NewSession(t.Context(), &chanio.Handover{Conn: near, Reader: &reader{framing: set.plain}}, &set.chanio), far
 }
 
-// laggards are a room of a hundred browsers, of which one stalls.
+// laggards are a room of a hundred browsers, one of which stalls.
 type laggards struct {
 	hub     *chanio.Hub
 	stalled *chanio.Session
 	peer    net.Conn
 	others  sync.WaitGroup
 	good    []*chanio.Session
-	counts  []int // what each of the others got, in order, when others are done
+	counts  []int // what each of the others got, in order, once others are done
 }
 
 const (
@@ -59,7 +59,7 @@ func newLaggards(t *testing.T, lag chanio.LagPolicy) *laggards {
 			for r := bufio.NewReader(peer); ; {
 				f, err := ws.ReadFrame(r)
 				if err != nil || f.Header.OpCode != ws.OpText || string(f.Payload) != lagMessage(l.counts[i]) {
-					return // the close, or what the count tells of
+					return // the close, or the messages that the count tells of
 				}
 				l.counts[i]++
 			}
@@ -68,7 +68,7 @@ func newLaggards(t *testing.T, lag chanio.LagPolicy) *laggards {
 	return l
 }
 
-// publish publishes at the pace of those that read.
+// publish publishes at the pace of the members that read.
 func (l *laggards) publish(t *testing.T) {
 	for i := range lagMessages {
 		require.NoError(t, l.hub.Multicast([]byte(lagMessage(i))))
@@ -76,7 +76,7 @@ func (l *laggards) publish(t *testing.T) {
 	}
 }
 
-// finish requires that the others have got everything, and ends all.
+// finish requires that the others have got everything, and ends all sessions.
 func (l *laggards) finish(t *testing.T) {
 	for _, s := range l.good {
 		require.NoError(t, s.Close())
@@ -149,7 +149,7 @@ func TestAStalledBrowserAmongAHundredHoldsPublishersForWriteTimeout(t *testing.T
 	})
 }
 
-// cutter is a proxy that cuts connections over which nothing has gone for idle.
+// cutter is a proxy that cuts connections on which nothing has passed for idle.
 func cutter(a, b net.Conn, idle time.Duration) {
 	timer := time.AfterFunc(idle, func() {
 		a.Close()
@@ -214,7 +214,7 @@ func TestAPeerThatVanishesBehindAProxyIsFoundWithinPingIntervalAndPongTimeout(t 
 	synctest.Test(t, func(t *testing.T) {
 		s, peer := pipeSession(t, nil)
 		defer peer.Close()
-		go io.Copy(io.Discard, peer) // the proxy takes what we send, and nobody answers
+		go io.Copy(io.Discard, peer) // the proxy takes what we send, and no answer comes
 		s.Recv()
 		began := time.Now()
 		<-s.Done()

@@ -14,16 +14,16 @@ import (
 	"example.com/chanio/ws"
 )
 
-// A server is what is compared: its handler echoes or, if it does not, its
-// connections get what publish is given.
+// A server is one side of the comparison: its handler echoes or, if it does
+// not, its connections get the messages that publish is given.
 type server struct {
 	http.Handler
 	publish func(m []byte)
-	settle  func() // waits until all that was published is written
+	settle  func() // waits until everything that was published is written
 	stop    func() // after settle
 }
 
-// servers make a server, that compresses with deflate set.
+// servers make a server, which compresses if deflate is set.
 var servers = []struct {
 	name string
 	make func(b *testing.B, echo, deflate bool) server
@@ -41,9 +41,9 @@ var servers = []struct {
 }
 
 func chanioServer(b *testing.B, echo, deflate bool, handle func(*chanio.Session)) server {
-	o := &ws.Options{Chanio: &chanio.Options{Lag: chanio.LagBlock}} // nobody is ended, which would look like speed
+	o := &ws.Options{Chanio: &chanio.Options{Lag: chanio.LagBlock}} // no session is ended, which would look like speed
 	if deflate {
-		o.Compression = &ws.Compression{Threshold: -1} // all, as the others do
+		o.Compression = &ws.Compression{Threshold: -1} // all of them, as the others do
 	}
 	h := ws.NewHandler(context.Background(), o)
 	l := h.Listener()
@@ -86,8 +86,8 @@ func echoBatches(s *chanio.Session) {
 	}
 }
 
-// queues are a channel and a goroutine a client, which most programs have that
-// multicast with gorilla's or coder's library.
+// queues have a channel and a goroutine for each client, as most programs do
+// that multicast with gorilla's or coder's library.
 type queues[M any] struct {
 	mu      sync.Mutex
 	all     []chan M
@@ -186,7 +186,7 @@ func coderServer(_ *testing.B, echo, deflate bool) server {
 	}
 }
 
-// gwsEvents are what gws calls.
+// gwsEvents are the callbacks for gws.
 type gwsEvents struct {
 	gws.BuiltinEventHandler
 	echo  bool

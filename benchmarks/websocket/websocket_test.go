@@ -53,8 +53,8 @@ func dial(b *testing.B, s server, n int, deflate bool) []net.Conn {
 	return conns
 }
 
-// BenchmarkMulticast publishes as fast as one publisher can. messages/s is what
-// all clients receive together.
+// BenchmarkMulticast publishes as fast as one publisher can. messages/s counts
+// the messages that all clients receive together.
 func BenchmarkMulticast(b *testing.B) {
 	for _, deflate := range []bool{false, true} {
 		for _, size := range []int{32, 1024} {
@@ -74,8 +74,8 @@ func BenchmarkMulticast(b *testing.B) {
 	}
 }
 
-// publishAll publishes, after a message that every client has to have: then all
-// are members.
+// publishAll publishes after a message that every client must have received: by
+// then all are members.
 func publishAll(b *testing.B, s server, conns []net.Conn, m []byte) {
 	first := make([]byte, 2)
 	for joined := false; !joined; {
@@ -93,7 +93,7 @@ func publishAll(b *testing.B, s server, conns []net.Conn, m []byte) {
 	for _, c := range conns {
 		go io.Copy(io.Discard, c)
 	}
-	began := time.Now() // b.Elapsed ends with the loop, and what a hub still holds is to be written
+	began := time.Now() // b.Elapsed ends with the loop, and the hub must still write what it holds
 	for b.Loop() {
 		s.publish(m)
 	}
@@ -106,7 +106,7 @@ func multicast(b *testing.B, s server, clients int, m []byte, deflate bool) {
 	s.stop()
 }
 
-// multicastTCP is the tcp hub, beside which the WebSockets' is to be.
+// multicastTCP is the tcp hub, the baseline for the WebSockets' hub.
 func multicastTCP(b *testing.B, clients int, m []byte) {
 	l, err := chanio.Listen(b.Context(), "tcp", "127.0.0.1:0", &chanio.Options{Lag: chanio.LagBlock})
 	require.NoError(b, err)
@@ -168,8 +168,8 @@ func echo(b *testing.B, conns []net.Conn, flight int, m []byte) {
 	b.ReportMetric(float64(b.N)*float64(flight)/b.Elapsed().Seconds(), "messages/s")
 }
 
-// BenchmarkIdle tells the memory of a connection that waits, its handler's goroutine
-// included. The clients are in a process of their own.
+// BenchmarkIdle reports the memory of a connection that waits, its handler's
+// goroutine included. The clients are in a process of their own.
 func BenchmarkIdle(b *testing.B) {
 	const n = 5000
 	for _, s := range servers {
@@ -189,7 +189,7 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// dialElsewhere has a process dial n clients, which wait until bye.
+// dialElsewhere starts a process that dials n clients, which wait until bye.
 func dialElsewhere(b *testing.B, url string, n int) (bye func()) {
 	c := exec.Command(os.Args[0], "-test.run=^TestClientsOfABenchmark$")
 	c.Env = append(os.Environ(), "CLIENTS_OF="+url, "CLIENTS="+strconv.Itoa(n))
@@ -208,7 +208,7 @@ func dialElsewhere(b *testing.B, url string, n int) (bye func()) {
 	}
 }
 
-// TestClientsOfABenchmark is the process of dialElsewhere.
+// TestClientsOfABenchmark is the process that dialElsewhere starts.
 func TestClientsOfABenchmark(t *testing.T) {
 	server, err := url.Parse(os.Getenv("CLIENTS_OF"))
 	require.NoError(t, err)
@@ -237,7 +237,8 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// BenchmarkFanout is one message to 1,000 idle clients, until the last has it.
+// BenchmarkFanout sends one message to 1,000 idle clients, and waits until the
+// last has it.
 func BenchmarkFanout(b *testing.B) {
 	const n = 1000
 	m := message(32)

@@ -17,7 +17,7 @@ func TestFreedMemoryIsOverwritten(t *testing.T) {
 	require.Equal(t, bytes.Repeat([]byte{overwritten}, 100), kept)
 }
 
-// What was not used is passed over, what was never is.
+// Pages that were not used are skipped, also those that never were.
 func TestEveryByteThatWasUsedIsOverwritten(t *testing.T) {
 	for _, size := range []int{1, 7, 100, Small, Small + 9, Large, firstLarger} {
 		for _, get := range []func(int) *Buffer{Get, Own} {

@@ -56,7 +56,7 @@ func TestAHostIsAnAddressOrAnIPv6NetworkOf64Bits(t *testing.T) {
 	require.Equal(t, netip.Prefix{}, Host(netip.Addr{}))
 }
 
-// A model says which host may be picked after any order of Add and Remove.
+// A model tells which host may be picked after any order of Add and Remove.
 func TestASetAgreesWithAModel(t *testing.T) {
 	var s Set[int]
 	model := make(map[int][]*Member[int])

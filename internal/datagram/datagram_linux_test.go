@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// withoutGSO makes c send a message a datagram.
+// withoutGSO makes c send one message per datagram.
 func withoutGSO(c *Conn) {
 	if e, ok := c.engine.(*batched); ok {
 		e.limits.off = true
@@ -40,7 +40,7 @@ func TestWhatTheKernelDroppedIsCounted(t *testing.T) {
 		}
 		return false
 	}
-	// The first batch makes room; what comes after it brings the count.
+	// The first batch makes room. What comes after it brings the count.
 	require.NoError(t, b.Receive(func(ps []Packet) bool { count(ps); return false }))
 	write(t, a, Packet{Addr: b.LocalAddr()})
 	require.NoError(t, b.Receive(func(ps []Packet) bool { return !count(ps) }))
@@ -182,13 +182,13 @@ func TestSegmentsThatOneRouteRefusesGoOnByOthers(t *testing.T) {
 	}
 }
 
-// A link that comes back under its name has another index: nothing may go by the
-// one that the name had before.
+// A link that comes back under its name has another index: nothing may go by
+// the name's old index.
 func TestALinkThatComesBackUnderItsNameIsAnsweredAtOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		netns.Enter(t, "ip link set lo up")
-		// A link whose other end is in the same namespace: what goes out of one end
-		// comes in by the other.
+		// The other end of the link is in the same namespace: what goes out of one
+		// end comes in at the other.
 		again := func() {
 			require.NoError(t, netns.Run(`
 				ip link del here 2>/dev/null || true
@@ -253,7 +253,7 @@ func TestAnIdleConnHoldsNoBuffers(t *testing.T) {
 		write(t, from, Packet{Addr: c.LocalAddr(), Data: []byte("wake up")})
 		<-got
 	}
-	// A few buffers may be on their way through the pool, but not one each.
+	// A few buffers may be in transit through the pool, but not one each.
 	require.Less(t, memory.Live()-before, int64(conns*readMessages*maxDatagram/4))
 	for _, c := range all {
 		c.StopReceiving()
@@ -291,7 +291,7 @@ func TestControlMessagesThatAUserAskedForCutOffNoneOfOurs(t *testing.T) {
 func TestAMessageOfWhichNobodyKnowsHowManyDatagramsItIsIsDropped(t *testing.T) {
 	for _, test := range []struct {
 		name      string
-		gro, told bool // GRO is on; its note was not cut off
+		gro, told bool // GRO is on, and its note was not cut off
 		want      int
 	}{{"unknown", true, false, 0}, {"told before the cut", true, true, 3}, {"without GRO", false, false, 1}} {
 		t.Run(test.name, func(t *testing.T) {
@@ -341,8 +341,8 @@ func FuzzControlMessages(f *testing.F) {
 	})
 }
 
-// A sender whose datagrams stay on the host goes on when its interface comes back,
-// with another index too.
+// A sender whose datagrams stay on the host goes on when its interface comes
+// back, even with another index.
 func TestATTLOf0GoesOnWhenItsInterfaceComesBack(t *testing.T) {
 	const up = "ip link add d0 type veth peer name e0; ip link set e0 up; ip addr add 10.9.9.1/24 dev d0; ip link set d0 up; ip route add default dev d0"
 	for _, named := range []bool{false, true} {
@@ -371,8 +371,8 @@ func TestATTLOf0GoesOnWhenItsInterfaceComesBack(t *testing.T) {
 	}
 }
 
-// A group that was joined where the system chose is left there, although the system
-// would choose another interface now.
+// A group that was joined on the system's choice of interface is left there,
+// although the system would choose another interface now.
 func TestAGroupIsLeftWhereItWasJoinedAlthoughTheRouteHasMoved(t *testing.T) {
 	for _, f := range []struct{ network, bind, group string }{
 		{"udp4", "0.0.0.0:0", "239.255.7.9"}, {"udp6", "[::]:0", "ff05::7:9"},

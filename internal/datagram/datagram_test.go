@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// eachEngine runs test with batches, where there are any, and one by one.
+// eachEngine runs test with batches, where the system has them, and one by one.
 func eachEngine(t *testing.T, test func(t *testing.T, cfg Config)) {
 	t.Helper()
 	for _, c := range []struct {
@@ -94,8 +94,8 @@ func TestDatagramsOfAnySizeArriveWholeAndOnce(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s, %d bytes", f.name, size), func(t *testing.T) {
 					a, b := listen(t, f.network, f.address, cfg), listen(t, f.network, f.address, cfg)
-					// As many at once as any receive buffer holds; the last one
-					// shows that nothing came twice.
+					// The test sends as many at once as any receive buffer holds. The
+					// last one shows that nothing came twice.
 					count := max(1, min(8, 50_000/max(size, 1)))
 					var sent []Packet
 					for i := range count {
@@ -150,7 +150,7 @@ func TestMixedSizesToMixedPeersArriveInEachPeersOrder(t *testing.T) {
 		var ps []Packet
 		want := make([][]string, len(peers))
 		for i := range 200 {
-			// Runs of several lengths to one peer, for GSO to find.
+			// There are runs of several lengths to one peer, for GSO to find.
 			to := i / (1 + i%5) % len(peers)
 			data := pattern(i, sizes[i%len(sizes)])
 			ps = append(ps, Packet{Addr: peers[to].LocalAddr(), Data: data})
@@ -346,7 +346,8 @@ func loopback(t testing.TB) *net.Interface {
 	return nil
 }
 
-// FuzzOneByOneControlMessages has any bytes as what came with a datagram.
+// FuzzOneByOneControlMessages takes any bytes as the control messages of a
+// datagram.
 func FuzzOneByOneControlMessages(f *testing.F) {
 	for _, c := range []struct {
 		v6       bool

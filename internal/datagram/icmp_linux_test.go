@@ -17,10 +17,11 @@ import (
 type icmpError struct {
 	name       string
 	kind, code byte
-	mtu        uint16 // of the link that a datagram was too big for; 0 for other errors
+	mtu        uint16 // the MTU of the link that a datagram was too big for; 0 for other errors
 }
 
-// fatal4 and fatal6 are the ICMP errors that Linux tells a connected UDP socket.
+// fatal4 and fatal6 are the ICMP errors that Linux reports to a connected UDP
+// socket.
 var (
 	fatal4 = []icmpError{
 		{"no such protocol", 3, 2, 0},
@@ -42,8 +43,8 @@ var (
 	}
 )
 
-// tell sends, from the host itself, the message that a datagram of c to its peer
-// was not delivered.
+// tell sends, from the host itself, the message that a datagram from c to its
+// peer was not delivered.
 func (e icmpError) tell(t *testing.T, c *Conn, peer netip.AddrPort) {
 	t.Helper()
 	from := c.LocalAddr()
@@ -64,7 +65,7 @@ func (e icmpError) tell(t *testing.T, c *Conn, peer netip.AddrPort) {
 		message = append(append(message, ip...), udp...)
 		binary.BigEndian.PutUint16(message[2:], checksum(message))
 		to = &unix.SockaddrInet4{Addr: from.Addr().As4()}
-	} else { // whose checksum the kernel computes
+	} else { // the kernel computes its checksum
 		family, protocol = unix.AF_INET6, unix.IPPROTO_ICMPV6
 		ip := make([]byte, 40)
 		ip[0], ip[6], ip[7] = 6<<4, unix.IPPROTO_UDP, 64
@@ -122,7 +123,7 @@ func TestATooBigOfAnEarlierDatagramLosesNothingThatIsSentNext(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		for i, f := range families {
 			t.Run(f.name, func(t *testing.T) {
-				netns.Enter(t, "ip link set lo up") // whose routes remember the MTU
+				netns.Enter(t, "ip link set lo up") // the namespace's routes remember the MTU
 				peer := listen(t, f.network, f.address, cfg)
 				c := dial(t, f.network, peer.LocalAddr(), cfg)
 				e := []icmpError{{"needs fragments", 3, 4, 1400}, {"too big", 2, 0, 1400}}[i]
@@ -158,7 +159,7 @@ func TestRefusalsInTheMiddleOfAWriteAreCounted(t *testing.T) {
 				require.NoError(t, gone.Close())
 				ps := make([]Packet, 10)
 				for i := range ps {
-					ps[i].Data = pattern(i, 10+i) // of one size they were one to GSO
+					ps[i].Data = pattern(i, 10+i) // with equal sizes they would be one to GSO
 				}
 				write(t, c, ps...)
 				require.EqualValues(t, len(ps)-1, c.Refused(), "all but the last one's, which nobody has met")
@@ -182,8 +183,8 @@ func TestADatagramThatFailsInTheMiddleOfAWriteIsNoRefusal(t *testing.T) {
 	})
 }
 
-// A scripted engine fails writes with its errors, one after the other, and sends
-// all where there is none left, or it is nil.
+// A scripted engine fails writes with its errors, one after another. A nil
+// error sends one packet. Once none is left, it sends everything.
 type scripted struct{ errs []error }
 
 func (e *scripted) read() (*batch, error) { return nil, net.ErrClosed }

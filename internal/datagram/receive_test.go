@@ -43,7 +43,7 @@ func TestPayloadsAreCopiesThatEndWhereTheNextBegins(t *testing.T) {
 	for i, n := range sizes {
 		p := c.copy(pattern(i, n))
 		require.Equal(t, n, cap(p))
-		got = append(got, append(p, 0xff)[:n]) // reallocates, and harms nobody
+		got = append(got, append(p, 0xff)[:n]) // reallocates, and harms no other
 	}
 	for i, n := range sizes {
 		require.Equal(t, pattern(i, n), got[i])

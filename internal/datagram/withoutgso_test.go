@@ -2,5 +2,5 @@
 
 package datagram
 
-// withoutGSO has nothing to do where there is none.
+// withoutGSO does nothing: there is no GSO.
 func withoutGSO(*Conn) {}

@@ -23,7 +23,7 @@ func tlv(kind byte, value string) string {
 	return string(binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(value)))) + value
 }
 
-// withChecksum adds a checksum, of which wrong bits are changed.
+// withChecksum adds a checksum, in which the bits of wrong are flipped.
 func withChecksum(family byte, body string, wrong uint32) string {
 	h := []byte(header2(commandProxy, family, body+tlv(typeCRC32C, "\x00\x00\x00\x00")))
 	sum := crc32.Checksum(h, crc32.MakeTable(crc32.Castagnoli))
@@ -43,7 +43,7 @@ var bodyUnix = pad("/run/client", 108) + pad("/run/server", 108)
 
 func pad(s string, n int) string { return s + strings.Repeat("\x00", n-len(s)) }
 
-// headers are valid ones, with what they say.
+// headers are valid headers, with what they say.
 var headers = []struct{ name, header, source, destination string }{
 	{"v1 TCP4", "PROXY TCP4 192.0.2.1 192.0.2.2 12345 80\r\n", "192.0.2.1:12345", "192.0.2.2:80"},
 	{"v1 shortest TCP4", "PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n", "0.0.0.0:0", "0.0.0.0:0"},
@@ -142,7 +142,8 @@ func TestWhatIsNoHeaderIsInvalid(t *testing.T) {
 }
 
 // FuzzRead checks that no input makes Read panic, read past the header, or hold
-// more than what has come, and that what it accepts it accepts again.
+// more than what has come, and that Read accepts again whatever it has
+// accepted.
 func FuzzRead(f *testing.F) {
 	for _, test := range headers {
 		f.Add([]byte(test.header + "after"))

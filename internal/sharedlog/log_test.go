@@ -16,7 +16,7 @@ func whole(chunk Chunk) []byte {
 	return append(append([]byte(nil), chunk.Data...), bytes.Join(chunk.More, nil)...)
 }
 
-// readAll returns what there is behind c.
+// readAll returns everything after c.
 func readAll(c *Cursor) (all []byte, messages int) {
 	for {
 		chunk := c.Next(AnyNumber)
@@ -28,7 +28,7 @@ func readAll(c *Cursor) (all []byte, messages int) {
 	}
 }
 
-// rest returns how many messages there are behind c.
+// rest returns how many messages there are after c.
 func rest(c Cursor) int64 {
 	return c.Rest().Messages
 }

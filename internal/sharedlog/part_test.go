@@ -19,7 +19,7 @@ func cut(t *testing.T, l *Log, c Cursor) *Part {
 	return &p
 }
 
-// held returns how much memory the segments from first on are.
+// held returns how much memory the segments from first on take.
 func held(first Cursor) (n int) {
 	for g := first.link; g != nil; g = g.next.Load() {
 		n += len(g.buf)
@@ -117,7 +117,7 @@ func TestThereIsNoPartOfNothing(t *testing.T) {
 
 func TestEndsTellWhereEachMessageOfAChunkEnds(t *testing.T) {
 	l := New(1 << 20)
-	l.Append([]byte("before the index")) // nobody who asks for ends reads this
+	l.Append([]byte("before the index")) // no reader that asks for ends reads this
 	l.Index()
 	l.Index()
 	c := l.End()
@@ -166,7 +166,7 @@ func TestEndsTellWhereEachMessageOfAChunkEnds(t *testing.T) {
 	require.Equal(t, []string{"e"}, read(p, 2))
 }
 
-// A fuzzReader reads a log, or a part of it, and knows what there is.
+// A fuzzReader reads a log, or a part of it, and knows what is in it.
 type fuzzReader struct {
 	c    Cursor
 	p    *Part // nil: it reads by c
@@ -174,7 +174,7 @@ type fuzzReader struct {
 	last int   // of its part
 }
 
-// FuzzLog does what its bytes say, to a log and to a plain list of messages.
+// FuzzLog does what its bytes say, on a log and on a plain list of messages.
 func FuzzLog(f *testing.F) {
 	f.Add(uint16(1), []byte("aaaa\x00\x01\x02\x03"))
 	f.Add(uint16(4096), []byte{0xff, 0xff, 0x80, 1, 0xfe, 2, 0xff, 3})
@@ -221,7 +221,7 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
-// check lets r read a chunk.
+// check makes r read a chunk.
 func (r *fuzzReader) check(t *testing.T, all [][]byte, limit uint32) {
 	var chunk Chunk
 	var ends []int

@@ -47,7 +47,7 @@ func TestWaitingTakesNothing(t *testing.T) {
 func TestWaitingLeavesAResetToWhoReads(t *testing.T) {
 	networks := []string{"tcp"}
 	if runtime.GOOS == "linux" {
-		networks = append(networks, "unix") // whose peer learns of unread input only there
+		networks = append(networks, "unix") // only there does the peer learn of unread input
 	}
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {

@@ -14,7 +14,7 @@ func (c *counted) Wait()          { c.waits++ }
 func (c *counted) Progress(n int) { c.n += n }
 func (c *counted) Over() bool     { return false }
 
-// socketPair returns the descriptors of two unix sockets that do not block.
+// socketPair returns the descriptors of two non-blocking unix sockets.
 func socketPair(t *testing.T) (a, b int) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)

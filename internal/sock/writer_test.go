@@ -54,7 +54,7 @@ func noise(n int) []byte {
 }
 
 // Where the library writes to sockets through package net, as on macOS and
-// Windows, progress is seen by looking, too. A pipe stands in for the socket.
+// Windows, it also finds progress by looking. A pipe stands in for the socket.
 
 const lookEvery = 2500 * time.Millisecond
 

@@ -11,7 +11,7 @@ import (
 	"example.com/chanio/internal/sockopt"
 )
 
-// bind listens on address with set applied to the socket first.
+// bind listens on address, with set applied to the socket first.
 func bind(t *testing.T, address string, set func(fd uintptr) error) (net.PacketConn, error) {
 	t.Helper()
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// record returns one that carries n bytes.
+// record returns a record that carries n bytes.
 func record(n int) []byte {
 	r := binary.BigEndian.AppendUint16([]byte{23, 3, 3}, uint16(n))
 	for i := range n {
@@ -21,7 +21,7 @@ func record(n int) []byte {
 	return r
 }
 
-// pour hands as much of stream to r as there is space for, and returns the rest.
+// pour hands as much of stream to r as there is room for, and returns the rest.
 func pour(r *Reader, stream []byte) []byte {
 	n := copy(r.Space(), stream)
 	r.Filled(n)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scripted returns an entrant whose trials have the given message rates; below
-// zero is a failure.
+// scripted returns an entrant whose trials have the given message rates. A rate
+// below zero is a failure.
 func scripted(name string, rates ...float64) Entrant {
 	i := 0
 	return Entrant{name, func(context.Context, Settings) (Sample, error) {

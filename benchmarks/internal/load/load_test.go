@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// a trial is a server and a load in one process.
+// A trial is a server and a load in one process.
 type trial struct {
 	name, job, net, impl, client string
 	clients, messages, size      int
@@ -114,7 +114,7 @@ func (c trial) test(t *testing.T) {
 func TestAnErrorOfAClientIsReported(t *testing.T) {
 	at, err := endpoint.New(endpoint.TCP, "127.0.0.1", 0)
 	require.NoError(t, err)
-	// A multicast server sends what no echo client has sent.
+	// A multicast server sends messages that no echo client has sent.
 	s, err := server.Start(t.Context(), "multicast", server.Config{Endpoint: at, Impl: "limit", Size: 7, Members: 2})
 	require.NoError(t, err)
 	defer s.Close()

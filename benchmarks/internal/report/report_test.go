@@ -51,7 +51,7 @@ func TestPercentilesAreOfAllShards(t *testing.T) {
 			for range 99 {
 				l.Shard(i).Record(time.Millisecond, 1)
 			}
-			l.Shard(i).Record(time.Hour, 1) // more than is told apart
+			l.Shard(i).Record(time.Hour, 1) // more than the resolution tells apart
 		})
 	}
 	wg.Wait()

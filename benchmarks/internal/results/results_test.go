@@ -15,8 +15,8 @@ import (
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// everything is an outcome in which each entrant of each scenario has some figure
-// for all that pictures and tables show.
+// everything returns an outcome in which each entrant of each scenario has a
+// figure for everything that pictures and tables show.
 func everything() *compare.Outcome {
 	o := &compare.Outcome{Began: time.Unix(1e9, 0), Command: "go run . compare", Repeat: 3}
 	figure := compare.Spread{Median: 2, Min: 1, Max: 3, Runs: 3}
@@ -88,7 +88,7 @@ func TestWriteLeavesFiguresTablesAndPictures(t *testing.T) {
 func TestWhatWasNotMeasuredHasNoPicture(t *testing.T) {
 	dir := t.TempDir()
 	nothing := compare.Spread{}
-	zero := compare.Spread{Runs: 3} // no logarithmic scale has it
+	zero := compare.Spread{Runs: 3} // a logarithmic scale can't show it
 	for _, f := range []compare.Spread{nothing, zero} {
 		o := everything()
 		for _, r := range o.Results {
@@ -111,7 +111,7 @@ func TestTheReadmesSectionIsReplacedAndNothingElse(t *testing.T) {
 	readme, dir := filepath.Join(root, "README.md"), filepath.Join(root, "benchmarks", "results")
 	require.NoError(t, os.WriteFile(readme, []byte("before\n"+begin+"\nold\n"+end+"\nafter\n"), 0o644))
 
-	for range 2 { // the second time is as the first
+	for range 2 { // the second time the result is the same
 		require.NoError(t, WriteReadme(readme, dir, everything()))
 		b, err := os.ReadFile(readme)
 		require.NoError(t, err)
