@@ -18,7 +18,7 @@ import (
 	"example.com/chanio/natsroom"
 )
 
-// benchServer is a server in a process of its own.
+// benchServer starts a server in a process of its own.
 func benchServer(b *testing.B) string {
 	b.Helper()
 	_, url := spawn(b, "server", serverConfig{Dir: b.TempDir()})
@@ -27,10 +27,10 @@ func benchServer(b *testing.B) string {
 
 const (
 	benchMessage = 32
-	benchWindow  = 4096 // NATS messages under way: no queue overflows
+	benchWindow  = 4096 // NATS messages in flight: no queue overflows
 )
 
-// A pace holds a publisher to a window: seen is what has arrived.
+// A pace holds a publisher to a window. seen is the amount that has arrived.
 type pace struct {
 	seen atomic.Int64
 	more chan struct{}
@@ -52,9 +52,9 @@ func (p *pace) await(n int64) {
 	}
 }
 
-// BenchmarkFanOut is messages of 32 bytes a second: through nats.go alone, from
-// one connection to one subscriber, message by message and as payloads of a
-// batch; and from one node's room to 100 tcp sessions on another.
+// BenchmarkFanOut measures messages of 32 bytes a second: through nats.go
+// alone, from one connection to one subscriber, message by message and as
+// payloads of a batch; and from one node's room to 100 tcp sessions on another.
 func BenchmarkFanOut(b *testing.B) {
 	for _, batch := range []int{1, 512} {
 		b.Run(fmt.Sprintf("nats.go/batch=%d", batch), func(b *testing.B) { benchNATS(b, batch) })
@@ -122,8 +122,8 @@ func benchRoom(b *testing.B, batch, members int) {
 	require.Zero(b, to.room.Stats().MessagesDropped)
 }
 
-// tcpMembers makes tcp sessions members of p; each pace counts what one's peer
-// has read.
+// tcpMembers makes n tcp sessions members of p. Each pace counts what one
+// member's peer has read.
 func tcpMembers(b *testing.B, p place, n int) (paces []*pace) {
 	b.Helper()
 	l, err := chanio.Listen(context.Background(), "tcp", "127.0.0.1:0", &chanio.Options{ManualJoin: true})
@@ -155,8 +155,8 @@ func tcpMembers(b *testing.B, p place, n int) (paces []*pace) {
 	return paces
 }
 
-// BenchmarkLatency is from Publish on one node to the last of 100 members on
-// another having read it, one message at a time.
+// BenchmarkLatency measures the time from Publish on one node until the last of
+// 100 members on another has read the message, one message at a time.
 func BenchmarkLatency(b *testing.B) {
 	for _, k := range kinds {
 		b.Run(k.name, func(b *testing.B) {
@@ -185,8 +185,9 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkRooms is 10,000 rooms with 3 members on each of 2 nodes: how long it
-// takes until all count 6, bytes a room on a node, and subscriptions.
+// BenchmarkRooms has 10,000 rooms with 3 members on each of 2 nodes. It
+// measures how long it takes until all count 6, bytes a room on a node, and
+// subscriptions.
 func BenchmarkRooms(b *testing.B) {
 	const rooms = 10_000
 	for b.Loop() {

@@ -17,8 +17,8 @@ import (
 	"example.com/chanio/natsroom"
 )
 
-// stalledPlace is a node whose hub takes nothing: its member reads only when it
-// is told to.
+// stalledPlace is a node whose hub takes nothing: its member reads only when
+// told to.
 func stalledPlace(t *testing.T, url string, o *natsroom.Options) (p place, read func() *listener) {
 	t.Helper()
 	p = join(t, connect(t, url), "x", o, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 10, WriteTimeout: -1})

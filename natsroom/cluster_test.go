@@ -42,7 +42,7 @@ func (c *cluster) start(i int) {
 }
 
 // TestJoinWaitsForAClusterThatHasOnlyJustBegun has one server of three, which
-// makes no stream without another.
+// can't make a stream without a second one.
 func TestJoinWaitsForAClusterThatHasOnlyJustBegun(t *testing.T) {
 	c := newCluster(t)
 	c.start(0)
@@ -95,7 +95,7 @@ func TestOneOfThreeServersDies(t *testing.T) {
 			for i := range 3 {
 				own := c
 				own.Number = i + 1
-				// Each has its own server first, and another if that dies.
+				// Each node has its own server first, and another if that dies.
 				nc, err := nats.Connect(urls[i]+","+urls[(i+1)%3], append(nodeOptions(0), nats.DontRandomize())...)
 				require.NoError(t, err)
 				t.Cleanup(nc.Close)

@@ -19,8 +19,9 @@ import (
 	"example.com/chanio/natsroom"
 )
 
-// A crowd is a node under test: members that keep what they hear, and publishers
-// that number what they say. It runs in this process or in one that is killed.
+// A crowd is a node under test: members that keep what they hear, and
+// publishers that number their messages. It runs in this process or in one that
+// is killed.
 type crowd struct {
 	hub        *chanio.Hub
 	room       *natsroom.Room
@@ -31,7 +32,7 @@ type crowd struct {
 	stopped    bool
 }
 
-// crowdConfig is what a node's process is told.
+// crowdConfig is the configuration of a node's process.
 type crowdConfig struct {
 	URL                         string
 	Room                        string
@@ -46,14 +47,14 @@ type crowdConfig struct {
 	Dir                         string
 }
 
-// A publisher says "ID SEQ PAD", from SEQ 1 on.
+// A publisher publishes "ID SEQ PAD", from SEQ 1 on.
 type publisher struct {
 	id   int
 	said atomic.Int64 // what counts as published
 }
 
 // An ear is a member's peer. The first of a crowd keeps all lines, the others
-// a sum of them.
+// keep a sum of them.
 type ear struct {
 	s     *chanio.Session
 	conn  net.Conn
@@ -67,7 +68,7 @@ type ear struct {
 	rest  []byte
 }
 
-// said is one line: who, and which.
+// said is one line: its publisher and its number.
 type said [2]int32
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -133,8 +134,8 @@ func (e *ear) hear(b []byte) {
 	}
 }
 
-// start makes the publishers go on until halt, or until each has said n things
-// if that is not 0.
+// start makes the publishers publish until halt, or until each has published n
+// messages if n is not 0.
 func (w *crowd) start(c *crowdConfig, n int) {
 	pad := bytes.Repeat([]byte("."), c.Pad)
 	for _, p := range w.publishers {
@@ -155,7 +156,7 @@ func (p *publisher) run(w *crowd, pad []byte, pause time.Duration, n int) {
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
 		case errors.Is(err, chanio.ErrClosed):
 			return
-		default: // also with an error of the connection it counts
+		default: // it counts also with an error of the connection
 			p.said.Store(seq)
 			seq++
 		}
@@ -164,7 +165,7 @@ func (p *publisher) run(w *crowd, pad []byte, pause time.Duration, n int) {
 			return
 		default:
 		}
-		if tick == nil { // as fast as the server takes it, or messages would be lost
+		if tick == nil { // as fast as the server takes it, else messages would be lost
 			if seq%64 == 0 {
 				w.room.Flush(context.Background())
 			}
@@ -178,7 +179,7 @@ func (p *publisher) run(w *crowd, pad []byte, pause time.Duration, n int) {
 	}
 }
 
-// halt stops the publishers, and waits until the server has what they said.
+// halt stops the publishers, and waits until the server has their messages.
 func (w *crowd) halt() error {
 	if !w.stopped {
 		close(w.stop)
@@ -205,7 +206,7 @@ func (w *crowd) close() {
 	w.running.Wait()
 }
 
-// A report is what a crowd has seen and done.
+// A report is what a crowd has heard and published.
 type report struct {
 	Published map[int]int64
 	Lagged    int64
@@ -213,7 +214,7 @@ type report struct {
 	Said      []said
 	Alike     bool // all members heard the same
 	Ended     int  // members whose sessions ended
-	Late      bool // others had said something before
+	Late      bool // others had published before
 }
 
 func (w *crowd) report() report {
@@ -239,7 +240,7 @@ func (w *crowd) report() report {
 	return r
 }
 
-// published returns what each publisher has said, all nodes together.
+// published returns how much each publisher has published, all nodes together.
 func published(reports []report) map[int]int64 {
 	all := make(map[int]int64)
 	for _, r := range reports {
@@ -248,10 +249,10 @@ func published(reports []report) map[int]int64 {
 	return all
 }
 
-// missing goes through what a node heard. It returns how many messages are not
-// there, of those that published has and, of others, up to the last heard; or
-// why what was heard cannot be. Of a late node only what is after the first
-// message of each publisher counts.
+// missing checks what a node heard. It returns how many messages are missing,
+// of those in published and, of other publishers, up to the last heard; or an
+// error if what was heard is impossible. For a late node only messages after
+// the first one of each publisher count.
 func (r *report) missing(published map[int]int64) (n int64, err error) {
 	next := make(map[int]int64)
 	for _, s := range r.Said {
@@ -273,7 +274,7 @@ func (r *report) missing(published map[int]int64) (n int64, err error) {
 	return n, nil
 }
 
-// gaps says what is missing.
+// gaps describes the missing messages.
 func (r *report) gaps(published map[int]int64) (gaps []string) {
 	next := make(map[int]int64)
 	for at, s := range r.Said {
@@ -291,7 +292,8 @@ func (r *report) gaps(published map[int]int64) (gaps []string) {
 	return gaps[:min(len(gaps), 20)]
 }
 
-// settled reports whether each node has heard all that is not told as lost.
+// settled reports whether each node has heard everything that is not reported as
+// lost.
 func settled(reports []report) bool {
 	all := published(reports)
 	for _, r := range reports {
@@ -302,9 +304,9 @@ func settled(reports []report) bool {
 	return true
 }
 
-// check is the model: what the reports of the nodes that lived may say. It
-// returns how many messages were lost and told, and came twice, all nodes
-// together.
+// check is the model: what the reports of the surviving nodes may say. It
+// returns how many messages were lost, were reported as lost, and came twice,
+// all nodes together.
 func check(t testing.TB, reports []report, history bool) (lost, told, twice int64) {
 	t.Helper()
 	all := published(reports)
@@ -319,8 +321,8 @@ func check(t testing.TB, reports []report, history bool) (lost, told, twice int6
 		}
 		lost += missing
 		told += r.Lagged
-		// Of what was published before a late node's first message it may have
-		// been told more than the model sees.
+		// A late node may have been told of more losses before its first message
+		// than the model sees.
 		if missing != r.Lagged && (!r.Late || missing > r.Lagged) {
 			t.Errorf("node %d: %d messages are missing, %d are told", i, missing, r.Lagged)
 		}
@@ -334,7 +336,8 @@ func check(t testing.TB, reports []report, history bool) (lost, told, twice int6
 	return lost, told, twice
 }
 
-// checkOrder fails unless any two nodes heard what both heard in one order.
+// checkOrder fails unless any two nodes heard their common messages in the same
+// order.
 func checkOrder(t testing.TB, reports []report) {
 	t.Helper()
 	for i := 1; i < len(reports); i++ {
@@ -344,7 +347,7 @@ func checkOrder(t testing.TB, reports []report) {
 		}
 		last := -1
 		if reports[i].Late {
-			continue // it may hear what is sent again as if it were the first time
+			continue // it may hear a repeated message as if it were new
 		}
 		for _, s := range reports[i].Said {
 			k, both := place[s]

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEverybodyHearsEverythingOnce has three nodes with twenty sessions and four
-// publishers each. With a history all hear one order, without one that of each
-// publisher.
+// TestEverybodyHearsEverythingOnce has three nodes with twenty sessions and
+// four publishers each. With a history all members hear one order. Without one,
+// they hear each publisher's order.
 func TestEverybodyHearsEverythingOnce(t *testing.T) {
 	each := 500
 	if *full {

@@ -14,11 +14,11 @@ import (
 	"example.com/chanio/natsroom/embedded"
 )
 
-// Two nodes, which would be two processes, have one room: what one publishes the
-// members of both hear.
+// Two nodes, normally two processes, have one room: the members of both hear
+// what either publishes.
 func ExampleJoin() {
 	ctx := context.Background()
-	server, err := embedded.Start(ctx, nil) // or bring your own
+	server, err := embedded.Start(ctx, nil) // or use your own
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func ExampleJoin() {
 		}
 		defer room.Close()
 
-		conn, peer := net.Pipe() // in the place of a listener's session
+		conn, peer := net.Pipe() // instead of a listener's session
 		session := chanio.NewSession(ctx, conn, nil)
 		defer session.Close()
 		if err := hub.Join(session); err != nil {
@@ -68,8 +68,8 @@ func printLine(conn net.Conn) {
 	conn.Close()
 }
 
-// A room with a history: who comes late gets what was said, and then what
-// follows, without a gap or a repetition between.
+// A room with a history: a late member gets the past messages and then the new
+// ones, without a gap or a repetition in between.
 func ExampleRoom_Replay() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "rooms")
@@ -106,7 +106,7 @@ func ExampleRoom_Replay() {
 	conn, peer := net.Pipe()
 	session := chanio.NewSession(ctx, conn, nil)
 	go func() {
-		if err := room.Replay(session, 2, time.Time{}); err != nil { // in the place of hub.Join
+		if err := room.Replay(session, 2, time.Time{}); err != nil { // instead of hub.Join
 			log.Print(err)
 			return
 		}

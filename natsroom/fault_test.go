@@ -25,10 +25,10 @@ var (
 	seed     = flag.Uint64("seed", 0, "of the random faults; 0 is a new one")
 )
 
-// A world is a server in a process of its own, two nodes here, of which the
-// second is behind a proxy that faults befall, and a third in a process. All
-// reach the server by a proxy, which holds their port while there is none: a
-// server of another test could get it.
+// A world is a server in a process of its own, two nodes here, and a third in
+// another process. The second node is behind a proxy to which faults happen.
+// All reach the server through a proxy, which holds their port while there is
+// no server: else a server of another test could get it.
 type world struct {
 	t       testing.TB
 	config  crowdConfig
@@ -41,7 +41,7 @@ type world struct {
 	deaths  int
 }
 
-// newWorld starts a world; history says whether its room has one.
+// newWorld starts a world. history tells whether its room has one.
 func newWorld(t testing.TB, history bool, change func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, config: crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 10 * time.Millisecond, Pad: 20}}
@@ -96,10 +96,11 @@ func (w *world) startFar() {
 	w.far = startNode(w.t, c)
 }
 
-// members returns how many there are.
+// members returns how many members there are.
 func (w *world) members() int { return 3 * w.config.Members }
 
-// settle waits until all nodes here count all members: within 5 seconds.
+// settle waits until all nodes here count all members, which must be within 5
+// seconds.
 func (w *world) settle() {
 	w.t.Helper()
 	for i, node := range w.here {
@@ -108,7 +109,7 @@ func (w *world) settle() {
 	}
 }
 
-// said waits until the nodes here have said more.
+// talk waits until each node here has received 100 more messages.
 func (w *world) talk() {
 	w.t.Helper()
 	for _, node := range w.here {
@@ -117,7 +118,7 @@ func (w *world) talk() {
 	}
 }
 
-// end halts all, and has the model check what was heard.
+// end halts all nodes, and has the model check what was heard.
 func (w *world) end() (lost, told, twice int64) {
 	t := w.t
 	t.Helper()
@@ -145,10 +146,10 @@ func (w *world) end() (lost, told, twice int64) {
 	return lost, told, twice
 }
 
-// wait is part of a fault: how long it lasts.
+// wait is part of a fault: its duration.
 func wait(d time.Duration) { <-time.After(d) }
 
-// long returns d, or with -full what the issue says.
+// long returns d, or whole with -full.
 func long(d, whole time.Duration) time.Duration {
 	if *full {
 		return whole
@@ -156,7 +157,8 @@ func long(d, whole time.Duration) time.Duration {
 	return d
 }
 
-// faults are what can befall a world, each over when it returns.
+// faults are the faults that can happen to a world. Each is over when it
+// returns.
 var faults = []struct {
 	name string
 	do   func(w *world)
@@ -241,8 +243,8 @@ func TestHistoriesAfterRandomFaults(t *testing.T) {
 	}
 }
 
-// TestASlowNode stops a node for so long that the server calls it a slow consumer
-// and ends its connection.
+// TestASlowNode stops a node until the server calls it a slow consumer and ends
+// its connection.
 func TestASlowNode(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -253,11 +255,11 @@ func TestASlowNode(t *testing.T) {
 			})
 			w.talk()
 			require.NoError(t, w.far.cmd.Process.Signal(syscall.SIGSTOP))
-			for _, node := range w.here { // it slows down nobody
+			for _, node := range w.here { // it slows down no other
 				said := node.room.Stats().MessagesSent
 				eventually(t, patience, func() bool { return node.room.Stats().MessagesSent > said+1000 }, "a publisher waits")
 			}
-			for _, node := range w.here { // so what there is to catch up on ends
+			for _, node := range w.here { // this bounds what there is to catch up on
 				require.NoError(t, node.halt())
 			}
 			require.NoError(t, w.far.cmd.Process.Signal(syscall.SIGCONT))

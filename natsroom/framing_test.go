@@ -14,8 +14,8 @@ import (
 	"example.com/chanio"
 )
 
-// TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas has each session's own framing
-// in one room: of its past, of batches and of what follows.
+// TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas puts sessions with framings
+// of their own in one room. Each hears its past, batches and what follows.
 func TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas(t *testing.T) {
 	s := testServer(t)
 	a := join(t, connect(t, s.URL()), "x", historyOptions, nil)
@@ -50,7 +50,7 @@ func TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas(t *testing.T) {
 	}
 }
 
-// framed returns messages as they go over a stream with framing.
+// framed returns messages as they look on a stream with framing.
 func framed(t *testing.T, framing chanio.Framing, messages ...string) string {
 	t.Helper()
 	var b []byte

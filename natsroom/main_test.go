@@ -26,8 +26,8 @@ import (
 	"example.com/chanio/natsroom/embedded"
 )
 
-// What is killed or stopped in a test has a process of its own: the test binary
-// again, which this variable makes a server or a node.
+// A server or node that a test kills or stops has a process of its own: the
+// test binary again, in the role that this variable names.
 const roleVariable = "NATSROOM_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// patience is what a test waits for something that must come.
+// patience is how long a test waits for something that must come.
 const patience = 30 * time.Second
 
 // A process is the test binary in another role. It ends with its standard input.
@@ -51,7 +51,7 @@ type process struct {
 	lines *bufio.Scanner
 }
 
-// spawn starts a process, which is handed config, and waits for its first line.
+// spawn starts a process, passes config to it, and waits for its first line.
 func spawn(t testing.TB, role string, config any) (p *process, first string) {
 	t.Helper()
 	p = &process{cmd: exec.Command(os.Args[0])}
@@ -96,7 +96,7 @@ func (p *process) kill() {
 // not go through JSON.)
 type serverConfig struct {
 	Dir           string        // of JetStream, of this server alone
-	WriteDeadline time.Duration // after which who does not read is dropped; 0 is the server's
+	WriteDeadline time.Duration // after which a client that does not read is dropped; 0 is the server's default
 	Name          string
 	Cluster       string // empty: it is alone
 	ClusterURL    string
@@ -127,7 +127,7 @@ func (c *serverConfig) options() (*server.Options, error) {
 	return o, nil
 }
 
-// serverProcess is a NATS server: the role of a process.
+// serverProcess runs a NATS server. It is the role of a process.
 func serverProcess() {
 	in := bufio.NewScanner(os.Stdin)
 	in.Scan()
@@ -158,7 +158,7 @@ func fatal(err error) {
 	os.Exit(1)
 }
 
-// freeAddr returns a loopback address that nobody uses.
+// freeAddr returns a loopback address that is not in use.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,7 +167,7 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// testServer is a server in this process, with JetStream.
+// testServer returns a server in this process, with JetStream.
 func testServer(t testing.TB) *embedded.Server {
 	t.Helper()
 	s, err := embedded.Start(context.Background(), &embedded.Options{Addr: "127.0.0.1:0", Dir: t.TempDir()})
@@ -237,7 +237,8 @@ func (l *listener) read() {
 	close(l.lines)
 }
 
-// members makes n members of the place, which get what is published from now on.
+// members makes n members of the place, which get everything published from now
+// on.
 func (p place) members(t testing.TB, n int) (all []*listener) {
 	t.Helper()
 	for range n {
@@ -261,7 +262,7 @@ func (p place) publish(t testing.TB, line string) {
 	require.NoError(t, p.room.Publish([]byte(line+"\n")))
 }
 
-// hears fails unless the next lines are those.
+// hears fails unless lines are the next lines.
 func (l *listener) hears(t testing.TB, lines ...string) {
 	t.Helper()
 	for _, want := range lines {
@@ -275,7 +276,7 @@ func (l *listener) hears(t testing.TB, lines ...string) {
 	}
 }
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, within time.Duration, ok func() bool, why string, args ...any) {
 	t.Helper()
 	require.Eventually(t, ok, within, 5*time.Millisecond, append([]any{why}, args...)...)

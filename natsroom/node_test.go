@@ -17,7 +17,7 @@ import (
 	"example.com/chanio/natsroom/embedded"
 )
 
-// nodeProcess is a node: the role of a process. It does what it is told by lines:
+// nodeProcess runs a node. It is the role of a process. It obeys lines:
 // "start", "halt", "report".
 func nodeProcess() {
 	in := bufio.NewScanner(os.Stdin)
@@ -57,8 +57,8 @@ func nodeProcess() {
 	}
 }
 
-// nodeConnection connects to the server, which it starts first if it is to: at is
-// where others reach that.
+// nodeConnection connects to the server, which it starts first if c says so. at
+// is the address at which others reach that server.
 func nodeConnection(c *crowdConfig) (nc *nats.Conn, at string, err error) {
 	if c.Embedded != "" {
 		s, err := embedded.Start(context.Background(), &embedded.Options{Addr: c.Embedded, Dir: c.Dir})
@@ -72,7 +72,8 @@ func nodeConnection(c *crowdConfig) (nc *nats.Conn, at string, err error) {
 	return nc, "", err
 }
 
-// A smallDialer dials with a receive buffer of that size; 0 is the system's.
+// A smallDialer dials with a receive buffer of that size; 0 is the system's
+// default.
 type smallDialer int
 
 func (d smallDialer) Dial(network, address string) (net.Conn, error) {
@@ -91,8 +92,8 @@ func nodeOptions(ping time.Duration) []nats.Option {
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.PingInterval(ping), nats.MaxPingsOutstanding(2), nats.Timeout(5 * time.Second),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
-		// A server tells its own address, which another test's server may get when
-		// it is killed.
+		// A server announces its own address, which another test's server may get
+		// once this one is killed.
 		nats.IgnoreDiscoveredServers(),
 	}
 }
@@ -100,7 +101,7 @@ func nodeOptions(ping time.Duration) []nats.Option {
 // A farNode is a crowd in a process of its own.
 type farNode struct {
 	*process
-	embedded string // where its server is
+	embedded string // the address of its server
 }
 
 func startNode(t testing.TB, c crowdConfig) *farNode {

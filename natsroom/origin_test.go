@@ -14,8 +14,8 @@ import (
 	"example.com/chanio/natsroom"
 )
 
-// A speaker is a room's publisher that the test moves: it puts packets in the
-// stream as a node does, in whatever order.
+// A speaker is a room's publisher that the test controls: it puts packets in
+// the stream as a node does, in any order.
 type speaker struct {
 	t      *testing.T
 	nc     *nats.Conn
@@ -28,8 +28,8 @@ func newSpeaker(t *testing.T, url string, made time.Time) *speaker {
 	return s
 }
 
-// say publishes message n, when up to floor was known to be in the stream, at
-// floorAt. It returns where in the stream that is.
+// say publishes message n, at a time when everything up to floor was known to
+// be in the stream, at floorAt. It returns the position of n in the stream.
 func (s *speaker) say(n, floor, floorAt uint64, again bool) uint64 {
 	s.t.Helper()
 	line := fmt.Sprintln(n)
@@ -49,8 +49,8 @@ func (s *speaker) say(n, floor, floorAt uint64, again bool) uint64 {
 	return seq
 }
 
-// TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle is what befalls
-// members that hear a source for the first time while it sends again.
+// TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle looks at members
+// that hear a source for the first time while it sends again.
 func TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle(t *testing.T) {
 	for _, made := range []time.Duration{-time.Hour, 0, time.Hour} { // clocks do not count
 		for _, test := range []struct {
@@ -107,8 +107,8 @@ func TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestAStreamThatIsLostIsMadeAgain has the server start again without what it
-// had: what is published then is not taken for what was there.
+// TestAStreamThatIsLostIsMadeAgain starts the server again without its data.
+// Messages published after that must not be taken for the old ones.
 func TestAStreamThatIsLostIsMadeAgain(t *testing.T) {
 	o := &natsroom.Options{History: &natsroom.History{Memory: true}}
 	w := &world{t: t, server: serverConfig{Dir: t.TempDir()}}

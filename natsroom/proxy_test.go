@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A proxy stands between a node and the server, to cut and to stall.
+// A proxy stands between a node and the server, and can cut and stall
+// connections.
 type proxy struct {
 	ln    net.Listener
 	group sync.WaitGroup
@@ -16,7 +17,7 @@ type proxy struct {
 	mu     sync.Mutex
 	target string // empty: there is no server
 	conns  map[net.Conn]struct{}
-	open   chan struct{} // closed unless nothing is to pass
+	open   chan struct{} // closed unless nothing may pass
 	cut    bool
 }
 
@@ -57,7 +58,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// lead has connections from now on go to target.
+// lead makes connections from now on go to target.
 func (p *proxy) lead(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +87,7 @@ func (p *proxy) keep(a, b net.Conn) bool {
 	return true
 }
 
-// copy copies what comes while it may.
+// copy copies data while it may pass.
 func (p *proxy) copy(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()

@@ -90,8 +90,8 @@ func TestReplayOfARoomThatNobodyHasJoinedAnswersAtOnce(t *testing.T) {
 	}
 }
 
-// TestReplayHasNoSeam joins while four publishers on two nodes go on: each
-// session must hear, from one message on, exactly what the room's first member
+// TestReplayHasNoSeam joins while four publishers on two nodes go on. From its
+// first message on, each session must hear exactly what the room's first member
 // heard.
 func TestReplayHasNoSeam(t *testing.T) {
 	joins := 50
@@ -155,8 +155,8 @@ func TestReplayHasNoSeam(t *testing.T) {
 	t.Logf("%d joins, %d messages", joins, len(all))
 }
 
-// takeLeave has l hear least lines at least, and leave. It returns all that l
-// heard.
+// takeLeave has l hear at least least lines, and leave. It returns everything
+// that l heard.
 func takeLeave(t testing.TB, l *listener, least int) (lines []string) {
 	t.Helper()
 	for closing := false; ; {
@@ -172,12 +172,12 @@ func takeLeave(t testing.TB, l *listener, least int) (lines []string) {
 		}
 		if len(lines) >= least && !closing {
 			closing = true
-			go l.s.Close() // which waits until what was sent is read
+			go l.s.Close() // which waits until everything that was sent is read
 		}
 	}
 }
 
-// untilEnd returns what is heard, up to "end".
+// untilEnd returns everything heard up to "end", which is included.
 func untilEnd(t testing.TB, l *listener) (lines []string) {
 	t.Helper()
 	for {

@@ -132,7 +132,7 @@ func TestAMemberHearsWhatIsPublishedAfterItJoined(t *testing.T) {
 				require.NoError(t, p.hub.Join(ear.s))
 				p.publish(t, fmt.Sprint(i)) // without a Flush
 				line := <-ear.lines
-				for line == "before" { // what is still under way for a member that has left
+				for line == "before" { // what is still in flight for a member that has left
 					line = <-ear.lines
 				}
 				require.Equal(t, fmt.Sprint(i), line)

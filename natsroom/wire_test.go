@@ -15,7 +15,7 @@ func TestANumberTellsWhenItWasMade(t *testing.T) {
 	require.NotEqual(t, n, newNumber(now))
 }
 
-// testPacket is packet first of count messages of a source.
+// testPacket returns a source's packet of count messages, from number first on.
 func testPacket(source number, first, floor uint64, count int) *packet {
 	return &packet{source: source, first: first, floor: floor, count: count}
 }
