@@ -38,8 +38,8 @@ func TestTheSSLChatTalksToOpenSSLAndSocat(t *testing.T) {
 	server.stops()
 }
 
-// chat lets our client and another one, which sends lines, talk at the server and
-// leave it, each in its way.
+// chat makes our client and another one, which sends lines, talk through the
+// server and leave it, each in its own way.
 func chat(t *testing.T, server *program, port, client string, other *program) {
 	t.Helper()
 	other.hears(`^Hello!.*!.*$`)
@@ -48,7 +48,7 @@ func chat(t *testing.T, server *program, port, client string, other *program) {
 	ours.hears(`^Hello!.*!.*$`)
 	other.says("from another")
 	ours.hears(`^from another$`)
-	other.hears(`^from another$`) // all hear it
+	other.hears(`^from another$`) // all get it
 	ours.says("from ours")
 	other.hears(`from ours`) // without a line end, as it was sent
 	ours.hears(`^from ours$`)

@@ -48,7 +48,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// need skips a test that needs a program which is not here.
+// need skips a test if it needs a program that is not installed.
 func need(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -172,8 +172,8 @@ func TestUDPEchoSendsEachDatagramBack(t *testing.T) {
 	other.stops()
 }
 
-// multicastNetwork moves the test to a network of its own, with nothing but a
-// loopback interface, where multicast goes too and every port is free.
+// multicastNetwork moves the test to a network namespace with nothing but a
+// loopback interface, which multicast uses too and on which every port is free.
 func multicastNetwork(t *testing.T) {
 	need(t, "ip", "socat")
 	netns.Enter(t, "ip link set lo up multicast on; ip route add 224.0.0.0/4 dev lo src 127.0.0.1")

@@ -2,5 +2,6 @@
 
 package examples_test
 
-// buildFlags build the programs as the tests were: without the race detector.
+// buildFlags build the programs as the tests were built: without the race
+// detector.
 var buildFlags []string

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds how long one program runs: it is killed then, and what the test
-// waits for does not come.
+// patience bounds how long one program runs. It is killed after that, and the
+// test does not get what it waits for.
 const patience = 60 * time.Second
 
 // A program is a process that a test types into and reads from.
@@ -52,7 +52,7 @@ func start(t *testing.T, name string, args ...string) *program {
 	return p
 }
 
-// path returns where the program with that name is.
+// path returns the path of the program with that name.
 func path(name string) string {
 	if _, ours := built[name]; ours {
 		return binaries + "/" + name
@@ -60,9 +60,9 @@ func path(name string) string {
 	return name
 }
 
-// hears waits until the program prints what matches pattern, in which ^ and $ are
-// the bounds of a line, and returns the submatches. What was printed up to there
-// does not match again.
+// hears waits until the program prints text that matches pattern, in which ^
+// and $ are the bounds of a line, and returns the submatches. What was printed
+// up to there does not match again.
 func (p *program) hears(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(`(?m)` + pattern)
@@ -82,7 +82,7 @@ func (p *program) hears(pattern string) []string {
 	}
 }
 
-// read adds to unread what is printed next. It reports false at the end.
+// read adds the next output to unread. It reports false at the end.
 func (p *program) read() bool {
 	buf := make([]byte, 4<<10)
 	n, err := p.output.Read(buf)
@@ -106,8 +106,8 @@ func (p *program) interrupts() {
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGINT))
 }
 
-// ends waits for the end of the program, checks its exit status, and returns what
-// it printed that was not heard.
+// ends waits for the end of the program, checks its exit status, and returns
+// the output that was not yet heard.
 func (p *program) ends(status int) string {
 	p.t.Helper()
 	for p.read() {

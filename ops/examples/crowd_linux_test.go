@@ -18,9 +18,9 @@ import (
 // A dialer connects to an echo server.
 type dialer func() (net.Conn, error)
 
-// A crowd talks to an echo server in which something changes meanwhile that nobody
-// must notice: clients that are in the middle of a conversation then, and others
-// that come and go all the time.
+// A crowd talks to an echo server during a change that its clients must not
+// notice: some are in the middle of a conversation then, and others come and go
+// all the time.
 type crowd struct {
 	dial     dialer
 	inside   int           // how many are in a conversation
@@ -40,7 +40,7 @@ func gather(t *testing.T, inside int, dial dialer) *crowd {
 	for i := range inside {
 		c.clients.Go(func() error {
 			err := c.talk(i, begun)
-			begun <- err // more than once is never received
+			begun <- err // only the first value is received
 			return err
 		})
 	}
@@ -53,7 +53,8 @@ func gather(t *testing.T, inside int, dial dialer) *crowd {
 	return c
 }
 
-// leave lets all say some more and leave, and checks that they missed nothing.
+// leave lets all clients say some more and leave, and checks that they missed
+// nothing.
 func (c *crowd) leave(t *testing.T) {
 	t.Helper()
 	close(c.changed)
@@ -69,7 +70,8 @@ func (c *crowd) stopVisits(t *testing.T) {
 	require.NoError(t, c.visitors.Wait())
 }
 
-// talk is one client's conversation. It tells begun when it has got its first answer.
+// talk is one client's conversation. It signals begun when it has got its first
+// answer.
 func (c *crowd) talk(id int, begun chan<- error) error {
 	conn, err := c.dial()
 	if err != nil {
@@ -97,7 +99,7 @@ func (c *crowd) talk(id int, begun chan<- error) error {
 	return part(conn, lines)
 }
 
-// visit comes, says a line and leaves, over and over.
+// visit comes, says a line and leaves, again and again.
 func (c *crowd) visit() error {
 	for {
 		select {
@@ -127,7 +129,7 @@ func visitOnce(dial dialer) error {
 	return part(conn, lines)
 }
 
-// exchange sends a line and wants it back.
+// exchange sends a line and requires it back.
 func exchange(conn net.Conn, lines *bufio.Reader, line string) error {
 	if _, err := io.WriteString(conn, line); err != nil {
 		return err
@@ -139,7 +141,7 @@ func exchange(conn net.Conn, lines *bufio.Reader, line string) error {
 	return err
 }
 
-// part ends a conversation; nothing but the end may come after it.
+// part ends a conversation. Only the end may come after that.
 func part(conn net.Conn, lines *bufio.Reader) error {
 	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		return err

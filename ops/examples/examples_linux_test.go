@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// need returns where a program is, and skips the test if it is missing.
+// need returns the path of a program, and skips the test if it is missing.
 func need(t *testing.T, name, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

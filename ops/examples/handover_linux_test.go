@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is how many clients are in the middle of a conversation while processes
-// change.
+// inside is how many clients are in the middle of a conversation while the
+// processes change.
 const inside = 200
 
 // dialTo returns a dialer of a plain echo server.
@@ -40,7 +40,7 @@ func TestAHotRestartIsNoticedByNobody(t *testing.T) {
 	require.Empty(t, old.silence())
 }
 
-// A restart to a program that cannot run is refused, and the process that is there
+// A restart to a program that cannot run is refused, and the current process
 // goes on.
 func TestAHotRestartThatFailsChangesNothing(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "hot_restart")
@@ -85,7 +85,7 @@ func TestANewProcessTakesTheSocketsThatSystemdHoldsAndNobodyNotices(t *testing.T
 	}
 }
 
-// systemdSocket plays systemd: it returns a socket that listens, and its address.
+// systemdSocket plays systemd: it returns a listening socket and its address.
 func systemdSocket(t *testing.T, network string) (socket *os.File, address string) {
 	t.Helper()
 	address = "127.0.0.1:0"
@@ -97,8 +97,8 @@ func systemdSocket(t *testing.T, network string) (socket *os.File, address strin
 	t.Cleanup(func() { ln.Close() })
 	raw, err := ln.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
-	// A duplicate, and not ln's File: that, passed on, would make the socket block for
-	// all who share it.
+	// This is a duplicate, and not ln's File: passed on, that would make the
+	// socket block for all processes that share it.
 	require.NoError(t, raw.Control(func(fd uintptr) {
 		duplicate, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 		require.NoError(t, err)
@@ -116,7 +116,8 @@ func startActivated(t *testing.T, socket *os.File) *program {
 	return startCommand(t, cmd)
 }
 
-// systemd-socket-activate listens, and becomes the program when somebody comes.
+// systemd-socket-activate listens, and becomes the program when a client
+// connects.
 func TestSystemdSocketActivateStartsTheProgramThatDrainsAtItsEnd(t *testing.T) {
 	activate := need(t, "systemd-socket-activate", "systemd")
 	file := filepath.Join(t.TempDir(), "socket")

@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds what a test waits for.
+// patience bounds each wait of a test.
 const patience = 2 * time.Minute
 
-// A program is a process, with all that it starts, whose output a test reads.
+// A program is a process, with everything that it starts, whose output a test
+// reads.
 type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -52,18 +53,18 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *program {
 	return p
 }
 
-// kill ends what a test that failed has left.
+// kill ends what a failed test has left.
 func (p *program) kill() {
 	if !p.t.Failed() && p.cmd.ProcessState != nil {
 		return
 	}
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	p.cmd.Wait() // if it was waited for, that is an error
+	p.cmd.Wait() // an error if it was waited for
 }
 
-// hears waits until something is printed that matches pattern, in which ^ and $ are
-// the bounds of a line, and returns the submatches. What was printed up to there
-// does not match again.
+// hears waits until text that matches pattern is printed, in which ^ and $ are
+// the bounds of a line, and returns the submatches. What was printed up to
+// there does not match again.
 func (p *program) hears(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(`(?m)` + pattern + `.*\n`)
@@ -82,7 +83,7 @@ func (p *program) hears(pattern string) []string {
 	}
 }
 
-// read adds to unread what is printed next.
+// read adds the next output to unread.
 func (p *program) read() error {
 	buf := make([]byte, 4<<10)
 	n, err := p.output.Read(buf)
@@ -96,8 +97,8 @@ func (p *program) signal(sig syscall.Signal) {
 	require.NoError(p.t, p.cmd.Process.Signal(sig))
 }
 
-// exits waits until the process has ended by itself, without an error. What it has
-// started may go on.
+// exits waits until the process has ended by itself, without an error.
+// Processes that it has started may go on.
 func (p *program) exits() {
 	p.t.Helper()
 	ended := make(chan error, 1)
@@ -112,8 +113,8 @@ func (p *program) exits() {
 	}
 }
 
-// silence waits until all that could print has ended, and returns what was printed
-// and not heard.
+// silence waits until everything that could print has ended, and returns the
+// output that was not yet heard.
 func (p *program) silence() string {
 	p.t.Helper()
 	for {

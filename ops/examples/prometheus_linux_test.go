@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The three questions that the README says an operator asks, to a real Prometheus
-// that scrapes the service, and what they must come to.
+// The README names three questions that an operator asks. The test asks them of
+// a real Prometheus that scrapes the service, and knows the right answers.
 func TestPrometheusAnswersWhatAnOperatorAsks(t *testing.T) {
 	binary := need(t, "prometheus", "prometheus")
 	readme, err := os.ReadFile("service/README.md")
@@ -51,13 +51,13 @@ func TestPrometheusAnswersWhatAnOperatorAsks(t *testing.T) {
 	prometheus.exits()
 }
 
-// A prometheusServer is a real one.
+// A prometheusServer is a real Prometheus server.
 type prometheusServer struct {
 	*program
 	address string
 }
 
-// startPrometheus starts one that scrapes an address.
+// startPrometheus starts a Prometheus that scrapes an address.
 func startPrometheus(t *testing.T, binary, scrapes string) *prometheusServer {
 	t.Helper()
 	dir := t.TempDir()
@@ -78,8 +78,8 @@ scrape_configs: [{job_name: service, static_configs: [{targets: ["%s"]}]}]
 	return nil
 }
 
-// freePort returns a port that no program has that lets the system choose: below
-// those that it chooses from.
+// freePort returns a port below the ephemeral range, so the system gives it to
+// no program that lets it choose.
 func freePort(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
@@ -92,7 +92,7 @@ func freePort(t *testing.T) int {
 	return lowest + rand.IntN(first-lowest)
 }
 
-// await asks until the answer is right.
+// await asks a query until the answer is right.
 func (p *prometheusServer) await(query string, right func(float64) bool) {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -107,7 +107,8 @@ func (p *prometheusServer) await(query string, right func(float64) bool) {
 	}
 }
 
-// ask returns the answer to a query that has one value: -1 if there is none yet.
+// ask returns the answer to a query that has one value, or -1 if there is none
+// yet.
 func (p *prometheusServer) ask(query string) (value float64, text string) {
 	p.t.Helper()
 	answer, err := http.Get("http://" + p.address + "/api/v1/query?query=" + url.QueryEscape(query))

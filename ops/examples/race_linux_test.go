@@ -2,5 +2,6 @@
 
 package examples_test
 
-// buildFlags build the programs as the tests were: with the race detector.
+// buildFlags build the programs as the tests were built: with the race
+// detector.
 var buildFlags = []string{"-race"}

@@ -24,8 +24,8 @@ type service struct {
 	pid              string
 }
 
-// startService starts it where ports are free. The addresses differ, since the new
-// process of a restart finds its sockets by what its flags say.
+// startService starts the service on free ports. The addresses differ, since
+// the new process of a restart finds its sockets by its flags.
 func startService(t *testing.T, args ...string) *service {
 	t.Helper()
 	s := &service{program: start(t, "service", append([]string{"-listen", "127.0.0.1:0", "-metrics", "localhost:0"}, args...)...)}
@@ -33,17 +33,17 @@ func startService(t *testing.T, args ...string) *service {
 	return s
 }
 
-// serves waits until a process says that it serves.
+// serves waits until a process reports that it serves.
 func (s *service) serves() {
 	s.t.Helper()
 	m := s.hears(`msg=serving pid=(\d+) clients=(\S+) metrics=(\S+)$`)
 	s.pid, s.clients, s.metrics = m[1], m[2], m[3]
 }
 
-// scrape returns what /metrics says.
+// scrape returns the response of /metrics.
 func (s *service) scrape() string {
 	s.t.Helper()
-	transport := new(http.Transport) // which keeps no connection to a process that has gone
+	transport := new(http.Transport) // it keeps no connection to a process that has gone
 	defer transport.CloseIdleConnections()
 	answer, err := (&http.Client{Transport: transport, Timeout: patience}).Get("http://" + s.metrics + "/metrics")
 	require.NoError(s.t, err)
@@ -69,7 +69,7 @@ func greeted(dial dialer) dialer {
 	}
 }
 
-// greeting reads the line that says who the client is, and no more.
+// greeting reads the line that tells who the client is, and no more.
 func greeting(conn net.Conn) (client string, err error) {
 	var line []byte
 	for b := make([]byte, 1); b[0] != '\n'; line = append(line, b...) {
@@ -131,8 +131,8 @@ func TestSIGTERMLetsClientsFinishAndSaysHowManyThereAre(t *testing.T) {
 	s.exits()
 }
 
-// Those that stay for longer than -drain, or than the operator's patience, are closed
-// with all that is on its way.
+// Clients that stay for longer than -drain, or than the operator's patience,
+// are closed with everything in flight.
 func TestTheServiceClosesThoseThatDoNotLeave(t *testing.T) {
 	for _, test := range []struct {
 		name, drain string

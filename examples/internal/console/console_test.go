@@ -80,7 +80,7 @@ func TestCtrlCEndsLines(t *testing.T) {
 	interrupt <- os.Interrupt
 	relay(nil, interrupt, nil)
 
-	// The reader is gone for good: a line that nobody takes holds up nothing.
+	// The reader is gone: a line that is never taken holds up nothing.
 	typed := make(chan string, 1)
 	typed <- "one"
 	interrupt <- os.Interrupt

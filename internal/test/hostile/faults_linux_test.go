@@ -24,9 +24,9 @@ import (
 )
 
 // playEvery is the part of a child that echoes on every transport. It answers
-// with the addresses and then waits for signals, because commands would be read,
-// and reading is to fail: SIGUSR1 asks for the state of its listeners, SIGTERM
-// ends it.
+// with the addresses and then waits for signals, not for commands, because
+// reads will fail: SIGUSR1 asks for the state of its listeners, SIGTERM ends
+// it.
 func playEvery(t *testing.T, _ *bufio.Scanner) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGTERM)
@@ -82,15 +82,16 @@ func playEvery(t *testing.T, _ *bufio.Scanner) {
 	}
 }
 
-// boundEnv has the timeout of all that a server waits for. What an EAGAIN
-// without a reason makes Go's poller wait for may never come, so that there has
-// to be a short one, which else would only trouble slow machines.
+// boundEnv has the timeout for everything that a server waits for. After an
+// EAGAIN without a reason, Go's poller may wait for an event that never comes,
+// so a short timeout is needed there. Elsewhere it would only trouble slow
+// machines.
 const (
 	boundEnv   = "CHANIO_TEST_BOUND"
 	shortBound = 2 * time.Second
 )
 
-// everyTransport is what playEvery listens on.
+// everyTransport lists what playEvery listens on.
 var everyTransport = []string{"tcp", "tls", "unix", "udp"}
 
 func (s *server) acceptEchoes() {
@@ -107,7 +108,7 @@ func (s *server) acceptEchoes() {
 	s.goroutines.Wait()
 }
 
-// A fault is an error that the kernel gives to some calls of a server.
+// A fault is an error that the kernel returns for some calls of a server.
 type fault struct {
 	calls  string // separated by commas
 	name   string // of the error
@@ -118,14 +119,15 @@ type fault struct {
 var faults = []fault{
 	{calls: "read,recvfrom", name: "EINTR", when: "1+2"},
 	{calls: "write,sendto,writev", name: "EINTR", when: "1+2"},
-	// Not every second one: with a timer to come, Go's scheduler asks by turns with
-	// that much patience and with none, and would never get to sleep.
+	// Not every second one: with a timer pending, Go's scheduler alternates
+	// between a call that waits for the timer and one that does not wait, and
+	// would never get to sleep.
 	{calls: "?epoll_wait,epoll_pwait", name: "EINTR", when: "1+3"},
 	{calls: "accept4", name: "EINTR", when: "1+2"},
 	{calls: "recvmmsg", name: "EINTR", when: "1+2"},
 	{calls: "sendmmsg", name: "EINTR", when: "1+2"},
-	// The kernel says this only if there is nothing, and Go's poller waits for
-	// more, so that a call which it is said to by mistake may wait for long.
+	// The kernel returns this only if there is nothing, and Go's poller then
+	// waits for more, so a call that gets it by mistake may wait for long.
 	{calls: "read,recvfrom", name: "EAGAIN", when: "5+5", breaks: true},
 	{calls: "write,sendto,writev", name: "EAGAIN", when: "5+5", breaks: true},
 	{calls: "accept4", name: "EAGAIN", when: "1+4", breaks: true},
@@ -144,7 +146,7 @@ var faults = []fault{
 	{calls: "read,recvfrom", name: "ENOBUFS", when: "5+20", breaks: true},
 	{calls: "read,recvfrom", name: "ENOMEM", when: "5+20", breaks: true},
 	{calls: "read,recvfrom", name: "ECONNRESET", when: "5+20", breaks: true},
-	// Not write: Go's runtime writes to wake its poller, and must not fail.
+	// Not write: Go's runtime writes to wake its poller, and that must not fail.
 	{calls: "writev,sendmsg", name: "ENOBUFS", when: "1+5", breaks: true},
 	{calls: "writev,sendmsg", name: "ENOMEM", when: "1+5", breaks: true},
 }
@@ -170,7 +172,8 @@ func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
 			}
 			log, stop := inject(t, p.PID(), f)
 			broken := make([]int, len(everyTransport))
-			// A conversation may do without the call: a write has several parts now and then.
+			// A conversation may get by without the call: a write has several parts
+			// only now and then.
 			for began := time.Now(); injections(log) == 0 && !t.Failed() && time.Since(began) < patience; {
 				var clients sync.WaitGroup
 				for i, name := range everyTransport {
@@ -200,8 +203,8 @@ func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
 	}
 }
 
-// inject attaches strace to a process, which keeps a log of the calls. What it
-// returns detaches it.
+// inject attaches strace to a process, and strace keeps a log of the calls. The
+// function that inject returns detaches it.
 func inject(t *testing.T, pid int, f fault) (log string, stop func()) {
 	t.Helper()
 	log = filepath.Join(t.TempDir(), "log")
@@ -219,21 +222,21 @@ func inject(t *testing.T, pid int, f fault) (log string, stop func()) {
 	drained := make(chan struct{})
 	go func() { defer close(drained); io.Copy(io.Discard, lines) }()
 	return log, func() {
-		awaitQuiet(t, log) // or a call that is under way would be left half injected
+		awaitQuiet(t, log) // else a call in progress would be left half injected
 		cmd.Process.Signal(syscall.SIGINT)
 		<-drained
 		cmd.Wait()
 	}
 }
 
-// injections returns how many there are in a log, of which there may be none yet.
+// injections returns how many injections a log has. The log may not exist yet.
 func injections(log string) int {
 	text, _ := os.ReadFile(log)
 	return bytes.Count(text, []byte("(INJECTED)"))
 }
 
-// awaitQuiet waits until a log has stopped growing: a server that has nothing to
-// do does nothing.
+// awaitQuiet waits until a log has stopped growing: an idle server makes no
+// calls.
 func awaitQuiet(t *testing.T, log string) {
 	t.Helper()
 	last := int64(-1)
@@ -251,23 +254,23 @@ func awaitQuiet(t *testing.T, log string) {
 	}
 }
 
-// wanted is how many datagrams a conversation wants back; those over a stream
-// want three times much.
+// wanted is how many datagrams a conversation wants back. One over a stream
+// wants three times much bytes.
 const (
 	wanted = 200
 	much   = 20 << 10
 )
 
-// A conversation is a client that keeps sending until it has had its answers:
-// what arrives late is no loss, what arrives wrong is.
+// A conversation is a client that keeps sending until it has had its answers.
+// An answer that arrives late is no loss, a wrong one is.
 type conversation struct {
 	t       *testing.T
 	name    string
 	address string
 }
 
-// last tries until one conversation has come to its end, and returns how many
-// were broken off before that: none may be unless it is said so.
+// last tries until one conversation completes, and returns how many were broken
+// off before that. None may be unless mayBreak is set.
 func (c conversation) last(mayBreak bool) (broken int) {
 	for began := time.Now(); ; broken++ {
 		within := patience
@@ -290,7 +293,8 @@ func (c conversation) last(mayBreak bool) (broken int) {
 }
 
 // stream sends, mostly a byte at a time, until enough has come back, and then
-// ends its stream: all that it sent has come back before the server's end.
+// ends its stream. Everything that it sent must come back before the server's
+// end.
 func (c conversation) stream(within time.Duration) error {
 	network := "tcp"
 	if c.name == "unix" {
@@ -311,7 +315,7 @@ func (c conversation) stream(within time.Duration) error {
 		n := 0
 		defer func() { sent <- n }()
 		for i := 0; ; i++ {
-			// Much at once, now and then, goes out of the server in parts.
+			// A large block, now and then, goes out of the server in parts.
 			size := 1
 			if i%50 == 0 {
 				size = much
@@ -360,7 +364,7 @@ func (c conversation) stream(within time.Duration) error {
 }
 
 // datagrams sends numbers until as many as are wanted have come back, each at
-// most once, in order.
+// most once and in order.
 func (c conversation) datagrams(within time.Duration) error {
 	conn, err := net.Dial("udp", c.address)
 	if err != nil {

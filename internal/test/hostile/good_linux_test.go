@@ -19,7 +19,7 @@ import (
 
 const (
 	goodClients = 8
-	trips       = 200 // that each makes in a phase, at least
+	trips       = 200 // that each client makes in a phase, at least
 	tripSize    = 64
 )
 
@@ -42,7 +42,7 @@ func connectGood(t *testing.T, r *remote) *goodOnes {
 	return g
 }
 
-// dial connects a client that may wait for patience, in all it does.
+// dial connects a client that may wait for patience in everything that it does.
 func (r *remote) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := r.dialTo()
@@ -90,7 +90,7 @@ func trip(conn net.Conn, message byte) error {
 	return nil
 }
 
-// latencies are those of the good ones' round trips.
+// latencies are those of the good clients' round trips.
 type latencies []time.Duration
 
 func (l latencies) at(q float64) time.Duration {
@@ -101,8 +101,8 @@ func (l latencies) String() string {
 	return fmt.Sprintf("p50 %v, p99 %v, of %d", l.at(0.5), l.at(0.99), len(l))
 }
 
-// phase has every good client make its trips, until busy, which may be nil, is
-// closed too: all must succeed.
+// phase has every good client make its trips, and goes on until busy, which may
+// be nil, is closed too. All trips must succeed.
 func (g *goodOnes) phase(busy <-chan struct{}) latencies {
 	g.t.Helper()
 	began := time.Now()
@@ -138,7 +138,7 @@ func (g *goodOnes) phase(busy <-chan struct{}) latencies {
 	return all
 }
 
-// until goes on with phases until the server's state is right.
+// until runs phases until the server's state is right.
 func (g *goodOnes) until(what string, right func(st state) bool) latencies {
 	g.t.Helper()
 	all := g.phase(nil)
@@ -150,16 +150,15 @@ func (g *goodOnes) until(what string, right func(st state) bool) latencies {
 	return all
 }
 
-// newcomers has n good clients connect, one after the other, and each make a
-// trip.
+// newcomers connects n good clients, one after another. Each makes one trip.
 func (g *goodOnes) newcomers(n int) latencies {
 	g.t.Helper()
 	all, _ := g.persistent(n)
 	return all
 }
 
-// persistent are newcomers that try again after one of the errors in again, and
-// tells how often they did.
+// persistent connects newcomers that try again after one of the errors in
+// again, and returns how often they did.
 func (g *goodOnes) persistent(n int, again ...error) (all latencies, tries int) {
 	g.t.Helper()
 	for range n {
@@ -188,7 +187,7 @@ func (g *goodOnes) newcomer() error {
 	return trip(conn, 1)
 }
 
-// close ends the good ones.
+// close ends the good clients.
 func (g *goodOnes) close() {
 	for _, conn := range g.conns {
 		conn.Close()

@@ -1,7 +1,7 @@
-// Package hostile has tests of servers whose peers, network or machine are as
-// bad as can be: the good clients must not notice, and memory must be bounded.
-// With -v each test logs what its good clients saw before and during, and with
-// -measure they look for longer.
+// Package hostile tests servers whose peers, network or machine are as bad as
+// can be: the good clients must not notice, and memory must be bounded. With -v
+// each test logs what its good clients saw before and during the attack, and
+// with -measure they look for longer.
 package hostile
 
 import (
@@ -17,17 +17,17 @@ import (
 
 var measure = flag.Duration("measure", 0, "how long the good clients of each phase go on, at least")
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for something that must happen.
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestChild is not a test of its own: it is what a child process runs.
+// TestChild is not a test of its own: a child process runs it.
 func TestChild(t *testing.T) {
 	child.Play(t, child.Parts{"server": playServer, "few ports": playFewPorts, "every transport": playEvery, "missing page": playMissingPage})
 }
 
-// long skips a test that takes seconds, where short ones were asked for.
+// long skips a test that takes seconds if -short is set.
 func long(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

@@ -23,7 +23,7 @@ func TestWithoutDescriptorsThoseThatAreThereAreServed(t *testing.T) {
 	before := g.phase(nil)
 	conns := make([]net.Conn, many)
 	for i := range conns {
-		conns[i] = r.dialRaw(t) // the kernel's backlog takes those that the server can't
+		conns[i] = r.dialRaw(t) // the kernel's backlog takes the connections that the server can't
 	}
 	r.await("descriptors to run out", func(st state) bool {
 		return st.Failed[syscall.EMFILE.Error()] > 0
@@ -49,7 +49,7 @@ func TestWithoutPortsDialsFailClearlyAndConnectRecovers(t *testing.T) {
 	child.Start(t, "few ports").Wait()
 }
 
-// playFewPorts runs where there are few ports: it takes them all.
+// playFewPorts runs where there are few ports, and takes them all.
 func playFewPorts(t *testing.T, _ *bufio.Scanner) {
 	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:1111", nil)
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ func playFewPorts(t *testing.T, _ *bufio.Scanner) {
 		}
 	}
 	for i, s := range dialed {
-		// Those that are there go on.
+		// The existing connections go on.
 		require.NoError(t, s.Put([]byte("x")))
 		require.Equal(t, "x", string(<-(<-accepted).Recv()), i)
 	}
@@ -116,7 +116,7 @@ func TestHalfOpenPeersAreEnded(t *testing.T) {
 		config config
 		ended  []string
 	}{
-		// A route that is gone may be what the kernel says in the place of the timeout.
+		// The kernel may report a route that is gone instead of the timeout.
 		{"keep-alive", wantEcho, config{KeepAlive: true}, []string{syscall.ETIMEDOUT.Error(), syscall.EHOSTUNREACH.Error()}},
 		{"IdleTimeout", wantEcho, config{IdleTimeout: 2 * time.Second}, []string{"IdleTimeout"}},
 		{"WriteTimeout", wantStream, config{WriteTimeout: 2 * time.Second}, []string{"WriteTimeout"}},

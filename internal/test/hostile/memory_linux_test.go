@@ -11,8 +11,8 @@ import (
 	"example.com/chanio"
 )
 
-// TestMemoryIsBoundedWithThousandsOfSlowReaders connects so many peers, to a
-// server with little memory, that each of them has to be cheap: 2,000, and with
+// TestMemoryIsBoundedWithThousandsOfSlowReaders connects so many peers to a
+// server with little memory that each of them has to be cheap: 2,000, and with
 // -measure 10,000.
 func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
 	long(t)
@@ -25,8 +25,9 @@ func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
 		wants byte
 		lag   chanio.LagPolicy
 		each  int // KiB of heap that a slow reader may hold, of which the library's 64 KiB a write
-		// Without one slow readers are not ended for being slow; but where a hub
-		// disconnects, a publisher waits for so long while no member keeps up.
+		// Without a timeout, slow readers are not ended for being slow. In a hub
+		// that disconnects, though, a publisher waits this long while no member
+		// keeps up.
 		timeout time.Duration
 	}{
 		{"in a hub that drops", wantHub, chanio.LagDrop, 8, -1},
@@ -46,7 +47,7 @@ func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
 			conns := slowReaders(t, r, many, c.wants)
 			if c.wants == wantHub {
 				r.await("all to join", func(st state) bool { return st.Members == many })
-				// Far more than a member may be behind, and than there is memory.
+				// This is far more than a member may lag, and than there is memory.
 				for range 300 {
 					var answer string
 					r.process.Ask("publish", &answer)
@@ -74,11 +75,12 @@ func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
 	}
 }
 
-// sharedLog is what a hub holds, in KiB, however many its members are: MaxLag, and
-// the segment that is being filled.
+// sharedLog is what a hub holds, in KiB, however many members it has: MaxLag,
+// and the segment that is being filled.
 const sharedLog = 17 << 10
 
-// slowReaders connects peers that never read, whose kernel holds little for them.
+// slowReaders connects peers that never read, whose kernel holds little for
+// them.
 func slowReaders(t *testing.T, r *remote, many int, wants byte) []net.Conn {
 	t.Helper()
 	small := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -98,12 +100,12 @@ func slowReaders(t *testing.T, r *remote, many int, wants byte) []net.Conn {
 	return conns
 }
 
-// needDescriptors skips where a process can't have that many.
+// needDescriptors skips the test if a process can't have that many descriptors.
 func needDescriptors(t *testing.T, many int) {
 	t.Helper()
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
-	if limit.Cur < uint64(many) { // Go has raised it as far as it goes
+	if limit.Cur < uint64(many) { // Go has raised the limit to its maximum
 		t.Skipf("only %d descriptors", limit.Cur)
 	}
 }

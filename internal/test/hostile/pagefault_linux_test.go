@@ -22,8 +22,9 @@ import (
 
 // TestAMessageWhosePageIsMissingStopsNoOtherGoroutine sends memory whose pages
 // come from elsewhere and take their time, as those of a mapped file may. The
-// child sends; this process brings the pages (userfaultfd(2)), and only once the
-// child's collector, which has to stop all goroutines for a moment, has run.
+// child sends. This process brings the pages (userfaultfd(2)), but only once
+// the child's collector, which has to stop all goroutines for a moment, has
+// run.
 func TestAMessageWhosePageIsMissingStopsNoOtherGoroutine(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -49,7 +50,7 @@ func TestAMessageWhosePageIsMissingStopsNoOtherGoroutine(t *testing.T) {
 
 			p.Send("send")
 			bring(t, faults, func() {
-				// Where the collector waits for the page, both wait for ever.
+				// If the collector waits for the page, both wait forever.
 				late := time.AfterFunc(patience, func() { p.Signal(syscall.SIGKILL) })
 				var collected bool
 				p.Ask("collect", &collected)
@@ -63,8 +64,8 @@ func TestAMessageWhosePageIsMissingStopsNoOtherGoroutine(t *testing.T) {
 	}
 }
 
-// pages is the size of the message, in bytes: what would go out by a system call that
-// the scheduler doesn't know.
+// pages is the size of the message, in bytes: large enough to go out by a
+// system call that the scheduler doesn't know about.
 const pages = 64 << 10
 
 // The environment of a child says where it listens.
@@ -73,7 +74,7 @@ const (
 	addressEnv = "CHANIO_TEST_ADDRESS"
 )
 
-// The requests of userfaultfd, of linux/userfaultfd.h.
+// The requests of userfaultfd, from linux/userfaultfd.h.
 const (
 	uffdAPI      = 0xc018aa3f
 	uffdRegister = 0xc020aa00
@@ -82,7 +83,7 @@ const (
 	uffdFault    = 0x12 // the event of a missing page
 )
 
-// request makes a request whose argument is of that many words.
+// request makes a request whose argument is that many words.
 func request(fd, number uintptr, words *[4]uint64) error {
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, number, uintptr(unsafe.Pointer(words)))
 	if errno != 0 {
@@ -91,7 +92,7 @@ func request(fd, number uintptr, words *[4]uint64) error {
 	return nil
 }
 
-// bring brings all pages after the first fault was seen and before was called.
+// bring brings all pages, after the first fault was seen and before was called.
 func bring(t *testing.T, faults *os.File, before func()) {
 	t.Helper()
 	message := make([]byte, 32) // struct uffd_msg
@@ -131,8 +132,8 @@ func playMissingPage(t *testing.T, commands *bufio.Scanner) {
 	require.NoError(t, l.Close())
 }
 
-// missing returns memory whose pages somebody else brings who has the descriptor,
-// which is negative where that is not permitted.
+// missing returns memory whose pages the owner of the descriptor brings. The
+// descriptor is negative if that is not permitted.
 func missing(t *testing.T) (fd int, memory []byte) {
 	number, _, errno := syscall.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
 	if errno != 0 {

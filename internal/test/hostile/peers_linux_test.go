@@ -23,8 +23,8 @@ func (r *remote) dialRaw(t *testing.T) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// everySecond runs each in rounds, a second apart, and closes busy after three.
-// It ends with the test.
+// everySecond calls each in rounds, a second apart, and closes busy after
+// three. It ends with the test.
 func everySecond(t *testing.T, each func(round int)) (busy <-chan struct{}) {
 	threeRounds := make(chan struct{})
 	stop := make(chan struct{})
@@ -73,7 +73,7 @@ func TestPeersOfAByteASecondHoldNobodyUp(t *testing.T) {
 	})
 	r.awaitSessions(goodClients + many)
 	during := g.phase(busy)
-	r.awaitSessions(goodClients + many) // to be slow is no crime
+	r.awaitSessions(goodClients + many) // slowness is no offence
 	require.GreaterOrEqual(t, answered.Load(), int64(many), "they are served too")
 	report(t, before, during, "slow peers:", many)
 	for _, conn := range conns {
@@ -119,14 +119,15 @@ func TestHandshakesOfAByteASecondKeepNobodyOut(t *testing.T) {
 			if c.many > bound {
 				r.await("the first to be dropped", func(st state) bool { return st.Failed[c.ends] > 0 })
 			}
-			// Where more handshakes begin while a good client is in its own, it may be
-			// the one that is dropped. It comes again, and the slow ones do not keep it out.
+			// If more handshakes begin while a good client is in its own, the good
+			// one may be dropped. It comes back, and the slow ones do not keep it
+			// out.
 			newDuring, again := g.persistent(20, syscall.ECONNRESET, syscall.EPIPE)
 			if c.many < bound {
 				require.Zero(t, again, "there is room for all")
 			}
 			during := g.phase(busy)
-			// Those that are dropped at once, by a round of newcomers, take a moment to go.
+			// Those that a round of newcomers drops at once take a moment to go.
 			st := r.await("handshakes to be ended, and their goroutines", func(st state) bool {
 				return st.Failed[c.ends] > 0 && st.Goroutines < 5*goodClients+4*bound
 			})
@@ -137,8 +138,8 @@ func TestHandshakesOfAByteASecondKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// dribbleHellos keeps many peers there that send a byte of their hello a second,
-// and come back when they are dropped.
+// dribbleHellos keeps many peers connected that send a byte of their hello a
+// second, and come back when they are dropped.
 func dribbleHellos(t *testing.T, r *remote, many int) (busy <-chan struct{}) {
 	wire := clientHello(t)
 	conns := make([]net.Conn, many)
@@ -165,7 +166,7 @@ func dribbleHellos(t *testing.T, r *remote, many int) (busy <-chan struct{}) {
 	})
 }
 
-// halfRecords is a net.Conn that keeps back the last byte of what it writes.
+// halfRecords is a net.Conn that holds back the last byte of each write.
 type halfRecords struct{ net.Conn }
 
 func (c halfRecords) Write(p []byte) (int, error) {
@@ -185,8 +186,8 @@ func TestPeersWithHalfATLSRecordHoldNobodyUp(t *testing.T) {
 		_, err := conn.Write([]byte{wantEcho})
 		require.NoError(t, err)
 		raw := conn.NetConn()
-		// The record of another connection is none of this one's, but nobody can
-		// tell before its end has come.
+		// The record belongs to another connection, but that can't be known before
+		// its end has come.
 		var record bytes.Buffer
 		record.Write([]byte{23, 3, 3, 64, 0})
 		record.Write(make([]byte, 16<<10-1))
@@ -218,7 +219,7 @@ func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
 			block := make([]byte, 64<<10)
 			for {
 				if _, err := conn.Write(block); err != nil {
-					return // it was ended
+					return // the session was ended
 				}
 			}
 		})
@@ -227,14 +228,14 @@ func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
 	r.await("the answers to fill every buffer", func(st state) bool {
 		last := received
 		received = st.Received
-		return st.Pending > many*piece && received == last // or garbage would count
+		return st.Pending > many*piece && received == last // else garbage would count
 	})
 	grown += r.live()
 	during := g.phase(nil)
 	r.await("WriteTimeout", func(st state) bool { return st.Ended["WriteTimeout"] == many })
 	attack.Wait()
-	// Each message may keep 64 KiB, of which more than 8 KiB are its own: those in
-	// both queues, the reader's, the handler's, and those in a write.
+	// Each message may keep 64 KiB, more than 8 KiB of which are its own: those
+	// in both queues, the reader's, the handler's, and those in a write.
 	const most = (8 + 1 + 1 + 8 + 64/8) * 64 << 10
 	require.Less(t, grown, int64(many*most))
 	report(t, before, during, "peers that never read:", many, "MiB of heap:", grown>>20)
@@ -276,7 +277,7 @@ func TestChurnHoldsNobodyUp(t *testing.T) {
 						if i%2 == 0 {
 							conn.Read(make([]byte, 1))
 						}
-						endHard(conn) // or the test would run out of ports
+						endHard(conn) // else the test would run out of ports
 						if came.Add(1) == many {
 							close(busy)
 						}

@@ -20,14 +20,14 @@ import (
 	"example.com/chanio/internal/test/memory"
 )
 
-// A config says how a server is to be.
+// A config describes a server.
 type config struct {
 	Network, Address string // tcp and 127.0.0.1:0 if empty
 	TLS              bool
 	Descriptors      uint64 // RLIMIT_NOFILE; 0 leaves it
-	KeepAlive        bool   // probes after a second, and an end after two lost ones; else none
+	KeepAlive        bool   // probes after a second, and an end after two lost probes; else no keep-alive
 
-	// Those of chanio.Options.
+	// These are options of chanio.Options.
 	HandshakeTimeout, IdleTimeout, WriteTimeout time.Duration
 	MaxHandshakes, WriteBuffer                  int
 	Lag                                         chanio.LagPolicy
@@ -41,7 +41,7 @@ func (c *config) options() *chanio.Options {
 	}
 }
 
-// A state is what a server tells of itself.
+// A state is what a server reports about itself.
 type state struct {
 	Sessions    int
 	Accepted    int64
@@ -50,12 +50,12 @@ type state struct {
 	Members     int
 	Goroutines  int
 	Descriptors int
-	Heap        int64            // bytes that the heap ever took from the system, with garbage
-	Ended       map[string]int64 // sessions that have ended, by why
+	Heap        int64            // bytes that the heap ever took from the system, garbage included
+	Ended       map[string]int64 // sessions that have ended, by reason
 	Failed      map[string]int64 // accepts and handshakes
 }
 
-// What a client's first byte asks for.
+// These are the requests in a client's first byte.
 const (
 	wantEcho   = 'E'
 	wantHub    = 'J' // to join the hub, and no echo
@@ -65,7 +65,7 @@ const (
 // piece is a message of a stream.
 const piece = 1 << 10
 
-// playServer is the part of a child that serves: it gets a config, answers with
+// playServer is the part of a child that serves. It gets a config, answers with
 // its address, answers "state" and "live", and multicasts on "publish".
 func playServer(t *testing.T, commands *bufio.Scanner) {
 	require.True(t, commands.Scan())
@@ -95,7 +95,7 @@ func playServer(t *testing.T, commands *bufio.Scanner) {
 			child.Answer(string(text))
 		case "live":
 			child.Answer(memory.Live())
-		case "publish": // a MiB
+		case "publish": // one MiB
 			for range 1 << 20 / piece {
 				require.NoError(t, l.Multicast(make([]byte, piece)))
 			}
@@ -159,7 +159,7 @@ func (s *server) watch() {
 	}
 }
 
-// why returns the last part of an error's text, which says what is behind it.
+// why returns the last part of an error's text, which is its reason.
 func why(err error) string {
 	if err == nil {
 		return "clean"

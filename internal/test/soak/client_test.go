@@ -14,17 +14,17 @@ import (
 	"example.com/chanio"
 )
 
-// An outcome is what a client says of its conversation.
+// An outcome is a client's account of its conversation.
 type outcome struct {
 	Plan     plan
-	Sent     int64   // bytes of its stream that it sent, all there were to send
+	Sent     int64   // bytes of its stream that it sent, which were all that there were
 	Ended    bool    // in the way that it wanted, with all of them flushed
 	Received int64   // bytes of the server's stream
 	Report   *report // the summary, if it came
 	FirstHub int64   // the numbers of the hub's messages; 0 if none came
 	LastHub  int64
-	Err      string // what the session ended with
-	Wrong    string // a promise that was broken, as seen from here
+	Err      string // the error that the session ended with
+	Wrong    string // a broken promise, as seen from here
 }
 
 // A client has one conversation.
@@ -66,7 +66,7 @@ func (c *client) run(ctx context.Context) outcome {
 	return c.outcome
 }
 
-// dial connects. The server may be restarting, so that takes as many tries as it
+// dial connects. The server may be restarting, so dial tries as often as it
 // takes.
 func (c *client) dial(ctx context.Context) error {
 	for began := time.Now(); ; {
@@ -174,7 +174,7 @@ func (c *client) take(k kind, payload []byte) error {
 	return fmt.Errorf("a message of kind %d", k)
 }
 
-// takePublished takes the hub's next message: every one follows the one before.
+// takePublished takes the hub's next message. Each must follow the one before.
 func (c *client) takePublished(number int64, padding []byte) error {
 	switch {
 	case c.outcome.FirstHub == 0:

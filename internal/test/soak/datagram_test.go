@@ -21,9 +21,9 @@ import (
 )
 
 // datagrams are the soak's servers and clients without connections: a udp
-// listener that echoes, a PacketConn that echoes, and a multicast group. What
-// arrives must have been sent, whole, in order and once; what is lost must be
-// said to be, by whoever lost it.
+// listener that echoes, a PacketConn that echoes, and a multicast group. Every
+// datagram that arrives must have been sent, and must arrive whole, in order
+// and once. Whichever end loses one must report it.
 type datagrams struct {
 	soak     *soak
 	listener *chanio.Listener
@@ -122,7 +122,7 @@ func numberOf(id uint64, m []byte) (seq uint64, err error) {
 }
 
 // client sends datagrams, a few at a time, until it has had its answers, and
-// ends in one of the ways there are.
+// ends in a random way.
 func (d *datagrams) client(ctx context.Context, address string, id uint64, rng *rand.Rand) {
 	s, err := chanio.Dial(ctx, "udp", address, nil)
 	if err != nil {
@@ -139,7 +139,7 @@ func (d *datagrams) client(ctx context.Context, address string, id uint64, rng *
 		}
 	}()
 	wanted := 50 + rng.IntN(100)
-	resend := time.NewTicker(10 * time.Millisecond) // what was lost is not repeated: something new is sent
+	resend := time.NewTicker(10 * time.Millisecond) // a lost datagram is not repeated: a new one is sent
 	defer resend.Stop()
 	give := time.NewTimer(timeout)
 	defer give.Stop()

@@ -8,8 +8,8 @@ import (
 	"example.com/chanio"
 )
 
-// judge compares what the clients and the servers say, and notes what cannot be.
-// It returns how many conversations were clean on both sides.
+// judge compares what the clients and the servers say, and notes
+// contradictions. It returns how many conversations were clean on both sides.
 func (k *soak) judge() (clean int) {
 	for _, o := range k.outcomes {
 		srv := k.servers[o.Plan.Transport]
@@ -51,8 +51,8 @@ func (j *judgment) excused() bool {
 		errors.Is(j.r.Err, chanio.ErrLagged) || errors.Is(j.r.Err, errPlanned)
 }
 
-// orderly is for clients that sent all, ended their stream, and read to the end
-// of the server's.
+// orderly judges clients that sent everything, ended their stream, and read to
+// the end of the server's.
 func (j *judgment) orderly() {
 	j.complain(j.known && !j.r.Clean && !j.excused(), "the server's side failed")
 	j.complain(j.r.Clean && j.o.Report == nil, "the server's last word was lost")
@@ -66,7 +66,8 @@ func (j *judgment) orderly() {
 		return // the server may be gone when the client ends its stream
 	}
 	j.complain(!j.o.Ended || j.o.Err != "", "the client's side failed")
-	// One may be on its way into the log, and not yet counted, when a session joins.
+	// One message may be on its way into the log, and not yet counted, when a
+	// session joins.
 	first, last := j.o.Report.Joined+2, j.o.Report.Published
 	if j.hub && first <= last {
 		j.complain(j.o.LastHub < last, "hub messages that were published before the end were lost")
@@ -74,9 +75,9 @@ func (j *judgment) orderly() {
 	}
 }
 
-// closing is for clients that called Close. What the server sends to those is
-// answered with a reset, which may cost the server what it has not read, so
-// nothing can be said where it does.
+// closing judges clients that called Close. Whatever the server sends to them
+// is answered with a reset, which may cost the server its unread input, so
+// nothing can be said where the server sends.
 func (j *judgment) closing() {
 	if j.o.Plan.Service != sink || j.hub || !j.o.Ended || j.excused() {
 		return

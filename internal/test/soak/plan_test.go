@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A service is what a client wants the server to do.
+// A service is what a client asks the server to do.
 type service int
 
 const (
@@ -27,7 +27,7 @@ const (
 	endings
 )
 
-// A plan is what one client does, drawn from a seed: all but the timing.
+// A plan is everything that one client does but the timing, drawn from a seed.
 type plan struct {
 	ID        uint64
 	Transport string
@@ -63,7 +63,7 @@ func draw(rng *rand.Rand, id uint64, transports []string) plan {
 	if rng.IntN(8) == 0 {
 		p.MaxSize = maxData
 	}
-	// Most end as they should: what is promised is promised to them.
+	// Most end as they should, because the promises are for those.
 	if rng.IntN(2) == 0 {
 		p.Ending = ending(rng.IntN(int(endings)))
 	}
@@ -83,10 +83,10 @@ func draw(rng *rand.Rand, id uint64, transports []string) plan {
 	return p
 }
 
-// size draws how large the next data message is.
+// size draws the size of the next data message.
 func (p *plan) size(rng *rand.Rand) int { return rng.IntN(p.MaxSize + 1) }
 
-// rand returns what one side of the conversation draws from.
+// rand returns the source that one side of the conversation draws from.
 func (p *plan) rand(side uint64) *rand.Rand { return rand.New(rand.NewPCG(p.ID, side)) }
 
 // A report is the server's summary, for the client.

@@ -17,13 +17,13 @@ import (
 	"example.com/chanio/internal/test/child"
 )
 
-// A task is what a child process is to do.
+// A task is a child process's job.
 type task struct {
 	Places map[string]place
 	Plans  []plan
 }
 
-// playClients is the part of a child: it reads a task and answers with an
+// playClients is the part of a child that reads a task and answers with an
 // outcome for each plan.
 func playClients(t *testing.T, commands *bufio.Scanner) {
 	commands.Buffer(nil, 1<<20)
@@ -48,7 +48,7 @@ func playClients(t *testing.T, commands *bufio.Scanner) {
 type fate struct {
 	name    string
 	stopped bool // it stands still for a while
-	killed  bool // it is gone, and says nothing to anybody
+	killed  bool // it is gone, without a word to its peers
 }
 
 var fates = []fate{
@@ -98,7 +98,7 @@ func (k *soak) listenTo(p *child.Process, f fate) {
 	}
 }
 
-// befall does to p what its fate is, unless p is gone before.
+// befall applies the fate to p, unless p is gone before.
 func (f fate) befall(p *child.Process, rng *rand.Rand, gone <-chan struct{}) {
 	wait := func() { pause(time.Duration(200+rng.IntN(600))*time.Millisecond, gone) }
 	if f.stopped {

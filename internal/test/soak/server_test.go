@@ -21,8 +21,8 @@ import (
 	"example.com/chanio"
 )
 
-// timeout is that of everything in the soak that should never take long: a
-// machine that is slow, or a process that is stopped, must not reach it.
+// timeout is the timeout of everything in the soak that should never take long.
+// A slow machine or a stopped process must not reach it.
 const timeout = time.Minute
 
 // errPlanned is the cause of an abort by plan.
@@ -36,7 +36,7 @@ type place struct {
 
 func (p place) wire() wire { return wire{framed: p.Framed} }
 
-// options returns what both sides of a place have in common.
+// options returns the options that both sides of a place have in common.
 func (p place) options(queue int) *chanio.Options {
 	o := &chanio.Options{RecvQueue: queue, SendQueue: queue, WriteTimeout: timeout, CloseTimeout: timeout, DialTimeout: timeout}
 	if p.Framed {
@@ -45,11 +45,11 @@ func (p place) options(queue int) *chanio.Options {
 	return o
 }
 
-// A record is what the server knows of a conversation.
+// A record is what the server knows about a conversation.
 type record struct {
 	Received int64 // of the client's stream
 	Err      error
-	Clean    bool // all that was to be said was said, and Close returned nil
+	Clean    bool // everything was said, and Close returned nil
 }
 
 // A server serves one place, and keeps records.
@@ -61,7 +61,7 @@ type server struct {
 
 	published atomic.Int64 // the number of the hub's last message
 	handlers  sync.WaitGroup
-	accepting chan struct{} // closed when no session comes any more
+	accepting chan struct{} // closed when no more sessions come
 
 	mu      sync.Mutex
 	records map[uint64]record
@@ -79,7 +79,7 @@ func serve(t *testing.T, k *soak, at place, rng *rand.Rand) *server {
 	srv := &server{place: at, hub: rng.IntN(2) == 0, soak: k, records: make(map[uint64]record), accepting: make(chan struct{})}
 	o.ManualJoin = !srv.hub
 	if rng.IntN(4) == 0 {
-		o.MaxLag = 64 << 10 // who stalls may be disconnected
+		o.MaxLag = 64 << 10 // a client that stalls may be disconnected
 	}
 	srv.l = listen(t, at, o)
 	srv.Address = srv.l.Addr().String()
@@ -87,8 +87,8 @@ func serve(t *testing.T, k *soak, at place, rng *rand.Rand) *server {
 	return srv
 }
 
-// listen listens on a port below those that connections are given: else one of
-// those could take it while the listener restarts.
+// listen listens on a port below the ephemeral ones: else a connection could
+// take it while the listener restarts.
 func listen(t *testing.T, at place, o *chanio.Options) *chanio.Listener {
 	for range 100 {
 		address := at.Address
@@ -143,13 +143,13 @@ func (srv *server) handle(s *chanio.Session) {
 	err := h.run()
 	closed := s.Close()
 	if h.plan.ID == 0 {
-		return // its client never said who it is
+		return // its client never identified itself
 	}
 	if err != nil {
 		srv.soak.problem("server of %+v: %v", h.plan, err)
 	}
 	if srv.wire().framed || srv.hub {
-		// What it sent is not only what was put.
+		// The session sent more than its Puts.
 	} else if st := s.Stats(); h.put != st.BytesSent+st.Undelivered || st.BytesPending != 0 {
 		srv.soak.problem("server of %+v: put %d bytes, and %+v", h.plan, h.put, st)
 	}
@@ -169,10 +169,10 @@ type handler struct {
 	report  report
 	got     int   // data messages
 	put     int64 // bytes that were accepted
-	said    bool  // the summary was
+	said    bool  // the summary was accepted
 }
 
-// run returns what the client did wrong: sent what it did not send.
+// run returns the client's error: data that it should not have sent.
 func (h *handler) run() error {
 	for m := range h.s.Recv() {
 		if err := h.decoder.feed(m, h.take); err != nil {
@@ -218,7 +218,7 @@ func (h *handler) take(k kind, payload []byte) error {
 	return fmt.Errorf("a message of kind %d", k)
 }
 
-// turn does what the plan has for the server before the i-th message.
+// turn does what the plan has for the server before message i.
 func (h *handler) turn(i int) {
 	if i == h.plan.ServerStallAt {
 		pause(h.plan.ServerStall, h.s.Done())
@@ -238,7 +238,7 @@ func (h *handler) write(m []byte) bool {
 	return true
 }
 
-// sum says the last word.
+// sum sends the summary.
 func (h *handler) sum() {
 	h.report.Received, h.report.Sent = h.in.offset, h.out.offset
 	h.report.Published = h.published.Load()
@@ -254,8 +254,8 @@ func (srv *server) restart() {
 	}
 }
 
-// end ends the server, of whose sessions every client has gone, and checks that
-// nothing is left of it.
+// end ends the server, whose clients have all gone, and checks that nothing is
+// left of it.
 func (srv *server) end(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -274,7 +274,7 @@ func (srv *server) end(t *testing.T) {
 	}
 }
 
-// pause waits for d, unless done is closed first.
+// pause waits for d, unless done is closed earlier.
 func pause(d time.Duration, done <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,8 +1,8 @@
 //go:build unix
 
 // Package soak has a long random test over real sockets: clients of every
-// transport, in this process and in others, that end in every way there is,
-// while the server restarts; a model says what must have arrived.
+// transport, in this process and in others, end in every way there is, while
+// the server restarts. A model says what must have arrived.
 package soak
 
 import (
@@ -32,12 +32,12 @@ var (
 	soakSeed = flag.Uint64("soak.seed", 1, "the first seed")
 )
 
-// seeds is how many there are without -soak.for.
+// seeds is the number of seeds without -soak.for.
 const seeds = 4
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestChild is not a test of its own: it is what a child process runs.
+// TestChild is not a test of its own: a child process runs it.
 func TestChild(t *testing.T) {
 	child.Play(t, child.Parts{"clients": playClients})
 }
@@ -159,8 +159,8 @@ func (k *soak) report(t *testing.T) {
 	}
 }
 
-// restartSome restarts a server now and then, until ctx ends. It returns how
-// often.
+// restartSome restarts a server now and then, until ctx ends. It returns the
+// number of restarts.
 func (k *soak) restartSome(ctx context.Context, rng *rand.Rand) int {
 	for n := 0; ; n++ {
 		pause(time.Duration(100+rng.IntN(400))*time.Millisecond, ctx.Done())
@@ -223,7 +223,8 @@ func warmUp(t *testing.T) {
 	require.NoError(t, ln.Close())
 }
 
-// openDescriptors counts them, where the system has them as files.
+// openDescriptors counts the open descriptors, where the system has them as
+// files.
 func openDescriptors(t *testing.T) int {
 	all, err := os.ReadDir("/proc/self/fd")
 	if os.IsNotExist(err) {

@@ -11,7 +11,7 @@ import (
 	"math/rand/v2"
 )
 
-// A kind is what a message of the soak's own protocol is.
+// A kind is the kind of a message of the soak's own protocol.
 type kind byte
 
 const (
@@ -22,7 +22,7 @@ const (
 )
 
 // A wire encodes and decodes messages: as they are where the library frames
-// them, behind a header of its own on raw streams.
+// them, and with a header of its own on raw streams.
 type wire struct{ framed bool }
 
 const headerSize = 4
@@ -38,12 +38,13 @@ func (w wire) encode(k kind, payload []byte) []byte {
 func (w wire) encodeJSON(k kind, v any) []byte {
 	payload, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // it is of this package's types only
+		panic(err) // it holds only this package's types
 	}
 	return w.encode(k, payload)
 }
 
-// A decoder takes what a session received and tells of the messages in it.
+// A decoder takes the data that a session received and passes on the messages
+// in it.
 type decoder struct {
 	wire
 	rest []byte // of a raw stream: the beginning of a message
@@ -71,8 +72,8 @@ func (d *decoder) feed(m []byte, took func(k kind, payload []byte) error) error 
 	return nil
 }
 
-// period is how long a stream goes on before it repeats itself: a prime, so that
-// no buffer's size divides it.
+// period is the length after which a stream repeats itself: a prime, so no
+// buffer's size divides it.
 const period = 65521
 
 // maxData is the longest payload of a data message.
@@ -84,14 +85,15 @@ var noise = func() []byte {
 	return bytes.Repeat(b, 2+maxData/period)[:period+maxData]
 }()
 
-// A stream is the bytes that one side of a conversation sends: any part of them
-// tells where it belongs.
+// A stream is the bytes that one side of a conversation sends. Any part of them
+// identifies its position.
 type stream struct {
 	start  uint64 // where in noise it starts
 	offset int64
 }
 
-// streamsOf returns what the client and what the server of a conversation send.
+// streamsOf returns the streams that the client and the server of a
+// conversation send.
 func streamsOf(id uint64) (client, server stream) {
 	return stream{start: id * 7919}, stream{start: id*7919 + 31337}
 }
@@ -103,7 +105,7 @@ func (s *stream) next(n int) []byte {
 	return noise[at:][:n]
 }
 
-// expect takes what arrived, and says whether it is what comes next.
+// expect takes the bytes that arrived, and checks that they come next.
 func (s *stream) expect(p []byte) error {
 	if len(p) > maxData {
 		return fmt.Errorf("a message of %d bytes that nobody sent", len(p))

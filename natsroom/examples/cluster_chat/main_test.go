@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// freeAddr returns a loopback address that nobody uses.
+// freeAddr returns a loopback address that is not in use.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -24,7 +24,7 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// dial connects a client, once the node is there.
+// dial connects a client, once the node is up.
 func dial(t *testing.T, addr string) (net.Conn, *bufio.Scanner) {
 	t.Helper()
 	var conn net.Conn

@@ -40,7 +40,7 @@ func openRoom(t *testing.T, at addresses) *room {
 
 var anywhere = addresses{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}
 
-// A lineClient is what nc is, or openssl s_client.
+// A lineClient stands for nc or openssl s_client.
 type lineClient struct {
 	net.Conn
 	r *bufio.Reader
@@ -60,7 +60,7 @@ func (c lineClient) say(t *testing.T, line string) {
 	require.NoError(t, err)
 }
 
-// hears reads until a line has what is wanted.
+// hears reads until a line contains want.
 func (c lineClient) hears(t *testing.T, want string) {
 	t.Helper()
 	for {
@@ -72,7 +72,7 @@ func (c lineClient) hears(t *testing.T, want string) {
 	}
 }
 
-// lineClients are one over tcp and one over tls.
+// lineClients returns one client over tcp and one over tls.
 func lineClients(t *testing.T, r *room) (tcp, secret lineClient) {
 	t.Helper()
 	conn, err := net.Dial("tcp", r.tcp.Addr().String())
@@ -119,7 +119,7 @@ func TestTcpTlsAndWebSocketsAreInOneRoom(t *testing.T) {
 	require.Equal(t, ws.StatusGoingAway, e.Code)
 }
 
-// browser starts Chromium, and skips the test where there is none.
+// browser starts Chromium, and skips the test if it is missing.
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -147,7 +147,7 @@ func browser(t *testing.T) context.Context {
 // openPage opens the page in a tab, under a name.
 func openPage(t *testing.T, browser context.Context, r *room, name string) context.Context {
 	t.Helper()
-	tab, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext()) // a window of its own: others do not draw
+	tab, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext()) // it needs a window of its own: other tabs do not draw
 	t.Cleanup(cancel)
 	do(t, tab,
 		chromedp.Navigate("http://"+r.page.String()+"/"),
@@ -218,11 +218,11 @@ func TestThreeBrowsersTalkLoseTheirServerAndFindItAgain(t *testing.T) {
 	sees(t, pages["Charles"], "Ada has left")
 	r.say("(admin)", "one")
 	r.say("(admin)", "two")
-	sees(t, pages["Ada"], "You have missed 3 messages.") // that Ada has left is one
+	sees(t, pages["Ada"], "You have missed 3 messages.") // that Ada has left counts as one
 	require.NoError(t, r.close())
 }
 
-// takePicture saves what the page looks like, if it was asked for.
+// takePicture saves a picture of the page, if one was asked for.
 func takePicture(t *testing.T, page context.Context) {
 	if *screenshot == "" {
 		return
