@@ -2,18 +2,18 @@ package natsroom
 
 import "time"
 
-// Pauses of one who reads a stream that does not answer, or not yet with what it
-// is known to have.
+// Pauses between reads of a stream that does not answer, or does not yet return
+// what it is known to have.
 const (
 	minPause  = 50 * time.Millisecond
 	maxPause  = time.Second
-	maxVacant = 20 // answers without anything, before it is taken for gone
+	maxVacant = 20 // empty answers until what is missing counts as gone
 )
 
-// catchUp delivers what is in the stream after what was delivered, up to target
-// at least, which the stream is known to have had. It goes on until it has done
-// so, also while the server is away, or the room ends or has no members left.
-// The worker calls it.
+// catchUp delivers what the stream has beyond what was delivered, at least up to
+// target, which the stream is known to have had. It keeps trying, even while the
+// server is away, until it is done or the room ends or has no members left. The
+// worker calls it.
 func (r *Room) catchUp(target uint64) {
 	pause := minPause
 	for vacant := 0; r.worker.last < target; {
@@ -23,7 +23,7 @@ func (r *Room) catchUp(target uint64) {
 			vacant, pause = 0, minPause
 			continue
 		case err == nil:
-			if vacant++; vacant == maxVacant { // it is kept no longer
+			if vacant++; vacant == maxVacant { // it is no longer kept
 				r.worker.last = target
 				return
 			}
@@ -35,29 +35,27 @@ func (r *Room) catchUp(target uint64) {
 	}
 }
 
-// lookBehind delivers what is in the stream after what was delivered, whatever
-// that is. If it is another stream than before, it begins at its beginning. The
-// worker calls it.
+// lookBehind delivers whatever the stream has beyond what was delivered. If the
+// stream is a new one, it begins at its start. The worker calls it.
 func (r *Room) lookBehind() {
 	if !r.inbox.placed() || !r.live.Load() {
 		return
 	}
 	if epoch := r.node.stream.epoch.Load(); epoch != r.worker.epoch {
 		r.worker.epoch = epoch
-		r.worker.begun, r.worker.last = 0, 0 // what was delivered before is dropped by its sources' sequences
+		r.worker.begun, r.worker.last = 0, 0 // what was delivered before is dropped by its source's sequence
 	}
 	for {
 		if got, err := r.read(); !got || err != nil {
 			if err != nil {
-				r.node.stream.broken.Store(true) // to look again
+				r.node.stream.broken.Store(true) // to try again
 			}
 			return
 		}
 	}
 }
 
-// read reads and delivers a batch of what follows. It reports whether there was
-// any.
+// read reads and delivers the next batch. It reports whether there was anything.
 func (r *Room) read() (got bool, err error) {
 	batch, err := r.node.stream.get(r.ctx, r.outbox.subject(), r.worker.last+1, time.Time{}, getBatch)
 	for _, m := range batch {
@@ -70,8 +68,8 @@ func (r *Room) read() (got bool, err error) {
 	return got, err
 }
 
-// pause waits for d. It reports false if the room has ended, or nobody wants
-// what is read any more.
+// pause waits for d. It reports false if the room has ended or no longer wants
+// what is read.
 func (r *Room) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

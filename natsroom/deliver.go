@@ -11,32 +11,32 @@ import (
 	"example.com/chanio"
 )
 
-// deliveryState is where a room's worker is. Only the worker uses it.
+// deliveryState is the position of a room's worker. Only the worker uses it.
 type deliveryState struct {
 	filter filter
-	begun  uint64 // History: all up to here in the stream is of no concern
-	last   uint64 // History: all up to here in the stream is delivered, or of no concern
+	begun  uint64 // History: everything up to here in the stream is ignored
+	last   uint64 // History: everything up to here in the stream is delivered or ignored
 	epoch  int64  // History: which stream that is
 }
 
-// begin forgets what was before the room was subscribed to; with History, what
-// is up to last in the stream is of no concern.
+// begin forgets what came before the subscription; with History, the stream up
+// to last is ignored.
 func (d *deliveryState) begin(last uint64, epoch int64, now time.Time) {
 	*d = deliveryState{filter: filter{since: now}, begun: last, last: last, epoch: epoch}
 }
 
-// arrived takes a message that NATS brought. The dispatcher calls it.
+// arrived accepts a message that NATS delivered. The dispatcher calls it.
 func (r *Room) arrived(m *nats.Msg) {
 	if r.inbox.push(item{msg: m}, r.work) || r.outbox == nil {
-		return // what finds no room is missed when the next comes, or a mark
+		return // what does not fit is missed when the next message or mark arrives
 	}
 	if seq, _, err := sequences(m); err == nil {
 		r.inbox.skip(seq)
 	}
 }
 
-// work is the room's worker. The inbox's group owns it; it ends when there is
-// nothing to do.
+// work is the room's worker. The inbox's group owns it; it ends when there is no
+// more to do.
 func (r *Room) work() {
 	var items []item
 	for {
@@ -74,7 +74,7 @@ func (r *Room) handle(i *item) {
 	}
 }
 
-// handleStored takes a message that the stream's server has sent on.
+// handleStored processes a message that the stream republished.
 func (r *Room) handleStored(m *nats.Msg) {
 	seq, before, err := sequences(m)
 	if err != nil {
@@ -90,8 +90,8 @@ func (r *Room) handleStored(m *nats.Msg) {
 	}
 }
 
-// sequences returns where in the stream m is, and the message before it of its
-// subject.
+// sequences returns the sequence of m in the stream and that of the message
+// before it on the same subject.
 func sequences(m *nats.Msg) (seq, before uint64, err error) {
 	seq, err = strconv.ParseUint(m.Header.Get(nats.JSSequence), 10, 64)
 	if err == nil {
@@ -103,8 +103,8 @@ func sequences(m *nats.Msg) (seq, before uint64, err error) {
 	return seq, before, err
 }
 
-// deliver multicasts the messages of b that pass. With History b is at seq in the
-// stream.
+// deliver multicasts the messages of b that pass the filter. With History, b is
+// at seq in the stream.
 func (r *Room) deliver(b []byte, seq uint64) {
 	p, err := parsePacket(b)
 	if err != nil {
@@ -135,8 +135,8 @@ func (r *Room) deliver(b []byte, seq uint64) {
 	}
 }
 
-// multicast hands the messages of p but the first skip to the hub: at a time, or
-// one by one if the hub refuses some.
+// multicast passes the messages of p except the first skip to the hub: as one
+// batch, or one by one if the hub refuses some.
 func (r *Room) multicast(p *packet, skip int) {
 	if p.count-skip > 1 {
 		b := chanio.NewBatch()
@@ -159,7 +159,7 @@ func (r *Room) multicast(p *packet, skip int) {
 			r.counts.received.Add(1)
 			r.counts.receivedBytes.Add(int64(len(m)))
 		case errors.Is(err, chanio.ErrClosed):
-			return // and so it has no members
+			return // a closed hub has no members
 		default:
 			refused++
 			why = err

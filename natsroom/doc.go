@@ -1,4 +1,4 @@
-// Package natsroom has hubs on many nodes be one room, by NATS.
+// Package natsroom makes the hubs of many nodes one room, over NATS.
 //
 // # Usage
 //
@@ -11,43 +11,44 @@
 //	hub.Join(session)                  // or room.Replay(session, 50, time.Time{})
 //	room.Publish([]byte("hello\n"))    // to all members, on all nodes
 //
-// Package embedded starts a NATS server in the process, for those who have none.
+// Package embedded starts a NATS server in the process, for programs that have
+// none.
 //
 // # Order
 //
-// All members on all nodes see the messages of a room with a history in one order,
-// the stream's. Without one each node's messages are seen in the order in which it
-// published them, but those of two nodes may be seen in either order: also a
-// single NATS server handles two connections apart. There is no order between two
-// rooms.
+// In a room with a history, all members on all nodes see the messages in one
+// order, the stream's. Without a history, each node's messages are seen in the
+// order in which it published them, but messages of two nodes may be seen in
+// either order, even with a single NATS server, which handles two connections
+// independently. There is no order between two rooms.
 //
 // # What is promised
 //
-// Without Options.History each member gets each message at most once. All that
-// the members of a node miss, because a connection or server was lost or the node
-// was too slow, is told by EventLagged, with the exact count, once the node is
-// connected again and the publisher's next message or heartbeat is there. The
-// exception is the end of what a node published that itself has died: nobody
-// knows how much that was.
+// Without Options.History, each member gets each message at most once.
+// Everything that a node's members miss, because a connection or server was lost
+// or the node was too slow, is reported by EventLagged with the exact count, once
+// the node is connected again and has the publisher's next message or heartbeat.
+// The exception is the tail of what a node published before it died: no one knows
+// how much that was.
 //
-// With it each member that stays gets each message once, over restarts of the
-// server and reconnects of any node, and new members get what was said before by
-// Replay. A message counts as published once the stream has it: see Room.Flush.
-// What the stream has dropped before a node could read it, or a server lost with
-// its disk, is told like any loss.
+// With Options.History, each member that stays gets each message once, across
+// restarts of the server and reconnects of any node, and new members get earlier
+// messages by Replay. A message counts as published once the stream has it: see
+// Room.Flush. What the stream dropped before a node could read it, or a server
+// lost with its disk, is reported like any loss.
 //
-// A node that dies takes only its own sessions with it. A node that is slow holds
-// up nobody else: its own backlog is bounded (Options.MaxPending).
+// A node that dies takes only its own sessions with it. A slow node holds up no
+// other node: its own backlog is bounded (Options.MaxPending).
 //
 // # Lifetimes
 //
-// A room lives as long as the context that Join was given, until Close, or until
-// the connection is closed. It ends neither the hub nor the connection. A room
-// whose hub has no members costs its node no subscription, and an idle one no
+// A room lives until the context given to Join ends, until Close, or until the
+// connection is closed. It ends neither the hub nor the connection. A room whose
+// hub has no members costs its node no subscription, and an idle one no
 // goroutine.
 //
 // # Limitations
 //
-// Members are counted by what nodes tell one another: see Room.Members. A
-// connection joins a room once. Rooms do not speak JetStream domains.
+// Members are counted by what nodes report to one another: see Room.Members. A
+// connection joins a room once. Rooms do not support JetStream domains.
 package natsroom

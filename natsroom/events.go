@@ -9,9 +9,9 @@ import (
 	"example.com/chanio"
 )
 
-// events is the sending side of a room's Events: it never blocks, and lets the
-// oldest go for a newer one. The channel is made when it is first asked for;
-// until then events wait in a slice that holds no more than there were.
+// events is the sending side of a room's Events. It never blocks: when full, it
+// drops the oldest event for a newer one. The channel is made on first use;
+// until then events wait in a slice no longer than needed.
 type events struct {
 	limit int
 	log   *slog.Logger
@@ -74,7 +74,7 @@ func (q *events) add(e chanio.Event) {
 		q.early = append(q.early, e)
 		return
 	}
-	for { // mu keeps other senders away, so this ends
+	for { // mu excludes other senders, so this ends
 		select {
 		case q.ch <- e:
 			return
@@ -88,7 +88,7 @@ func (q *events) add(e chanio.Event) {
 	}
 }
 
-// lost returns how many events nobody will receive.
+// lost returns how many events were dropped.
 func (q *events) lost() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -2,31 +2,30 @@ package natsroom
 
 import "time"
 
-// A filter lets each message of each source through once and in the source's
-// order, and counts what is missing. It is a room's worker's, or a Replay's.
+// A filter passes each message of each source once and in the source's order,
+// and counts what is missing. It belongs to a room's worker or to a Replay.
 type filter struct {
-	// since is when the room was subscribed to: of a source that was made later
-	// all is owed. Zero: what is first seen of any source is its first.
+	// since is when the room was subscribed to: a source made later owes all its
+	// messages. If zero, the first message seen of any source is its first.
 	since   time.Time
 	sources map[number]*progress
 }
 
-// progress is how far a source has come.
+// progress records how far a source has come.
 type progress struct {
 	next uint64
 	seen time.Time
 }
 
-// skew is how far the clocks of two nodes may be apart without a wrong count of
-// what is missing, where a node that nobody had heard of loses its first message.
+// skew is how far apart the clocks of two nodes may be without a wrong count of
+// what is missing when an unknown node loses its first message.
 const skew = time.Second
 
-// forgetAfter is how long a source that is silent is remembered.
+// forgetAfter is how long a silent source is remembered.
 const forgetAfter = 10 * time.Minute
 
-// live passes packets of a room without History, in the order of their arrival.
-// It returns how many messages of p are repetitions and how many before it are
-// missing.
+// live passes packets of a room without History, in order of arrival. It returns
+// how many messages of p are duplicates and how many before it are missing.
 func (f *filter) live(p *packet, now time.Time) (repeated int, missing uint64) {
 	s := f.source(p.source, p.first, now)
 	if p.first > s.next {
@@ -36,9 +35,10 @@ func (f *filter) live(p *packet, now time.Time) (repeated int, missing uint64) {
 	return f.pass(s, p), missing
 }
 
-// stored passes packets of sources that are known, in the order of their stream.
-// What is not in its source's order will come again, unless the source knew it to
-// be in the stream already: then it has been there and is no more.
+// stored passes packets of known sources, in the order of their stream. A packet
+// that is out of its source's order will come again. Where messages are missing
+// that the source knew to be in the stream already, they were there and are
+// gone.
 func (f *filter) stored(p *packet, now time.Time) (repeated int, missing uint64) {
 	s := f.source(p.source, p.first, now)
 	if p.floor >= s.next {
@@ -54,16 +54,16 @@ func (f *filter) stored(p *packet, now time.Time) (repeated int, missing uint64)
 // knows reports whether a source has been seen.
 func (f *filter) knows(source number) bool { return f.sources[source] != nil }
 
-// meet notes that next is what is owed of a source, which is not known yet.
+// meet records next as the first message owed by a source that is not known yet.
 func (f *filter) meet(source number, next uint64, now time.Time) {
 	f.source(source, 0, now).next = next
 }
 
-// passed notes that somebody else's filter let p through.
+// passed records that another filter passed p.
 func (f *filter) passed(p *packet, now time.Time) { f.pass(f.source(p.source, p.first, now), p) }
 
-// mark notes that all before next of a source must have come by now. It returns
-// how many have not.
+// mark records that all messages of a source before next must have arrived by
+// now. It returns how many have not.
 func (f *filter) mark(source number, next uint64, now time.Time) (missing uint64) {
 	s := f.source(source, next, now)
 	if next > s.next {
@@ -73,7 +73,7 @@ func (f *filter) mark(source number, next uint64, now time.Time) (missing uint64
 	return missing
 }
 
-// source returns the progress of a source, of which seq is now seen.
+// source returns the progress of the source id, of which seq was just seen.
 func (f *filter) source(id number, seq uint64, now time.Time) *progress {
 	s := f.sources[id]
 	if s == nil {
@@ -100,8 +100,8 @@ func (*filter) pass(s *progress, p *packet) (repeated int) {
 	return repeated
 }
 
-// forget drops sources that have been silent for long, so that nodes that come
-// and go do not add up.
+// forget drops sources that have long been silent, so that nodes that come and
+// go do not pile up.
 func (f *filter) forget(now time.Time) {
 	for id, s := range f.sources {
 		if now.Sub(s.seen) > forgetAfter {

@@ -6,22 +6,23 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// An inbox is what has arrived for a room and waits for the worker, a goroutine
-// that lives while there is something: a thousand idle rooms cost none.
+// An inbox holds what has arrived for a room and waits for the worker. The
+// worker is a goroutine that lives only while there is work, so a thousand idle
+// rooms cost none.
 type inbox struct {
 	limit int
 	group sync.WaitGroup // the worker
 
 	mu      sync.Mutex
 	items   []item
-	bytes   int // of items, and of those that the worker has in hand
+	bytes   int // of items and of those that the worker holds
 	sub     *nats.Subscription
-	old     *nats.Subscription // what came by it is not wanted any more
+	old     *nats.Subscription // whose messages are no longer wanted
 	open    bool               // messages are wanted
-	held    bool               // ... but not passed on: it is not known yet from where on
+	held    bool               // ... but not passed on: where to begin is not known yet
 	running bool               // there is a worker
 	down    bool               // the room has ended
-	skipped uint64             // History: the last sequence that there was no room for
+	skipped uint64             // History: the last sequence for which there was no room
 }
 
 // An item is one thing for the worker to do.
@@ -32,7 +33,7 @@ type item struct {
 	source number
 }
 
-// itemSize is what an item costs beside its message's data.
+// itemSize is what an item costs in addition to its message's data.
 const itemSize = 256
 
 func (i *item) size() int {
@@ -42,8 +43,8 @@ func (i *item) size() int {
 	return itemSize + len(i.msg.Data)
 }
 
-// push hands i to the worker, which is started by work if there is none. It
-// reports false if there was no room for i; what is to be run always has some.
+// push hands i to the worker and, if there is none, starts one that runs work.
+// It reports false if there was no room for i; something to run always fits.
 func (in *inbox) push(i item, work func()) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -67,8 +68,8 @@ func (in *inbox) start(work func()) {
 	}
 }
 
-// take returns all that waits, in the place of done, what was taken before. It
-// returns nil when there is nothing: the worker ends.
+// take returns all items that wait, in exchange for done, the items taken
+// before. It returns nil if there are none: the worker ends.
 func (in *inbox) take(done []item) []item {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -88,14 +89,15 @@ func (in *inbox) take(done []item) []item {
 	return items
 }
 
-// skip notes that a message of a stream, with that sequence, had no room.
+// skip records that there was no room for the message with that sequence in the
+// stream.
 func (in *inbox) skip(seq uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.skipped = max(in.skipped, seq)
 }
 
-// skippedUpTo returns what skip noted last, and forgets it.
+// skippedUpTo returns and clears the last sequence that skip recorded.
 func (in *inbox) skippedUpTo() uint64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -104,15 +106,15 @@ func (in *inbox) skippedUpTo() uint64 {
 	return seq
 }
 
-// opening opens the inbox for messages, which wait for release.
+// opening opens the inbox for messages, which wait until release.
 func (in *inbox) opening() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.open, in.held = true, true
 }
 
-// subscribed notes the subscription that messages come by. It reports false if
-// the inbox was shut meanwhile.
+// subscribed records the subscription that delivers messages. It reports false
+// if the inbox was shut in the meantime.
 func (in *inbox) subscribed(sub *nats.Subscription) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -130,7 +132,7 @@ func (in *inbox) placed() bool {
 	return in.sub != nil
 }
 
-// release passes on what waits, after first.
+// release passes on first, then what waits.
 func (in *inbox) release(first item, work func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -140,8 +142,8 @@ func (in *inbox) release(first item, work func()) {
 	in.start(work)
 }
 
-// unsubscribe closes the inbox for messages and drops those that wait. It
-// returns the subscription to end.
+// unsubscribe closes the inbox to messages and drops those that wait. It returns
+// the subscription to end.
 func (in *inbox) unsubscribe(work func()) *nats.Subscription {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -162,7 +164,7 @@ func (in *inbox) unsubscribe(work func()) *nats.Subscription {
 	return sub
 }
 
-// shut drops all that waits and takes nothing more.
+// shut drops all items and accepts no more.
 func (in *inbox) shut() {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -12,11 +12,11 @@ import (
 	"example.com/chanio"
 )
 
-// Times of presence: Members is right again well within 5 seconds.
+// Timing of presence: Members is correct again well within 5 seconds.
 const (
 	heartbeat   = time.Second
 	silentAfter = 3 * heartbeat
-	// spacing lets changes come together: thousands of joins are few messages.
+	// spacing coalesces changes: thousands of joins become a few messages.
 	spacing = 20 * time.Millisecond
 )
 
@@ -34,10 +34,10 @@ func (n *node) keep() {
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	var last time.Time // when it looked
+	var last time.Time // when it last looked
 	soon := time.NewTimer(0)
 	defer soon.Stop()
-	waiting := true // for soon
+	waiting := true // soon is running
 	for {
 		alive := false
 		select {
@@ -71,7 +71,7 @@ func (n *node) keep() {
 	}
 }
 
-// subscribe subscribes to what every node hears.
+// subscribe subscribes to what every node receives.
 func (n *node) subscribe() (err error) {
 	if n.presence, err = n.nc.ChanSubscribe(n.nodesSubject(), n.in); err != nil {
 		return err
@@ -80,12 +80,12 @@ func (n *node) subscribe() (err error) {
 	return err
 }
 
-// bye ends the node's subscriptions and tells the others.
+// bye ends the node's subscriptions and tells the other nodes.
 func (n *node) bye() {
 	if n.nc.IsClosed() {
 		return
 	}
-	n.announce(false) // of rooms that were left
+	n.announce(false) // report the rooms that were left
 	n.tell(presence{flags: presenceBye})
 	for _, sub := range []*nats.Subscription{n.presence, n.acks} {
 		if sub != nil {
@@ -102,7 +102,7 @@ func (n *node) lostConnection(err error) {
 	}
 }
 
-// reconnected makes good what may have been missed.
+// reconnected makes up for what may have been missed.
 func (n *node) reconnected() {
 	n.mu.Lock()
 	n.reset, n.askAll = true, true
@@ -118,7 +118,7 @@ func (n *node) reconnected() {
 	}
 }
 
-// beat does what is to be done once a heartbeat.
+// beat does the work of each heartbeat.
 func (n *node) beat() {
 	now := time.Now()
 	if now.Sub(n.lastBeat) >= 2*heartbeat { // the process was stopped: the others may have forgotten it
@@ -148,8 +148,8 @@ func (n *node) beat() {
 	}
 }
 
-// lastStored is stream.last. If there is another stream than before, where rooms
-// were in that one is forgotten.
+// lastStored is stream.last. If the stream is a new one, rooms forget their
+// positions in the old one.
 func (n *node) lastStored() (uint64, error) {
 	before := n.stream.epoch.Load()
 	last, err := n.stream.last()
@@ -163,7 +163,7 @@ func (n *node) lastStored() (uint64, error) {
 	return last, err
 }
 
-// restored reports whether the stream did not answer, and does now.
+// restored reports whether the stream answers again after it did not.
 func (n *node) restored() bool {
 	if !n.stream.stale() {
 		return false
@@ -172,7 +172,7 @@ func (n *node) restored() bool {
 	return err == nil
 }
 
-// checkStored makes all rooms with History look for what they have missed.
+// checkStored makes all rooms with History look for what they missed.
 func (n *node) checkStored() {
 	for _, r := range n.roomsNow() {
 		if r.outbox != nil {
@@ -181,10 +181,10 @@ func (n *node) checkStored() {
 	}
 }
 
-// place subscribes for the rooms that have members now and had none, and
-// unsubscribes for those that have none any more.
+// place subscribes for rooms that now have members and unsubscribes for rooms
+// that have none any more.
 func (n *node) place() {
-	var stored []*Room // that have to know where their stream is
+	var stored []*Room // that need their position in the stream
 	for _, r := range n.roomsNow() {
 		members := uint64(r.hub.Len())
 		if members != r.told || !r.toldAny {
@@ -203,7 +203,7 @@ func (n *node) place() {
 				stored = append(stored, r)
 			}
 		case wanted && r.outbox != nil && !r.live.Load():
-			stored = append(stored, r) // the stream could not be asked
+			stored = append(stored, r) // the stream did not answer
 		case !wanted && r.inbox.placed():
 			n.unplace(r)
 		}
@@ -223,11 +223,11 @@ func (n *node) place() {
 // placeRoom subscribes for r.
 func (n *node) placeRoom(r *Room) error {
 	n.mu.Lock()
-	if n.rooms[r.name] != r { // it has been left
+	if n.rooms[r.name] != r { // it was left
 		n.mu.Unlock()
 		return nil
 	}
-	n.asks[r.name] = struct{}{} // the marks of others say where they are
+	n.asks[r.name] = struct{}{} // the others' marks say where they are
 	n.mu.Unlock()
 	r.inbox.opening()
 	sub, err := n.nc.ChanSubscribe(r.subject, n.in)
@@ -257,7 +257,7 @@ func (n *node) unplace(r *Room) {
 	}
 }
 
-// begin passes on what comes for r: with History, what is after last.
+// begin starts passing on what arrives for r: with History, what is after last.
 func (r *Room) begin(last uint64) {
 	now, epoch := time.Now(), r.node.stream.epoch.Load()
 	r.inbox.release(item{do: func() { r.worker.begin(last, epoch, now) }}, r.work)

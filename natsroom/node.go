@@ -15,25 +15,25 @@ import (
 )
 
 // A node is what the rooms of one connection under one prefix share: one channel
-// that all their subscriptions deliver to, and two goroutines. The dispatcher
-// hands out what comes, and never waits. The keeper does what may wait for the
+// to which all their subscriptions deliver, and two goroutines. The dispatcher
+// hands out what arrives and never blocks. The keeper does what may wait for the
 // connection: it subscribes for rooms that have members, tells the other nodes
-// what changed here, and sends again what was not acknowledged.
+// what changed here, and resends what was not acknowledged.
 type node struct {
 	nc     *nats.Conn
 	prefix string
 	number number
 
-	in      chan *nats.Msg   // from all subscriptions; nats.go drops, and counts, what has no room
-	changed chan struct{}    // from hubs and rooms: there is something for the keeper to look at
+	in      chan *nats.Msg   // from all subscriptions; nats.go drops and counts what does not fit
+	changed chan struct{}    // from hubs and rooms: wakes the keeper
 	status  chan nats.Status // from nats.go
-	ready   chan struct{}    // closed when the node has heard itself: server and permissions are good
+	ready   chan struct{}    // closed when the node has heard itself: the server and permissions are good
 	closing chan struct{}    // closed by stop
 	group   sync.WaitGroup   // dispatcher and keeper
 
 	presence *nats.Subscription
 	acks     *nats.Subscription
-	ackInbox string // a subject's beginning; a room's index and more follow
+	ackInbox string // a subject prefix; a room's index and more follow
 
 	heardSelf sync.Once
 	refs      int // guarded by the registry's mu
@@ -45,21 +45,21 @@ type node struct {
 	indexed map[string]*Room // by index
 	last    int              // the last index
 	peers   map[number]*peer
-	dirty   map[*Room]struct{}  // whose entries are to be told
-	asks    map[string]struct{} // names of rooms whose entries others are to tell
-	reset   bool                // tell all
-	askAll  bool                // ask for all
+	dirty   map[*Room]struct{}  // whose entries must be sent
+	asks    map[string]struct{} // names of rooms whose entries to ask others for
+	reset   bool                // send everything
+	askAll  bool                // ask for everything
 
 	// The keeper's.
-	seq      uint64    // of presence messages
+	seq      uint64    // of the last presence message
 	lastBeat time.Time // the last heartbeat
 }
 
 // inQueue is the capacity of the channel that subscriptions share. The
-// dispatcher never waits, so that it is hardly ever used.
+// dispatcher never blocks, so little of it is ever used.
 const inQueue = 8192
 
-// A registry finds the node of a connection.
+// A registry holds the node of each connection.
 type registry struct {
 	mu sync.Mutex
 	m  map[nodeKey]*node
@@ -70,12 +70,12 @@ type nodeKey struct {
 	prefix string
 }
 
-// nodes has the node of each connection that has rooms. It is the one thing in
-// this package that is not in somebody's hands: Join has a connection's rooms
-// share what they can without their user's help.
+// nodes has the node of each connection that has rooms. It is this package's
+// only global state: it lets Join share what a connection's rooms can share,
+// without the user's help.
 var nodes registry
 
-// acquire returns the node of nc, which release must be called for.
+// acquire returns the node of nc. The caller must release it.
 func (g *registry) acquire(nc *nats.Conn, prefix string) *node {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,7 +94,8 @@ func (g *registry) acquire(nc *nats.Conn, prefix string) *node {
 	return n
 }
 
-// release ends n if nobody else has acquired it, and waits for that.
+// release drops a reference to n. With the last one it ends n and waits for
+// that.
 func (g *registry) release(n *node) {
 	g.mu.Lock()
 	n.refs--
@@ -132,10 +133,10 @@ func newNode(nc *nats.Conn, prefix string) *node {
 	return n
 }
 
-// nodesSubject is where nodes tell what they have.
+// nodesSubject is where nodes announce what they have.
 func (n *node) nodesSubject() string { return n.prefix + ".nodes" }
 
-// enter makes r one of n's rooms, once the connection is good for it.
+// enter adds r to n's rooms once the connection is usable.
 func (n *node) enter(ctx context.Context, r *Room) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.set.JoinTimeout, &timeoutError{"JoinTimeout", r.set.JoinTimeout})
 	defer cancel()
@@ -195,7 +196,7 @@ func (n *node) awaitReady(ctx context.Context) error {
 	}
 }
 
-// leave takes r out of n.
+// leave removes r from n.
 func (n *node) leave(r *Room) {
 	r.mu.Lock()
 	unwatch := r.unwatch
@@ -215,7 +216,7 @@ func (n *node) leave(r *Room) {
 	n.look()
 }
 
-// look makes the keeper look at the rooms.
+// look wakes the keeper to look at the rooms.
 func (n *node) look() {
 	select {
 	case n.changed <- struct{}{}:
@@ -223,7 +224,7 @@ func (n *node) look() {
 	}
 }
 
-// roomsNow returns the rooms.
+// roomsNow returns a snapshot of the rooms.
 func (n *node) roomsNow() []*Room {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -234,8 +235,8 @@ func (n *node) roomsNow() []*Room {
 	return rooms
 }
 
-// dispatch hands out what the subscriptions bring. The node's group owns it; it
-// ends when the node does.
+// dispatch is the dispatcher: it hands out what the subscriptions deliver. The
+// node's group owns it; it ends with the node.
 func (n *node) dispatch() {
 	presence := n.nodesSubject()
 	for {
@@ -271,7 +272,7 @@ func (n *node) acknowledged(rest string, m *nats.Msg) {
 	}
 }
 
-// A timeoutError says which option's time is over.
+// A timeoutError says which option's timeout expired.
 type timeoutError struct {
 	option string
 	after  time.Duration
@@ -279,8 +280,8 @@ type timeoutError struct {
 
 func (e *timeoutError) Error() string { return fmt.Sprintf("%s of %v is over", e.option, e.after) }
 
-// Timeout makes it a net.Error's timeout.
+// Timeout makes it a timeout as in net.Error.
 func (*timeoutError) Timeout() bool { return true }
 
-// Is makes it os.ErrDeadlineExceeded and context.DeadlineExceeded.
+// Is makes it match os.ErrDeadlineExceeded and context.DeadlineExceeded.
 func (*timeoutError) Is(target error) bool { return isDeadline(target) }

@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// Options are a room's. Zero values mean the defaults, and so does a nil
-// *Options; a value that cannot be right is an error of [Join] that names the
-// field. Options are not modified, and may be shared.
+// Options configures a room. Zero values mean the defaults, as does a nil
+// *Options. For an invalid value [Join] returns an error that names the field.
+// Options are not modified and may be shared.
 type Options struct {
-	// Prefix begins all subjects that are used ("chanio"): rooms under another
-	// prefix are other rooms. Permissions are needed for "PREFIX.>" and, with
-	// History, for "$JS.API.>" and "_INBOX.>".
+	// Prefix begins all subjects in use ("chanio"). Rooms under different
+	// prefixes are different rooms. Permissions are needed for "PREFIX.>" and,
+	// with History, for "$JS.API.>" and "_INBOX.>".
 	Prefix string
 
 	// History, if not nil, keeps the messages in a JetStream stream. All nodes
@@ -24,42 +24,42 @@ type Options struct {
 	History *History
 
 	// MaxPending bounds, in bytes, what a room holds for NATS (8 MiB): what has
-	// arrived and its hub has not taken yet, and with History also what was
-	// published and is not acknowledged yet. What arrives beyond the first bound
-	// is lost and told, or with History read again from the stream. Past the
-	// second Publish waits.
+	// arrived but its hub has not taken yet and, with History, separately what
+	// was published but is not acknowledged yet. What arrives beyond the first
+	// bound is lost and reported or, with History, read again from the stream.
+	// Past the second bound, Publish blocks.
 	MaxPending int
 
 	// JoinTimeout bounds how long Join waits for the server, and a Replay for
 	// its next answer (10 seconds).
 	JoinTimeout time.Duration
 
-	// PublishTimeout bounds, with History, how long Publish waits for room
-	// (10 seconds).
+	// PublishTimeout bounds how long Publish waits for room with History (10
+	// seconds).
 	PublishTimeout time.Duration
 
 	// EventQueue is how many events Events buffers (64).
 	EventQueue int
 
-	// Logger hears what Events does. If nil, nobody.
+	// Logger, if not nil, logs the events that Events delivers.
 	Logger *slog.Logger
 }
 
-// History says what a stream keeps. One stream serves all rooms under a prefix;
-// the first Join creates it, and one that exists is used as it is.
+// History configures what the stream keeps. One stream serves all rooms under a
+// prefix. The first Join creates it; an existing stream is used as it is.
 type History struct {
-	// MaxAge is how long a message is kept (1 hour); negative means for ever.
+	// MaxAge is how long a message is kept (1 hour); negative means forever.
 	MaxAge time.Duration
 	// MaxBytes bounds the stream, all rooms together (256 MiB); negative means
 	// the server's limit. The oldest messages go first.
 	MaxBytes int64
-	// MaxPublishes bounds what is kept of one room, in calls of Publish or
-	// PublishBatch; 0 means that MaxBytes alone counts.
+	// MaxPublishes bounds what is kept of each room, in calls of Publish or
+	// PublishBatch; 0 means that only MaxBytes applies.
 	MaxPublishes int64
-	// Replicas is how many servers of a cluster keep it (1).
+	// Replicas is how many servers of a cluster keep the stream (1).
 	Replicas int
-	// Memory keeps it in the server's memory instead of its files: nothing of it
-	// is left after a restart of the server.
+	// Memory keeps the stream in the server's memory instead of its files. It is
+	// lost when the server restarts.
 	Memory bool
 }
 
@@ -72,7 +72,7 @@ const (
 	defaultMaxBytes   = 256 << 20
 )
 
-// resolve returns o with the defaults in place.
+// resolve returns a copy of o with the defaults filled in.
 func (o *Options) resolve() (Options, error) {
 	var set Options
 	if o != nil {
@@ -103,7 +103,7 @@ func (o *Options) resolve() (Options, error) {
 	set.EventQueue = orDefault(set.EventQueue, defaultEvents)
 	if set.History != nil {
 		h := *set.History
-		h.MaxAge = max(orDefault(h.MaxAge, defaultMaxAge), 0) // to JetStream 0 is for ever
+		h.MaxAge = max(orDefault(h.MaxAge, defaultMaxAge), 0) // to JetStream 0 means forever
 		h.MaxBytes = max(orDefault(h.MaxBytes, defaultMaxBytes), -1)
 		h.Replicas = orDefault(h.Replicas, 1)
 		if h.MaxPublishes < 0 || h.Replicas < 0 {
@@ -122,12 +122,12 @@ func orDefault[T comparable](v, d T) T {
 	return v
 }
 
-// maxName bounds a room's name, in bytes: a subject has to stay well below a
-// NATS server's max_control_line (4096).
+// maxName bounds a room's name, in bytes. A subject must stay well below a NATS
+// server's max_control_line (4096).
 const maxName = 1024
 
-// checkSubject reports what keeps s from being part of a NATS subject. Dots are
-// allowed: "chess.table7".
+// checkSubject returns why s can't be part of a NATS subject. Dots are allowed:
+// "chess.table7".
 func checkSubject(s string) error {
 	switch {
 	case s == "":

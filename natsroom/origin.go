@@ -6,15 +6,15 @@ import (
 	"example.com/chanio"
 )
 
-// meet has the worker's filter know the source of p, the first packet of it that
-// the worker sees, at seq in the stream: nothing is owed of what the source had
-// in the stream when the room was subscribed to. It tries until the server
-// answers, and reports false if the room has ended, or nobody wants what is read
-// any more. The worker calls it.
+// meet introduces the source of p to the worker's filter; p, at seq in the
+// stream, is the first packet of it that the worker sees. The source owes
+// nothing of what it had in the stream when the room was subscribed to. meet
+// tries until the server answers. It reports false if the room has ended or no
+// longer wants what is read. The worker calls it.
 func (r *Room) meet(p *packet, seq uint64, now time.Time) bool {
 	w := &r.worker
 	if p.floorAt > w.begun && p.source.made().After(w.filter.since.Add(skew)) {
-		w.filter.meet(p.source, 1, now) // all is owed, also what is kept no longer
+		w.filter.meet(p.source, 1, now) // all is owed, even what is no longer kept
 		return true
 	}
 	next, err := origin(p, seq, w.begun, func(from uint64) ([]stored, error) {
@@ -35,11 +35,11 @@ func (r *Room) meet(p *packet, seq uint64, now time.Time) bool {
 	return true
 }
 
-// origin returns how far the source of p, which is at seq in the stream, had come
-// at upTo there: the sequence of what it said next. A source says things before it
-// knows that the stream has those before them, and after a fault says all again:
-// p alone does not tell. So what is between p's floor and upTo is read, by get
-// from a sequence on.
+// origin returns how far the source of p, which is at seq in the stream, had
+// come at upTo there: the sequence of its next message. A source sends before it
+// knows that the stream has what it sent earlier, and after a fault sends it all
+// again, so p alone does not tell. origin therefore reads what is between p's
+// floor and upTo; get reads from a given sequence.
 func origin(p *packet, seq, upTo uint64, get func(from uint64) ([]stored, error)) (next uint64, err error) {
 	now := time.Now()
 	var f filter
@@ -47,9 +47,9 @@ func origin(p *packet, seq, upTo uint64, get func(from uint64) ([]stored, error)
 	from := p.floorAt + 1
 	switch {
 	case p.flags&packetAgain == 0 && p.first == p.floor+1:
-		return p.first, nil // nothing was under way
+		return p.first, nil // nothing was in flight
 	case p.floorAt >= seq:
-		from = 1 // it is of a stream that is no more
+		from = 1 // it is of a stream that no longer exists
 	}
 	for from <= upTo {
 		batch, err := get(from)

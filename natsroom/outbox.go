@@ -15,12 +15,13 @@ import (
 )
 
 // An outbox sends what a room with History publishes until JetStream has
-// acknowledged it, in order: go-back-N. When an acknowledgement does not come,
-// all from the first that is missing on goes out again, and only
-// acknowledgements of that attempt count. Those who read the stream drop what is
-// not next in its source's order: a repetition, or what came after a hole and so
-// will come again. Each packet says up to where all is known to be in the
-// stream, so that readers can tell such a hole from what is kept no longer.
+// acknowledged it, in order: go-back-N. When an acknowledgement is late,
+// everything from the first unacknowledged packet on is resent, and only
+// acknowledgements of that attempt count. Readers of the stream drop what is not
+// next in its source's order: a duplicate, or what came after a gap and will
+// therefore come again. Each packet says up to where everything is known to be
+// in the stream, so that readers can tell such a gap from what is no longer
+// kept.
 type outbox struct {
 	room *Room
 
@@ -28,18 +29,18 @@ type outbox struct {
 	unacked  []sent
 	bytes    int
 	next     uint64    // the sequence of the next message
-	floor    uint64    // all up to here are in the stream, in order
-	attempt  int       // how often all was sent again
-	progress time.Time // of the last acknowledgement, or attempt, or when there was nothing
+	floor    uint64    // everything up to here is in the stream, in order
+	attempt  int       // how often everything was resent
+	progress time.Time // time of the last acknowledgement or attempt, or of the first packet in an empty outbox
 	patience time.Duration
-	refused  string // what was last told of a refusal
+	refused  string // the last refusal that was reported
 	last     uint64 // the last sequence in the stream that was acknowledged
 	told     uint64
-	behind   bool          // something was not given to the connection: nothing is before all is sent again
-	freed    chan struct{} // closed when acknowledgements come; nil if nobody waits
+	behind   bool          // the connection did not take something: nothing is sent until everything is resent
+	freed    chan struct{} // closed when acknowledgements arrive; nil if no one waits
 }
 
-// A sent is a packet on its way.
+// A sent is a packet in flight.
 type sent struct {
 	seq   uint64
 	count int
@@ -47,8 +48,8 @@ type sent struct {
 	acked bool
 }
 
-// How long an acknowledgement may take before all is sent again: each time twice
-// as long, for a server that is slow is not helped by more.
+// How long an acknowledgement may take before everything is resent. It doubles
+// each time, since more traffic does not help a slow server.
 const (
 	minPatience = 2 * time.Second
 	maxPatience = 16 * time.Second
@@ -58,10 +59,10 @@ func newOutbox(r *Room) *outbox {
 	return &outbox{room: r, next: 1, patience: minPatience}
 }
 
-// subject is where the stream takes messages from.
+// subject is the subject that the stream stores.
 func (o *outbox) subject() string { return o.room.node.prefix + ".keep." + o.room.name }
 
-// publish takes p, whose messages body appends, size bytes.
+// publish accepts p, whose messages body appends: size bytes.
 func (o *outbox) publish(p *packet, size int, body func([]byte) []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,8 +90,8 @@ func (o *outbox) publish(p *packet, size int, body func([]byte) []byte) error {
 	return nil
 }
 
-// await waits until ok, or ctx or the room ends. The caller holds mu, which it
-// gives up meanwhile.
+// await waits until ok reports true or ctx or the room ends. The caller holds
+// mu; await releases it while it waits.
 func (o *outbox) await(ctx context.Context, ok func() bool) error {
 	for !ok() {
 		if o.freed == nil {
@@ -114,17 +115,17 @@ func (o *outbox) await(ctx context.Context, ok func() bool) error {
 	return nil
 }
 
-// send gives s to the connection. If that fails, s is sent again in time. The
-// caller holds mu.
+// send passes s to the connection. If that fails, s is resent later. The caller
+// holds mu.
 func (o *outbox) send(s sent) bool {
 	if !o.room.node.nc.IsConnected() {
-		return false // the keeper sends all again when it is
+		return false // the keeper resends everything when it is
 	}
 	reply := o.room.node.ackInbox + o.room.index + "." + strconv.Itoa(o.attempt) + "." + strconv.FormatUint(s.seq, 10)
 	return o.room.node.nc.PublishRequest(o.subject(), reply, s.data) == nil
 }
 
-// resend sends all again that is not acknowledged.
+// resend sends everything again that is not acknowledged.
 func (o *outbox) resend() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -136,7 +137,7 @@ func (o *outbox) resend() {
 	o.progress, o.behind = time.Now(), false
 	for i := range o.unacked {
 		s := &o.unacked[i]
-		s.acked = false // it may be behind a hole
+		s.acked = false // it may be behind a gap
 		s.data[flagsAt] |= packetAgain
 		if o.behind = o.behind || !o.send(*s); o.behind {
 			return
@@ -144,7 +145,7 @@ func (o *outbox) resend() {
 	}
 }
 
-// beat sends again if acknowledgements do not come. The keeper calls it.
+// beat resends if acknowledgements are late. The keeper calls it.
 func (o *outbox) beat(now time.Time) {
 	o.mu.Lock()
 	late := now.Sub(o.progress) > o.patience
@@ -167,8 +168,8 @@ type pubAck struct {
 	Seq uint64 `json:"seq"`
 }
 
-// answered takes the answer to the message that rest names. The dispatcher calls
-// it.
+// answered processes the answer to the message that rest names. The dispatcher
+// calls it.
 func (o *outbox) answered(rest string, m *nats.Msg) {
 	attempt, seq, _ := strings.Cut(rest, ".")
 	a, err := strconv.Atoi(attempt)
@@ -196,8 +197,8 @@ func (o *outbox) answered(rest string, m *nats.Msg) {
 	o.acked(a, n, ack.Seq)
 }
 
-// refusedBy tells why a message was not taken, once for each reason in turn. It
-// will be sent again when patience is over.
+// refusedBy reports why a message was refused, but not the same reason twice in
+// a row. The message is resent when patience runs out.
 func (o *outbox) refusedBy(err error) {
 	o.mu.Lock()
 	tell := o.refused != err.Error()
@@ -208,7 +209,7 @@ func (o *outbox) refusedBy(err error) {
 	}
 }
 
-// acked notes that the packet that begins with seq is in the stream.
+// acked records that the packet that begins with seq is in the stream.
 func (o *outbox) acked(attempt int, seq, stored uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -250,7 +251,7 @@ func (o *outbox) acked(attempt int, seq, stored uint64) {
 	}
 }
 
-// flush waits until all that was published before it is acknowledged.
+// flush waits until everything published before it is acknowledged.
 func (o *outbox) flush(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -266,14 +267,15 @@ func (o *outbox) lastStored() uint64 {
 	return o.last
 }
 
-// streamLost forgets where in the stream it was: there is another.
+// streamLost forgets the position in the stream: there is a new stream.
 func (o *outbox) streamLost() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.last, o.told = 0, 0
 }
 
-// marked reports whether lastStored has changed since it was asked.
+// marked reports whether the result of lastStored has changed since its last
+// call.
 func (o *outbox) marked() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

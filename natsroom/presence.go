@@ -7,26 +7,26 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A peer is another node, as its presence messages tell of it. Each node alone
-// says what its rooms have, in numbered messages of what changed: after a hole
-// it is asked to tell all again.
+// A peer is another node, as known from its presence messages. Only a node
+// itself reports what its rooms have, in numbered messages of what changed.
+// After a gap it is asked to send everything again.
 type peer struct {
 	seq    uint64 // of its last message
-	synced bool   // no message is missing since it told all
+	synced bool   // no message is missing since it sent everything
 	heard  time.Time
 }
 
-// maxPeers bounds what is remembered of other nodes.
+// maxPeers bounds how many other nodes are remembered.
 const maxPeers = 1 << 14
 
-// maxPresence bounds a presence message, in bytes: more goes in several.
+// maxPresence bounds a presence message, in bytes; more is split into several.
 const maxPresence = 32 << 10
 
-// hear takes in a presence message. The dispatcher calls it.
+// hear processes a presence message. The dispatcher calls it.
 func (n *node) hear(b []byte) {
 	p, err := parsePresence(b)
 	if err != nil {
-		return // of another version, or not a node: there is nobody to tell
+		return // another version, or not a node: there is no one to tell
 	}
 	now := time.Now()
 	n.mu.Lock()
@@ -62,8 +62,8 @@ func (n *node) hear(b []byte) {
 	}
 }
 
-// hearMark has the room look whether it has all that e counts. A mark of another
-// kind of room, or of a stream that is no more, says nothing.
+// hearMark makes the room check that it has everything that e counts. A mark of
+// another kind of room, or of a stream that no longer exists, means nothing.
 func (r *Room) hearMark(p *presence, e *entry) {
 	switch {
 	case (e.flags&entryHistory != 0) != (r.outbox != nil):
@@ -73,8 +73,8 @@ func (r *Room) hearMark(p *presence, e *entry) {
 	}
 }
 
-// follow notes that p came from another node, and reports whether that is one to
-// listen to. The caller holds mu.
+// follow records that p came from another node and reports whether to listen to
+// that node. The caller holds mu.
 func (n *node) follow(p *presence, now time.Time) bool {
 	from := n.peers[p.node]
 	if p.flags&presenceBye != 0 {
@@ -107,7 +107,7 @@ func (n *node) follow(p *presence, now time.Time) bool {
 	return true
 }
 
-// setOthers notes how many members another node has. The caller holds the
+// setOthers records how many members another node has. The caller holds the
 // node's mu.
 func (r *Room) setOthers(id number, members uint64) {
 	if members == 0 {
@@ -120,7 +120,8 @@ func (r *Room) setOthers(id number, members uint64) {
 	r.others[id] = members
 }
 
-// othersIn returns how many members r has on the nodes that were heard lately.
+// othersIn returns how many members r has on other nodes that were heard from
+// recently.
 func (n *node) othersIn(r *Room) (members int) {
 	now := time.Now()
 	n.mu.RLock()
@@ -133,8 +134,7 @@ func (n *node) othersIn(r *Room) (members int) {
 	return members
 }
 
-// forgetSilent forgets the nodes that are silent, and reports whether there
-// were any.
+// forgetSilent forgets the silent nodes and reports whether there were any.
 func (n *node) forgetSilent(now time.Time) (died bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -147,7 +147,6 @@ func (n *node) forgetSilent(now time.Time) (died bool) {
 	return died
 }
 
-// forgetPeer forgets a node. The caller holds mu.
 func (n *node) forgetPeer(id number) {
 	delete(n.peers, id)
 	for _, r := range n.rooms {
@@ -155,11 +154,11 @@ func (n *node) forgetPeer(id number) {
 	}
 }
 
-// announce tells the others what changed; if alive is set at least that the node
-// lives.
+// announce tells the other nodes what changed or, if alive is set, at least that
+// this node is alive.
 func (n *node) announce(alive bool) {
 	if !n.nc.IsConnected() {
-		return // all is told once it is
+		return // everything is sent once it is
 	}
 	n.mu.Lock()
 	if !alive && !n.reset && !n.askAll && len(n.dirty) == 0 && len(n.asks) == 0 {
@@ -212,7 +211,7 @@ func (n *node) announce(alive bool) {
 	n.tell(p)
 }
 
-// tell publishes p. What is lost makes a hole in the numbers, and is asked for.
+// tell publishes p. A lost message leaves a gap in the numbers and is asked for.
 func (n *node) tell(p presence) {
 	n.seq++
 	p.node, p.seq, p.stream = n.number, n.seq, uint64(n.stream.epoch.Load())
@@ -224,8 +223,8 @@ func (n *node) tell(p presence) {
 	}
 }
 
-// entry returns what the node tells of r. All that the mark counts was given to
-// the connection before.
+// entry returns what the node reports of r. Everything that the mark counts was
+// given to the connection before.
 func (r *Room) entry() entry {
 	e := entry{name: r.name, source: r.source}
 	if !isClosed(r.closing) {

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// probe returns why the server refuses the connection, if it is not there and
-// that can be found out: one that tries for ever does not say what it failed on.
+// probe returns why the server refuses the connection, if there is no connection
+// and the reason can be found out. A connection that retries forever does not
+// say what it failed on.
 func (n *node) probe(ctx context.Context) error {
 	o := n.nc.Opts
 	if n.nc.IsConnected() || n.nc.IsClosed() || o.CustomDialer != nil || o.InProcessServer != nil {
@@ -26,14 +27,14 @@ func (n *node) probe(ctx context.Context) error {
 	return err
 }
 
-// A probeDialer dials until ctx ends, and cuts what it has dialed then.
+// A probeDialer dials until ctx ends, then closes what it has dialed.
 type probeDialer struct {
 	ctx     context.Context
 	timeout time.Duration
 	stops   []func() bool
 }
 
-// Dial is nats.go's.
+// Dial implements nats.CustomDialer.
 func (d *probeDialer) Dial(network, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: d.timeout}).DialContext(d.ctx, network, address)
 	if err == nil {

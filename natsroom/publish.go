@@ -13,31 +13,32 @@ import (
 	"example.com/chanio"
 )
 
-// publishing is what a room without History publishes.
+// publishing is the publishing side of a room without History.
 type publishing struct {
 	mu      sync.Mutex // held across Publish of nats.go, so that sequences go out in order
 	next    uint64     // the sequence of the next message
-	told    uint64     // what the last mark said
+	told    uint64     // the sequence that the last mark carried
 	scratch []byte
 }
 
 // maxScratch bounds the buffer that a room keeps.
 const maxScratch = 4 << 10
 
-// Publish sends a copy of p to the members of the room on all nodes; those on
-// this node get it the way of the others, so that all see one order. A message
-// that NATS cannot carry is chanio.ErrMessageTooLarge; a room that has ended is
-// chanio.ErrClosed.
+// Publish sends a copy of p to the members of the room on all nodes. Those on
+// this node get it by the same route as all others, so that all see one order.
+// The error is chanio.ErrMessageTooLarge for a message that NATS cannot carry
+// and chanio.ErrClosed for a room that has ended.
 //
-// Without History a message is given to the connection: nil says no more than
-// that. Where that has to wait for the server to come back, as far as the
-// connection's buffer goes, so does the message; past it the error is
-// nats.ErrReconnectBufExceeded. With any other error of the connection it is not
-// known whether the message will arrive; it counts as published.
+// Without History, nil means only that the connection has the message. While the
+// connection waits for the server to come back, so does the message, as far as
+// the connection's buffer goes; past that, the error is
+// nats.ErrReconnectBufExceeded. After any other error of the connection it is
+// unknown whether the message will arrive; it counts as published.
 //
-// With History a message is sent until the server has acknowledged it, which
-// Flush waits for, in the order of this node; past Options.MaxPending Publish
-// waits, for Options.PublishTimeout, then it is os.ErrDeadlineExceeded.
+// With History, a message is resent until the server has acknowledged it, in
+// this node's order; Flush waits for that. Past Options.MaxPending, Publish
+// blocks for up to Options.PublishTimeout and then returns
+// os.ErrDeadlineExceeded.
 func (r *Room) Publish(p []byte) error {
 	err := r.publish(1, messageSize(len(p)), len(p), func(b []byte) []byte { return appendMessage(b, p) })
 	if err != nil {
@@ -46,10 +47,10 @@ func (r *Room) Publish(p []byte) error {
 	return nil
 }
 
-// PublishBatch is Publish of all messages of b, in its order, as one NATS
-// message, or as few as the server's limit allows. The batch stays the caller's,
-// who may release it when PublishBatch has returned. If a message is too large
-// nothing is published; after any other error the first part may have been.
+// PublishBatch is Publish for all messages of b, in order, as one NATS message
+// or as few as the server's limit allows. The caller keeps the batch and may
+// release it once PublishBatch has returned. If a message is too large, nothing
+// is published; after any other error the first part may have been published.
 func (r *Room) PublishBatch(b *chanio.Batch) error {
 	limit := r.maxBody()
 	for i, m := range b.All() {
@@ -86,16 +87,16 @@ func tooLarge(limit int) error {
 	return fmt.Errorf("%w: the NATS server's limit is %d bytes for a message and what goes with it", chanio.ErrMessageTooLarge, limit)
 }
 
-// maxBody is how much the server lets a packet's messages take.
+// maxBody returns how many bytes the server allows for a packet's messages.
 func (r *Room) maxBody() int {
 	if limit := r.node.nc.MaxPayload(); limit > 0 {
 		return int(min(limit, math.MaxInt32)) - maxHeader
 	}
-	return 1<<20 - maxHeader // never connected: what servers allow by default
+	return 1<<20 - maxHeader // never connected: the default of NATS servers
 }
 
-// publish publishes count messages, which body appends: size bytes, of which
-// bytes are the user's.
+// publish publishes count messages, which body appends: size bytes in all, of
+// which bytes are the user's.
 func (r *Room) publish(count, size, bytes int, body func([]byte) []byte) error {
 	if isClosed(r.closing) {
 		return chanio.ErrClosed
@@ -103,7 +104,7 @@ func (r *Room) publish(count, size, bytes int, body func([]byte) []byte) error {
 	if limit := r.maxBody(); size > limit {
 		return tooLarge(limit)
 	}
-	if !r.live.Load() && r.hub.Len() > 0 { // members that joined before are to get it
+	if !r.live.Load() && r.hub.Len() > 0 { // members that joined before must get it
 		ctx, cancel := context.WithTimeoutCause(context.Background(), r.set.PublishTimeout, &timeoutError{"PublishTimeout", r.set.PublishTimeout})
 		defer cancel()
 		if err := r.awaitLive(ctx); err != nil {
@@ -124,7 +125,7 @@ func (r *Room) publish(count, size, bytes int, body func([]byte) []byte) error {
 	return err
 }
 
-// publish gives p to the connection.
+// publish passes p to the connection.
 func (c *publishing) publish(r *Room, p *packet, body func([]byte) []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +143,7 @@ func (c *publishing) publish(r *Room, p *packet, body func([]byte) []byte) error
 	case errors.Is(err, nats.ErrReconnectBufExceeded),
 		errors.Is(err, nats.ErrConnectionClosed),
 		errors.Is(err, nats.ErrConnectionDraining):
-		return err // these come before anything is sent, and what is sent next takes the number
+		return err // these occur before anything is sent; what is sent next takes the number
 	}
 	c.next += uint64(p.count)
 	return err
@@ -156,8 +157,8 @@ func (c *publishing) mark() uint64 {
 	return c.next
 }
 
-// marked reports whether the others have not been told yet how far the room has
-// come.
+// marked reports whether the other nodes have yet to be told how far the room
+// has come.
 func (r *Room) marked() bool {
 	if r.outbox != nil {
 		return r.outbox.marked()
@@ -167,11 +168,11 @@ func (r *Room) marked() bool {
 	return r.publishing.told != r.publishing.next
 }
 
-// Flush returns nil when the server has all that was published before it, with
-// History in its stream, and the members that this node's hub had when it was
-// called get all that is published after it, by whichever node: a session that
-// joins a hub without members gets it from a moment later only. It returns ctx's
-// error when ctx ends first.
+// Flush waits until the server has everything published before the call, in its
+// stream with History, and until the members that this node's hub had at the
+// call get everything published after it, by any node. A session that joins a
+// hub without members gets it only from a moment later. Flush returns ctx's
+// error if ctx ends first.
 func (r *Room) Flush(ctx context.Context) error {
 	err := r.flush(ctx)
 	if err != nil {

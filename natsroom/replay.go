@@ -10,25 +10,24 @@ import (
 	"example.com/chanio"
 )
 
-// A replay is a call of Replay. What it sends goes through a hub of its
-// session's own, so that the session can be moved to the room's with nothing
-// between: see seam.
+// A replay is a call of Replay. It sends through a hub of the session's own, so
+// that the session can move to the room's hub without a gap: see seam.
 type replay struct {
 	room    *Room
 	session *chanio.Session
 	past    *chanio.Hub
 	filter  filter
-	start   uint64 // all before here in the stream is not
-	at      uint64 // all up to here in the stream is in past
+	start   uint64 // nothing before here in the stream is part of the replay
+	at      uint64 // everything up to here in the stream is in past
 
-	// The worker's, from tee on: what it delivered to the room since.
+	// The worker's: what it has delivered to the room since tee.
 	pending []piece
 	bytes   int
-	lost    bool // it was too much
+	lost    bool // there was too much
 }
 
-// A piece is what the worker delivered of a packet: all but the first skip
-// messages.
+// A piece is the part of a packet that the worker delivered: all but the first
+// skip messages.
 type piece struct {
 	packet packet
 	skip   int
@@ -36,26 +35,27 @@ type piece struct {
 }
 
 const (
-	// seamBytes is how much may be left for the seam itself, which the room's
-	// worker closes: a hub takes it without waiting.
+	// seamBytes is how much may be left for the room's worker to send when it
+	// closes the seam. A hub takes that much without blocking.
 	seamBytes = 256 << 10
-	// maxRounds is how often a session may fail to catch up with its room.
+	// maxRounds bounds how often a session may fail to catch up with its room.
 	maxRounds = 64
 )
 
 // Replay sends s what was published in the room before, as far as the stream has
-// kept it, and then makes it a member of the hub: it gets each message once, in
-// the room's order, none missing at the seam. It is for a session that is not a
-// member; use it in the place of hub.Join.
+// kept it, and then makes s a member of the hub. The session gets each message
+// once, in the room's order, with none missing in between. Use Replay instead of
+// hub.Join, for a session that is not a member.
 //
-// last bounds how many messages, the newest, s gets of the past, and since how
-// old they may be, by the server's clock; 0 and the zero time are no bound.
-// Replay returns nil when s is a member, which is after it has taken its past at
-// its own pace. The error is errors.ErrUnsupported without Options.History,
-// chanio.ErrClosed if the session or the room has ended, chanio.ErrLagged if the
-// session is slower than the room, and os.ErrDeadlineExceeded if the server does
-// not answer for Options.JoinTimeout; the session then is no member, and may
-// have got some of its past.
+// last bounds how many messages of the past s gets: the newest ones. since
+// bounds how old they may be, by the server's clock. 0 and the zero time mean no
+// bound. Replay returns nil once s is a member, which is after it has received
+// its past at its own pace. The error is errors.ErrUnsupported without
+// Options.History, chanio.ErrClosed if the session or the room has ended,
+// chanio.ErrLagged if the session is slower than the room, and
+// os.ErrDeadlineExceeded if the server does not answer for Options.JoinTimeout.
+// After an error the session is not a member and may have received part of its
+// past.
 func (r *Room) Replay(s *chanio.Session, last int, since time.Time) error {
 	if err := r.replay(s, last, since); err != nil {
 		return fmt.Errorf("chanio: replay of room %q: %w", r.name, err)
@@ -81,7 +81,7 @@ func (r *Room) replay(s *chanio.Session, last int, since time.Time) error {
 	defer cancel(nil)
 	stop := context.AfterFunc(r.ctx, func() { cancel(chanio.ErrClosed) })
 	defer stop()
-	r.pins.Add(1) // the room is subscribed to from now on
+	r.pins.Add(1) // keeps the room subscribed from now on
 	defer func() { r.pins.Add(-1); r.node.look() }()
 	waiting, waited := context.WithTimeoutCause(ctx, r.set.JoinTimeout, &timeoutError{"JoinTimeout", r.set.JoinTimeout})
 	err := r.awaitLive(waiting)
@@ -99,8 +99,8 @@ func (r *Room) replay(s *chanio.Session, last int, since time.Time) error {
 	return p.run(ctx, last, since)
 }
 
-// run sends the past, and what came meanwhile, until so little is left that the
-// worker can close the seam.
+// run sends the past and what arrived meanwhile, until so little is left that
+// the worker can close the seam.
 func (p *replay) run(ctx context.Context, last int, since time.Time) error {
 	for round := range maxRounds {
 		var from uint64
@@ -137,7 +137,7 @@ func (p *replay) run(ctx context.Context, last int, since time.Time) error {
 	return chanio.ErrLagged
 }
 
-// ended returns why ctx has ended, if that is what err is about.
+// ended returns why ctx has ended, or err if it has not.
 func ended(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%w: %w", chanio.ErrClosed, cause)
@@ -145,7 +145,7 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// onWorker has the room's worker run fn, and waits for that.
+// onWorker makes the room's worker run fn and waits for it.
 func (p *replay) onWorker(ctx context.Context, fn func()) error {
 	done := make(chan struct{})
 	p.room.inbox.push(item{do: func() { fn(); close(done) }}, p.room.work)
@@ -157,8 +157,8 @@ func (p *replay) onWorker(ctx context.Context, fn func()) error {
 	}
 }
 
-// tee has the worker note what it delivers from now on, and returns the last in
-// the stream that it has delivered. The worker calls it.
+// tee makes the worker record what it delivers from now on. It returns the last
+// sequence of the stream that the worker has delivered. The worker calls it.
 func (p *replay) tee() uint64 {
 	p.pending, p.bytes, p.lost = nil, 0, false
 	if !slices.Contains(p.room.replays, p) {
@@ -167,7 +167,7 @@ func (p *replay) tee() uint64 {
 	return p.room.worker.last
 }
 
-// drop ends what tee began. The worker calls it.
+// drop undoes tee. The worker calls it.
 func (p *replay) drop() {
 	if i := slices.Index(p.room.replays, p); i >= 0 {
 		p.room.replays = slices.Delete(p.room.replays, i, i+1)
@@ -175,7 +175,7 @@ func (p *replay) drop() {
 	p.pending = nil
 }
 
-// note keeps what was delivered. The worker calls it.
+// note records what was delivered. The worker calls it.
 func (p *replay) note(packet packet, skip int) {
 	if p.lost {
 		return
@@ -186,9 +186,9 @@ func (p *replay) note(packet packet, skip int) {
 	}
 }
 
-// seam makes the session a member of the room if all that it has yet to get is
-// little. Else it returns that, or that it was lost. The worker calls it, so that
-// the room delivers nothing meanwhile.
+// seam makes the session a member of the room if little is left to send to it.
+// Otherwise it returns the rest, or reports that it was lost. The worker calls
+// it, so the room delivers nothing meanwhile.
 func (p *replay) seam() (joined, lost bool, rest []piece, err error) {
 	switch {
 	case p.lost:
@@ -198,7 +198,7 @@ func (p *replay) seam() (joined, lost bool, rest []piece, err error) {
 		p.pending, p.bytes = nil, 0
 		return false, false, rest, nil
 	}
-	if err := p.send(p.pending); err != nil { // never waits: past was flushed
+	if err := p.send(p.pending); err != nil { // never blocks: past was flushed
 		return false, false, nil, err
 	}
 	p.drop()
@@ -222,8 +222,8 @@ func (p *replay) send(pieces []piece) error {
 	return nil
 }
 
-// sendPast sends the last messages, if that is not 0, not older than since, that
-// the stream has up to upTo.
+// sendPast sends what the stream has up to upTo, none older than since: the last
+// messages, or all if last is 0.
 func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo uint64) error {
 	p.start = upTo + 1
 	first, err := p.get(ctx, 0, since, 1)
@@ -234,8 +234,8 @@ func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo u
 	if p.start = start; last == 0 {
 		return p.read(ctx, start, since, upTo, p.past.Multicast)
 	}
-	// Where the last ones begin in a stream of many rooms nobody knows: it looks
-	// ever further back. A packet has one message at least.
+	// In a stream of many rooms it is unknown where the last messages begin, so
+	// look ever further back. A packet has at least one message.
 	for reach := uint64(last); ; reach *= 4 {
 		from := start
 		if upTo > start && reach < upTo-start && first[0].pending >= uint64(last) {
@@ -265,8 +265,8 @@ func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo u
 	}
 }
 
-// read reads what the stream has from seq from to upTo, and not older than since,
-// and hands each message to emit.
+// read reads what the stream has from sequence from to upTo, none older than
+// since, and passes each message to emit.
 func (p *replay) read(ctx context.Context, from uint64, since time.Time, upTo uint64, emit func([]byte) error) error {
 	for from <= upTo {
 		batch, err := p.get(ctx, from, time.Time{}, getBatch)
@@ -280,7 +280,7 @@ func (p *replay) read(ctx context.Context, from uint64, since time.Time, upTo ui
 			from = m.seq + 1
 			packet, err := parsePacket(m.data)
 			if err != nil {
-				continue // the room's worker tells
+				continue // the room's worker reports it
 			}
 			if err := p.meet(ctx, &packet, m.seq); err != nil {
 				return err
@@ -299,7 +299,8 @@ func (p *replay) read(ctx context.Context, from uint64, since time.Time, upTo ui
 	return nil
 }
 
-// meet has p's filter know the source of packet, which is at seq in the stream.
+// meet introduces the source of packet, which is at seq in the stream, to p's
+// filter.
 func (p *replay) meet(ctx context.Context, packet *packet, seq uint64) error {
 	if p.filter.knows(packet.source) {
 		return nil
@@ -313,7 +314,7 @@ func (p *replay) meet(ctx context.Context, packet *packet, seq uint64) error {
 	return err
 }
 
-// get is stream.get for the room, tried again for JoinTimeout.
+// get is stream.get for the room, retried for JoinTimeout.
 func (p *replay) get(ctx context.Context, seq uint64, start time.Time, batch int) ([]stored, error) {
 	limit := p.room.set.JoinTimeout
 	until := time.Now().Add(limit)

@@ -13,64 +13,63 @@ import (
 	"example.com/chanio"
 )
 
-// A Room is what a hub is on one node, on many: see the package's comment. All
-// methods are safe for concurrent use.
+// A Room does for many nodes what a hub does for one: see the package comment.
+// All methods are safe for concurrent use.
 type Room struct {
 	name    string
 	set     Options
 	node    *node
 	hub     *chanio.Hub
-	source  number // of what this room publishes
+	source  number // the source of what this room publishes
 	subject string // what it subscribes to
-	index   string // its name among the node's rooms, for acknowledgements
+	index   string // its name among the node's rooms, used for acknowledgements
 
 	events events
 	inbox  inbox
 	counts counters
 
 	publishing publishing
-	outbox     *outbox // with History, in the place of publishing; else nil
+	outbox     *outbox // replaces publishing with History; else nil
 
-	pins    atomic.Int32  // Replays that want the room to be subscribed to
-	live    atomic.Bool   // it is subscribed to and knows from where on: liveNow is closed
-	resync  atomic.Bool   // a mark was lost: the others are to tell theirs again
+	pins    atomic.Int32  // Replays that need the subscription
+	live    atomic.Bool   // it is subscribed and knows from where: liveNow is closed
+	resync  atomic.Bool   // a mark was lost: the others must send theirs again
 	worker  deliveryState // the worker's
 	replays []*replay     // the worker's
 
 	mu      sync.Mutex
 	liveNow chan struct{}     // closed while live
-	others  map[number]uint64 // members on other nodes. Guarded by the node's mu
-	told    uint64            // members as announced. The keeper's
-	toldAny bool              // something was announced. The keeper's
+	others  map[number]uint64 // members on other nodes; guarded by the node's mu
+	told    uint64            // members as announced; the keeper's
+	toldAny bool              // something was announced; the keeper's
 	err     error
 	stopped bool
 	stopCtx func() bool
 	unwatch func()
 
-	ctx     context.Context // ends with the room; closing is its Done
+	ctx     context.Context // ends with the room; closing is its Done channel
 	cancel  context.CancelFunc
 	closing <-chan struct{}
 	done    chan struct{} // closed when the room's goroutines are gone
 }
 
-// counters are what Stats tells.
+// counters hold what Stats reports.
 type counters struct {
 	received, receivedBytes   atomic.Int64
 	published, publishedBytes atomic.Int64
 	missed                    atomic.Int64
 }
 
-// Join makes hub the members on this node of the room called name, on all nodes
-// that have joined it over NATS: what any of them publishes goes to the members
-// of all their hubs (see the package's comment for the order).
+// Join adds the members of hub to the room called name, which spans all nodes
+// that have joined it over NATS. What any of them publishes goes to the members
+// of all their hubs (see the package comment for the order).
 //
-// ctx is the room's life, not only the call's: one that ends takes the room with
-// it. Join waits for the connection to the server to be there, and to be good
-// for what rooms need, for Options.JoinTimeout; it sets up the stream if
-// Options.History asks for one. Its errors name what is wrong: the name, the
-// server, missing credentials or permissions, JetStream. A connection joins a
-// room once; the room and the hub's sessions end neither the connection nor one
-// another.
+// ctx bounds the room's life, not only the call: when it ends, so does the room.
+// Join waits up to Options.JoinTimeout until the server is connected and allows
+// what rooms need, and sets up the stream if Options.History asks for one. Its
+// errors name what is wrong: the name, the server, missing credentials or
+// permissions, JetStream. A connection joins a room once; the room and the hub's
+// sessions end neither the connection nor one another.
 func Join(ctx context.Context, nc *nats.Conn, name string, hub *chanio.Hub, o *Options) (*Room, error) {
 	r, err := join(ctx, nc, name, hub, o)
 	if err != nil {
@@ -131,24 +130,24 @@ func newRoom(n *node, name string, hub *chanio.Hub, set Options) *Room {
 	return r
 }
 
-// Members returns how many members the room has, on all nodes that this one has
-// heard of in the last 3 seconds: a node that died, or was cut off, is forgotten
-// by then, and one that comes back is counted within a second.
+// Members returns how many members the room has on all nodes heard from in the
+// last 3 seconds. A node that died or was cut off is forgotten by then, and one
+// that comes back is counted within a second.
 func (r *Room) Members() int { return r.hub.Len() + r.node.othersIn(r) }
 
 // Events returns the channel of the room's events: EventStarted; EventLagged,
-// whose Count is how many messages the members on this node will not get (of
+// whose Count is how many messages the members on this node will not get (from
 // the node that Err names); EventFailed, whose Err says what went wrong and is
-// tried again or skipped; EventStopped. It never blocks the room: the oldest
-// events go where nobody receives, and Stats().EventsDropped counts them. It is
-// closed when the room ends.
+// retried or skipped; EventStopped. It never blocks the room: if the receiver is
+// too slow, the oldest events are dropped and Stats().EventsDropped counts them.
+// The room closes the channel when it ends.
 func (r *Room) Events() <-chan chanio.Event { return r.events.channel() }
 
-// Stats returns what the room did on this node: Sessions is Members, Received
-// what NATS brought for the members here, Sent what was published here,
-// MessagesDropped the sum of EventLagged's counts, BytesPending what waits for
-// the hub or for an acknowledgement, and Undelivered, once the room has ended,
-// what was published and never acknowledged.
+// Stats returns the room's counters on this node. Sessions is Members; Received
+// is what NATS delivered for the members here; Sent is what was published here;
+// MessagesDropped is the sum of EventLagged's counts; BytesPending is what waits
+// for the hub or for an acknowledgement; and Undelivered, once the room has
+// ended, is what was published but never acknowledged.
 func (r *Room) Stats() chanio.Stats {
 	st := chanio.Stats{
 		Sessions:         int64(r.Members()),
@@ -170,9 +169,9 @@ func (r *Room) Stats() chanio.Stats {
 	return st
 }
 
-// Close ends the room on this node: its members get nothing more by it, nor do
-// they leave the hub. What was published and not flushed may be lost. It returns
-// nil when the room's goroutines are gone, which is after the message that the
+// Close ends the room on this node. Its members get nothing more through it but
+// stay in the hub. What was published and not flushed may be lost. Close returns
+// nil once the room's goroutines are gone, which is after the message that the
 // hub is taking.
 func (r *Room) Close() error {
 	r.stop(nil)
@@ -183,15 +182,16 @@ func (r *Room) Close() error {
 // Done returns a channel that is closed when the room has ended.
 func (r *Room) Done() <-chan struct{} { return r.done }
 
-// Err returns nil while the room lives and after Close, else what ended it: the
-// context's cause, or that the NATS connection was closed.
+// Err returns nil while the room lives and after Close. Otherwise it returns
+// what ended the room: the context's cause, or that the NATS connection was
+// closed.
 func (r *Room) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
 }
 
-// stop ends the room; the first err counts. It does not wait.
+// stop ends the room without waiting. The first err counts.
 func (r *Room) stop(err error) {
 	r.mu.Lock()
 	if r.stopped {
@@ -209,7 +209,7 @@ func (r *Room) stop(err error) {
 	go r.finish(err)
 }
 
-// finish ends what stop began, in a goroutine of its own since it waits.
+// finish completes what stop began. It waits, so it has a goroutine of its own.
 func (r *Room) finish(err error) {
 	r.node.leave(r)
 	r.inbox.shut()
@@ -219,7 +219,7 @@ func (r *Room) finish(err error) {
 	close(r.done)
 }
 
-// missing tells of n messages that the members here will not get.
+// missing reports n messages that the members here will not get.
 func (r *Room) missing(n uint64, source number, why string) {
 	r.counts.missed.Add(int64(n))
 	r.events.emit(chanio.Event{
@@ -248,8 +248,8 @@ func (r *Room) setLive(live bool) {
 	r.live.Store(live)
 }
 
-// awaitLive waits until the members that the hub has now, if any, get what is
-// published from now on.
+// awaitLive waits until the hub's current members, if any, get what is published
+// from now on.
 func (r *Room) awaitLive(ctx context.Context) error {
 	for r.wanted() && !r.live.Load() {
 		r.mu.Lock()
@@ -267,7 +267,7 @@ func (r *Room) awaitLive(ctx context.Context) error {
 	return nil
 }
 
-// wanted reports whether there is anybody to subscribe for.
+// wanted reports whether the room needs its subscription.
 func (r *Room) wanted() bool { return r.hub.Len() > 0 || r.pins.Load() > 0 }
 
 func isClosed(c <-chan struct{}) bool {

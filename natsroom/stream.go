@@ -15,15 +15,15 @@ import (
 )
 
 // A stream is the JetStream stream of a node's rooms with History. The server
-// sends on what it has stored, to plain subscribers: no consumer has to be kept.
-// What a subscriber misses it reads by direct gets.
+// republishes what it has stored to plain subscribers, so no consumers are
+// needed. A subscriber reads what it missed by direct gets.
 type stream struct {
 	node   *node
 	ready  atomic.Bool
 	broken atomic.Bool  // the last request failed, or the server was lost
-	epoch  atomic.Int64 // when it was created: another time says that it is another stream
+	epoch  atomic.Int64 // when it was created: a different time means a different stream
 
-	turn   chan struct{} // full while somebody asks the server: who does owns the rest
+	turn   chan struct{} // full while a request is under way; its owner owns the fields below
 	js     jetstream.JetStream
 	config jetstream.StreamConfig
 }
@@ -31,9 +31,9 @@ type stream struct {
 // requestTimeout bounds a request to the server.
 const requestTimeout = 2 * time.Second
 
-// ensure makes the stream if it is not there, and checks the one that is.
-// It tries again while the server says that it cannot make it yet, as servers of
-// a cluster do that has only just begun.
+// ensure creates the stream if there is none and checks an existing one. It
+// retries while the server says that it cannot create it yet, as servers of a
+// cluster that has only just started do.
 func (s *stream) ensure(ctx context.Context, h *History) error {
 	var last error
 	for pause := minPause; !s.ready.Load(); pause = min(2*pause, maxPause) {
@@ -58,13 +58,13 @@ func (s *stream) ensure(ctx context.Context, h *History) error {
 	return nil
 }
 
-// passing reports whether err may be over soon.
+// passing reports whether err may be temporary.
 func (s *stream) passing(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
 		return true
 	}
 	if s.node.nc.ConnectedClusterName() == "" {
-		return false // one server does not have to wait for others
+		return false // a single server does not wait for others
 	}
 	var refused *jetstream.APIError
 	if !errors.As(err, &refused) {
@@ -74,17 +74,17 @@ func (s *stream) passing(err error) bool {
 	case errNoPeers, errNotEnabledForAccount, errNoResources:
 		return true
 	}
-	return refused.Code == 503 // there is no leader yet, 10008, and the like
+	return refused.Code == 503 // no leader yet, 10008, and the like
 }
 
-// Codes of what JetStream says also while a cluster's servers have not all met.
+// Codes that JetStream also returns while a cluster's servers have not all met.
 const (
 	errNoPeers              jetstream.ErrorCode = 10005
 	errNoResources          jetstream.ErrorCode = 10023
 	errNotEnabledForAccount jetstream.ErrorCode = 10039
 )
 
-// tryEnsure is ensure, once.
+// tryEnsure is one attempt of ensure.
 func (s *stream) tryEnsure(ctx context.Context, h *History) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -107,7 +107,7 @@ func (s *stream) tryEnsure(ctx context.Context, h *History) error {
 	return nil
 }
 
-// begin waits for the turn to ask the server, which end gives up.
+// begin waits for the turn to ask the server; end gives it up.
 func (s *stream) begin(ctx context.Context) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -143,7 +143,7 @@ func (s *stream) configFor(h *History) jetstream.StreamConfig {
 	}
 }
 
-// make makes the stream or finds it. The caller has the turn.
+// make creates the stream or finds it. The caller has the turn.
 func (s *stream) make(ctx context.Context) error {
 	st, err := s.js.CreateStream(ctx, s.config)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -168,14 +168,14 @@ func (s *stream) make(ctx context.Context) error {
 	return nil
 }
 
-// noteMade notes which stream it is. The caller has the turn.
+// noteMade records which stream it is. The caller has the turn.
 func (s *stream) noteMade(is *jetstream.StreamInfo) {
 	s.epoch.Store(is.Created.UnixNano())
 	s.broken.Store(false)
 }
 
-// last returns the last sequence of the stream, all rooms together, as its
-// leader knows it. It makes the stream again if the server has lost it.
+// last returns the last sequence of the stream, across all rooms, as its leader
+// knows it. It recreates the stream if the server has lost it.
 func (s *stream) last() (uint64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
@@ -201,7 +201,7 @@ func (s *stream) last() (uint64, error) {
 	return is.State.LastSeq, nil
 }
 
-// stale reports whether the server has to be asked again.
+// stale reports whether the server must be asked again.
 func (s *stream) stale() bool { return s.ready.Load() && s.broken.Load() }
 
 // A getRequest is a direct get of up to Batch messages of a subject.
@@ -213,7 +213,7 @@ type getRequest struct {
 	Start    *time.Time `json:"start_time,omitempty"`
 }
 
-// A stored is a message of the stream.
+// A stored is a message read from the stream.
 type stored struct {
 	seq     uint64
 	time    time.Time
@@ -227,8 +227,8 @@ const (
 	getBytes = 1 << 20
 )
 
-// get returns up to batch messages of subject, from sequence seq on or, if that
-// is 0, from start on. None is no error.
+// get returns up to batch messages of subject, from sequence seq or, if that is
+// 0, from the time start. It is not an error if there are none.
 func (s *stream) get(ctx context.Context, subject string, seq uint64, start time.Time, batch int) ([]stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -242,7 +242,7 @@ func (s *stream) get(ctx context.Context, subject string, seq uint64, start time
 	}
 	nc := s.node.nc
 	inbox := nc.NewRespInbox()
-	answers := make(chan *nats.Msg, batch+1) // what one get brings
+	answers := make(chan *nats.Msg, batch+1) // all that one get returns
 	sub, err := nc.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func (s *stream) get(ctx context.Context, subject string, seq uint64, start time
 					return all, err
 				}
 				all = append(all, one)
-			case "204", "404": // the end of the batch; there is none
+			case "204", "404": // end of the batch; no messages
 				return all, nil
 			default:
 				return all, fmt.Errorf("direct get from %q: %s %s", name, status, m.Header.Get("Description"))
@@ -281,7 +281,7 @@ func parseStored(m *nats.Msg) (s stored, err error) {
 	if err != nil {
 		return s, fmt.Errorf("an answer of a direct get: %w", err)
 	}
-	s.pending, _ = strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64) // old servers do not tell
+	s.pending, _ = strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64) // old servers do not send it
 	s.data = m.Data
 	return s, nil
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A number tells nodes, and what a node's rooms publish, apart: a UUIDv7 (RFC
-// 9562), which also says when it was made.
+// A number identifies a node or what one of its rooms publishes. It is a UUIDv7
+// (RFC 9562), which also says when it was made.
 type number [16]byte
 
 func newNumber(now time.Time) number {
@@ -32,10 +32,11 @@ func (n number) made() time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:])))
 }
 
-// String returns the random half: the other is much the same for all.
+// String returns the random half; the other half is much the same for all
+// numbers.
 func (n number) String() string { return hex.EncodeToString(n[8:]) }
 
-// wireVersion begins whatever goes over NATS.
+// wireVersion is the first byte of everything sent over NATS.
 const wireVersion = 1
 
 var errWire = errors.New("not of this version of natsroom, or damaged")
@@ -46,20 +47,20 @@ var errWire = errors.New("not of this version of natsroom, or damaged")
 type packet struct {
 	flags   byte
 	source  number
-	first   uint64 // the sequence of its first message; the first ever is 1
-	floor   uint64 // History: all up to here are in the stream, before this packet
-	floorAt uint64 // ... at this sequence of the stream or before it
+	first   uint64 // the sequence of its first message; a source begins with 1
+	floor   uint64 // History: everything up to here is in the stream, before this packet
+	floorAt uint64 // ... at or before this sequence of the stream
 	count   int
 	body    []byte
 }
 
-// Flags of packets, which are the byte at flagsAt.
+// Flags of packets, in the byte at flagsAt.
 const (
-	packetAgain = 1 // it is sent again, and may be in the stream already
+	packetAgain = 1 // a resend, which may be in the stream already
 	flagsAt     = 1
 )
 
-// appendHeader appends all but the messages of p to b.
+// appendHeader appends p to b without its messages.
 func (p *packet) appendHeader(b []byte) []byte {
 	b = append(b, wireVersion, p.flags)
 	b = append(b, p.source[:]...)
@@ -69,7 +70,7 @@ func (p *packet) appendHeader(b []byte) []byte {
 	return binary.AppendUvarint(b, uint64(p.count))
 }
 
-// maxHeader is the most that a packet's header takes.
+// maxHeader is the largest size of a packet's header.
 const maxHeader = 2 + 16 + 4*binary.MaxVarintLen64
 
 func appendMessage(b, m []byte) []byte {
@@ -77,7 +78,7 @@ func appendMessage(b, m []byte) []byte {
 	return append(b, m...)
 }
 
-// messageSize is what appendMessage appends for a message of n bytes.
+// messageSize is how many bytes appendMessage appends for a message of n bytes.
 func messageSize(n int) int {
 	var b [binary.MaxVarintLen64]byte
 	return binary.PutUvarint(b[:], uint64(n)) + n
@@ -117,10 +118,10 @@ func (p *packet) size() (n int) {
 	return n
 }
 
-// messages iterates over p's messages but the first skip.
+// messages iterates over p's messages except the first skip.
 func (p *packet) messages(skip int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		b := p.body // which parsePacket has checked
+		b := p.body // checked by parsePacket
 		for i := range p.count {
 			n, size := binary.Uvarint(b)
 			end := size + int(n)
@@ -132,31 +133,32 @@ func (p *packet) messages(skip int) iter.Seq[[]byte] {
 	}
 }
 
-// A presence message tells what changed in a node's rooms since the one before.
+// A presence message reports what changed in a node's rooms since the previous
+// one.
 type presence struct {
 	node    number
 	seq     uint64
 	flags   byte
-	stream  uint64 // which stream the marks of rooms with History are of
+	stream  uint64 // the stream of the marks of rooms with History
 	entries []entry
-	asks    []string // rooms whose entries the node wants to hear
+	asks    []string // rooms whose entries the node asks for
 }
 
-// An entry tells of one room of a node.
+// An entry reports one room of a node.
 type entry struct {
 	name    string
 	source  number
 	flags   byte
 	members uint64
-	// mark is what tells of a loss at the end: the next sequence of the source,
-	// or with History the last of the stream that was acknowledged to it.
+	// mark reveals a loss at the tail: it is the source's next sequence or, with
+	// History, the last sequence of the stream that was acknowledged to it.
 	mark uint64
 }
 
 // Flags of presence messages.
 const (
-	presenceReset  = 1 << iota // forget what the node told before: more follows
-	presenceAskAll             // all nodes are to tell all they have
+	presenceReset  = 1 << iota // forget what the node reported before: more follows
+	presenceAskAll             // all nodes must send everything they have
 	presenceBye                // the node is gone
 )
 
@@ -189,7 +191,7 @@ func parsePresence(b []byte) (presence, error) {
 		return presence{}, errWire
 	}
 	p := presence{flags: r.byte(), node: r.number(), seq: r.uvarint(), stream: r.uvarint()}
-	for n := r.uvarint(); n > 0 && !r.bad; n-- { // grows with what is there, not with n
+	for n := r.uvarint(); n > 0 && !r.bad; n-- { // grows with the input, not with n
 		p.entries = append(p.entries, entry{
 			name: string(r.bytes()), source: r.number(), flags: r.byte(),
 			members: min(r.uvarint(), 1<<32), mark: r.uvarint(),
@@ -204,7 +206,7 @@ func parsePresence(b []byte) (presence, error) {
 	return p, nil
 }
 
-// A reader takes b apart; bad says that something was missing.
+// A reader parses b; bad is set when something was missing.
 type reader struct {
 	b   []byte
 	bad bool

@@ -1,6 +1,6 @@
-// Package embedded starts a NATS server in this process, for rooms on nodes that
-// have none: the first node starts it, the others connect to its URL. It is a
-// package of its own so that programs which bring a server do not link one.
+// Package embedded starts a NATS server in this process, for nodes that have
+// none: the first node starts it, the others connect to its URL. It is a
+// separate package so that programs that use another server do not link one.
 package embedded
 
 import (
@@ -18,23 +18,23 @@ import (
 	"example.com/chanio"
 )
 
-// Options are a server's. The zero value, or a nil *Options, is a server that
-// only this process can reach, without JetStream.
+// Options configures a server. The zero value, or a nil *Options, is a server
+// without JetStream that only this process can reach.
 type Options struct {
-	// Addr is where other nodes reach the server: "host:port", port 0 for a free
-	// one. If empty, nowhere: only Server.Connect does.
+	// Addr is where other nodes reach the server: "host:port", with port 0 for a
+	// free one. If empty, only Server.Connect reaches it.
 	Addr string
 	// Dir is where JetStream keeps its files, for rooms with a history. If
 	// empty, there is no JetStream.
 	Dir string
-	// Token is what who connects has to present; empty: nothing. Beyond
-	// loopback, set it, or keep the port behind a firewall.
+	// Token, if not empty, is what clients must present to connect. Set it beyond
+	// loopback, or keep the port behind a firewall.
 	Token string
 
-	// Name tells servers of a cluster apart; Cluster is the cluster's name,
+	// Name distinguishes the servers of a cluster. Cluster is the cluster's name,
 	// ClusterAddr where its servers reach this one, and Routes the URLs
-	// ("nats://host:port") of others' ClusterAddr. If ClusterAddr is empty the
-	// server is alone.
+	// ("nats://host:port") of the others' ClusterAddr. If ClusterAddr is empty,
+	// the server is alone.
 	Name, Cluster, ClusterAddr string
 	Routes                     []string
 
@@ -50,8 +50,8 @@ type Server struct {
 	done   chan struct{} // closed when the server has ended
 }
 
-// Start starts a server, which lives until ctx ends or Close. Its errors say what
-// cannot be used: an address, a directory.
+// Start starts a server, which lives until ctx ends or Close is called. Its
+// errors say what cannot be used: an address, a directory.
 func Start(ctx context.Context, o *Options) (*Server, error) {
 	if o == nil {
 		o = new(Options)
@@ -96,7 +96,7 @@ func start(o *Options) (*Server, error) {
 	return &Server{server: srv, token: o.Token, done: make(chan struct{})}, nil
 }
 
-// server returns the server's own options.
+// server returns o as options of nats-server.
 func (o *Options) server() (*server.Options, error) {
 	set := &server.Options{
 		ServerName:    o.Name,
@@ -106,8 +106,8 @@ func (o *Options) server() (*server.Options, error) {
 		Authorization: o.Token,
 		JetStream:     o.Dir != "",
 		StoreDir:      o.Dir,
-		// A node that does not read loses messages, which its rooms tell or read
-		// again, rather than slow down those who publish.
+		// A node that does not read loses messages, which its rooms report or
+		// read again. It does not slow down publishers.
 		NoFastProducerStall: true,
 	}
 	if o.Addr != "" {
@@ -138,7 +138,8 @@ func (o *Options) server() (*server.Options, error) {
 	return set, nil
 }
 
-// address splits addr. To the server port 0 means its default, and -1 a free one.
+// address splits addr. To the server, port 0 means its default and -1 a free
+// one.
 func address(addr string) (host string, port int, err error) {
 	host, number, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -153,7 +154,7 @@ func address(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// URL returns where other nodes connect to, or "" without Options.Addr.
+// URL returns the URL that other nodes connect to, or "" without Options.Addr.
 func (s *Server) URL() string {
 	if s.server.Addr() == nil {
 		return ""
@@ -161,8 +162,8 @@ func (s *Server) URL() string {
 	return s.server.ClientURL()
 }
 
-// Connect connects to the server within the process; the token is presented.
-// The connection is the caller's to close.
+// Connect connects to the server within the process and presents the token. The
+// caller must close the connection.
 func (s *Server) Connect(o ...nats.Option) (*nats.Conn, error) {
 	o = append([]nats.Option{nats.InProcessServer(s.server), nats.MaxReconnects(-1)}, o...)
 	if s.token != "" {
@@ -175,7 +176,7 @@ func (s *Server) Connect(o ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// Close ends the server and returns nil when it is gone. Its files stay.
+// Close ends the server and returns nil once it is gone. Its files remain.
 func (s *Server) Close() error {
 	s.server.Shutdown()
 	<-s.done
@@ -185,7 +186,7 @@ func (s *Server) Close() error {
 // Done returns a channel that is closed when the server has ended.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Err returns nil while the server runs, else chanio.ErrClosed.
+// Err returns nil while the server runs, then chanio.ErrClosed.
 func (s *Server) Err() error {
 	select {
 	case <-s.done:

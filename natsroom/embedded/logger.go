@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A logger keeps the last error that the server logged: it says that way only
-// why it does not start.
+// A logger keeps the last error that the server logged. The log is the only
+// place where the server says why it does not start.
 type logger struct {
 	mu  sync.Mutex
 	err error
@@ -24,7 +24,7 @@ func (l *logger) Errorf(format string, v ...any) {
 	l.err = fmt.Errorf(format, v...)
 }
 
-// Fatalf is Errorf: the server shuts down behind it.
+// Fatalf is Errorf; the server shuts down afterwards.
 func (l *logger) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
 
 func (*logger) Noticef(string, ...any) {}

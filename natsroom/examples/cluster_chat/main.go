@@ -1,13 +1,13 @@
-// Cluster_chat is one chat room on as many nodes as are started: what a client of
-// any of them says, a line at a time, the clients of all hear.
+// Cluster_chat is one chat room across all nodes that are started. Each line
+// that a client of any node says reaches the clients of all nodes.
 //
 //	go run ./examples/cluster_chat -addr :1111 -history 50
 //	go run ./examples/cluster_chat -addr :1112 -history 50 -nats nats://127.0.0.1:4222
 //	nc 127.0.0.1 1111
 //
-// The first starts a NATS server in its process, which others connect to by
-// -nats; with -nats all may use one that runs elsewhere. With -history newcomers
-// get that many of the last lines. Ctrl-C stops a node.
+// The first node starts a NATS server in its process, and others connect to it
+// with -nats. With -nats, all may use a server that runs elsewhere. With
+// -history, new clients get that many of the last lines. Ctrl-C stops a node.
 package main
 
 import (
@@ -48,13 +48,13 @@ func main() {
 	}
 }
 
-// config is what the flags say.
+// config holds the flags.
 type config struct {
 	addr, nats, serve, dir string
 	history                int
 }
 
-// run is a node, until ctx ends.
+// run runs a node until ctx ends.
 func run(ctx context.Context, c config) error {
 	nc, end, err := connect(c)
 	if err != nil {
@@ -93,7 +93,7 @@ func run(ctx context.Context, c config) error {
 	return l.Err()
 }
 
-// talk brings one client into the room and passes on its lines.
+// talk adds a client to the room and publishes its lines.
 func talk(s *chanio.Session, hub *chanio.Hub, room *natsroom.Room, history int) error {
 	defer s.Close()
 	var err error
@@ -130,7 +130,7 @@ func report(room *natsroom.Room) {
 	}
 }
 
-// connect connects to the server, which it starts if there is no URL.
+// connect connects to the server. If there is no URL, it starts one.
 func connect(c config) (nc *nats.Conn, end func(), err error) {
 	if c.nats != "" {
 		nc, err = nats.Connect(c.nats, nats.MaxReconnects(-1))
@@ -144,7 +144,7 @@ func connect(c config) (nc *nats.Conn, end func(), err error) {
 		if dir, err = os.MkdirTemp("", "cluster_chat"); err != nil {
 			return nil, nil, err
 		}
-		remove = func() { os.RemoveAll(dir) } // what is left is in a temporary directory
+		remove = func() { os.RemoveAll(dir) } // anything left is in a temporary directory
 	}
 	server, err := embedded.Start(context.Background(), &embedded.Options{Addr: c.serve, Dir: dir})
 	if err != nil {
