@@ -2,8 +2,8 @@ package chanio
 
 import "sync/atomic"
 
-// A latch is a channel that is closed once, and made when it is first waited for: a
-// session of which nobody asks anything has none. The zero latch is open.
+// A latch is a channel that is closed once. It is made on first use, so a
+// session whose channel is never asked for has none. The zero latch is open.
 type latch struct{ c atomic.Pointer[chan struct{}] }
 
 // wait returns the channel.
@@ -18,13 +18,13 @@ func (l *latch) wait() <-chan struct{} {
 	return c
 }
 
-// shut closes the channel. It is to be called once.
+// shut closes the channel. It must be called once.
 func (l *latch) shut() {
 	c := make(chan struct{})
 	if !l.c.CompareAndSwap(nil, &c) {
 		c = *l.c.Load()
 	}
-	close(c) // others may have it already
+	close(c) // waiters may have it already
 }
 
 // isShut reports whether shut was called.

@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// A loss is what Flush and Close tell of datagrams that could not be sent, which
-// end nothing. The zero loss is of none.
+// A loss records, for Flush and Close, datagrams that could not be sent, which
+// does not end the session. The zero loss is empty.
 type loss struct {
 	mu    sync.Mutex
 	first error
-	count int // of the datagrams that were lost since the last Flush
+	count int // datagrams lost since the last Flush
 }
 
-// note adds a datagram that was lost because of err.
+// note records a datagram that was lost because of err.
 func (l *loss) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -22,14 +22,14 @@ func (l *loss) note(err error) {
 	}
 }
 
-// err returns the error of what was lost since the last take, nil if nothing was.
+// err returns the error of what was lost since the last take, or nil.
 func (l *loss) err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.told()
 }
 
-// take is err, and forgets it.
+// take returns err and empties the loss.
 func (l *loss) take() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,7 +38,7 @@ func (l *loss) take() error {
 	return err
 }
 
-// told is err for those who hold mu.
+// told is err for callers that hold mu.
 func (l *loss) told() error {
 	if l.count > 1 {
 		return fmt.Errorf("%w (and %d more datagrams were lost)", l.first, l.count-1)

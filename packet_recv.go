@@ -32,7 +32,7 @@ func (p *PacketConn) RecvBatch() <-chan *PacketBatch {
 	return p.recvBatch
 }
 
-// ask makes f the form of what arrives, if none was asked for before.
+// ask sets the form of delivery to f unless one was asked for before.
 func (p *PacketConn) ask(f form) {
 	if form(p.form.Load()) != formUnknown {
 		return
@@ -47,33 +47,33 @@ func (p *PacketConn) ask(f form) {
 		for range n {
 			b.Append(<-p.recv)
 		}
-		p.recvBatch <- b // it has as much of a buffer as recv has, and nobody has sent on it
+		p.recvBatch <- b // recv has a buffer, so recvBatch has one too; nothing was sent on it yet
 	}
 	p.form.Store(uint32(f))
 	close(p.asked)
 }
 
-// putEarly puts what arrived before anybody asked into recv, as far as there is room.
-// It returns the rest.
+// putEarly puts what arrived before any call of Recv or RecvBatch into recv, as
+// far as there is room. It returns the rest.
 func (p *PacketConn) putEarly(packets []datagram.Packet) []datagram.Packet {
 	p.early.Lock()
 	defer p.early.Unlock()
 	for len(packets) > 0 && form(p.form.Load()) == formUnknown && len(p.recv) < cap(p.recv) {
 		p.received(1, int64(len(packets[0].Data)))
-		p.recv <- Packet(packets[0]) // nobody else sends, so the room stays
+		p.recv <- Packet(packets[0]) // the only sender, so the room stays
 		packets = packets[1:]
 	}
 	return packets
 }
 
-// A packetReader takes what arrives for Recv or RecvBatch.
+// A packetReader copies what arrives for Recv or RecvBatch.
 type packetReader struct {
 	p       *PacketConn
-	batch   *PacketBatch      // if that was asked for, else nil
-	packets []datagram.Packet // else, in memory of their own
+	batch   *PacketBatch      // if batches were asked for, else nil
+	packets []datagram.Packet // otherwise, in memory of their own
 }
 
-// Take copies ps in the form that was asked for.
+// Take copies ps into the form that was asked for.
 func (r *packetReader) Take(ps []datagram.Packet) {
 	if form(r.p.form.Load()) == formBatches {
 		r.batch = packetBatchOf(ps)
@@ -82,7 +82,7 @@ func (r *packetReader) Take(ps []datagram.Packet) {
 	r.packets = datagram.Copy(r.packets, ps)
 }
 
-// Deliver hands it over. It reports whether there may be more.
+// Deliver hands over what Take copied. It reports whether there may be more.
 func (r *packetReader) Deliver() bool {
 	defer clear(r.packets)
 	if r.batch != nil {
@@ -107,8 +107,8 @@ func (r *packetReader) Deliver() bool {
 	return r.p.deliver(packets)
 }
 
-// deliver puts packets into recv. They are counted first, so that whoever received
-// one finds it in Stats.
+// deliver puts packets into recv. It counts them first, so that a packet
+// received is already in Stats.
 func (p *PacketConn) deliver(packets []datagram.Packet) bool {
 	p.received(int64(len(packets)), size(packets))
 	for i := range packets {
@@ -133,7 +133,7 @@ func (p *PacketConn) deliverBatch(b *PacketBatch) bool {
 	return p.drop(n)
 }
 
-// drop counts packets that nobody will receive.
+// drop counts packets that will not be received.
 func (p *PacketConn) drop(n int) bool {
 	p.stats.messagesDropped.Add(int64(n))
 	return false

@@ -53,7 +53,7 @@ func (p *PacketConn) Put(m Packet) error {
 	return nil
 }
 
-// checkPacket returns the error of a packet that can't be sent by any means.
+// checkPacket returns the error of a packet that can never be sent.
 func checkPacket(to netip.AddrPort, size int) error {
 	if !to.IsValid() {
 		return errors.New("no address to send to")
@@ -90,7 +90,7 @@ func (p *PacketConn) Flush(ctx context.Context) error {
 	}
 }
 
-// flushResult is what Flush returns once the endpoint has ended.
+// flushResult is Flush's result once the endpoint has ended.
 func (p *PacketConn) flushResult() error {
 	if p.stats.lost.Load() == 0 {
 		return p.loss.take()
@@ -104,8 +104,8 @@ func (p *PacketConn) lost(packets, bytes int64) {
 	p.stats.undelivered.Add(bytes)
 }
 
-// needWriter starts the writer, if the endpoint still has use for one: also when
-// Close has begun, for a Put that was inside before.
+// needWriter starts the writer if the endpoint still has use for one, even after
+// Close has begun, for a Put that was already inside.
 func (p *PacketConn) needWriter() {
 	if p.writer.Load() {
 		return
@@ -118,7 +118,7 @@ func (p *PacketConn) needWriter() {
 	}
 }
 
-// writeLoop is the endpoint's writer. needWriter starts it; it ends when it has
+// writeLoop is the endpoint's writer. needWriter starts it; it ends once it has
 // sent what was accepted before a Close, or with the endpoint.
 func (p *PacketConn) writeLoop() {
 	defer close(p.writerDone)
@@ -153,7 +153,7 @@ func (p *PacketConn) writeLoop() {
 const maxPackets = 256
 
 // A packetBatch is what the writer has taken from send, in pooled memory: a
-// writer that waits holds none.
+// parked writer holds none.
 type packetBatch struct {
 	packets []datagram.Packet
 	bytes   int64
@@ -166,15 +166,15 @@ func (b *packetBatch) add(m Packet) {
 	b.bytes += int64(len(m.Data))
 }
 
-// free gives the memory back.
+// free returns b to the pool.
 func (b *packetBatch) free() {
 	clear(b.packets)
 	b.packets, b.bytes = b.packets[:0], 0
 	packetBatches.Put(b)
 }
 
-// sendWith sends m and what waits in send behind it. It reports whether send is
-// open and the socket too.
+// sendWith sends m and what is queued in send behind it. It reports whether both
+// send and the socket are open.
 func (p *PacketConn) sendWith(m Packet) bool {
 	b := packetBatches.Get().(*packetBatch)
 	defer b.free()
@@ -183,7 +183,7 @@ func (p *PacketConn) sendWith(m Packet) bool {
 	return p.transmit(b) && open
 }
 
-// sendQueued sends what waits in send now. It reports what sendWith does.
+// sendQueued sends what is queued in send now. It reports the same as sendWith.
 func (p *PacketConn) sendQueued() bool {
 	for left := len(p.send); left > 0; {
 		b := packetBatches.Get().(*packetBatch)
@@ -199,7 +199,7 @@ func (p *PacketConn) sendQueued() bool {
 	return true
 }
 
-// take adds to b what waits in send, limit packets at most. It reports whether
+// take adds up to limit packets that are queued in send to b. It reports whether
 // send is open.
 func (p *PacketConn) take(b *packetBatch, limit int) bool {
 	for range limit {
@@ -216,8 +216,8 @@ func (p *PacketConn) take(b *packetBatch, limit int) bool {
 	return true
 }
 
-// accept adds m to b, unless it can't be sent by any means: what the system makes
-// of no address is not for everybody an error.
+// accept adds m to b unless it can never be sent. The check is needed because
+// not every system takes a missing address for an error.
 func (p *PacketConn) accept(b *packetBatch, m Packet) {
 	if err := checkPacket(m.Addr, len(m.Data)); err != nil {
 		p.failed(datagram.Packet(m), err)
@@ -226,8 +226,8 @@ func (p *PacketConn) accept(b *packetBatch, m Packet) {
 	b.add(m)
 }
 
-// transmit hands b to the kernel. It reports whether the socket is open; what
-// was not sent because it isn't is counted.
+// transmit hands b to the kernel. It reports whether the socket is open; if not,
+// it counts what was not sent.
 func (p *PacketConn) transmit(b *packetBatch) bool {
 	p.stats.bytesPending.Store(b.bytes)
 	defer p.stats.bytesPending.Store(0)
@@ -249,7 +249,7 @@ func (p *PacketConn) transmit(b *packetBatch) bool {
 	return true
 }
 
-// size returns how many bytes packets carry.
+// size returns how many bytes of data packets carry.
 func size(packets []datagram.Packet) (bytes int64) {
 	for i := range packets {
 		bytes += int64(len(packets[i].Data))

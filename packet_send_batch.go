@@ -40,8 +40,8 @@ func (p *PacketConn) PutBatch(b *PacketBatch) error {
 	return nil
 }
 
-// sendQueuedBatches sends what waits in sendBatch now. It reports whether that is open
-// and the socket too.
+// sendQueuedBatches sends what is queued in sendBatch now. It reports whether
+// both sendBatch and the socket are open.
 func (p *PacketConn) sendQueuedBatches() bool {
 	for range len(p.sendBatch) {
 		select {
@@ -80,7 +80,7 @@ func (p *PacketConn) transmitBatch(b *PacketBatch) (open bool) {
 	return open
 }
 
-// dropBatches counts what waits in sendBatch and will not be sent.
+// dropBatches counts what is queued in sendBatch as lost.
 func (p *PacketConn) dropBatches() {
 	for range len(p.sendBatch) {
 		select {

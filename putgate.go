@@ -6,17 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// A putGate counts the Puts that are inside and, once it is shut, lets no more
-// in: who waits until they are gone misses nothing that they accepted. The zero
-// putGate is open.
+// A putGate counts the Puts inside and, once shut, admits no more. Whoever waits
+// until it is empty misses nothing that they accepted. The zero putGate is open.
 type putGate struct {
-	inside atomic.Int64 // Puts, and gateBar once the gate is shut
+	inside atomic.Int64 // the number of Puts, plus gateBar once the gate is shut
 }
 
 // gateBar is the bit of putGate.inside that refuses further Puts.
 const gateBar = 1 << 62
 
-// enter lets a Put in, which has to leave, unless the gate is shut.
+// enter admits a Put unless the gate is shut. An admitted Put must leave.
 func (g *putGate) enter() bool {
 	for {
 		n := g.inside.Load()
@@ -29,23 +28,22 @@ func (g *putGate) enter() bool {
 	}
 }
 
-// leave reports whether the gate is shut and this was the last Put inside: that
-// is true once, of leave or of shut.
+// leave reports whether the gate is shut and this was the last Put inside. Of
+// all leaves and shut, exactly one reports true.
 func (g *putGate) leave() (last bool) { return g.inside.Add(-1) == gateBar }
 
-// shut is to be called once. It reports whether nobody is inside.
+// shut shuts the gate and reports whether it is empty. It must be called once.
 func (g *putGate) shut() (empty bool) { return g.inside.Or(gateBar) == 0 }
 
-// empty reports whether the gate is shut and nobody is inside.
+// empty reports whether the gate is shut and no Put is inside.
 func (g *putGate) empty() bool { return g.inside.Load() == gateBar }
 
-// errGivenUp is what offer returns when giveUp was closed.
+// errGivenUp is offer's error once giveUp is closed.
 var errGivenUp = errors.New("chanio: given up")
 
-// offer sends m on c and waits for room until refused or giveUp is closed. It
-// uses the users' channel, which keeps the order of Put and Send in one
-// goroutine, and so it can meet a channel that a user has closed: that is
-// ErrClosed too.
+// offer sends m on c, waiting for room until refused or giveUp is closed. It
+// uses the user's channel, which keeps Put and Send of one goroutine in order.
+// The user may have closed that channel: that is ErrClosed too.
 func offer[T any](c chan<- T, m T, refused, giveUp <-chan struct{}) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -70,8 +68,8 @@ func offer[T any](c chan<- T, m T, refused, giveUp <-chan struct{}) (err error) 
 	}
 }
 
-// drain takes what is in c now and returns how many messages that were, and of how
-// many bytes.
+// drain receives what is in c now and returns how many messages and bytes that
+// was.
 func drain[T any](c <-chan T, size func(T) int) (messages, bytes int64) {
 	for range len(c) { // and no more: a bare sender may be filling it all the time
 		select {

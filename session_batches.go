@@ -52,8 +52,9 @@ func (s *Session) PutBatch(b *Batch) error {
 	return nil
 }
 
-// framedBatch returns b as it goes to the session's writer: b itself, or its frames,
-// so that it is known that there are some, and made by whoever puts.
+// framedBatch returns b as it goes to the session's writer: b itself or its
+// frames. The caller of PutBatch thus does the framing and learns of a message
+// that can't be framed.
 func (s *Session) framedBatch(b *Batch) (*Batch, error) {
 	if s.traits.messages {
 		for _, m := range b.All() {
@@ -78,10 +79,10 @@ func (s *Session) framedBatch(b *Batch) (*Batch, error) {
 	return out, nil
 }
 
-// frameOverhead is how much more than a message its frame is likely to take.
+// frameOverhead is how many bytes a frame is likely to add to its message.
 const frameOverhead = 8
 
-// appendFrame adds what f makes of m.
+// appendFrame adds m, framed by f.
 func (b *Batch) appendFrame(f Framing, m []byte) error {
 	whole, err := f.AppendFrame(b.buf.B[:b.used], m)
 	if err != nil {
@@ -90,7 +91,7 @@ func (b *Batch) appendFrame(f Framing, m []byte) error {
 	if len(whole) > maxBatch {
 		return tooLarge(uint64(len(whole)), maxBatch)
 	}
-	if len(whole) > len(b.buf.B) { // append has made new memory
+	if len(whole) > len(b.buf.B) { // append has reallocated
 		old := b.buf
 		b.buf = buffer.Get(2 * len(whole))
 		copy(b.buf.B, whole)
@@ -103,14 +104,14 @@ func (b *Batch) appendFrame(f Framing, m []byte) error {
 	return nil
 }
 
-// batchQueue is what the writer knows of the batches that are sent.
+// batchQueue is the writer's state of SendBatch and PutBatch.
 type batchQueue struct {
-	rest   *Batch // taken from sendBatch, but for what is in the outbox; nil if there is none
-	next   int    // the first message of rest that is not
-	size   int    // bytes of those that are not
-	taken  int64  // batches that were taken wholly, ever
+	rest   *Batch // the batch taken from sendBatch and not yet wholly in the outbox; nil if none
+	next   int    // the first message of rest that is not in the outbox
+	size   int    // bytes of rest that are not in the outbox
+	taken  int64  // batches that were taken whole, ever
 	closed bool   // the user has closed sendBatch
-	left   int    // if last: how many batches are still to be received
+	left   int    // if last: how many batches are yet to be received
 	first  bool   // batches come before messages this time
 }
 
@@ -138,8 +139,8 @@ func (s *Session) gatherBatches(o *writerState) {
 	}
 }
 
-// acceptBatch takes b, which was received from sendBatch. If that was closed by the
-// user, it is CloseWrite.
+// acceptBatch processes b, which was received from sendBatch. If the user closed
+// the channel, that means CloseWrite.
 func (s *Session) acceptBatch(o *writerState, b *Batch, ok bool) {
 	q := &o.batches
 	if !ok {
@@ -160,9 +161,9 @@ func (s *Session) acceptBatch(o *writerState, b *Batch, ok bool) {
 	o.bad = s.gatherRest(o)
 }
 
-// gatherRest adds what there is room for of the rest of a batch to the outbox: all
-// of it without a look at the messages, where they are in memory what goes over the
-// wire.
+// gatherRest adds the rest of a batch to the outbox as far as there is room. If
+// the batch's memory is what goes over the wire, it adds all of it without
+// looking at the messages.
 func (s *Session) gatherRest(o *writerState) error {
 	q := &o.batches
 	b := q.rest
@@ -188,7 +189,7 @@ func (s *Session) gatherRest(o *writerState) error {
 	return nil
 }
 
-// abandonBatches counts what is left of a batch.
+// abandonBatches counts the rest of a batch as lost.
 func (s *Session) abandonBatches(o *writerState) {
 	if q := &o.batches; q.rest != nil {
 		s.lost(int64(q.rest.Len()-q.next), int64(q.size))
@@ -197,7 +198,7 @@ func (s *Session) abandonBatches(o *writerState) {
 	}
 }
 
-// loseBatches counts what is in batches and will not be sent.
+// loseBatches counts what is in batches as lost.
 func (s *Session) loseBatches(batches <-chan *Batch) {
 	for range len(batches) { // and no more: a bare sender may be filling it
 		select {

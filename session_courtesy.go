@@ -2,24 +2,25 @@ package chanio
 
 import "runtime"
 
-// A courtesy is the reader's, of letting who receives what it has delivered go first.
-// A peer that has more to send than one read takes at a time has often sent more when
-// the answer is written, and a read that finds something is spared a wait in the
-// poller, which costs more than the read. So the reader is courteous as long as its
-// next reads find something, and tries again after ever more deliveries if not.
+// A courtesy decides whether the reader yields to the receiver of what it has
+// just delivered. A peer that has more to send than one read takes has often
+// sent more by the time the answer is written, and a read that finds data avoids
+// a wait in the poller, which costs more than the read. So the reader yields as
+// long as its next reads find data. Once one does not, it tries again after ever
+// more deliveries.
 type courtesy struct {
-	shown bool // after the last delivery
-	skip  int  // after how many deliveries it is not
-	pause int  // how many that were after the last failure
+	shown bool // the reader yielded after the last delivery
+	skip  int  // how many deliveries to go without
+	pause int  // how many those were after the last failure
 }
 
-// rarest is after how many deliveries it is tried again at the latest.
+// rarest is the most deliveries until it is tried again.
 const rarest = 255
 
 // delivered is called between a delivery of what was read from t and the next read.
 func (c *courtesy) delivered(t *stream) {
 	if t.raw == nil {
-		return // reading by package net does not tell
+		return // reading through package net does not tell whether it waited
 	}
 	if c.shown {
 		if t.raw.waited {

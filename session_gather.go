@@ -1,10 +1,10 @@
 package chanio
 
-// RecvBatch of a udp session: datagrams come into recv one by one, as they do for
-// Recv, and a goroutine gathers what is there.
+// RecvBatch of a udp session: datagrams enter recv one by one, as they do for
+// Recv, and a goroutine gathers them into batches.
 
-// startGathering makes recvBatch and starts its sender, or does its work if there is
-// nothing to wait for any more. The caller holds mu.
+// startGathering makes recvBatch and starts its sender. If recv is closed
+// already, it does the sender's work instead. The caller holds mu.
 func (s *Session) startGathering() {
 	s.gathering = true
 	if s.recvClosed {
@@ -35,7 +35,7 @@ func (s *Session) gatherLoop() {
 	}
 }
 
-// gatherNow adds to b what is in recv now, up to so many datagrams and 64 KiB.
+// gatherNow adds what is in recv now to b, up to that many datagrams and 64 KiB.
 func (s *Session) gatherNow(b *Batch, datagrams int) *Batch {
 	for range datagrams {
 		if b.Size() >= blockSize {

@@ -5,52 +5,53 @@ import (
 	"example.com/chanio/internal/sharedlog"
 )
 
-// copyLimit is the size up to which messages are copied together into one
-// buffer; larger ones go to the kernel from where they are. A copy of 4 KiB
-// costs less than one more entry of a gathered write.
+// copyLimit is the size up to which messages are coalesced into one buffer;
+// larger ones are written from where they are. Copying 4 KiB costs less than one
+// more entry in a gathered write.
 const copyLimit = 4 << 10
 
-// aloneLimit is the size up to which a message is copied that goes out alone:
-// memory that was just written is written out faster (internal/sock), by more than
-// so short a copy costs.
+// aloneLimit is the size up to which even a message that goes out alone is
+// copied. Memory that was just written goes out faster (internal/sock), which
+// outweighs so short a copy.
 const aloneLimit = 1 << 10
 
-// maxParts bounds the entries of a gathered write: well below the kernel's
-// IOV_MAX (1,024), and enough that a write call's cost is nothing beside them.
+// maxParts bounds the entries of a gathered write. It is well below the kernel's
+// IOV_MAX (1,024), and large enough that the write call itself costs next to
+// nothing.
 const maxParts = 64
 
-// A outBatch is what the writer hands to the transport as one write: messages
+// An outBatch is what the writer hands to the transport as one write: messages
 // from any source, whole and in order. The zero value is empty.
 type outBatch struct {
 	parts    [][]byte       // what goes out; small messages share a part, within buf
-	buf      *buffer.Buffer // where small messages are copied together; nil until needed
-	used     int            // bytes of buf that are taken
+	buf      *buffer.Buffer // where small messages are coalesced; nil until needed
+	used     int            // bytes of buf in use
 	open     bool           // the last part is the end of the used part of buf
 	size     int            // bytes in parts
-	shared   int            // bytes of them that are hubs'
-	sent     int            // bytes of them that the kernel has taken
+	shared   int            // bytes of size that are hubs'
+	sent     int            // bytes of size that the kernel has taken
 	messages int
-	owned    []*Batch // whose memory is in parts: to be recycled with them
+	owned    []*Batch // batches whose memory is in parts; recycled with them
 
-	chunks []hubChunk // what of it is hubs', on a stream
+	chunks []hubChunk // which bytes are hubs', on a stream
 
-	datagrams *outDatagrams // nil unless each message is a part, and goes out by itself
+	datagrams *outDatagrams // nil unless each message is a part of its own, sent by itself
 }
 
-// writerState is the writer's own state, apart from its channels: nothing else
-// touches it while the writer runs.
+// writerState is the writer's state. Apart from the channels, only the writer
+// touches it while it runs.
 type writerState struct {
 	send      chan []byte   // received by the writer; only the user may close it
 	sendBatch chan *Batch   // received by the writer; only the user may close it
-	wake      chan struct{} // one slot: the writer shall look at its sources again
+	wake      chan struct{} // one slot: makes the writer look at its sources again
 
 	batch   outBatch
 	batches batchQueue
 	taken   int64 // messages received from send, ever
 	closed  bool  // the user has closed send
-	last    bool  // no message is accepted any more
-	left    int   // if last: how many messages in send are still to be received
-	bad     error // a message that can't be framed: what was accepted before it is still sent
+	last    bool  // no more messages are accepted
+	left    int   // if last: how many messages in send are yet to be received
+	bad     error // the error of a message that can't be framed; what was accepted before it is still sent
 	hubs    hubReader
 }
 
@@ -66,17 +67,19 @@ func newWriterState(s *Session) *writerState {
 	return o
 }
 
-// fresh reports whether the library has just written all of the batch itself, which
-// the log of a hub counts for as far as it would otherwise be copied.
+// fresh reports whether the library itself has just written all of the batch's
+// memory. A hub's log counts as such up to the size that would otherwise be
+// copied.
 func (b *outBatch) fresh() bool {
 	return b.used == b.size || b.shared == b.size && b.size <= aloneLimit
 }
 
-// empty reports that nothing was added. A batch of empty messages on a raw
-// stream is not empty, and writes nothing.
+// empty reports whether nothing was added. A batch of empty messages on a raw
+// stream is not empty, but writes nothing.
 func (b *outBatch) empty() bool { return b.messages == 0 && b.size == 0 }
 
-// full reports that nothing more shall be added: what is there is worth a write.
+// full reports whether the batch is large enough to be written: nothing more may
+// be added.
 func (b *outBatch) full() bool {
 	if b.datagrams != nil {
 		return len(b.parts) >= maxPackets
@@ -84,8 +87,8 @@ func (b *outBatch) full() bool {
 	return b.size >= blockSize || len(b.parts) >= maxParts
 }
 
-// add takes a message, framed by f unless f is nil. A batch keeps the messages
-// in the order in which they were added.
+// add adds a message, framed by f unless f is nil. A batch keeps messages in the
+// order in which they were added.
 func (b *outBatch) add(m []byte, f Framing) error {
 	if b.datagrams != nil {
 		b.addDatagram(m)
@@ -95,14 +98,14 @@ func (b *outBatch) add(m []byte, f Framing) error {
 	if f != nil {
 		return b.addFramed(m, f)
 	}
-	if len(m) > 0 { // else it is nothing, on a raw stream
+	if len(m) > 0 { // an empty message is nothing on a raw stream
 		b.messages++
 		b.addBytes(m)
 	}
 	return nil
 }
 
-// A hubChunk is where in a batch a chunk of a hub's messages is.
+// A hubChunk says where in a batch a chunk of a hub's messages is.
 type hubChunk struct {
 	m        *member
 	start    int // bytes of the batch before it
@@ -110,7 +113,7 @@ type hubChunk struct {
 	messages int
 }
 
-// addChunk takes messages that are framed already.
+// addChunk adds messages that are framed already.
 func (b *outBatch) addChunk(chunk []byte, messages int) {
 	b.messages += messages
 	if len(chunk) > 0 {
@@ -118,7 +121,7 @@ func (b *outBatch) addChunk(chunk []byte, messages int) {
 	}
 }
 
-// addHubChunk takes a chunk of m's messages, which are framed already.
+// addHubChunk adds a chunk of m's messages, which are framed already.
 func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
 	if b.datagrams != nil {
 		b.addDatagrams(m, chunk)
@@ -136,8 +139,8 @@ func (b *outBatch) addHubChunk(m *member, chunk sharedlog.Chunk) {
 	}
 }
 
-// extend makes a chunk that follows the last part in memory a piece of that part.
-// It reports whether that was so.
+// extend extends the last part by the chunk if the chunk follows it in memory. It
+// reports whether it did.
 func (b *outBatch) extend(chunk *sharedlog.Chunk) bool {
 	if len(b.parts) == 0 {
 		return false
@@ -151,8 +154,8 @@ func (b *outBatch) extend(chunk *sharedlog.Chunk) bool {
 	return ok
 }
 
-// addShared takes p, of a hub's log. Unless it is short and more goes out, it is not
-// copied: thousands of members may wait with the same bytes.
+// addShared adds p, from a hub's log. It copies p only if p is short and does
+// not go out alone: thousands of members may be waiting with the same bytes.
 func (b *outBatch) addShared(p []byte) {
 	if len(p) <= aloneLimit && len(b.parts) > 0 && (len(b.parts) > 1 || len(b.parts[0]) <= aloneLimit) {
 		b.addBytes(p)
@@ -162,7 +165,7 @@ func (b *outBatch) addShared(p []byte) {
 	b.addPart(p)
 }
 
-// addBytes takes p as it is.
+// addBytes adds p without framing.
 func (b *outBatch) addBytes(p []byte) {
 	b.size += len(p)
 	if len(b.parts) == 0 {
@@ -185,7 +188,7 @@ func (b *outBatch) addBytes(p []byte) {
 	b.copyIn(p)
 }
 
-// addFramed frames m into buf, or into memory of its own if it is large.
+// addFramed frames m into buf, or into separate memory if it is large.
 func (b *outBatch) addFramed(m []byte, f Framing) error {
 	room := b.room(len(m) + frameOverhead)
 	framed, err := f.AppendFrame(room, m)
@@ -202,7 +205,7 @@ func (b *outBatch) addFramed(m []byte, f Framing) error {
 	return nil
 }
 
-// addPart adds p without a copy.
+// addPart adds p without copying it.
 func (b *outBatch) addPart(p []byte) {
 	b.parts = append(b.parts, p)
 	b.open = false
@@ -212,13 +215,14 @@ func (b *outBatch) addPart(p []byte) {
 func (b *outBatch) copyIn(p []byte) {
 	room := b.room(len(p))
 	if cap(room) < len(p) {
-		b.addPart(p) // buf is used up, which full prevents for all but the last message
+		b.addPart(p) // buf is used up; full prevents that for all but the last message
 		return
 	}
 	b.claim(append(room, p...))
 }
 
-// room returns what is left of buf, with length 0, if possible for n bytes.
+// room returns the rest of buf, with length 0 and, if possible, room for n
+// bytes.
 func (b *outBatch) room(n int) []byte {
 	switch {
 	case b.buf == nil && n <= buffer.Small:
@@ -231,12 +235,13 @@ func (b *outBatch) room(n int) []byte {
 	return b.buf.B[b.used:b.used]
 }
 
-// small reports whether buf is the small one that a batch begins with, so that a
-// session whose peer takes nothing does not hold a large one for a message or two.
+// small reports whether buf is the small buffer that a batch begins with. A
+// session whose peer takes nothing therefore holds no large buffer for a message
+// or two.
 func (b *outBatch) small() bool { return b.buf != nil && len(b.buf.B) < blockSize }
 
-// grow replaces the small buf, in which is the only part if it is used, by a large
-// one.
+// grow replaces the small buf by a large one. If buf is in use, it holds the
+// only part.
 func (b *outBatch) grow() {
 	small := b.buf
 	b.buf = buffer.Get(blockSize)
@@ -247,7 +252,7 @@ func (b *outBatch) grow() {
 	small.Free()
 }
 
-// claim makes p, which was written to the start of room, part of the batch.
+// claim adds p, which was written to the start of room, to the batch.
 func (b *outBatch) claim(p []byte) {
 	start := b.used
 	b.used += len(p)
@@ -262,7 +267,7 @@ func (b *outBatch) claim(p []byte) {
 
 // reset empties the batch and keeps its memory for the next one.
 func (b *outBatch) reset() {
-	clear(b.parts) // or they would keep the messages
+	clear(b.parts) // or it would retain the messages
 	b.parts = b.parts[:0]
 	clear(b.chunks)
 	b.chunks = b.chunks[:0]
@@ -277,7 +282,7 @@ func (b *outBatch) reset() {
 	}
 }
 
-// free gives the memory of an empty batch away, before the writer goes idle.
+// free releases the memory of an empty batch before the writer parks.
 func (b *outBatch) free() {
 	if b.buf != nil {
 		b.buf.Free()

@@ -2,19 +2,19 @@ package chanio
 
 import "example.com/chanio/internal/sharedlog"
 
-// A outDatagrams is what a batch knows of its parts where each is a datagram:
-// they go out, or fail, one by one.
+// An outDatagrams describes the parts of a batch in which each part is a
+// datagram. They are sent, or fail, one by one.
 type outDatagrams struct {
 	owners []owner
-	ends   []int // memory for where a hub's messages end
-	done   int   // parts that were sent, or failed
-	loss   loss  // since the last Flush; anybody's
+	ends   []int // scratch: where a hub's messages end
+	done   int   // parts that were sent or failed
+	loss   loss  // since the last Flush, of any owner
 }
 
-// An owner is whose some parts of a batch are.
+// An owner says to which member a run of parts belongs.
 type owner struct {
-	m   *member // nil for those that came by Send
-	end int     // the first part that is not
+	m   *member // nil for parts that came by Send
+	end int     // the first part after the run
 }
 
 // reset empties d and keeps its memory.
@@ -23,7 +23,7 @@ func (d *outDatagrams) reset() {
 	d.owners, d.done = d.owners[:0], 0
 }
 
-// free gives memory away, as that of a batch, but for what one message needs.
+// free releases memory like outBatch.free, except what one message needs.
 func (d *outDatagrams) free() {
 	if cap(d.owners) > 4 {
 		d.owners = nil
@@ -31,8 +31,8 @@ func (d *outDatagrams) free() {
 	d.ends = nil
 }
 
-// addDatagrams takes messages of m that are one after the other in chunk, each up
-// to one of ends, or one in pieces.
+// addDatagrams adds messages of m: those that are back to back in chunk, each up
+// to one of ends, or a single one in pieces.
 func (b *outBatch) addDatagrams(m *member, chunk sharedlog.Chunk) {
 	if chunk.More != nil {
 		whole := append(make([]byte, 0, chunk.Bytes), chunk.Data...)
@@ -57,7 +57,7 @@ func (b *outBatch) addDatagram(p []byte) {
 	b.parts = append(b.parts, p)
 }
 
-// own notes that the parts since the last owner's are m's.
+// own records that the parts after the last owner's run are m's.
 func (b *outBatch) own(m *member) {
 	if n := len(b.datagrams.owners); n > 0 && b.datagrams.owners[n-1].m == m {
 		b.datagrams.owners[n-1].end = len(b.parts)
@@ -66,8 +66,8 @@ func (b *outBatch) own(m *member) {
 	b.datagrams.owners = append(b.datagrams.owners, owner{m, len(b.parts)})
 }
 
-// failed notes that the next datagram is not going to be sent, and returns it and
-// whose it was.
+// failed records that the next datagram will not be sent. It returns the
+// datagram and its owner.
 func (b *outBatch) failed() (p []byte, m *member) {
 	p = b.parts[b.datagrams.done]
 	for _, o := range b.datagrams.owners {
@@ -82,8 +82,8 @@ func (b *outBatch) failed() (p []byte, m *member) {
 	return p, m
 }
 
-// undone yields the datagrams that were neither sent nor failed, and whose they
-// are.
+// undone yields the datagrams that were neither sent nor failed, with their
+// owners.
 func (b *outBatch) undone(yield func(m *member, p []byte) bool) {
 	i := b.datagrams.done
 	for _, o := range b.datagrams.owners {

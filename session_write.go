@@ -8,8 +8,8 @@ import "example.com/chanio/internal/sock"
 // nothing is accepted. A message that cannot be framed is also an error.
 func (s *Session) Put(p []byte) error { return s.put(p, nil) }
 
-// Write is Put of a copy of p, as one message. It returns len(p), or 0 and
-// Put's error.
+// Write puts a copy of p, as one message. It returns len(p), or 0 and Put's
+// error.
 func (s *Session) Write(p []byte) (int, error) {
 	if err := s.put(append(make([]byte, 0, len(p)), p...), nil); err != nil {
 		return 0, err
@@ -17,11 +17,11 @@ func (s *Session) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// put is Put with a channel that gives up when it is closed; the error is
-// errGivenUp then.
+// put is Put with a channel whose closing makes it give up; the error is then
+// errGivenUp.
 func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 	// While a Put is inside, the writer does not end the output and the session
-	// does not finish, so that what it accepts is sent or counted.
+	// does not finish, so whatever the Put accepts is sent or counted.
 	if !s.puts.enter() {
 		return s.errorAt("write", ErrClosed)
 	}
@@ -45,8 +45,7 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 	return err
 }
 
-// refuse shuts the gate. The caller holds mu; the result is to be called
-// without it.
+// refuse shuts the gate. The caller holds mu and must call after without it.
 func (s *Session) refuse() (after func()) {
 	if s.life().refusing() {
 		return func() {}
@@ -59,14 +58,14 @@ func (s *Session) refuse() (after func()) {
 	return func() {}
 }
 
-// putsGone runs once, when the gate is shut and no Put is inside.
+// putsGone runs once, when the gate is shut and empty.
 func (s *Session) putsGone() {
 	s.wakeWriter()
 	s.release()
 }
 
-// needWriter starts the writer, if the session still has use for one, and returns
-// its state.
+// needWriter starts the writer if the session still has use for one. It returns
+// the writer's state.
 func (s *Session) needWriter() *writerState {
 	if s.life().hasWriter() {
 		return s.output.Load()
@@ -86,8 +85,8 @@ func (s *Session) needWriter() *writerState {
 	return o
 }
 
-// wakeWriter makes the writer look at all its sources, as one that starts does. All
-// that is not a message in send comes to the writer this way.
+// wakeWriter makes the writer look at all its sources, as it does when it
+// starts. Everything that is not a message in send reaches the writer this way.
 func (s *Session) wakeWriter() {
 	o := s.output.Load()
 	if o == nil {
@@ -110,7 +109,7 @@ func (s *Session) writeLoop(o *writerState) {
 	s.refuseSends(o)
 }
 
-// refuseSends receives what is sent after the output has ended or failed, while
+// refuseSends drains what is sent after the output has ended or failed, while
 // the session lives on: a sender that waits for room or for Done must not hang.
 func (s *Session) refuseSends(o *writerState) {
 	send, batches := o.send, o.sendBatch
@@ -143,8 +142,8 @@ func (s *Session) refuseSends(o *writerState) {
 	}
 }
 
-// writeOnce gathers what the sources have, writes it, and waits for more if it
-// was nothing. It reports whether there is more to write.
+// writeOnce gathers what the sources have and writes it, or waits if there was
+// nothing. It reports whether to go on.
 func (s *Session) writeOnce(o *writerState) bool {
 	life := s.life()
 	if life.over() {
@@ -152,18 +151,19 @@ func (s *Session) writeOnce(o *writerState) bool {
 		return false
 	}
 	if !o.last && life.refusing() && s.puts.empty() {
-		// A bare sender may go on filling send, and must not keep it from ending.
+		// A bare sender may go on filling send. It must not keep the writer from
+		// ending.
 		o.last, o.left, o.batches.left = true, len(o.send), len(o.sendBatch)
 	}
 	if s.flushed.Load() && o.batch.empty() {
 		s.checkFlushes(o)
 	}
 	s.gather(o)
-	drained := o.last && s.hubsDrained() // asked once: the answer may change at any time
+	drained := o.last && s.hubsDrained() // evaluated once: the answer may change at any time
 	switch {
 	case o.bad != nil && o.batch.empty():
 		s.end(s.errorAt("write", o.bad))
-		return true // to abandon the rest
+		return true // the next round abandons the rest
 	case !o.batch.empty(), drained && s.framed.end(&o.batch):
 		return s.writeBatch(o)
 	case drained:
@@ -171,7 +171,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 		return false
 	}
 	o.batch.free()
-	if err := s.records.flush(); err != nil { // what the reader has left
+	if err := s.records.flush(); err != nil { // what the reader left behind
 		s.fails(o, err)
 		return false
 	}
@@ -179,9 +179,9 @@ func (s *Session) writeOnce(o *writerState) bool {
 	return true
 }
 
-// gather fills the batch from all sources without waiting. What a framing has to
-// reply comes first, then messages from send and batches, in turn, then each hub's,
-// each message whole.
+// gather fills the batch from all sources without blocking: first the framing's
+// replies, then messages from send and batches, which take turns at going first,
+// then each hub's messages. Every message is added whole.
 func (s *Session) gather(o *writerState) {
 	s.framed.gather(&o.batch)
 	s.gatherPing(o)
@@ -213,8 +213,8 @@ func (s *Session) receives(o *writerState) bool {
 	return !o.closed && o.bad == nil && (!o.last || o.left > 0)
 }
 
-// accept takes m, which was received from send, into the batch. If send was
-// closed by the user, that is CloseWrite.
+// accept adds m, which was received from send, to the batch. If the user closed
+// send, that means CloseWrite.
 func (s *Session) accept(o *writerState, m []byte, ok bool) {
 	if !ok {
 		o.closed = true
@@ -259,7 +259,7 @@ func (s *Session) awaitWork(o *writerState) {
 	}
 }
 
-// writeBatch writes what was gathered, and reports whether that went well.
+// writeBatch writes what was gathered and reports whether it succeeded.
 func (s *Session) writeBatch(o *writerState) bool {
 	s.stats.bytesPending.Store(int64(o.batch.size + o.batches.size))
 	err := s.tr.write(&o.batch, (*flow)(s))
@@ -282,7 +282,7 @@ func (s *Session) fails(o *writerState, err error) {
 	s.abandon(o)
 }
 
-// flow is a session as the transport sees it whose write is under way.
+// flow is the session as the transport sees it during a write.
 type flow Session
 
 var _ sock.Flow = (*flow)(nil)
@@ -299,15 +299,15 @@ func (f *flow) Progress(n int) {
 	s.movedOn()
 }
 
-// movedOn notes that a message was accepted or that the kernel has taken something,
-// for HalfCloseTimeout.
+// movedOn records, for HalfCloseTimeout, that a message was accepted or that the
+// kernel took something.
 func (s *Session) movedOn() {
 	if s.life().input() != inputOpen {
 		s.timers.moved.Store(s.now())
 	}
 }
 
-// abandon counts what was gathered and not written.
+// abandon counts what was gathered but not written.
 func (s *Session) abandon(o *writerState) {
 	b := &o.batch
 	if b.datagrams != nil {
@@ -315,7 +315,7 @@ func (s *Session) abandon(o *writerState) {
 		s.stats.messagesSent.Add(int64(b.messages - undone))
 		s.lost(int64(undone), int64(b.size-b.sent))
 	} else if b.size > b.sent && b.messages > 0 {
-		s.lost(int64(b.messages), int64(b.size-b.sent)) // some of them may be sent
+		s.lost(int64(b.messages), int64(b.size-b.sent)) // some of them may have been sent
 	}
 	s.abandonBatches(o)
 	s.lostHubs(o)
