@@ -15,10 +15,10 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// dialed is the transport of a dialed udp session, which has a connected socket
-// of its own.
+// dialed is the transport of a dialed udp session, which has its own connected
+// socket.
 type dialed struct {
-	session       *Session // whose it is
+	session       *Session
 	conn          *datagram.Conn
 	local, remote netip.AddrPort
 }
@@ -36,7 +36,8 @@ func newDialed(udp *net.UDPConn, network string, set *settings) (*dialed, error)
 	return &dialed{conn: conn, local: conn.LocalAddr(), remote: remote}, nil
 }
 
-// givenDatagrams returns the transport over a connected socket that a user brings.
+// givenDatagrams returns the transport over a connected socket that the user
+// supplies.
 func givenDatagrams(ctx context.Context, udp *net.UDPConn, o *Options) (transport, *settings, error) {
 	set, err := dialSettings(ctx, "udp", o)
 	if err == nil {
@@ -52,8 +53,8 @@ func givenDatagrams(ctx context.Context, udp *net.UDPConn, o *Options) (transpor
 	return tr, set, nil
 }
 
-// chooseInterface makes d, if it dials a datagram socket, choose the interface
-// for groups before it connects.
+// chooseInterface makes d choose the interface for groups before it connects, if
+// it dials a datagram socket.
 func chooseInterface(d *net.Dialer, network string, ifi *net.Interface) {
 	if ifi == nil || !strings.HasPrefix(network, "udp") {
 		return
@@ -61,7 +62,7 @@ func chooseInterface(d *net.Dialer, network string, ifi *net.Interface) {
 	before, beforeContext := d.Control, d.ControlContext
 	d.ControlContext = func(ctx context.Context, network, address string, raw syscall.RawConn) error {
 		var err error
-		switch { // as net.Dialer chooses between the two
+		switch { // net.Dialer's precedence
 		case beforeContext != nil:
 			err = beforeContext(ctx, network, address, raw)
 		case before != nil:
@@ -74,7 +75,7 @@ func chooseInterface(d *net.Dialer, network string, ifi *net.Interface) {
 	}
 }
 
-// setMulticast sets how what is sent to groups leaves.
+// setMulticast applies the multicast options for sending.
 func setMulticast(conn *datagram.Conn, network string, set *settings) error {
 	return wrapOp("set", network, udpAddr(conn.LocalAddr()), nil, conn.SetMulticast(datagram.Multicast{
 		Interface:  set.Multicast.Interface,
@@ -95,8 +96,7 @@ func (t *dialed) run(s *Session) {
 }
 
 // deliverDatagrams puts a batch into recv. It reports whether there may be more.
-// The batch is counted first, so that whoever received a datagram finds it in
-// Stats.
+// It counts the batch first, so that a datagram received is already in Stats.
 func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
 	s.received(int(size(batch)))
 	s.stats.messagesReceived.Add(int64(len(batch)))
@@ -122,7 +122,7 @@ func (t *dialed) write(b *outBatch, f sock.Flow) error {
 func (t *dialed) traits() traits { return datagramTraits(t.remote) }
 func (t *dialed) attach(s *Session) {
 	t.session = s
-	s.recv = make(chan []byte, s.set.RecvQueue) // to be received into before anybody asks
+	s.recv = make(chan []byte, s.set.RecvQueue) // filled even before the first call of Recv
 }
 func (t *dialed) socket() *sock.Socket { return nil }
 func (t *dialed) closeWrite() error    { return nil }
@@ -136,13 +136,15 @@ func (t *dialed) localAddr() net.Addr                       { return udpAddr(t.l
 func (t *dialed) remoteAddr() net.Addr                      { return udpAddr(t.remote) }
 func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, false }
 
-// datagramTraits are those of a session whose messages are datagrams to that peer.
+// datagramTraits returns the traits of a session whose messages are datagrams to
+// remote.
 func datagramTraits(remote netip.AddrPort) traits {
 	return traits{messages: true, lossy: true, maxMessage: int32(datagram.MaxPayload(remote.Addr()))}
 }
 
-// writeDatagrams sends each part of b as a datagram to where to says. One that
-// cannot be sent is an event and ends nothing; to a hub it is no progress.
+// writeDatagrams sends each part of b as a datagram addressed like to. A
+// datagram that cannot be sent is an event and does not end the session; to a
+// hub it is no progress.
 func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Session, f sock.Flow) error {
 	packets := packetBatches.Get().(*packetBatch)
 	defer packets.free()
@@ -153,7 +155,7 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 	f.Wait()
 	for b.datagrams.done < len(b.parts) {
 		if s.over() {
-			return ErrClosed // the socket may be open, for other sessions
+			return ErrClosed // the socket may stay open for other sessions
 		}
 		rest := packets.packets[b.datagrams.done:]
 		n, err := conn.Write(rest)
@@ -168,7 +170,7 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 			f.Wait()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && s.holdsPublisher() {
-			s.writeExpired() // to drop what a publisher waits for would be no progress
+			s.writeExpired() // dropping what a publisher waits for would be no progress
 			return ErrClosed
 		}
 		p, m := b.failed()
@@ -180,13 +182,13 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 	return nil
 }
 
-// datagramFailed reports a datagram that could not be sent: to Stats, to Flush and
-// Close, and to Events where there are any.
+// datagramFailed reports a datagram that could not be sent: to Stats, to Flush
+// and Close, and to Events if there are any.
 func (s *Session) datagramFailed(size int, err error) {
 	s.stats.messagesDropped.Add(1)
 	s.stats.undelivered.Add(int64(size))
 	if e := s.checkSize(size); e != nil {
-		err = e // which says it better
+		err = e // the clearer error
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &timeoutError{"WriteTimeout", s.set.WriteTimeout}
 	}

@@ -11,24 +11,24 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// A peerKey is what a udp session is: a pair of addresses.
+// A peerKey identifies a udp session: a pair of addresses.
 type peerKey struct {
 	remote netip.AddrPort
-	local  netip.Addr // what the peer wrote to
+	local  netip.Addr // the address the peer wrote to
 }
 
 func keyOf(p *datagram.Packet) peerKey { return peerKey{p.Addr, p.Local.Addr()} }
 
-// A peer is the transport of a udp listener's session. It has no reader: the
-// table's gives it what arrives.
+// A peer is the transport of a udp listener's session. It has no reader of its
+// own: the table's reader hands it what arrives.
 type peer struct {
 	table   *peers
 	key     peerKey
 	session *Session
 
-	// Guarded by the session's mu, as sending on and closing its recv are.
+	// Guarded by the session's mu, as are sending on its recv and closing it.
 	queue   peerQueue
-	ifIndex int32 // where its last datagram came in
+	ifIndex int32 // the interface of its last datagram
 	stalled bool  // see receive
 
 	replied atomic.Bool // answered was called
@@ -36,14 +36,14 @@ type peer struct {
 }
 
 // receive puts datagrams into the session's Recv, or drops and counts them. It
-// returns those for which the session does not receive any more.
+// returns those that came after the session stopped receiving.
 func (p *peer) receive(run []datagram.Packet) (late []datagram.Packet) {
 	n, got := p.put(run, false)
 	for got == recvFull {
-		// Its receiver may lack only the processor that this goroutine has. One that
-		// keeps up takes more than half of Recv at a time. One that does not is
-		// stalled, and nobody makes way for it again until it has: so each yield is
-		// paid for with half a queue.
+		// The receiver may only lack the processor that this goroutine occupies.
+		// A receiver that keeps up takes more than half of Recv at a time. One
+		// that does not is stalled and gets no more yields until it has, so each
+		// yield is paid for with half a queue.
 		run = run[n:]
 		runtime.Gosched()
 		n, got = p.put(run, true)
@@ -56,18 +56,18 @@ func (p *peer) receive(run []datagram.Packet) (late []datagram.Packet) {
 	return nil
 }
 
-// recvState is what a peer's Recv is like after datagrams were put into it.
+// recvState is the state of a peer's Recv after datagrams were put into it.
 type recvState int
 
 const (
-	recvOpen    recvState = iota // it has taken all
-	recvFull                     // it has no room for the rest
-	recvStalled                  // the same, and nobody receives
-	recvClosed                   // it takes nothing any more
+	recvOpen    recvState = iota // it took everything
+	recvFull                     // no room for the rest
+	recvStalled                  // no room for the rest, and its receiver is stalled
+	recvClosed                   // it accepts nothing more
 )
 
-// put takes as many of the datagrams as there is room for, and returns how many that
-// were. They are counted first, so that whoever received one finds it in Stats.
+// put accepts as many of the datagrams as there is room for and returns how
+// many. It counts them first, so that a datagram received is already in Stats.
 func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState) {
 	s := p.session
 	s.mu.Lock()
@@ -76,7 +76,7 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 		return 0, recvClosed
 	}
 	p.ifIndex = int32(run[len(run)-1].IfIndex)
-	// Nobody else sends, so there is room for what fits.
+	// This is the only sender, so there is room for what fits.
 	n = p.queue.fits(s.recv, s.set.RecvQueue, run)
 	if p.queue.len(s.recv) < (s.set.RecvQueue+1)/2 && n > 0 {
 		p.stalled = false
@@ -98,25 +98,25 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 	return n, recvFull
 }
 
-// delivered notes that somebody has received the session from Sessions.
+// delivered records that the session was received from Sessions.
 func (p *peer) delivered() {
 	p.session.mu.Lock()
 	p.queue.open = true
 	p.session.mu.Unlock()
 }
 
-// interrupt ends the receiving, for a Close. What is left in Recv of a session whose
-// handler has received something is the beginning of the next one: whoever answers
-// and closes answers every request, also those that came together.
+// interrupt stops receiving, for a Close. If the session's handler has received
+// anything, what is left in Recv begins the next session: a handler that answers
+// and closes thus answers every request, even those that arrived together.
 func (p *peer) interrupt() {
 	if rest := p.stopReceiving(true); len(rest) > 0 {
 		p.table.deliverRun(rest, true)
 	}
 }
 
-// stopReceiving makes the address pair free for another session and closes Recv. If
-// the table still admits peers and the handler has received something, it takes back
-// what is left in Recv and returns it.
+// stopReceiving frees the address pair for another session and closes Recv. If
+// takeBack is set, the table still admits peers and the handler has received
+// something, it takes what is left in Recv and returns it.
 func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 	again := p.table.remove(p)
 	s := p.session
@@ -132,12 +132,13 @@ func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 	}
 	s.mu.Unlock()
 	if first {
-		s.release() // in the place of a reader
+		s.release() // the reference that a reader would hold
 	}
 	return rest
 }
 
-// unreceived takes what is in Recv. The caller holds the session's mu.
+// unreceived drains Recv and returns what was in it. The caller holds the
+// session's mu.
 func (p *peer) unreceived() (rest []datagram.Packet) {
 	for {
 		select {
@@ -154,7 +155,7 @@ func (p *peer) unreceived() (rest []datagram.Packet) {
 	}
 }
 
-func (p *peer) run(*Session) {} // nothing to start: see receive
+func (p *peer) run(*Session) {} // no reader to start: see receive
 
 func (p *peer) write(b *outBatch, f sock.Flow) error {
 	p.session.mu.Lock()

@@ -11,22 +11,22 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// peers is the source of a udp listener: it makes a session of each pair of
-// addresses that datagrams come from and go to. The listener's run receives; a
-// session's writer sends by itself.
+// peers is the source of a udp listener: it makes a session for each pair of
+// addresses that datagrams come from and go to. The listener's run receives;
+// each session's writer sends by itself.
 type peers struct {
 	l       *Listener
-	parent  context.Context // whose values the sessions' contexts have
+	parent  context.Context // the sessions' contexts inherit its values
 	conn    *datagram.Conn
-	turned  atomic.Int64  // datagrams of peers that could not become sessions, or were ones
-	arrival chan struct{} // one slot: offer shall look at undelivered; sent and closed by serve
+	turned  atomic.Int64  // datagrams of peers that could not become sessions, or no longer were
+	arrival chan struct{} // one slot: wakes offer to look at undelivered; sent and closed by serve
 
 	peerTable
 
 	// Guarded by the table's mu.
-	undelivered []*Session // that nobody has received from Sessions
-	tidyAt      int        // how many undelivered are looked through for those that have ended
-	serving     bool       // serve has not returned: the socket is in use
+	undelivered []*Session // not yet received from Sessions
+	tidyAt      int        // how many undelivered to have before removing those that have ended
+	serving     bool       // serve has not returned, so the socket is in use
 	draining    bool       // serve ends with the last session
 }
 
@@ -39,9 +39,9 @@ func peerSettings(ctx context.Context, network string, o *Options) (*settings, e
 	return set, err
 }
 
-// peersOf makes set what a udp listener needs.
+// peersOf adapts set to what a udp listener needs.
 func peersOf(set *settings) {
-	set.RecvQueue = max(1, set.RecvQueue) // the first message comes with the session
+	set.RecvQueue = max(1, set.RecvQueue) // the first message arrives with the session
 	set.ManualJoin = true
 }
 
@@ -71,7 +71,8 @@ func newPeers(ctx context.Context, conn *datagram.Conn, set *settings) *peers {
 
 func (t *peers) addr() net.Addr { return udpAddr(t.conn.LocalAddr()) }
 
-// serve receives until interrupt, which is nil, or an error of the socket.
+// serve receives until interrupt or an error of the socket; for interrupt it
+// returns nil.
 func (t *peers) serve(_ context.Context, l *Listener, quit <-chan struct{}) error {
 	t.l = l
 	var offering sync.WaitGroup
@@ -79,7 +80,7 @@ func (t *peers) serve(_ context.Context, l *Listener, quit <-chan struct{}) erro
 	err := t.conn.Receive(t.deliver)
 	close(t.arrival)
 	if err != nil {
-		l.endServing() // or sessions nobody receives would be waited for
+		l.endServing() // otherwise offer would wait for sessions to be received
 	}
 	offering.Wait()
 	t.mu.Lock()
@@ -112,7 +113,7 @@ func (t *peers) firstUndelivered() *Session {
 	return t.undelivered[0]
 }
 
-// interrupt ends serve; sessions can still send.
+// interrupt ends serve. Sessions can still send.
 func (t *peers) interrupt() {
 	t.mu.Lock()
 	t.closed = true
@@ -120,7 +121,7 @@ func (t *peers) interrupt() {
 	t.conn.StopReceiving()
 }
 
-// drain admits no peer any more; serve goes on for those that there are.
+// drain stops admitting peers; serve goes on for the existing ones.
 func (t *peers) drain() {
 	t.mu.Lock()
 	t.closed, t.draining = true, true
@@ -128,14 +129,14 @@ func (t *peers) drain() {
 	t.letGo()
 }
 
-// letGo closes the socket once nobody has anything to send: a writer of a session
-// that was aborted may still wait for room in the kernel.
+// letGo closes the socket once no session has anything to send: the writer of an
+// aborted session may still be waiting for room in the kernel.
 func (t *peers) letGo() {
 	t.mu.Lock()
 	idle := !t.serving && t.alive == 0
 	drained := t.serving && t.draining && t.alive == 0
 	if idle && t.timer != nil {
-		t.timer.Stop() // or it would keep the table until it fires
+		t.timer.Stop() // otherwise it would retain the table until it fires
 	}
 	t.mu.Unlock()
 	switch {
@@ -157,8 +158,8 @@ func (t *peers) stats() Stats {
 	}
 }
 
-// deliver gives the datagrams to their peers' sessions. Those of one peer that
-// come one after the other, as GRO makes them, cost one look into the table.
+// deliver hands the datagrams to their peers' sessions. A run of datagrams from
+// one peer, as GRO produces, costs one lookup.
 func (t *peers) deliver(batch []datagram.Packet) bool {
 	for len(batch) > 0 {
 		n := 1
@@ -171,9 +172,9 @@ func (t *peers) deliver(batch []datagram.Packet) bool {
 	return true
 }
 
-// deliverRun gives datagrams of one pair of addresses to its session, which they
-// begin if there is none. If they come again, from a session that was closed, that one
-// may hold them all: they were within the bounds.
+// deliverRun hands datagrams of one pair of addresses to its session and begins
+// one if there is none. If again is set, they come from a session that was
+// closed, and the new one may hold them all: they were within the bounds.
 func (t *peers) deliverRun(run []datagram.Packet, again bool) {
 	now, key := t.now(), keyOf(&run[0])
 	for {
@@ -186,21 +187,21 @@ func (t *peers) deliverRun(run []datagram.Packet, again bool) {
 			return
 		}
 		run = p.receive(run)
-		if born { // only now, so that its user finds its first message
+		if born { // only now, so that the first message is there when it is delivered
 			t.queue(p.session)
 			p.session.release()
 		}
 		if len(run) == 0 {
 			return
 		}
-		// The session began to close meanwhile, and is out of the table.
+		// The session has begun to close and is out of the table.
 	}
 }
 
-// admit makes a session of a new pair of addresses, unless there is no place for
-// another undelivered one. Past MaxSessions another has to go. Sessions that close
-// admit too: of two at a time the one that comes second returns the other's. A
-// session that is born is still to be queued, and released then.
+// admit makes a session for a new pair of addresses, unless there is no room for
+// another undelivered one. Past MaxSessions it evicts another. Closing sessions
+// call admit too; of two concurrent calls, the second returns the first one's
+// peer. If born is set, the caller must queue the session and then release it.
 func (t *peers) admit(first *datagram.Packet, now moment, again bool) (p *peer, born bool) {
 	victim, ok := t.reserve()
 	if victim != nil {
@@ -211,8 +212,8 @@ func (t *peers) admit(first *datagram.Packet, now moment, again bool) (p *peer, 
 	}
 	p = &peer{table: t, key: keyOf(first), ifIndex: int32(first.IfIndex), queue: peerQueue{open: again}}
 	s := newSession(t.parent, p, t.l.set, t.l.reg)
-	s.refs.Add(1) // until it is queued: s does not finish before it has begun
-	// Before it is known to anybody who could end it or send by it:
+	s.refs.Add(1) // until it is queued, so that s does not finish before it has begun
+	// Before anything else can end the session or send through it:
 	if !t.insert(p, now) {
 		t.l.reg.left()
 		return t.hear(&p.key, now), false
@@ -228,12 +229,12 @@ func (t *peers) admit(first *datagram.Packet, now moment, again bool) (p *peer, 
 	return p, true
 }
 
-// queue makes offer deliver s, behind the others. Where MaxHandshakes bounds them
-// not, those that have ended, to make room or idle, must not pile up.
+// queue makes offer deliver s after the others. If MaxHandshakes does not bound
+// them, sessions that were evicted or ended idle must not pile up.
 func (t *peers) queue(s *Session) {
 	t.mu.Lock()
 	if n := len(t.undelivered); n > 0 && n >= t.tidyAt {
-		// The first one may be under way.
+		// offer may be delivering the first one.
 		rest := slices.DeleteFunc(t.undelivered[1:], func(s *Session) bool { return s.over() })
 		t.undelivered = t.undelivered[:1+len(rest)]
 		t.tidyAt = max(tidyMin, 2*len(t.undelivered))
@@ -246,11 +247,11 @@ func (t *peers) queue(s *Session) {
 	}
 }
 
-// tidyMin is how many undelivered sessions are worth looking through.
+// tidyMin is the fewest undelivered sessions worth looking through.
 const tidyMin = 64
 
-// reserve reports whether there is a place for another session. At MaxSessions one
-// has to go for it, which is out of the table already.
+// reserve reports whether there is room for another session. At MaxSessions it
+// takes a victim out of the table, which the caller must end.
 func (t *peers) reserve() (victim *peer, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -266,7 +267,7 @@ func (t *peers) reserve() (victim *peer, ok bool) {
 	return victim, t.l.reg.reserve()
 }
 
-// startTimer starts the watch over IdleTimeout, if it is not running.
+// startTimer starts the timer of IdleTimeout if it is not running.
 func (t *peers) startTimer() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -275,8 +276,8 @@ func (t *peers) startTimer() {
 	}
 }
 
-// ended notes that the session of p has ended, and lets go of the socket behind the
-// last one.
+// ended records that the session of p has ended, and releases the socket after
+// the last one.
 func (t *peers) ended(p *peer) {
 	t.mu.Lock()
 	t.gone(p)
@@ -284,8 +285,8 @@ func (t *peers) ended(p *peer) {
 	t.letGo()
 }
 
-// expire ends the sessions that were idle for IdleTimeout, and waits for the
-// next one to be: one timer for all.
+// expire ends the sessions that were idle for IdleTimeout and sets the timer for
+// the next one. All sessions share one timer.
 func (t *peers) expire() {
 	limit := t.l.set.IdleTimeout
 	var idle []*peer

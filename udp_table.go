@@ -6,32 +6,33 @@ import (
 	"time"
 )
 
-// A peerTable knows the peers of a udp listener, and which of them is to go first.
+// A peerTable holds the peers of a udp listener and decides which to evict
+// first.
 type peerTable struct {
-	began time.Time // what moments count from
+	began time.Time // the origin of moments
 	seed  maphash.Seed
 
-	mu     sync.Mutex // never held across anything that blocks, nor while a session ends
+	mu     sync.Mutex // not held across anything that blocks or while a session ends
 	byHash map[uint32]*peer
-	heard  peerList    // of all in byHash, the one idle for longest first
-	quiet  peerList    // of those that were never answered, in the same order
+	heard  peerList    // all in byHash, longest idle first
+	quiet  peerList    // those never answered, in the same order
 	known  int         // peers in byHash
-	alive  int         // peers that may still have something to send: more than are known
+	alive  int         // peers that may still have something to send, including some no longer known
 	timer  *time.Timer // the next IdleTimeout; nil while there are no peers
-	closed bool        // there will be no more peers
+	closed bool        // no more peers are admitted
 }
 
-// A place is where a peer is in the table. The table's mu guards it.
+// A place is a peer's position in the table. The table's mu guards it.
 type place struct {
 	lastHeard    moment
 	heard, quiet peerLinks
-	next         *peer // with the same hash
+	next         *peer // the next peer with the same hash
 	in           bool  // it is in byHash and heard
 	unanswered   bool  // it is in quiet
 	alive        bool  // it counts as alive
 }
 
-// A peerList is a list of peers through one of their links: container/list takes
+// A peerList links peers through one of their peerLinks. container/list takes
 // three times the memory.
 type peerList struct{ first, last *peer }
 
@@ -40,7 +41,6 @@ type peerLinks struct{ before, after *peer }
 func heardLinks(p *peer) *peerLinks { return &p.place.heard }
 func quietLinks(p *peer) *peerLinks { return &p.place.quiet }
 
-// pushBack adds p as the last.
 func (l *peerList) pushBack(p *peer, links func(*peer) *peerLinks) {
 	*links(p) = peerLinks{before: l.last}
 	if l.last == nil {
@@ -51,7 +51,6 @@ func (l *peerList) pushBack(p *peer, links func(*peer) *peerLinks) {
 	l.last = p
 }
 
-// remove takes p out.
 func (l *peerList) remove(p *peer, links func(*peer) *peerLinks) {
 	at := links(p)
 	if at.before == nil {
@@ -71,13 +70,13 @@ func newPeerTable() peerTable {
 	return peerTable{began: time.Now(), seed: maphash.MakeSeed(), byHash: make(map[uint32]*peer)}
 }
 
-// now is the present as a moment.
+// now returns the current moment.
 func (t *peerTable) now() moment { return int64(time.Since(t.began)) }
 
 func (t *peerTable) hash(key *peerKey) uint32 { return uint32(maphash.Comparable(t.seed, *key)) }
 
-// find returns the peer with that key. A map of keys would take 100 bytes a peer more
-// than one of their hashes. The caller holds mu.
+// find returns the peer with that key. A map by key would take 100 bytes per
+// peer more than a map by hash. The caller holds mu.
 func (t *peerTable) find(key *peerKey) *peer {
 	p := t.byHash[t.hash(key)]
 	for p != nil && p.key != *key {
@@ -86,7 +85,7 @@ func (t *peerTable) find(key *peerKey) *peer {
 	return p
 }
 
-// hear returns the peer with that key, which was heard now.
+// hear returns the peer with that key and records that it was heard from now.
 func (t *peerTable) hear(key *peerKey, now moment) *peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,7 +103,8 @@ func (t *peerTable) hear(key *peerKey, now moment) *peer {
 	return p
 }
 
-// insert takes p in, unless another one has its key or the table is closed.
+// insert adds p unless another peer has its key or the table is closed. It
+// reports whether it did.
 func (t *peerTable) insert(p *peer, now moment) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +122,7 @@ func (t *peerTable) insert(p *peer, now moment) bool {
 	return true
 }
 
-// forget takes p out, so that its key is free. The caller holds mu.
+// forget removes p, which frees its key. The caller holds mu.
 func (t *peerTable) forget(p *peer) {
 	if !p.in {
 		return
@@ -145,7 +145,7 @@ func (t *peerTable) forget(p *peer) {
 	t.reply(p)
 }
 
-// reply notes that p is not to be among the quiet any more. The caller holds mu.
+// reply removes p from the quiet peers. The caller holds mu.
 func (t *peerTable) reply(p *peer) {
 	if p.unanswered {
 		p.unanswered = false
@@ -153,7 +153,7 @@ func (t *peerTable) reply(p *peer) {
 	}
 }
 
-// gone notes that p has nothing to send any more. The caller holds mu.
+// gone records that p has nothing more to send. The caller holds mu.
 func (t *peerTable) gone(p *peer) {
 	if p.alive {
 		p.alive = false
@@ -161,8 +161,8 @@ func (t *peerTable) gone(p *peer) {
 	}
 }
 
-// remove is forget for those who do not hold mu. It reports whether there may be
-// more peers.
+// remove is forget for callers that do not hold mu. It reports whether more
+// peers may be admitted.
 func (t *peerTable) remove(p *peer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -170,16 +170,17 @@ func (t *peerTable) remove(p *peer) bool {
 	return !t.closed
 }
 
-// answered notes that p was sent something: a forged address seldom is.
+// answered records that p was sent something, which seldom happens to a forged
+// address.
 func (t *peerTable) answered(p *peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reply(p)
 }
 
-// victim takes the peer out that has to go first: of those that were never
-// answered, else of all, the one that is idle for longest. It is nil if all that
-// live are closing. The caller holds mu.
+// victim removes and returns the peer to evict first: the longest idle of those
+// never answered or, if there are none, of all. It returns nil if all live peers
+// are closing. The caller holds mu.
 func (t *peerTable) victim() *peer {
 	p := t.quiet.first
 	if p == nil {
