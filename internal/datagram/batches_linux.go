@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batched moves many messages a system call, and where GRO and GSO are to be had
-// many datagrams a message.
+// batched moves many messages per system call and, with GRO and GSO, many
+// datagrams per message.
 type batched struct {
 	batchReader
 	batchWriter
@@ -19,7 +19,7 @@ func (c *Conn) useBatches() error {
 	e.batchReader.init(c)
 	e.batchWriter.conn = c
 	err := c.raw.Control(func(fd uintptr) {
-		// What fails here is done without.
+		// Whatever fails here is not used.
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 		e.gro = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 		_, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
@@ -29,11 +29,12 @@ func (c *Conn) useBatches() error {
 	return err
 }
 
-// ownGroupsOnly ends Linux's peculiarity that a socket bound to a wildcard
-// address gets the datagrams of all groups that any socket of the host joined.
+// ownGroupsOnly turns off a peculiarity of Linux: by default, a socket bound to
+// a wildcard address gets the datagrams of all groups that any socket on the
+// host has joined.
 func ownGroupsOnly(raw syscall.RawConn) {
 	raw.Control(func(fd uintptr) {
-		// An AF_INET socket refuses the second, old kernels do too.
+		// AF_INET sockets and old kernels refuse the second.
 		unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_MULTICAST_ALL, 0)
 		unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_MULTICAST_ALL, 0)
 	})

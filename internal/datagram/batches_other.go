@@ -4,8 +4,8 @@ package datagram
 
 import "syscall"
 
-// useBatches leaves datagrams to go one by one.
+// useBatches does nothing: datagrams go one by one.
 func (c *Conn) useBatches() error { return nil }
 
-// ownGroupsOnly does nothing: what Linux has to be told is the rule elsewhere.
+// ownGroupsOnly does nothing: elsewhere a socket gets only its own groups.
 func ownGroupsOnly(syscall.RawConn) {}

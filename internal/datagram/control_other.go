@@ -12,7 +12,7 @@ import (
 )
 
 // requestPacketInfo asks for each datagram's destination and interface. Where
-// that is not to be had, a Packet's Local is what the socket is bound to.
+// they are not available, a Packet's Local is what the socket is bound to.
 func (c *Conn) requestPacketInfo() {
 	if c.v6 {
 		c.ip6.SetControlMessage(ipv6.FlagDst|ipv6.FlagInterface, true)
@@ -21,7 +21,8 @@ func (c *Conn) requestPacketInfo() {
 	c.ip4.SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, true)
 }
 
-// parseControl returns where a datagram was sent to and where it came in.
+// parseControl returns a datagram's destination and the interface on which it
+// arrived.
 func (c *Conn) parseControl(b []byte) (local netip.AddrPort, ifIndex int) {
 	local = c.local
 	var dst net.IP
@@ -42,7 +43,7 @@ func (c *Conn) parseControl(b []byte) (local netip.AddrPort, ifIndex int) {
 	return local, ifIndex
 }
 
-// control returns the control messages that p asks for, nil for none.
+// control returns the control messages that p needs, nil for none.
 func (c *Conn) control(p *Packet) []byte {
 	source, ifIndex := c.path(p)
 	if ifIndex == 0 && !source.IsValid() {

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// x/net knows no control messages of Windows. There are two: a socket gets and
-// takes IP_PKTINFO with what goes over IPv4, IPV6_PKTINFO with IPv6. A socket of
-// both families has both.
+// x/net does not support control messages on Windows. There are two: a socket
+// receives and accepts IP_PKTINFO with IPv4 datagrams and IPV6_PKTINFO with IPv6
+// datagrams. A dual-stack socket has both.
 const (
 	infoSize4 = int(unsafe.Sizeof(windows.IN_PKTINFO{}))
 	infoSize6 = int(unsafe.Sizeof(windows.IN6_PKTINFO{}))
 
-	// A control message is a header, what it is about, and padding.
+	// A control message is a header, its data, and padding.
 	headerSize = int(unsafe.Sizeof(windows.WSACMSGHDR{}))
 	alignment  = int(unsafe.Sizeof(uintptr(0)))
 )
@@ -23,7 +23,7 @@ const (
 func align(n int) int { return (n + alignment - 1) &^ (alignment - 1) }
 
 // requestPacketInfo asks for each datagram's destination and interface. Where
-// that is not to be had, a Packet's Local is what the socket is bound to.
+// they are not available, a Packet's Local is what the socket is bound to.
 func (c *Conn) requestPacketInfo() {
 	c.raw.Control(func(fd uintptr) {
 		if c.ip4 != nil {
@@ -35,7 +35,8 @@ func (c *Conn) requestPacketInfo() {
 	})
 }
 
-// parseControl returns where a datagram was sent to and where it came in.
+// parseControl returns a datagram's destination and the interface on which it
+// arrived.
 func (c *Conn) parseControl(b []byte) (local netip.AddrPort, ifIndex int) {
 	local = c.local
 	for len(b) >= headerSize {
@@ -70,7 +71,7 @@ func size(b []byte) uint64 {
 	return binary.NativeEndian.Uint64(b)
 }
 
-// control returns the control message that p asks for, nil for none.
+// control returns the control message that p needs, nil for none.
 func (c *Conn) control(p *Packet) []byte {
 	source, ifIndex := c.path(p)
 	if ifIndex == 0 && !source.IsValid() {
@@ -92,8 +93,8 @@ func (c *Conn) control(p *Packet) []byte {
 	return b
 }
 
-// controlMessage returns a control message and the part that is for n bytes of
-// data.
+// controlMessage returns a control message and the part of it that holds n bytes
+// of data.
 func controlMessage(level, kind int32, n int) (b, data []byte) {
 	b = make([]byte, align(headerSize+n))
 	*(*windows.WSACMSGHDR)(unsafe.Pointer(&b[0])) = windows.WSACMSGHDR{Len: uintptr(headerSize + n), Level: level, Type: kind}

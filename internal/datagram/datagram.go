@@ -1,8 +1,7 @@
 // Package datagram moves the datagrams of UDP sockets, in batches where the
 // system supports them: on Linux recvmmsg and sendmmsg, with GRO and GSO, which
-// let the kernel hand over up to 64 datagrams of one peer as if they were one.
-// What the kernel or a route refuses is detected at run time and not tried
-// again.
+// pass up to 64 datagrams of one peer through the kernel as one. What the kernel
+// or a route refuses is detected at run time and not tried again.
 //
 // A [Conn] that waits for datagrams holds no buffers.
 package datagram
@@ -84,9 +83,9 @@ type Conn struct {
 	local     netip.AddrPort
 	wildcard  bool // bound to all local addresses
 	v6        bool // an AF_INET6 socket
-	dual      bool // an AF_INET6 socket that IPv4 goes over too
+	dual      bool // an AF_INET6 socket that carries IPv4 too
 	connected bool
-	ip4       *ipv4.PacketConn // for its options; nil if IPv4 doesn't go over it
+	ip4       *ipv4.PacketConn // for its options; nil if the socket does not carry IPv4
 	ip6       *ipv6.PacketConn // likewise
 
 	stopped chan struct{} // closed by StopReceiving and Close
@@ -95,21 +94,21 @@ type Conn struct {
 	engine   engine
 	zoner    zoner
 	joined   joinedGroups
-	hostOnly *hostOnly // nil unless it is needed; set by SetMulticast
+	hostOnly *hostOnly // nil unless needed; set by SetMulticast
 	refused  atomic.Int64
 	dropped  atomic.Int64
 }
 
 // An engine is a way to make the system calls.
 type engine interface {
-	// read waits for datagrams. The batch is the caller's to free.
+	// read waits for datagrams. The caller frees the batch.
 	read() (*batch, error)
-	// write sends datagrams in order, as [Conn.Write].
+	// write sends datagrams in order, like [Conn.Write].
 	write(ps []Packet) (n int, err error)
 }
 
-// New returns a Conn over sock, which belongs to it from then on, also if there
-// is an error. Network is what sock was made with: udp, udp4 or udp6.
+// New returns a Conn over sock, which belongs to the Conn from then on, even if
+// there is an error. Network is what sock was made with: udp, udp4 or udp6.
 func New(sock Socket, network string, cfg Config) (*Conn, error) {
 	c := &Conn{sock: sock, timeout: cfg.WriteTimeout, stopped: make(chan struct{})}
 	if a, ok := sock.LocalAddr().(*net.UDPAddr); ok {
@@ -171,9 +170,9 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 // delivered. Most systems say so on connected sockets only.
 func (c *Conn) Refused() int64 { return c.refused.Load() }
 
-// KernelDropped returns how many datagrams the kernel had dropped, for lack of
-// room in the socket's receive buffer, when it delivered the last one. It is 0
-// if the kernel does not report it.
+// KernelDropped returns how many datagrams the kernel had dropped for lack of
+// room in the socket's receive buffer by the time it delivered the last one. It
+// is 0 if the kernel does not report the count.
 func (c *Conn) KernelDropped() int64 { return c.dropped.Load() }
 
 // StopReceiving makes current and future calls of [Conn.Receive] return nil.
@@ -183,8 +182,7 @@ func (c *Conn) StopReceiving() {
 	c.sock.SetReadDeadline(time.Unix(1, 0))
 }
 
-// Close closes the socket. Calls that wait return an error that is
-// net.ErrClosed.
+// Close closes the socket. Blocked calls return an error that is net.ErrClosed.
 func (c *Conn) Close() error {
 	c.stop.Do(func() { close(c.stopped) })
 	err := c.sock.Close()
@@ -194,13 +192,13 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Unmap returns a with an IPv4-mapped address as the IPv4 address that it is.
+// Unmap returns a with an IPv4-mapped address turned into the IPv4 address.
 func Unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// SyscallConn returns the socket's descriptor, or errors.ErrUnsupported if it is
-// not the kernel's.
+// SyscallConn returns the raw socket, or errors.ErrUnsupported if it is not the
+// kernel's.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if c.raw == nil {
 		return nil, errors.ErrUnsupported

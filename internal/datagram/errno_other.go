@@ -2,7 +2,7 @@
 
 package datagram
 
-// What an error is about there is no way to know.
+// There is no way to know what an error is about.
 func refusal(error, bool) bool { return false }
 func undelivered(error) bool   { return false }
 func tooBig(error) bool        { return false }

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// refusal reports that err, of a write, is not about that write: an ICMP message
-// said that what was sent before was not delivered. On a socket that is not
-// connected most of these errors are the write's own.
+// refusal reports whether err, of a write, is not about that write: an ICMP
+// message said that an earlier datagram was not delivered. On a socket that is
+// not connected, most of these errors are the write's own.
 func refusal(err error, connected bool) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	if !ok {
@@ -25,24 +25,24 @@ func refusal(err error, connected bool) bool {
 	return false
 }
 
-// undelivered reports that err, of a read, is what an ICMP message said of a
-// datagram that was sent before.
+// undelivered reports whether err, of a read, comes from an ICMP message about
+// an earlier datagram.
 func undelivered(err error) bool {
 	return refusal(err, true) || tooBig(err)
 }
 
-// tooBig reports that err says that a datagram is larger than it can be, or, on a
-// connected socket, that an ICMP message said so of one that was sent before.
+// tooBig reports whether err says that a datagram is too large or, on a
+// connected socket, that an ICMP message said so of an earlier one.
 func tooBig(err error) bool { return errors.Is(err, syscall.EMSGSIZE) }
 
-// passes reports that err, of a read, is about resources that come back.
+// passes reports whether err, of a read, is a temporary lack of resources.
 func passes(err error) bool {
 	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
-// refusesSource reports that err can mean that what was to be sent from a
-// certain address can't be sent from there. Linux says that there is no route,
-// or for IPv6 that the argument is invalid.
+// refusesSource reports whether err can mean that a datagram can't be sent from
+// its source address. Linux says that there is no route or, for IPv6, that the
+// argument is invalid.
 func refusesSource(err error) bool {
 	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

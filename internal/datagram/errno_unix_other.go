@@ -4,5 +4,5 @@ package datagram
 
 import "syscall"
 
-// hostIsolated is no error here: see the one of Linux.
+// hostIsolated matches no error here; see the one for Linux.
 const hostIsolated = syscall.Errno(0)

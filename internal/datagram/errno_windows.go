@@ -7,25 +7,25 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// refusal reports that err, of a write, is not about that write: an ICMP message
-// said that nobody takes what was sent before.
+// refusal reports whether err, of a write, is not about that write: an ICMP
+// message said that no one receives what was sent before.
 func refusal(err error, _ bool) bool { return errors.Is(err, syscall.WSAECONNRESET) }
 
-// undelivered reports that err, of a read, is what an ICMP message said of a
-// datagram that was sent before.
+// undelivered reports whether err, of a read, comes from an ICMP message about
+// an earlier datagram.
 func undelivered(err error) bool {
-	return refusal(err, true) || errors.Is(err, windows.WSAENETRESET) // its time to live ran out
+	return refusal(err, true) || errors.Is(err, windows.WSAENETRESET) // its TTL expired
 }
 
-// tooBig reports that err, of a write, may be what an ICMP message said of a
-// datagram that was sent before, which Windows does not tell.
+// tooBig reports whether err, of a write, may come from an ICMP message about an
+// earlier datagram, which Windows does not report.
 func tooBig(error) bool { return false }
 
-// passes reports that err, of a read, is about resources that come back.
+// passes reports whether err, of a read, is a temporary lack of resources.
 func passes(err error) bool { return errors.Is(err, windows.WSAENOBUFS) }
 
-// refusesSource reports that err can mean that what was to be sent from a
-// certain address can't be sent from there.
+// refusesSource reports whether err can mean that a datagram can't be sent from
+// its source address.
 func refusesSource(err error) bool {
 	for _, errno := range []syscall.Errno{
 		windows.WSAEADDRNOTAVAIL, windows.WSAEINVAL, windows.WSAENETUNREACH, windows.WSAEHOSTUNREACH,

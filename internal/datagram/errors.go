@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// errNoInterface says that no interface has a name, as package net does.
+// errNoInterface says, as package net does, that no interface has the name.
 var errNoInterface = errors.New("no such network interface")
 
 // bare strips the net.OpErrors from err, whose addresses are the socket's: the

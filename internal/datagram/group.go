@@ -13,14 +13,14 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Multicast says how what is sent to multicast groups leaves.
+// Multicast configures how datagrams to multicast groups are sent.
 type Multicast struct {
-	Interface  *net.Interface // where; nil is the system's choice
-	TTL        int            // how many routers it may pass; 0 is 1, and negative is 0
-	NoLoopback bool           // not to members on this host
+	Interface  *net.Interface // the outgoing interface; nil is the system's choice
+	TTL        int            // how many routers they may pass; 0 means 1, and negative means 0
+	NoLoopback bool           // do not deliver to members on this host
 }
 
-// A memberships is what ipv4.PacketConn and ipv6.PacketConn have in common.
+// A memberships is the common part of ipv4.PacketConn and ipv6.PacketConn.
 type memberships interface {
 	JoinGroup(ifi *net.Interface, group net.Addr) error
 	JoinSourceSpecificGroup(ifi *net.Interface, group, source net.Addr) error
@@ -35,15 +35,15 @@ var (
 )
 
 // Join makes the socket receive what is sent to group on ifi, or on the
-// interface that the system chooses if ifi is nil. If source is valid, only
-// what it sends.
+// interface that the system chooses if ifi is nil. If source is valid, the
+// socket receives only what that source sends.
 func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
 	c.joined.mu.Lock()
 	defer c.joined.mu.Unlock()
 	chosen := ifi == nil
 	if chosen && group.Unmap().IsMulticast() {
 		ifi = c.systemsInterface(group.Unmap())
-		if g := c.joined.find(group, nil); g != nil && g.index != 0 { // another source
+		if g := c.joined.find(group, nil); g != nil && g.index != 0 { // joined already, for another source
 			ifi = &net.Interface{Name: g.name, Index: g.index}
 		}
 	}
@@ -54,7 +54,7 @@ func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
 	return err
 }
 
-// join is Join on a known interface, which is not noted.
+// join is Join on a known interface, without recording it.
 func (c *Conn) join(group, source netip.Addr, ifi *net.Interface) error {
 	m, err := c.memberships(group)
 	switch {
@@ -79,7 +79,7 @@ func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
 	c.joined.mu.Lock()
 	defer c.joined.mu.Unlock()
 	g := c.joined.find(group, ifi)
-	if g == nil && ifi == nil { // the system would leave it on any interface
+	if g == nil && ifi == nil { // the system would leave the group on any interface
 		if ifi = c.systemsInterface(group.Unmap()); ifi != nil {
 			g = c.joined.find(group, ifi)
 		}
@@ -87,7 +87,7 @@ func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
 	if g != nil {
 		c.joined.forget(g)
 		if g.name != "" && g.index == 0 {
-			return nil // its interface is away, and it with that
+			return nil // its interface is gone, and the membership with it
 		}
 		if g.index != 0 {
 			ifi = &net.Interface{Name: g.name, Index: g.index}
@@ -96,9 +96,9 @@ func (c *Conn) Leave(group netip.Addr, ifi *net.Interface) error {
 	return groupError(group, ifi, m.LeaveGroup(ifi, udpAddr(group)))
 }
 
-// SetMulticast sets how what is sent to groups leaves. Zero fields leave the
-// system's defaults, which are what Multicast says they are. It is to be called
-// before anything is sent, and once.
+// SetMulticast sets how datagrams to groups are sent. Zero fields keep the
+// system's defaults, which are those that Multicast states. It must be called
+// once, before anything is sent.
 func (c *Conn) SetMulticast(m Multicast) (err error) {
 	if m.Interface != nil {
 		c.joined.out = sendInterface{m.Interface.Name, m.Interface.Index}
@@ -145,9 +145,9 @@ func setInterface(ms memberships, ifi *net.Interface) error {
 	return nil
 }
 
-// SetInterface chooses where what is sent to groups leaves, on a socket that is
-// about to be connected to one: the source address that the system chooses then
-// is one of that interface. Network is udp4 or udp6.
+// SetInterface chooses the outgoing interface on a socket that is about to be
+// connected to a group, so that the system chooses a source address of that
+// interface. Network is udp4 or udp6.
 func SetInterface(raw syscall.RawConn, network string, ifi *net.Interface) error {
 	conn := rawUDP{raw: raw}
 	if network == "udp6" {
@@ -156,7 +156,7 @@ func SetInterface(raw syscall.RawConn, network string, ifi *net.Interface) error
 	return setInterface(ipv4.NewPacketConn(conn), ifi)
 }
 
-// rawUDP is as much of a *net.UDPConn as x/net needs to set an option.
+// rawUDP is the part of a *net.UDPConn that x/net needs to set an option.
 type rawUDP struct {
 	*net.UDPConn
 	raw syscall.RawConn
@@ -164,7 +164,7 @@ type rawUDP struct {
 
 func (c rawUDP) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
-// memberships returns the half of the socket that group is joined on.
+// memberships returns the half of the socket on which group is joined.
 func (c *Conn) memberships(group netip.Addr) (memberships, error) {
 	is4 := group.Unmap().Is4()
 	switch {
@@ -178,7 +178,7 @@ func (c *Conn) memberships(group netip.Addr) (memberships, error) {
 	return nil, fmt.Errorf("%v is not of the address family of %v", group, c.local.Addr())
 }
 
-// groupError says which group and which interface err is about.
+// groupError adds the group and the interface to err.
 func groupError(group netip.Addr, ifi *net.Interface, err error) error {
 	switch {
 	case err == nil:
@@ -189,8 +189,8 @@ func groupError(group netip.Addr, ifi *net.Interface, err error) error {
 	return fmt.Errorf("group %v on interface %q (index %d): %w", group, ifi.Name, ifi.Index, supported(err))
 }
 
-// supported makes x/net's error of what it does not do on a system, which it
-// does not export, an errors.ErrUnsupported.
+// supported turns x/net's unexported error for what it does not implement on a
+// system into errors.ErrUnsupported.
 func supported(err error) error {
 	if strings.HasPrefix(err.Error(), "not implemented on "+runtime.GOOS) {
 		return fmt.Errorf("%w: %v", errors.ErrUnsupported, err)
@@ -198,7 +198,7 @@ func supported(err error) error {
 	return err
 }
 
-// udpAddr returns addr in the form that x/net wants.
+// udpAddr returns addr in the form that x/net takes.
 func udpAddr(addr netip.Addr) *net.UDPAddr {
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr.Unmap(), 0))
 }

@@ -9,30 +9,31 @@ import (
 	"time"
 )
 
-// segmentLimits are how large a segment GSO is used for, where that is less than
-// what a message holds: what a route refuses depends on its device and its MTU,
-// so the limit is the destination's. The zero value is without limits.
+// segmentLimits records up to which segment size GSO is used, where that is less
+// than what a message holds. What a route refuses depends on its device and MTU,
+// so limits are per destination. The zero value has no limits.
 type segmentLimits struct {
-	off  bool        // there is no GSO
+	off  bool        // GSO is not available
 	some atomic.Bool // byAddr is not empty
 
 	mu     sync.Mutex
-	byAddr map[netip.Addr]int // 0 is no GSO
+	byAddr map[netip.Addr]int // 0 means no GSO
 	since  time.Time          // when byAddr was empty
 }
 
-// maxLimits bounds how many limits are remembered. Past it, and after limitsValid,
-// all are found out again: a refused message costs two more calls.
+// maxLimits bounds how many limits are remembered. Past it, and after
+// limitsValid, all limits are discovered again: a refused message costs two more
+// calls.
 const (
 	maxLimits   = 1024
-	limitsValid = 10 * time.Minute // as Linux remembers a path's MTU: net.ipv4.route.mtu_expires
+	limitsValid = 10 * time.Minute // as long as Linux remembers a path's MTU: net.ipv4.route.mtu_expires
 )
 
-// safeSegment is a size of segments that pass wherever datagrams of an Ethernet
+// safeSegment is a segment size that passes wherever datagrams of an Ethernet
 // frame's size do, over IPv4 and IPv6.
 const safeSegment = 1500 - 40 - 8
 
-// of returns how large a segment to that address may be.
+// of returns the largest segment that may be sent to that address.
 func (l *segmentLimits) of(to netip.Addr) int {
 	switch {
 	case l.off:
@@ -51,10 +52,10 @@ func (l *segmentLimits) of(to netip.Addr) int {
 	return maxSegmented
 }
 
-// singly is of where GSO is not to be used.
+// singly replaces of where GSO must not be used.
 func singly(netip.Addr) int { return 0 }
 
-// refuse notes that err was the answer to segments of that size.
+// refuse records that segments of that size failed with err.
 func (l *segmentLimits) refuse(to netip.Addr, segment int, err error) {
 	limit := segment - 1
 	switch {
@@ -84,9 +85,9 @@ func (l *segmentLimits) forget() {
 	l.some.Store(false)
 }
 
-// refusesSegments reports that err can be a refusal of GSO: EIO where the
-// device computes no checksums, the others where the route's MTU is smaller than
-// a segment.
+// refusesSegments reports whether err can be a refusal of GSO: EIO if the device
+// computes no checksums, the others if the route's MTU is smaller than a
+// segment.
 func refusesSegments(err error) bool {
 	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EMSGSIZE)
 }

@@ -9,23 +9,23 @@ import (
 	"sync"
 )
 
-// hostOnly keeps on the host what is sent to groups with a TTL of 0. To Linux
-// that TTL means so only on an interface on which the host is a member of the
-// group; elsewhere the datagram leaves nevertheless. So hostOnly makes the host
-// a member of each group that is sent to, and says on which interface.
+// hostOnly keeps datagrams to groups with a TTL of 0 on the host. Linux honors
+// that TTL only on an interface on which the host is a member of the group;
+// elsewhere the datagram leaves the host anyway. So hostOnly joins each group
+// that is sent to and pins the interface.
 type hostOnly struct {
-	none bool // not to the host's own members either: to nobody
+	none bool // not even to the host's own members: send nothing
 
-	local netip.Addr     // what the sending socket is bound to
-	ifi   *net.Interface // where groups are sent to; nil is the system's choice
+	local netip.Addr     // the address that the sending socket is bound to
+	ifi   *net.Interface // the outgoing interface; nil is the system's choice
 
-	// The sockets that join have no use but that: they are bound to a port that
-	// nobody knows.
+	// These sockets exist only to join groups. They are bound to an ephemeral
+	// port that no one sends to.
 	joins4, joins6 *Conn
 
 	mu      sync.Mutex
 	members map[membership]bool
-	chosen  map[netip.Addr]int // the interface that is the system's choice for a group
+	chosen  map[netip.Addr]int // the interface that the system chooses for a group
 }
 
 // A membership is a group on an interface.
@@ -34,7 +34,7 @@ type membership struct {
 	ifIndex int
 }
 
-// maxMemberships bounds how many groups are joined at a time: the kernel lets a
+// maxMemberships bounds how many groups are joined at a time. The kernel lets a
 // socket join 20.
 const maxMemberships = 16
 
@@ -60,8 +60,8 @@ func newHostOnly(c *Conn, m Multicast) (*hostOnly, error) {
 	return h, nil
 }
 
-// pin makes p, which goes to a group, stay on the host. What is known of the group may
-// be of an interface that has gone: then it is found out again.
+// pin makes p, which goes to a group, stay on the host. What is known of the
+// group may concern an interface that is gone; then it is determined again.
 func (h *hostOnly) pin(p *Packet) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,8 +74,8 @@ func (h *hostOnly) pin(p *Packet) error {
 	return err
 }
 
-// forget forgets what is known of the group that p goes to, which could not be sent.
-// It reports whether that was anything.
+// forget drops what is known of the group of p, which could not be sent. It
+// reports whether anything was known.
 func (h *hostOnly) forget(p *Packet) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +89,7 @@ func (h *hostOnly) forgetLocked(group netip.Addr, ifIndex int) bool {
 	delete(h.chosen, group)
 	if h.members[m] {
 		delete(h.members, m)
-		h.joins(m.group).Leave(m.group, &net.Interface{Index: m.ifIndex}) // if there is something left of it
+		h.joins(m.group).Leave(m.group, &net.Interface{Index: m.ifIndex}) // if the membership still exists
 	}
 	if h.ifi != nil && ifIndex == h.ifi.Index {
 		if index, err := h.joins(m.group).linkIndex(h.ifi.Name); err == nil && index != 0 && index != h.ifi.Index {
@@ -100,7 +100,7 @@ func (h *hostOnly) forgetLocked(group netip.Addr, ifIndex int) bool {
 	return known
 }
 
-// pinLocked is pin with what is known.
+// pinLocked is pin based on what is known. The caller holds mu.
 func (h *hostOnly) pinLocked(p *Packet) (err error) {
 	group := p.Addr.Addr().Unmap()
 	if p.IfIndex, err = h.interfaceFor(p.IfIndex, group); err == nil {
@@ -113,7 +113,7 @@ func (h *hostOnly) pinLocked(p *Packet) (err error) {
 }
 
 // interfaceFor returns the index of the interface for a packet to group that
-// asks for ifIndex, or, if that is 0, for none.
+// asks for ifIndex or, if that is 0, for no particular one.
 func (h *hostOnly) interfaceFor(ifIndex int, group netip.Addr) (int, error) {
 	switch {
 	case ifIndex != 0:
@@ -137,15 +137,15 @@ func (h *hostOnly) interfaceFor(ifIndex int, group netip.Addr) (int, error) {
 	return i, err
 }
 
-// systemsChoice returns the interface that the datagrams to group leave by of a socket
-// that is bound to local: that of the address which they are sent from.
+// systemsChoice returns the interface by which a socket bound to local sends
+// datagrams to group: the interface of their source address.
 func systemsChoice(local, group netip.Addr) (int, error) {
 	if !local.IsUnspecified() {
 		return interfaceOf(local)
 	}
-	if group.Is6() { // a group of a link can't be connected to without a choice
+	if group.Is6() { // connecting to a link-local group requires an interface
 		b := group.As16()
-		b[1] = b[1]&0xf0 | 5 // of the site: the routes are the same
+		b[1] = b[1]&0xf0 | 5 // site-local, which has the same routes
 		group = netip.AddrFrom16(b)
 	}
 	const anyPort = 9
@@ -177,7 +177,7 @@ func interfaceOf(addr netip.Addr) (int, error) {
 	return 0, fmt.Errorf("no interface has the address %v", addr)
 }
 
-// join makes the host a member.
+// join makes the host a member of m.
 func (h *hostOnly) join(m membership) error {
 	if h.members[m] {
 		return nil
@@ -196,8 +196,8 @@ func (h *hostOnly) join(m membership) error {
 	return nil
 }
 
-// joins returns the socket that joins group. Where group's family has none, it
-// is one that says so.
+// joins returns the socket that joins group. If group's family has none, it
+// returns one whose Join reports that.
 func (h *hostOnly) joins(group netip.Addr) *Conn {
 	if h.joins4 == nil || h.joins6 != nil && group.Is6() {
 		return h.joins6

@@ -2,7 +2,7 @@
 
 package datagram
 
-// hostOnly is what Linux needs for a TTL of 0. Elsewhere the TTL does.
+// hostOnly is needed on Linux for a TTL of 0. Elsewhere the TTL suffices.
 type hostOnly struct{ none bool }
 
 func newHostOnly(*Conn, Multicast) (*hostOnly, error) { return nil, nil }

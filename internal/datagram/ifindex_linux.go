@@ -2,7 +2,7 @@ package datagram
 
 import "golang.org/x/sys/unix"
 
-// interfaceIndex asks the kernel, which takes less than a datagram: see
+// interfaceIndex asks the kernel, which costs less than a datagram: see
 // netdevice(7).
 func (c *Conn) interfaceIndex(name string) (index int, err error) {
 	request, err := unix.NewIfreq(name)

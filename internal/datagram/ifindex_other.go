@@ -4,7 +4,7 @@ package datagram
 
 import "net"
 
-// interfaceIndex returns the index that the interface has now.
+// interfaceIndex returns the interface's current index.
 func (c *Conn) interfaceIndex(name string) (int, error) {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// lookInterval is how often interfaces are looked at where the system does not tell of
-// changes, and while one is away.
+// lookInterval is how often interfaces are polled if the system does not report
+// changes, and while one is gone.
 const lookInterval = time.Second
 
-// A LinkWatch tells when interfaces may have come or gone.
+// A LinkWatch reports when interfaces may have come or gone.
 type LinkWatch struct {
-	changes *os.File      // has something to read then; nil where there is no such thing
+	changes *os.File      // readable when something changed; nil if not available
 	quit    chan struct{} // closed by Close
 	close   sync.Once
 }
 
-// WatchLinks starts a watch over the interfaces of the caller's network namespace.
+// WatchLinks starts watching the interfaces of the caller's network namespace.
 func WatchLinks() *LinkWatch {
 	return &LinkWatch{changes: linkChanges(), quit: make(chan struct{})}
 }
 
-// Wait waits until an interface may have come or gone, or, if one is away, for
-// lookInterval at most. It reports whether the watch goes on.
+// Wait waits until an interface may have come or gone; if one is away, for at
+// most lookInterval. It reports whether the watch goes on.
 func (w *LinkWatch) Wait(away bool) bool {
 	if w.changes != nil && w.readChanges(away) {
 		return !w.closed()
@@ -38,7 +38,7 @@ func (w *LinkWatch) Wait(away bool) bool {
 	}
 }
 
-// readChanges reads what has changed, and reports whether that can be read.
+// readChanges waits for a change, and reports whether changes can be read.
 func (w *LinkWatch) readChanges(away bool) bool {
 	var limit time.Time
 	if away {

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// linkChanges returns what the kernel tells of interfaces and their addresses in
-// (rtnetlink(7)), nil if that is not to be had.
+// linkChanges returns a file from which the kernel's reports of changed
+// interfaces and addresses can be read (rtnetlink(7)), or nil if they are not
+// available.
 func linkChanges() *os.File {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -24,11 +25,12 @@ func linkChanges() *os.File {
 	return os.NewFile(uintptr(fd), "rtnetlink")
 }
 
-// changesLost reports whether err says that there were too many changes to tell.
+// changesLost reports whether err says that there were too many changes to
+// report.
 func changesLost(err error) bool { return errors.Is(err, unix.ENOBUFS) }
 
-// linkIndex returns the index of the interface with that name, in the network
-// namespace of the socket, 0 if there is none that is up.
+// linkIndex returns the index of the interface with that name in the socket's
+// network namespace, or 0 if none is up.
 func (c *Conn) linkIndex(name string) (index int, err error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
@@ -45,8 +47,8 @@ func (c *Conn) linkIndex(name string) (index int, err error) {
 	return index, err
 }
 
-// systemsInterface returns the interface that group is joined on where nobody says
-// which, nil if that is unknown.
+// systemsInterface returns the interface on which group is joined if none is
+// given, or nil if that is unknown.
 func (c *Conn) systemsInterface(group netip.Addr) *net.Interface {
 	index, err := systemsChoice(netip.IPv4Unspecified(), group)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"os"
 )
 
-// linkChanges returns nil: interfaces are looked at now and then.
+// linkChanges returns nil: interfaces are polled.
 func linkChanges() *os.File { return nil }
 
 func changesLost(error) bool { return false }
 
-// linkIndex returns the index of the interface with that name, 0 if there is none
-// that is up.
+// linkIndex returns the index of the interface with that name, or 0 if none is
+// up.
 func (c *Conn) linkIndex(name string) (index int, err error) {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil || ifi.Flags&net.FlagUp == 0 {

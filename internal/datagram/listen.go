@@ -11,17 +11,18 @@ import (
 	"example.com/chanio/internal/sockopt"
 )
 
-// Listen returns a Conn bound to address. Network is udp, udp4 or udp6. A group's
-// address is an error: net would bind the wildcard address in its place.
+// Listen returns a Conn bound to address. Network is udp, udp4 or udp6. A
+// group's address is an error: package net would bind the wildcard address
+// instead.
 func Listen(ctx context.Context, network, address string, cfg Config) (*Conn, error) {
-	host, _, _ := net.SplitHostPort(address) // bind says what is wrong
+	host, _, _ := net.SplitHostPort(address) // bind reports what is wrong
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Unmap().IsMulticast() {
 		return nil, fmt.Errorf("%s: a multicast group, which ListenMulticast is for", address)
 	}
 	return bind(ctx, network, address, cfg)
 }
 
-// bind is Listen with what net does to a group's address.
+// bind is Listen with package net's treatment of a group's address.
 func bind(ctx context.Context, network, address string, cfg Config) (*Conn, error) {
 	lc := net.ListenConfig{Control: func(network, address string, raw syscall.RawConn) error {
 		var failed error
@@ -38,7 +39,7 @@ func bind(ctx context.Context, network, address string, cfg Config) (*Conn, erro
 	return New(pc.(*net.UDPConn), network, cfg)
 }
 
-// share sets the options that let others have the socket's address too.
+// share sets the options that let other sockets share the address.
 func (cfg *Config) share(fd uintptr) error {
 	if cfg.ReuseAddr {
 		if err := sockopt.ReuseAddr(fd); err != nil {

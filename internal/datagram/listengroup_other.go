@@ -8,15 +8,16 @@ import (
 	"net/netip"
 )
 
-// ListenGroup returns a Conn that shares the group's port with others that do
-// so. The group is still to be joined. The socket is bound to a wildcard
-// address: what others send to the port may arrive too.
+// ListenGroup returns a Conn that shares the group's port with other sockets
+// that do so. The caller must still join the group. The socket is bound to a
+// wildcard address, so datagrams to the port that are not for the group may
+// arrive too.
 func ListenGroup(ctx context.Context, group netip.AddrPort, _ *net.Interface, cfg Config) (*Conn, error) {
 	network := "udp4"
 	if group.Addr().Is6() {
 		network = "udp6"
 	}
-	// Net knows a group when it sees one, binds the wildcard address in its
-	// place and makes it shareable.
+	// Package net recognizes a group, binds the wildcard address instead and
+	// makes it shareable.
 	return bind(ctx, network, group.String(), cfg)
 }

@@ -15,11 +15,11 @@ import (
 	"example.com/chanio/internal/sockopt"
 )
 
-// ListenGroup returns a Conn that is bound to group itself, so that nothing
-// else arrives, and shares the port with others that do so. The group is still
-// to be joined, on ifi.
+// ListenGroup returns a Conn that is bound to group itself, so that nothing else
+// arrives, and shares the port with other sockets that do so. The caller must
+// still join the group, on ifi.
 //
-// Net binds a wildcard address whatever group it is told, so the socket is made
+// Package net binds a wildcard address whatever the group, so the socket is made
 // here.
 func ListenGroup(_ context.Context, group netip.AddrPort, ifi *net.Interface, cfg Config) (*Conn, error) {
 	network, family := "udp4", unix.AF_INET
@@ -31,8 +31,8 @@ func ListenGroup(_ context.Context, group netip.AddrPort, ifi *net.Interface, cf
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), group.String())
-	defer f.Close() // FilePacketConn has a descriptor of its own
-	// As net does:
+	defer f.Close() // FilePacketConn duplicates the descriptor
+	// As package net does:
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
 		return nil, os.NewSyscallError("setsockopt SO_BROADCAST", err)
 	}
@@ -72,7 +72,7 @@ func bindGroup(fd int, group netip.AddrPort, ifi *net.Interface) error {
 	if err := sockopt.ReuseAddr(uintptr(fd)); err != nil {
 		return err
 	}
-	if runtime.GOOS != "linux" && runtime.GOOS != "solaris" { // what shares a group's port on BSDs
+	if runtime.GOOS != "linux" && runtime.GOOS != "solaris" { // needed to share a group's port on BSDs
 		if err := sockopt.ReusePort(uintptr(fd)); err != nil {
 			return err
 		}
@@ -86,8 +86,8 @@ func bindGroup(fd int, group netip.AddrPort, ifi *net.Interface) error {
 	sa := &unix.SockaddrInet6{Port: int(group.Port()), Addr: group.Addr().As16()}
 	if linkLocal(group.Addr()) {
 		if ifi == nil {
-			// Such an address can't be bound without an interface, and only the
-			// joining will tell which one the system chooses.
+			// Such an address can't be bound without an interface, and only
+			// joining shows which one the system chooses.
 			sa.Addr = netip.IPv6Unspecified().As16()
 		} else {
 			sa.ZoneId = uint32(ifi.Index)

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// ErrInterfaceGone says why a socket is no member of a group any more.
+// ErrInterfaceGone says why a socket is no longer a member of a group.
 var ErrInterfaceGone = errors.New("the interface has gone")
 
-// joinedGroups are the groups that a socket is a member of, and where.
+// joinedGroups are the groups that a socket has joined, and on which interfaces.
 type joinedGroups struct {
 	mu  sync.Mutex
 	all []*joinedGroup
@@ -21,28 +21,28 @@ type joinedGroups struct {
 // A joinedGroup is a membership that outlives its interface.
 type joinedGroup struct {
 	group   netip.Addr
-	sources []netip.Addr // those that are received, if not all are
-	chosen  bool         // by the system
-	name    string       // of the interface; "" if it is unknown, and never looked for
+	sources []netip.Addr // the only sources received; nil means all
+	chosen  bool         // the system chose the interface
+	name    string       // of the interface; if unknown, "", and never looked for
 	index   int          // of the interface; 0 while it is away
-	failed  bool         // joining on it again has, and that was told
+	failed  bool         // rejoining has failed, and that was reported
 }
 
-// A sendInterface is where what is sent to groups leaves, if the user has said so.
+// A sendInterface is the outgoing interface for groups, if the user has set one.
 type sendInterface struct {
 	name  string
 	index int
 }
 
-// A Renewal is what became of a membership: Err is ErrInterfaceGone, why it could not
-// be renewed, or nil if it was.
+// A Renewal reports a change of a membership. Err is ErrInterfaceGone, the
+// reason why the membership could not be renewed, or nil if it was.
 type Renewal struct {
 	Group     netip.Addr
 	Interface string
 	Err       error
 }
 
-// find returns the membership in group that was asked for with ifi.
+// find returns the membership of group that was requested with ifi.
 func (j *joinedGroups) find(group netip.Addr, ifi *net.Interface) *joinedGroup {
 	for _, g := range j.all {
 		switch {
@@ -56,7 +56,8 @@ func (j *joinedGroups) find(group netip.Addr, ifi *net.Interface) *joinedGroup {
 	return nil
 }
 
-// add notes that group was joined on ifi, for what source sends if it is valid.
+// add records that group was joined on ifi, only for what source sends if source
+// is valid.
 func (j *joinedGroups) add(group, source netip.Addr, ifi *net.Interface, chosen bool) {
 	g := j.find(group, ifi)
 	if g == nil {
@@ -71,9 +72,9 @@ func (j *joinedGroups) add(group, source netip.Addr, ifi *net.Interface, chosen 
 	}
 }
 
-// RenewGroups looks at the interfaces of the groups that were joined, leaves what has
-// gone and joins on what has come. It returns what has changed, and whether an
-// interface is away.
+// RenewGroups checks the interfaces of the joined groups. It leaves groups on
+// interfaces that are gone and rejoins them on those that have come back. It
+// returns what has changed and whether an interface is away.
 func (c *Conn) RenewGroups() (changed []Renewal, away bool) {
 	j := &c.joined
 	j.mu.Lock()
@@ -89,7 +90,7 @@ func (c *Conn) RenewGroups() (changed []Renewal, away bool) {
 		}
 		name := g.name
 		if g.index != 0 && g.index != index {
-			c.leave(g.group, g.index) // what is left of it counts, for the kernel
+			c.leave(g.group, g.index) // to the kernel, what remains of the membership counts
 			g.index, g.failed = 0, false
 			changed = append(changed, Renewal{g.group, name, ErrInterfaceGone})
 		}
@@ -109,7 +110,7 @@ func (c *Conn) RenewGroups() (changed []Renewal, away bool) {
 	return changed, away
 }
 
-// rejoin joins g anew on the interface with that index.
+// rejoin joins g again on the interface with that index.
 func (c *Conn) rejoin(g *joinedGroup, index int) error {
 	ifi := &net.Interface{Name: g.name, Index: index}
 	sources := g.sources
@@ -126,8 +127,8 @@ func (c *Conn) rejoin(g *joinedGroup, index int) error {
 	return nil
 }
 
-// renewSending chooses the interface that what is sent to groups leaves by again,
-// where it has come back with another index.
+// renewSending sets the outgoing interface for groups again if it has come back
+// with another index.
 func (c *Conn) renewSending() {
 	out := &c.joined.out
 	if out.name == "" {
@@ -140,20 +141,20 @@ func (c *Conn) renewSending() {
 	ifi := &net.Interface{Name: out.name, Index: index}
 	if c.ip4 != nil && c.ip4.SetMulticastInterface(ifi) != nil ||
 		c.ip6 != nil && c.ip6.SetMulticastInterface(ifi) != nil {
-		return // to be tried again
+		return // tried again later
 	}
 	out.index = index
 }
 
-// leave leaves group on an interface that may have gone. There is nothing to do
-// about an error: then it is no member.
+// leave leaves group on an interface that may be gone. An error is ignored: it
+// means that the socket is not a member.
 func (c *Conn) leave(group netip.Addr, index int) {
 	if m, err := c.memberships(group); err == nil {
 		m.LeaveGroup(&net.Interface{Index: index}, udpAddr(group))
 	}
 }
 
-// forget forgets g, which was left.
+// forget removes g, which was left.
 func (j *joinedGroups) forget(g *joinedGroup) {
 	j.all = slices.DeleteFunc(j.all, func(other *joinedGroup) bool { return other == g })
 }

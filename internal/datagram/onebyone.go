@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// oneByOne moves one datagram a system call, by means that every system has.
+// oneByOne moves one datagram per system call, by means that every system has.
 type oneByOne struct {
 	conn   *Conn
 	waiter waiter
 }
 
-// maxDatagram is more than any datagram has bytes.
+// maxDatagram is more bytes than any datagram has.
 const maxDatagram = 1 << 16
 
-// maxControl has room for the control messages that were asked for, here and, by a
+// maxControl is room for the control messages that were asked for here and, by a
 // net.Dialer's Control, elsewhere.
 const maxControl = 512
 
-// single is what one read needs.
+// single is the memory of one read.
 type single struct {
 	data    [maxDatagram]byte
 	control [maxControl]byte
@@ -46,7 +46,7 @@ func (e *oneByOne) read() (*batch, error) {
 	p := Packet{Addr: Unmap(from), Data: s.data[:n:n]}
 	p.Local, p.IfIndex = c.parseControl(s.control[:controls])
 	if linkLocal(from.Addr()) && p.IfIndex != 0 {
-		// Net may remember another interface's name.
+		// Package net may remember another interface's name.
 		p.Addr = netip.AddrPortFrom(c.zoner.zoned(from.Addr(), p.IfIndex), from.Port())
 	}
 	b := newBatch()
@@ -76,7 +76,7 @@ func (e *oneByOne) writeOne(p *Packet) error {
 	case c.connected:
 		to = netip.AddrPort{}
 	case to.Addr().Zone() != "" || linkLocal(to.Addr()) && p.IfIndex != 0:
-		// As a number: net may remember another index of that name.
+		// As a number: package net may remember another index for that name.
 		to = netip.AddrPortFrom(to.Addr().WithZone(strconv.Itoa(c.scope(p))), to.Port())
 	}
 	_, _, err := c.sock.WriteMsgUDPAddrPort(p.Data, c.control(p), to)

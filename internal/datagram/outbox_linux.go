@@ -13,33 +13,33 @@ import (
 
 // The bounds of one sendmmsg.
 const (
-	writeMessages = 32          // messages, each of which GSO can make up of many datagrams
-	maxSegments   = 64          // datagrams in a message: what every kernel allows
-	maxSegmented  = MaxPayload4 // bytes in a message, which is one datagram to the kernel at first
-	outControl    = 64          // bytes of control messages: the path, and the size of segments
+	writeMessages = 32          // messages, each of which can hold many datagrams with GSO
+	maxSegments   = 64          // datagrams per message: what every kernel allows
+	maxSegmented  = MaxPayload4 // bytes per message, which the kernel first handles as one datagram
+	outControl    = 64          // bytes of control messages: the path and the segment size
 )
 
-// copyLimit is the size up to which a datagram that goes alone is copied into the
-// outbox: an Ethernet frame's. A system call on memory that the library has just
-// written need not be announced to Go's scheduler, which costs more than the copy.
+// copyLimit is the size up to which a datagram that goes out alone is copied
+// into the outbox: that of an Ethernet frame. A system call on memory that the
+// library has just written need not be announced to Go's scheduler, which would
+// cost more than the copy.
 const copyLimit = 1 << 11
 
-// outbox is the memory of one sendmmsg. The system call is made here and not by
-// x/net, whose WriteBatch allocates, and looks zones up in a cache that is a
-// minute old.
+// outbox is the memory of one sendmmsg. It makes the system call itself: x/net's
+// WriteBatch allocates, and looks up zones in a cache that may be a minute old.
 type outbox struct {
 	msgs     [writeMessages]message
-	controls [writeMessages][outControl]byte // aligned as msgs are
+	controls [writeMessages][outControl]byte // aligned like msgs
 	names    [writeMessages]unix.RawSockaddrInet6
 	vectors  []unix.Iovec
-	counts   [writeMessages]int // how many datagrams are in each message
-	used     int                // how many messages there are
-	alone    [copyLimit]byte    // the copy of a datagram that goes alone
+	counts   [writeMessages]int // datagrams in each message
+	used     int                // number of messages
+	alone    [copyLimit]byte    // the copy of a datagram that goes out alone
 	copied   bool               // alone is in use
 
 	try   func(fd uintptr)      // send, made once
 	await func(fd uintptr) bool // sendWhenReady, made once
-	sent  int                   // of the messages, by the last call
+	sent  int                   // how many messages the last call sent
 	errno syscall.Errno         // of the last call
 }
 
@@ -49,7 +49,8 @@ var outboxes = sync.Pool{New: func() any {
 	return o
 }}
 
-// free gives the memory back, and with it all that is not its own.
+// free clears all references to others' memory and returns the outbox to the
+// pool.
 func (o *outbox) free() {
 	o.clear()
 	outboxes.Put(o)
@@ -61,7 +62,7 @@ func (o *outbox) clear() {
 	o.vectors, o.used, o.copied = o.vectors[:0], 0, false
 }
 
-// send sends the messages, or as many as there is room for.
+// send sends as many of the messages as there is room for.
 func (o *outbox) send(fd uintptr) {
 	for {
 		var n uintptr
@@ -83,8 +84,9 @@ func (o *outbox) send(fd uintptr) {
 	}
 }
 
-// sendAlone sends the datagram that was copied. To an echo server of a hundred
-// peers with one datagram in flight sendto(2) is worth a fifth over sendmmsg.
+// sendAlone sends the datagram that was copied. For an echo server with a
+// hundred peers and one datagram in flight each, sendto(2) gains a fifth over
+// sendmmsg.
 func (o *outbox) sendAlone(fd uintptr) (errno syscall.Errno) {
 	h := &o.msgs[0].header
 	if h.Control != nil {
@@ -96,14 +98,14 @@ func (o *outbox) sendAlone(fd uintptr) (errno syscall.Errno) {
 	return errno
 }
 
-// sendWhenReady is send for a RawConn.Write, which waits when it returns false.
+// sendWhenReady is send for RawConn.Write, which waits if it returns false.
 func (o *outbox) sendWhenReady(fd uintptr) bool {
 	o.send(fd)
 	return o.errno != unix.EAGAIN
 }
 
-// pack fills the outbox with the first of ps. Limit returns how large a segment
-// GSO may be used for.
+// pack fills the outbox with the first of ps. limit returns the largest segment
+// for which GSO may be used.
 func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int) {
 	o.clear()
 	// Messages point into vectors, which must not move.
@@ -123,7 +125,7 @@ func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int) {
 }
 
 // segments returns how many of the first of ps can go as one message: they take
-// the same path and have one size, but for the last, which may be shorter.
+// the same path and have the same size, except the last, which may be shorter.
 func segments(ps []Packet, largest int) int {
 	first := &ps[0]
 	size := len(first.Data)
@@ -173,8 +175,8 @@ func (o *outbox) add(c *Conn, ps []Packet) {
 	o.counts[o.used] = len(ps)
 }
 
-// address writes the next message's destination in the form that the kernel
-// wants, and returns its size.
+// address writes the next message's destination in the kernel's form and returns
+// its size.
 func (o *outbox) address(c *Conn, p *Packet) (size uint32) {
 	name := &o.names[o.used]
 	to := p.Addr.Addr().Unmap()
@@ -186,8 +188,8 @@ func (o *outbox) address(c *Conn, p *Packet) (size uint32) {
 		}
 		return unix.SizeofSockaddrInet4
 	}
-	// IPv4 over an AF_INET6 socket is a mapped address; IPv6 over an AF_INET one
-	// the kernel refuses.
+	// IPv4 over an AF_INET6 socket takes a mapped address. The kernel refuses
+	// IPv6 over an AF_INET socket.
 	*name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: to.As16(), Scope_id: uint32(c.scope(p))}
 	return unix.SizeofSockaddrInet6
 }
@@ -230,7 +232,7 @@ func putPath(b []byte, is4 bool, source netip.Addr, ifIndex int) (rest []byte) {
 }
 
 // putControl writes a control message with n zero bytes of data to the front of
-// b. It returns the data and what is left of b.
+// b. It returns the data and the rest of b.
 func putControl(b []byte, level, kind int32, n int) (data, rest []byte) {
 	space := unix.CmsgSpace(n)
 	clear(b[:space])

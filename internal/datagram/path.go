@@ -2,9 +2,9 @@ package datagram
 
 import "net/netip"
 
-// path returns the source address and the interface that p is to leave by: the
-// zero values where the system's choice is right, which is nearly always on a
-// socket that is bound to one address.
+// path returns the source address and the outgoing interface of p. They are zero
+// if the system's choice is right, which it nearly always is on a socket bound
+// to one address.
 func (c *Conn) path(p *Packet) (source netip.Addr, ifIndex int) {
 	to, from := p.Addr.Addr().Unmap(), p.Local.Addr().Unmap()
 	if to.IsMulticast() || linkLocal(to) {
@@ -17,13 +17,13 @@ func (c *Conn) path(p *Packet) (source netip.Addr, ifIndex int) {
 		return source, ifIndex
 	}
 	if from.Is6() && from.IsLinkLocalUnicast() {
-		ifIndex = p.IfIndex // such an address is one of an interface
+		ifIndex = p.IfIndex // such an address belongs to an interface
 	}
 	return from.WithZone(""), ifIndex
 }
 
-// bound reports whether the socket is bound to an address that it sends from: a
-// group's is none.
+// bound reports whether the socket is bound to an address that it sends from,
+// which a group's is not.
 func (c *Conn) bound() bool { return !c.wildcard && !c.local.Addr().IsMulticast() }
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})

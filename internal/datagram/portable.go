@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Wrap returns a Conn over any net.PacketConn, which belongs to it from then on, also
-// if there is an error. A *net.UDPConn has all that the system can do; of another one,
-// a wrapper of one included, no more is known than its methods, and datagrams go
-// one by one.
+// Wrap returns a Conn over any net.PacketConn, which belongs to the Conn from
+// then on, even if there is an error. A *net.UDPConn gets everything that the
+// system supports. Of any other type, including a wrapper of a *net.UDPConn,
+// only the methods are known, and datagrams go one by one.
 func Wrap(c net.PacketConn, cfg Config) (*Conn, error) {
 	if udp, ok := c.(*net.UDPConn); ok {
 		return New(udp, networkOf(udp), cfg)
@@ -17,8 +17,7 @@ func Wrap(c net.PacketConn, cfg Config) (*Conn, error) {
 	return New(packetSocket{c}, "udp", cfg)
 }
 
-// networkOf returns udp4 or udp6 for a socket that only one family goes over, else
-// udp.
+// networkOf returns udp6 for a socket that carries only IPv6, else udp.
 func networkOf(udp *net.UDPConn) string {
 	if v6Only(udp) {
 		return "udp6"
@@ -29,8 +28,8 @@ func networkOf(udp *net.UDPConn) string {
 // A packetSocket is a net.PacketConn as a Socket.
 type packetSocket struct{ net.PacketConn }
 
-// ReadMsgUDPAddrPort skips what comes from something that has no IP address and port:
-// a Packet could not say whom it is from.
+// ReadMsgUDPAddrPort skips datagrams whose sender has no IP address and port: a
+// Packet could not name the sender.
 func (s packetSocket) ReadMsgUDPAddrPort(b, _ []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
 	for {
 		n, from, err := s.ReadFrom(b)
@@ -62,14 +61,14 @@ func addrPort(addr net.Addr) (netip.AddrPort, bool) {
 	return Unmap(a), err == nil
 }
 
-// Dead returns a Conn that has ended: for those who must return something.
+// Dead returns a closed Conn, for callers that must return one.
 func Dead() *Conn {
 	c, _ := New(packetSocket{deadSocket{}}, "udp", Config{}) // no error without a socket
 	c.Close()
 	return c
 }
 
-// A deadSocket is closed.
+// A deadSocket is a closed socket.
 type deadSocket struct{}
 
 func (deadSocket) ReadFrom([]byte) (int, net.Addr, error) { return 0, nil, net.ErrClosed }

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readMessages is how many messages a recvmmsg takes, each of which GRO can
-// make 64 datagrams.
+// readMessages is how many messages one recvmmsg takes. With GRO each can hold
+// 64 datagrams.
 const readMessages = 16
 
 // batchReader receives with recvmmsg. It makes the system call itself: x/net's
-// ReadBatch holds its buffers while it waits, and allocates an address a
+// ReadBatch holds its buffers while it waits and allocates an address per
 // message.
 type batchReader struct {
 	conn  *Conn
 	ready func(fd uintptr) bool // tryRead, made once
-	seen  uint32                // the kernel's count of dropped datagrams, when last told
-	gro   bool                  // the kernel may put datagrams together
+	seen  uint32                // the kernel's last reported count of dropped datagrams
+	gro   bool                  // the kernel may coalesce datagrams
 
-	// What tryRead leaves for read.
+	// The result of tryRead, for read.
 	in  *inbox
 	err error
 }
@@ -48,7 +48,7 @@ func (r *batchReader) read() (*batch, error) {
 	return b, nil
 }
 
-// tryRead takes what is there and reports whether that was anything. Only then
+// tryRead takes what is there and reports whether there was anything. Only then
 // does it keep the buffers.
 func (r *batchReader) tryRead(fd uintptr) bool {
 	in := inboxes.Get().(*inbox)
@@ -70,7 +70,7 @@ func (r *batchReader) tryRead(fd uintptr) bool {
 	}
 }
 
-// unpack returns the datagrams in the messages, whose Data is in's.
+// unpack returns the datagrams in the messages. Their Data is in's memory.
 func (r *batchReader) unpack(msgs []message, in *inbox) *batch {
 	b := newBatch()
 	for i := range msgs {
@@ -102,12 +102,12 @@ func (r *batchReader) address(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	return netip.AddrPortFrom(r.conn.zoner.zoned(addr, int(sa.Scope_id)), port)
 }
 
-// A note is what the control messages say of a message.
+// A note is what a message's control messages say.
 type note struct {
 	local   netip.AddrPort
 	ifIndex int
-	segment int  // the size of the datagrams that GRO put together; 0 for one
-	unknown bool // what it would say of GRO may be cut off: the message is of no use
+	segment int  // the size of the datagrams that GRO coalesced; 0 for a single one
+	unknown bool // the GRO size may have been cut off, which makes the message useless
 }
 
 // parts iterates over the sizes of the datagrams in a message of n bytes.
@@ -167,7 +167,8 @@ func (nt *note) setLocal(addr netip.Addr) {
 	nt.local = netip.AddrPortFrom(addr, nt.local.Port())
 }
 
-// noteDropped takes the kernel's count of what it dropped, which wraps around.
+// noteDropped processes the kernel's count of dropped datagrams, which wraps
+// around.
 func (r *batchReader) noteDropped(count uint32) {
 	r.conn.dropped.Add(int64(count - r.seen))
 	r.seen = count
@@ -179,13 +180,13 @@ type message struct {
 	length uint32
 }
 
-// inbox is the memory of one recvmmsg. What points at it is set once.
+// inbox is the memory of one recvmmsg. The pointers into it are set once.
 type inbox struct {
 	msgs     [readMessages]message
 	vectors  [readMessages]unix.Iovec
-	controls [readMessages][maxControl]byte // aligned as the fields before are
+	controls [readMessages][maxControl]byte // aligned like the fields before
 	names    [readMessages]unix.RawSockaddrInet6
-	data     []byte // maxDatagram bytes a message
+	data     []byte // maxDatagram bytes per message
 	used     int    // how many messages were received
 }
 
@@ -204,7 +205,7 @@ var inboxes = sync.Pool{New: func() any {
 	return in
 }}
 
-// arm makes the first n messages ready to be received into.
+// arm prepares the first n messages for receiving.
 func (in *inbox) arm(n int) {
 	for i := range in.msgs[:n] {
 		in.msgs[i].header.Namelen = unix.SizeofSockaddrInet6
@@ -212,7 +213,7 @@ func (in *inbox) arm(n int) {
 	}
 }
 
-// free gives the memory back.
+// free returns the memory to the pool.
 func (in *inbox) free() {
 	in.arm(in.used)
 	in.used = 0

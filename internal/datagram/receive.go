@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// A Receiver takes what arrives, a batch at a time.
+// A Receiver accepts what arrives, a batch at a time.
 type Receiver interface {
 	// Take copies what it wants of ps: their Data is only lent.
 	Take(ps []Packet)
-	// Deliver is called after Take, when no memory is lent any more, and may wait.
-	// It reports whether more is to be received.
+	// Deliver is called after Take, when no memory is lent any more, and may
+	// block. It reports whether to go on receiving.
 	Deliver() bool
 }
 
-// ReceiveTo waits for datagrams and hands each batch to r, in the order of their
-// arrival, until r wants no more or [Conn.StopReceiving] is called: then it returns
-// nil, else the error that ended it.
+// ReceiveTo waits for datagrams and hands each batch to r, in order of arrival.
+// It returns nil once r wants no more or [Conn.StopReceiving] is called, else
+// the error that ended it.
 //
-// ICMP refusals are counted, see [Conn.Refused], and end nothing. What the
-// kernel could not do for want of memory is tried again, after a growing pause.
+// ICMP refusals are counted, see [Conn.Refused], and do not end it. If the
+// kernel lacks memory, ReceiveTo retries after a growing pause.
 func (c *Conn) ReceiveTo(r Receiver) error {
 	pause := time.Duration(0)
 	for {
@@ -47,8 +47,9 @@ func (c *Conn) ReceiveTo(r Receiver) error {
 	}
 }
 
-// Receive is ReceiveTo with a function that gets each batch, in memory of its own: the
-// slice is valid during the call only, the packets' Data is the receiver's.
+// Receive is ReceiveTo with a function that gets each batch. The slice is valid
+// only during the call; the packets' Data is a copy that belongs to the
+// receiver.
 func (c *Conn) Receive(deliver func([]Packet) bool) error {
 	return c.ReceiveTo(&copier{deliver: deliver})
 }
@@ -66,7 +67,7 @@ func (r *copier) Deliver() bool {
 	return r.deliver(r.packets)
 }
 
-// Copy returns ps with Data of their own, in the memory of the slice dst.
+// Copy returns ps with copied Data, in the memory of the slice dst.
 func Copy(dst, ps []Packet) []Packet {
 	var carve carver
 	for i := range ps {
@@ -84,7 +85,7 @@ const (
 	readPauseMax = time.Second
 )
 
-// rest waits for d, or until nothing is to be received any more.
+// rest waits for d, or until receiving stops.
 func (c *Conn) rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -97,14 +98,14 @@ func (c *Conn) rest(d time.Duration) {
 // A batch is the packets of one system call, in pooled memory.
 type batch struct {
 	packets []Packet
-	memory  interface{ free() } // that their Data is in
+	memory  interface{ free() } // holds their Data
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func newBatch() *batch { return batches.Get().(*batch) }
 
-// free gives the batch back, and the memory of its packets' Data.
+// free returns the batch and the memory of its packets' Data to their pools.
 func (b *batch) free() {
 	clear(b.packets)
 	b.packets = b.packets[:0]
@@ -115,9 +116,9 @@ func (b *batch) free() {
 	batches.Put(b)
 }
 
-// Payloads up to carveLimit are carved from slabs of at most slabSize bytes, so
-// that a flood of small datagrams does not cost an allocation each, and whoever
-// keeps one of them keeps no more than a slab.
+// Payloads up to carveLimit are carved from slabs of at most slabSize bytes. A
+// flood of small datagrams thus does not cost an allocation each, and keeping
+// one of them retains no more than a slab.
 const (
 	carveLimit = 1 << 10
 	slabSize   = 4 << 10
@@ -125,8 +126,8 @@ const (
 
 // A carver copies the payloads of one batch.
 type carver struct {
-	small int    // bytes in the small payloads that are still to come
-	slab  []byte // what is left of the slab
+	small int    // bytes in the small payloads yet to come
+	slab  []byte // the rest of the slab
 }
 
 // expect announces a payload of n bytes.

@@ -7,7 +7,8 @@ import (
 	"net/netip"
 )
 
-// joinSource joins group on m for what source sends. Both are of one family.
+// joinSource joins group on m for what source sends. Both are of the same
+// family.
 func (c *Conn) joinSource(m memberships, group, source netip.Addr, ifi *net.Interface) error {
 	return m.JoinSourceSpecificGroup(ifi, udpAddr(group), udpAddr(source))
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// joinSource joins group on m for what source sends. Both are of one family.
-// X/net does not do that on Windows.
+// joinSource joins group on m for what source sends. Both are of the same
+// family. x/net does not support IPv4 sources on Windows.
 func (c *Conn) joinSource(m memberships, group, source netip.Addr, ifi *net.Interface) error {
 	if !group.Unmap().Is4() {
 		return m.JoinSourceSpecificGroup(ifi, udpAddr(group), udpAddr(source))
@@ -36,7 +36,8 @@ func (c *Conn) joinSource(m memberships, group, source netip.Addr, ifi *net.Inte
 	return os.NewSyscallError("setsockopt IP_ADD_SOURCE_MEMBERSHIP", failed)
 }
 
-// address4 returns an IPv4 address of ifi, which is what Windows knows it by.
+// address4 returns an IPv4 address of ifi, by which Windows identifies the
+// interface.
 func address4(ifi *net.Interface) (address [4]byte, err error) {
 	all, err := ifi.Addrs()
 	if err != nil {

@@ -4,6 +4,6 @@ package datagram
 
 import "net"
 
-// v6Only reports whether IPv4 does not go over an AF_INET6 socket, as far as its
-// address tells.
+// v6Only would report whether an AF_INET6 socket carries no IPv4; here that is
+// unknown.
 func v6Only(*net.UDPConn) bool { return false }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// v6Only reports whether IPv4 does not go over an AF_INET6 socket.
+// v6Only reports whether an AF_INET6 socket carries no IPv4.
 func v6Only(udp *net.UDPConn) (only bool) {
 	raw, err := udp.SyscallConn()
 	if err != nil {

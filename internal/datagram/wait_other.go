@@ -4,7 +4,7 @@ package datagram
 
 import "syscall"
 
-// A waiter does not wait where there is no way to do that without a buffer.
+// A waiter does not wait: there is no way to wait without a buffer here.
 type waiter struct{}
 
 func (*waiter) wait(syscall.RawConn) error { return nil }

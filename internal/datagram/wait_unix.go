@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A waiter waits until a socket is readable, without a buffer. It has to look
-// before it waits, because Go's poller is edge-triggered.
+// A waiter waits, without a buffer, until a socket is readable. It must look
+// before it waits because Go's poller is edge-triggered.
 type waiter struct {
 	fds   [1]unix.PollFd
-	ready func(fd uintptr) bool // a field: a closure a wait would be an allocation a wait
+	ready func(fd uintptr) bool // a field: a closure per wait would be an allocation per wait
 	err   error
 }
 

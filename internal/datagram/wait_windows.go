@@ -2,8 +2,8 @@ package datagram
 
 import "syscall"
 
-// A waiter waits until a socket is readable, without a buffer: a RawConn.Read
-// whose callback returns false once waits for that (by peeking with no bytes).
+// A waiter waits, without a buffer, until a socket is readable: RawConn.Read
+// waits for that, by peeking zero bytes, once its callback has returned false.
 type waiter struct{}
 
 func (*waiter) wait(raw syscall.RawConn) error {

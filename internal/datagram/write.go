@@ -2,15 +2,15 @@ package datagram
 
 import "net/netip"
 
-// Write sends datagrams, in order, and returns how many the kernel has taken.
-// If that is less than all, the error says why the next one was not: the rest
-// may still be sent by another call. It waits for room in the kernel for at
-// most the Conn's write timeout; then the error is os.ErrDeadlineExceeded.
+// Write sends datagrams, in order, and returns how many the kernel has taken. If
+// that is fewer than all, the error says why the next one was not taken; another
+// call may still send the rest. Write waits for room in the kernel for at most
+// the Conn's write timeout; then the error is os.ErrDeadlineExceeded.
 //
-// Consecutive datagrams of equal size to one peer go out as one where the
-// system can do that. Any number of goroutines may write.
+// Consecutive datagrams of equal size to one peer go out as one where the system
+// supports that. Any number of goroutines may write.
 func (c *Conn) Write(ps []Packet) (n int, err error) {
-	if c.connected { // to where it was connected to
+	if c.connected { // it sends to its own peer only
 		return c.writeZoned(ps)
 	}
 	for i := range ps {
@@ -26,7 +26,7 @@ func (c *Conn) Write(ps []Packet) (n int, err error) {
 	return c.writeZoned(ps)
 }
 
-// writeZoned is Write of packets whose zones are known.
+// writeZoned is Write for packets whose zones are known.
 func (c *Conn) writeZoned(ps []Packet) (n int, err error) {
 	if c.hostOnly == nil {
 		return c.write(ps)
@@ -47,8 +47,8 @@ func (c *Conn) writeZoned(ps []Packet) (n int, err error) {
 	return len(ps), nil
 }
 
-// writePinned sends a datagram to a group that is to stay on the host: once more if
-// it cannot be, as the interface may have gone and come back.
+// writePinned sends a datagram to a group that must stay on the host. If that
+// fails it tries once more, since the interface may have gone and come back.
 func (c *Conn) writePinned(ps []Packet) (n int, err error) {
 	pinned := ps[0]
 	if err := c.hostOnly.pin(&pinned); err != nil {
@@ -65,13 +65,13 @@ func (c *Conn) writePinned(ps []Packet) (n int, err error) {
 	return c.write([]Packet{pinned})
 }
 
-// write is Write without care for hostOnly.
+// write is Write without regard to hostOnly.
 func (c *Conn) write(ps []Packet) (n int, err error) {
 	var f failures
 	for n < len(ps) {
 		sent, err := c.engine.write(ps[n:])
 		n += sent
-		if sent > 0 { // so what failed before was not about it
+		if sent > 0 { // so the earlier failures were not about this datagram
 			c.refused.Add(f.refusals + f.tooBig)
 			f = failures{}
 		}
@@ -79,7 +79,7 @@ func (c *Conn) write(ps []Packet) (n int, err error) {
 		case err == nil:
 		case f.ofAnother(c, err):
 		case refusesSource(err) && ps[n].Local.IsValid():
-			// A broadcast address, for one, looks like any other.
+			// A broadcast address, for example, looks like any other.
 			p := ps[n]
 			p.Local = netip.AddrPort{}
 			if _, err := c.write([]Packet{p}); err != nil {
@@ -96,16 +96,16 @@ func (c *Conn) write(ps []Packet) (n int, err error) {
 	return n, nil
 }
 
-// failures are how often the sending of one datagram has failed for what may have
-// been about an earlier one.
+// failures counts how often sending one datagram has failed with an error that
+// may have been about an earlier one.
 type failures struct{ refusals, tooBig int64 }
 
-// maxRefusals bounds how many refusals of earlier datagrams the sending of one
-// datagram is tried again for.
+// maxRefusals bounds how often sending one datagram is retried because of
+// refusals of earlier ones.
 const maxRefusals = 8
 
-// ofAnother reports whether err, of a write, may be about an earlier datagram: then
-// it is gone now, and the datagram is to be tried again.
+// ofAnother reports whether err, of a write, may be about an earlier datagram.
+// If so, the error is consumed now and the datagram must be tried again.
 func (f *failures) ofAnother(c *Conn, err error) bool {
 	switch {
 	case refusal(err, c.connected) && f.refusals < maxRefusals:

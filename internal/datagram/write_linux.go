@@ -14,7 +14,7 @@ type batchWriter struct {
 	limits segmentLimits
 }
 
-// write sends ps, as [Conn.Write].
+// write sends ps, like [Conn.Write].
 func (w *batchWriter) write(ps []Packet) (n int, err error) {
 	out := outboxes.Get().(*outbox)
 	defer out.free()
@@ -25,7 +25,8 @@ func (w *batchWriter) write(ps []Packet) (n int, err error) {
 			continue
 		}
 		if w.conn.connected && tooBig(err) && out.counts[0] > 1 {
-			// An ICMP message said so of an earlier datagram, or it is the segments.
+			// An ICMP message said so of an earlier datagram, or the segments are
+			// too big.
 			sent, err = w.sendSome(out, ps[n:n+out.counts[0]], w.limits.of)
 			n += sent
 			if err == nil {
@@ -40,7 +41,7 @@ func (w *batchWriter) write(ps []Packet) (n int, err error) {
 		first := &ps[n]
 		sent, alone := w.sendSome(out, ps[n:n+count], singly)
 		n += sent
-		if sent > 0 { // so it is the segments that were refused
+		if sent > 0 { // so it was the segments that were refused
 			w.limits.refuse(first.Addr.Addr(), len(first.Data), err)
 		}
 		if alone != nil {
@@ -50,15 +51,15 @@ func (w *batchWriter) write(ps []Packet) (n int, err error) {
 	return n, nil
 }
 
-// sendSome sends ps with GSO as far as limit allows, until a message fails: then
-// that is the first one in out.
+// sendSome sends ps, with GSO as far as limit allows, until a message fails. The
+// failed message is then the first in out.
 func (w *batchWriter) sendSome(out *outbox, ps []Packet, limit func(netip.Addr) int) (n int, err error) {
-	refused := false // the last sendmmsg may have ended early for that
+	refused := false // the last sendmmsg may have ended early because of a refusal
 	for n < len(ps) {
 		out.pack(w.conn, ps[n:], limit)
 		sent, err := w.sendBatch(out)
 		if refused && (err == nil || refusal(err, true)) {
-			w.conn.refused.Add(1) // else the next message was what ended it
+			w.conn.refused.Add(1) // otherwise the next message itself ended it
 		}
 		if err != nil {
 			return n, err
@@ -71,8 +72,8 @@ func (w *batchWriter) sendSome(out *outbox, ps []Packet, limit func(netip.Addr) 
 	return n, nil
 }
 
-// sendBatch sends the first messages of out, or as many as can be. It asks for a
-// deadline only if it has to wait.
+// sendBatch sends as many of the first messages of out as possible. It sets a
+// deadline only if it must wait.
 func (w *batchWriter) sendBatch(out *outbox) (int, error) {
 	if err := w.conn.raw.Control(out.try); err != nil {
 		return 0, err
@@ -93,9 +94,9 @@ func (w *batchWriter) sendBatch(out *outbox) (int, error) {
 	return out.sent, nil
 }
 
-// hasRoom reports whether the socket's send buffer is far from full. A sendmmsg that
-// ends early keeps its reason to itself (sendmmsg(2), BUGS), which is then no want
-// of room; on a connected socket it may be an ICMP refusal.
+// hasRoom reports whether the socket's send buffer is far from full. A sendmmsg
+// that ends early does not say why (sendmmsg(2), BUGS). If there is room, that
+// was not the reason; on a connected socket it may have been an ICMP refusal.
 func (w *batchWriter) hasRoom() (room bool) {
 	w.conn.raw.Control(func(fd uintptr) {
 		used, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
