@@ -1,21 +1,21 @@
 package sharedlog
 
-// A Cursor is a place in a log. The zero Cursor reads nothing.
+// A Cursor is a position in a log. The zero Cursor reads nothing.
 type Cursor struct {
 	link     *link
 	bytes    uint32 // read so far, in the link's segment
 	messages uint32
 }
 
-// AnyNumber is the limit of a Next that takes all that is contiguous.
+// AnyNumber is the limit for a Next that takes everything contiguous.
 const AnyNumber = maxMessages
 
-// Next returns what was appended after the cursor: at most limit messages, no
-// messages if there is nothing. A limit less than AnyNumber is for logs that are
-// indexed. It is safe beside Append.
+// Next returns what was appended after the cursor: at most limit messages, or
+// none if there is nothing. A limit below AnyNumber requires an indexed log.
+// Next may run concurrently with Append.
 func (c *Cursor) Next(limit uint32) Chunk {
 	for c.link != nil {
-		next := c.link.next.Load() // before filled: once sealed, that is final
+		next := c.link.next.Load() // loaded before the fill: once sealed, the fill is final
 		bytes, count := c.link.load()
 		if count > c.messages { // empty messages count too
 			return c.take(c.link.segment, bytes, count, limit)
@@ -38,8 +38,8 @@ func (c *Cursor) Next(limit uint32) Chunk {
 	return Chunk{}
 }
 
-// take returns the messages of g, where c stands, up to the count-th one, but
-// not more than limit.
+// take returns the messages of g, in which c is, up to the count-th one, but at
+// most limit of them.
 func (c *Cursor) take(g *segment, bytes, count, limit uint32) Chunk {
 	if count-c.messages > limit {
 		count = c.messages + limit
@@ -72,8 +72,8 @@ func (chunk *Chunk) add(g *segment) {
 	chunk.Weight += int64(g.head)
 }
 
-// Ends appends to dst where each message of chunk, which c has just returned
-// from an indexed log and which is in one piece, ends in its data.
+// Ends appends to dst the offset in chunk's data at which each message ends. c
+// must have just returned chunk, in one piece, from an indexed log.
 func (c *Cursor) Ends(dst []int, chunk Chunk) []int {
 	return ends(dst, c.link.segment, chunk, c.bytes, c.messages)
 }

@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System calls on the hot paths do not block: MSG_DONTWAIT says so, even on a
-// socket that was set to blocking. So Go's scheduler need not hear of them, as
-// it does of a syscall.Syscall, after which it may have to hand the processor
-// to others. In a process that is idle between messages, each such call makes
-// it wake the thread that watches for that. Without it, one client with one
-// message in flight is served half as fast again, and a hundred clients a tenth
-// faster.
+// System calls on the hot paths do not block: MSG_DONTWAIT ensures that, even on
+// a socket that was set to blocking. So Go's scheduler need not be told of them,
+// as syscall.Syscall does in case it has to hand the processor to another
+// goroutine. In a process that is idle between messages, each such call also
+// wakes the thread that watches for that case. Without all that, one client with
+// one message in flight is served half as fast again, and a hundred clients a
+// tenth faster.
 //
 // This requires memory that the library has just written, and not too much of
 // it. A user's slice may be a page of a file, or swapped out: the call would
 // wait for that page, and the next garbage collection, and hence the whole
 // program, would wait for the call.
 
-// RecvNow is a non-blocking recv(2) into memory of the library's.
+// RecvNow is a non-blocking recv(2) into the library's memory.
 func RecvNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
@@ -30,8 +30,8 @@ func RecvNow(fd int, p []byte) (int, error) {
 }
 
 // Waiting reports whether RecvNow would find data, an end or an error. It takes
-// next to no stack. It is a poll(2) and no look at the data (MSG_PEEK): that would
-// take a pending error, and RecvNow then finds a clean end.
+// next to no stack. It uses poll(2) and not MSG_PEEK, which would consume a
+// pending error, so that RecvNow would then find a clean end.
 func Waiting(fd int) bool {
 	poll := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	var now unix.Timespec
@@ -49,7 +49,7 @@ func sendNow(fd int, p []byte) (int, error) {
 }
 
 // sendParts is a non-blocking sendmsg(2) of memory whose pages may have to be
-// fetched first, so the scheduler is told of it.
+// faulted in first, so the scheduler is told of it.
 func sendParts(fd int, parts [][]byte) (int, error) {
 	var entries [maxParts]unix.Iovec
 	n := 0

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The race detector knows what package syscall reads and writes, and that who
-// receives is behind who sends.
+// The race detector knows what package syscall reads and writes, and that a
+// receive happens after its send.
 
 // RecvNow is read(2).
 func RecvNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }
 
-// Waiting says so: here it is not known without a read.
+// Waiting returns true: without a read it is unknown here.
 func Waiting(int) bool { return true }
 
 func sendNow(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }

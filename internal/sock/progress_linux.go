@@ -2,8 +2,8 @@ package sock
 
 import "golang.org/x/sys/unix"
 
-// Progress returns how far the peer has come: SIOCOUTQ tells what it has not
-// taken (tcp(7), unix(7)), TCP_INFO what it has ever acknowledged.
+// Progress returns how far the peer has come: SIOCOUTQ reports what it has not
+// taken (tcp(7), unix(7)), TCP_INFO what it has acknowledged in all.
 func (s *Socket) Progress() (p Progress) {
 	s.rc.Control(func(fd uintptr) {
 		left, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
@@ -21,7 +21,7 @@ func (s *Socket) Progress() (p Progress) {
 	return p
 }
 
-// End looks for the peer's end, even behind unread input.
+// End checks for the peer's end, even behind unread input.
 func (s *Socket) End() (e End) {
 	s.rc.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
@@ -34,6 +34,6 @@ func (s *Socket) End() (e End) {
 	return e
 }
 
-// Acknowledges reports whether Progress tells of what the kernel has taken and
-// the peer has not.
+// Acknowledges reports whether Progress covers what the kernel has taken but the
+// peer has not.
 func (s *Socket) Acknowledges() bool { return s.tcp }

@@ -45,7 +45,7 @@ func (s *Socket) RawConn() syscall.RawConn { return s.rc }
 
 // Progress is how much of what was written a peer has taken.
 type Progress struct {
-	Known bool   // false if the system does not tell
+	Known bool   // false if the system does not report it
 	Acked uint64 // changes when the peer takes something
 	Left  int    // bytes not taken; on TCP the end of stream counts as one
 }

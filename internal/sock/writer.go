@@ -18,8 +18,8 @@ type Flow interface {
 	Over() bool
 }
 
-// rawLimit bounds what is written by a system call that the scheduler does not
-// hear of: while it runs, nothing can stop its thread.
+// rawLimit bounds what is written by a system call of which the scheduler is not
+// told: while the call runs, nothing can stop its thread.
 const rawLimit = 64 << 10
 
 // WriteParts writes parts through conn, in groups of limit bytes. A waiting

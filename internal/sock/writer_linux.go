@@ -19,18 +19,18 @@ type Writer struct {
 	tryWriteFunc func(fd uintptr) bool
 	failure      atomic.Pointer[os.SyscallError] // the error that ended writing
 
-	// Between Write and tryWrite.
+	// State of the current Write.
 	flow   Flow
 	parts  [][]byte // still to be written
 	own    bool     // parts are memory that the library has just written
 	n      int      // how many bytes were written
-	told   int      // how many of them were reported to flow
+	told   int      // how many of n were reported to flow
 	waited int      // n when it last waited; -1 before that
 
-	now *immediate // TryWrite's; nil until there is one: only TLS has them
+	now *immediate // state of TryWrite; nil until its first call: only TLS uses it
 }
 
-// An immediate is a write that does not wait.
+// An immediate is a write that does not block.
 type immediate struct {
 	tryFunc func(fd uintptr)
 	p       []byte
@@ -87,18 +87,18 @@ func (w *Writer) Write(parts [][]byte, own bool, _ time.Duration, f Flow) (int, 
 	return w.n, err
 }
 
-// Failure returns what writing has failed with, after a Write that is under way
-// on a connection that is gone.
+// Failure returns the error with which writing failed. It first waits for a
+// Write in progress, on a connection that is gone.
 func (w *Writer) Failure() error {
-	w.rc.Write(func(uintptr) bool { return true }) // waits for its turn
+	w.rc.Write(func(uintptr) bool { return true }) // waits for the Write
 	if failure := w.failure.Load(); failure != nil {
 		return failure
 	}
 	return nil
 }
 
-// tryWrite writes until all is written, it fails, or the kernel has no room; it
-// reports whether there is nothing to wait for.
+// tryWrite writes until everything is written, it fails, or the kernel has no
+// room. It reports whether there is nothing to wait for.
 func (w *Writer) tryWrite(fd uintptr) bool {
 	for len(w.parts) > 0 {
 		n, err := IgnoreEINTR(func() (int, error) { return w.send(int(fd)) })
@@ -116,7 +116,7 @@ func (w *Writer) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// send sends of parts what one system call takes.
+// send sends what one system call takes of parts.
 func (w *Writer) send(fd int) (int, error) {
 	if len(w.parts) == 1 && w.own && len(w.parts[0]) <= rawLimit {
 		return sendNow(fd, w.parts[0])
@@ -124,8 +124,8 @@ func (w *Writer) send(fd int) (int, error) {
 	return sendParts(fd, w.parts)
 }
 
-// wait notes that the write is about to wait, and whether that is after progress
-// or only goes on.
+// wait records that the write is about to wait. It reports to flow only if the
+// write has progressed since it last waited.
 func (w *Writer) wait() {
 	if w.n == w.waited {
 		return

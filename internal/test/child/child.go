@@ -1,6 +1,6 @@
-// Package child runs parts of a test in processes of their own: for what has to
-// be killed or stopped, measured alone, or bounded by the system. Only tests
-// import it.
+// Package child runs parts of a test in separate processes, for what must be
+// killed or stopped, measured alone, or limited by the system. Only tests import
+// it.
 package child
 
 import (
@@ -18,13 +18,14 @@ import (
 // partEnv names the part that a process plays.
 const partEnv = "CHANIO_TEST_PART"
 
-// Parts are what child processes can play, by name: functions that take commands
-// from the parent, a line each, and end when there are no more.
+// Parts are the parts that child processes can play, by name. Each is a function
+// that reads commands from the parent, one per line, and ends when there are no
+// more.
 type Parts map[string]func(t *testing.T, commands *bufio.Scanner)
 
-// Play plays the part that the process was started for; where it is nobody's
-// child it skips. A package whose tests call Start has one test that calls it,
-// of the name TestChild.
+// Play plays the part for which the process was started. It skips the test in a
+// process that is not a child. A package whose tests call Start has one test
+// that calls Play, named TestChild.
 func Play(t *testing.T, parts Parts) {
 	part, ok := os.LookupEnv(partEnv)
 	if !ok {
@@ -41,12 +42,12 @@ type Process struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	lines  *bufio.Scanner
-	output strings.Builder // what was no answer
+	output strings.Builder // what was not an answer
 }
 
-// Start starts a child that plays part, with env added to the environment. It
-// is killed when the test ends, if it has not ended by then. It is where the
-// thread that calls is: in the same network namespace.
+// Start starts a child that plays part, with env added to the environment. A
+// child still running when the test ends is killed. The child is in the calling
+// thread's network namespace.
 func Start(t testing.TB, part string, env ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.v")}
@@ -113,11 +114,11 @@ func (p *Process) End() error {
 	return p.cmd.Wait()
 }
 
-// Signal sends the child a signal; one that has ended gets none.
+// Signal sends the child a signal, unless it has ended.
 func (p *Process) Signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
 
 // PID returns the child's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Output returns what the child has printed beside answers.
+// Output returns what the child has printed besides answers.
 func (p *Process) Output() string { return p.output.String() }

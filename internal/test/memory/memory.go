@@ -4,7 +4,7 @@ package memory
 import "runtime"
 
 // Live returns how many bytes of the heap are reachable. It collects twice: a
-// sync.Pool gives its content up in the second.
+// sync.Pool gives up its content in the second collection.
 func Live() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -1,5 +1,5 @@
-// Package netns moves tests to network namespaces of their own, whose routes,
-// links and limits are theirs to break. Only tests import it.
+// Package netns moves tests into their own network namespaces, whose routes,
+// links and limits they may break. Only tests import it.
 package netns
 
 import (
@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Enter moves the test's goroutine to a network namespace of its own, in which
-// it runs setup, a shell script: what the goroutine opens is there, and the
-// processes that it starts are. Where it can't it skips.
+// Enter moves the test's goroutine into a new network namespace and runs setup,
+// a shell script, in it. Whatever the goroutine opens or starts is in that
+// namespace. If that is not possible, Enter skips the test.
 func Enter(t testing.TB, setup string) {
 	t.Helper()
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
 		t.Skipf("no network namespaces here: %v", err)
@@ -27,7 +27,7 @@ func Enter(t testing.TB, setup string) {
 	}
 }
 
-// Run runs a shell script in the namespace of the goroutine that calls.
+// Run runs a shell script in the calling goroutine's namespace.
 func Run(script string) error {
 	out, err := exec.Command("sh", "-ec", script).CombinedOutput()
 	if err != nil {
@@ -36,9 +36,9 @@ func Run(script string) error {
 	return nil
 }
 
-// Veth makes two hosts that share a link, whose interfaces are both called
-// v0, with the addresses 10.7.7.1 and fd07::1, and 10.7.7.2 and fd07::2. The
-// test's goroutine moves to the first; there runs what it is given on the second.
+// Veth makes two hosts that share a link. Both hosts' interfaces are called v0,
+// with the addresses 10.7.7.1 and fd07::1, and 10.7.7.2 and fd07::2. The test's
+// goroutine moves to the first host; there runs a function on the second.
 func Veth(t testing.TB) (there func(func())) {
 	t.Helper()
 	Enter(t, "ip link set lo up; ip link add name v0 type veth peer name v1")
@@ -47,7 +47,7 @@ func Veth(t testing.TB) (there func(func())) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		runtime.LockOSThread() // and never unlocked
+		runtime.LockOSThread() // never unlocked
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Error(err)
 		}
