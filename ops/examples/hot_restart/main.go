@@ -1,12 +1,13 @@
-// Hot_restart echoes what it receives, and gives way to a newer program without
-// cutting anybody off: on SIGHUP it starts its own file again, which may have been
-// replaced, and hands it the listening socket. New clients are the new process';
-// those of the old one are served until they leave.
+// Hot_restart echoes what it receives, and gives way to a newer version without
+// cutting off any client. On SIGHUP it starts its own file again, which may have
+// been replaced, and hands the listening socket to the new process. New clients
+// go to the new process; the old one serves its clients until they leave.
 //
 //	go run ./examples/hot_restart -listen :4000
 //	kill -HUP $(pgrep hot_restart)
 //
-// SIGTERM and Ctrl-C refuse new clients, and end the program when the last one has left.
+// On SIGTERM or Ctrl-C the program refuses new clients and ends when the last
+// one has left.
 package main
 
 import (
@@ -58,7 +59,7 @@ func run(address string) error {
 	}
 }
 
-// obey does what signals say, for as long as the process lives.
+// obey handles signals for as long as the process lives.
 func obey(upgrader *tableflip.Upgrader) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
@@ -73,7 +74,7 @@ func obey(upgrader *tableflip.Upgrader) {
 	}
 }
 
-// serve echoes, until the last session is delivered.
+// serve echoes until the last session has ended.
 func serve(l *chanio.Listener) {
 	for s := range l.Sessions() {
 		go echo(s)

@@ -8,7 +8,7 @@ import (
 	"example.com/chanio"
 )
 
-// handle serves the sessions of l, and returns when the last one has ended.
+// handle serves the sessions of l and returns when the last one has ended.
 func handle(l *chanio.Listener, log *slog.Logger) {
 	var sessions sync.WaitGroup
 	for s := range l.Sessions() {
@@ -22,13 +22,13 @@ func handle(l *chanio.Listener, log *slog.Logger) {
 	sessions.Wait()
 }
 
-// greet tells a client who it is to the service. An error ends the session, which
-// echo sees.
+// greet tells a client which address the service sees. An error ends the
+// session, which echo notices.
 func greet(s *chanio.Session) {
 	_, _ = fmt.Fprintf(s, "you are %v", s.RemoteAddr())
 }
 
-// echo sends each line back, until the client has no more.
+// echo sends each line back until the client has no more.
 func echo(s *chanio.Session) {
 	defer s.Close()
 	for line := range s.Recv() {

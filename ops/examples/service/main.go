@@ -1,13 +1,13 @@
-// Service is an echo server of lines as it would be run in the field: README.md
-// says what its operator sees. It
+// Service is an echo server for lines as it would run in production: README.md
+// describes what its operator sees. It
 //
 //   - exports its counters for Prometheus on /metrics;
-//   - on SIGTERM refuses new clients, and ends when those that it has are served;
-//   - on SIGHUP hands its sockets to a new process, which its file may be newer than,
-//     and then does the same;
+//   - on SIGTERM refuses new clients and ends once it has served those that it has;
+//   - on SIGHUP hands its sockets to a new process, perhaps of a newer program file,
+//     and then drains in the same way;
 //   - behind a proxy takes its clients' addresses from PROXY headers;
-//   - reads its certificate again when the file has changed;
-//   - finds out about clients that have vanished.
+//   - reloads its certificate when the file changes;
+//   - detects clients that have vanished.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	"example.com/chanio"
 )
 
-// config is what the flags say.
+// config holds the flags.
 type config struct {
 	listen, metrics string
 	cert, key       string
@@ -53,7 +53,7 @@ func main() {
 	}
 }
 
-// run is the service. Nothing but signals end it.
+// run runs the service. Only signals end it.
 func run(ctx context.Context, c config, log *slog.Logger) error {
 	o, err := c.options(log)
 	if err != nil {
@@ -79,7 +79,7 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	defer signals.stop()
 
 	log.Info("serving", "clients", l.Addr(), "metrics", scrapes.Addr())
-	if err := upgrader.Ready(); err != nil { // now the process before drains
+	if err := upgrader.Ready(); err != nil { // now the previous process drains
 		return err
 	}
 	select {
@@ -89,12 +89,12 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	if signals.replaced() {
 		log.Info("replaced by a new process")
-		metrics.close() // that one answers for itself
+		metrics.close() // the new process serves its own
 	}
 	return drain(ctx, l, c.drain, signals.hurry, log)
 }
 
-// sockets returns those of the process before, or new ones.
+// sockets returns the previous process's sockets, or new ones.
 func (c config) sockets(upgrader *tableflip.Upgrader) (clients, scrapes net.Listener, err error) {
 	if clients, err = upgrader.Listen("tcp", c.listen); err != nil {
 		return nil, nil, err
@@ -106,7 +106,7 @@ func (c config) sockets(upgrader *tableflip.Upgrader) (clients, scrapes net.List
 	return clients, scrapes, nil
 }
 
-// options returns those of the listener.
+// options returns the listener's options.
 func (c config) options(log *slog.Logger) (*chanio.Options, error) {
 	o := &chanio.Options{
 		Framing:            chanio.Lines{},
@@ -137,8 +137,8 @@ func (c config) options(log *slog.Logger) (*chanio.Options, error) {
 	return o, nil
 }
 
-// drain waits for the sessions to end by themselves, and closes those that have not
-// when the time is up, or hurry is closed.
+// drain waits for the sessions to end by themselves, and closes the rest when
+// patience is over or hurry is closed.
 func drain(ctx context.Context, l *chanio.Listener, patience time.Duration, hurry <-chan struct{}, log *slog.Logger) error {
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

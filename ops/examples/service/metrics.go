@@ -21,7 +21,7 @@ type metricsServer struct {
 	done sync.WaitGroup
 }
 
-// serveMetrics serves l's counters, and those of the process, on ln.
+// serveMetrics serves the counters of l and of the process on ln.
 func serveMetrics(l *chanio.Listener, ln net.Listener) *metricsServer {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -32,11 +32,12 @@ func serveMetrics(l *chanio.Listener, ln net.Listener) *metricsServer {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	m := &metricsServer{http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}}
-	m.done.Go(func() { m.http.Serve(ln) }) // its error is that it was closed
+	m.done.Go(func() { m.http.Serve(ln) }) // its error says that it was closed
 	return m
 }
 
-// close lets the scrapes under way end, for some seconds. It may be called again.
+// close waits a few seconds for scrapes in progress. It may be called more than
+// once.
 func (m *metricsServer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

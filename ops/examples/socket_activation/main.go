@@ -1,13 +1,13 @@
-// Socket_activation echoes what it receives on sockets that systemd holds for it:
-// systemd listens from boot on, starts the program when the first client comes, and
-// keeps the sockets while the program is replaced. So clients that come then wait,
-// and none is refused.
+// Socket_activation echoes what it receives on sockets that systemd holds for
+// it. systemd listens from boot on, starts the program when the first client
+// connects, and keeps the sockets while the program is replaced. Clients that
+// connect meanwhile wait, and none is refused.
 //
 //	go build ./examples/socket_activation
 //	systemd-socket-activate -l 4000 ./socket_activation
 //
-// SIGTERM, which systemd sends, and Ctrl-C: sessions that run are served until their
-// clients leave.
+// On SIGTERM, which systemd sends, or Ctrl-C, the program serves its sessions
+// until their clients leave.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// run serves on all sockets that it was given, and drains when ctx ends.
+// run serves on all sockets that it was given and drains when ctx ends.
 func run(ctx context.Context) error {
 	given, err := activation.Listeners()
 	if err != nil {
@@ -54,14 +54,14 @@ func run(ctx context.Context) error {
 	return servers.Wait()
 }
 
-// serve echoes on one socket, and drains when ctx ends. The socket's file, if it has
-// one, is systemd's.
+// serve echoes on one socket and drains when ctx ends. The socket's file, if it
+// has one, belongs to systemd.
 func serve(ctx context.Context, ln net.Listener) error {
 	background := context.WithoutCancel(ctx)
 	l := chanio.Serve(background, ln, &chanio.Options{KeepSocket: true})
 	stop := context.AfterFunc(ctx, func() {
 		fmt.Println("Draining, with", l.Len(), "sessions")
-		_ = l.Drain(background) // whose context does not end
+		_ = l.Drain(background) // background does not end
 	})
 	defer stop()
 	fmt.Println("Serving on", l.Addr(), "as process", os.Getpid())

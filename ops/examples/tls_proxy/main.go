@@ -1,11 +1,12 @@
-// Tls_proxy ends TLS in front of a server that speaks none, and tells it by a PROXY
-// header whose connection each is.
+// Tls_proxy terminates TLS in front of a server without TLS. A PROXY header
+// tells the server the client of each connection.
 //
 //	go run ./examples/tls_proxy -listen :4433 -cert server.crt -key server.key -to 127.0.0.1:4000
 //
-// The server must take such headers from here, and from nobody else: with chanio that
-// is Options.ProxyProtocol and Options.ProxyFrom. Certificates are read again when
-// their files have changed. Ctrl-C and SIGTERM stop it, when its connections have ended.
+// The server must accept such headers from this proxy and from no one else: with
+// chanio, set Options.ProxyProtocol and Options.ProxyFrom. Certificates are
+// reloaded when their files change. On Ctrl-C or SIGTERM the proxy stops once
+// its connections have ended.
 package main
 
 import (
@@ -35,7 +36,7 @@ func main() {
 	}
 }
 
-// run is the proxy. It drains when ctx ends.
+// run runs the proxy. It drains when ctx ends.
 func run(ctx context.Context, listen, cert, key, to string) error {
 	config, err := chanio.ServerTLS(cert, key)
 	if err != nil {
@@ -46,7 +47,7 @@ func run(ctx context.Context, listen, cert, key, to string) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = l.Drain(background) }) // whose context does not end
+	stop := context.AfterFunc(ctx, func() { _ = l.Drain(background) }) // background does not end
 	defer stop()
 	fmt.Println("Serving on", l.Addr())
 	var pipes sync.WaitGroup
@@ -61,11 +62,11 @@ func run(ctx context.Context, listen, cert, key, to string) error {
 	return l.Err()
 }
 
-// pass connects a client to the server, until both have ended.
+// pass connects a client to the server until both have ended.
 func pass(ctx context.Context, client *chanio.Session, to string) error {
 	server, err := chanio.Dial(ctx, "tcp", to, nil)
 	if err != nil {
-		client.Abort(err) // a reset: it must not look like an answer
+		client.Abort(err) // a reset, which must not look like an answer
 		return err
 	}
 	if err := server.Put(header(client)); err != nil {
@@ -75,7 +76,7 @@ func pass(ctx context.Context, client *chanio.Session, to string) error {
 	return chanio.Pipe(ctx, client, server)
 }
 
-// header returns the header, of version 1, that begins the connection of a client.
+// header returns the PROXY header, version 1, that starts a client's connection.
 func header(client *chanio.Session) []byte {
 	from := client.RemoteAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort()
 	to := client.LocalAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort()

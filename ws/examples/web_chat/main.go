@@ -1,8 +1,8 @@
-// Web_chat is one chat room for browsers, tcp lines and tls lines: what one
-// says, all hear, with who said it. Run it in the folder of the module ws. Its
-// arguments are the ports of the web page (8080), of tcp (1111) and of tls
-// (2222); the certificates are the repository's test set. A typed line goes to
-// everybody, and an empty line, the end of the input or Ctrl-C stops it.
+// Web_chat is one chat room for browsers, tcp lines and tls lines: everyone
+// hears what anyone says, and who said it. Run it in the folder of the module
+// ws. Its arguments are the ports of the web page (8080), of tcp (1111) and of
+// tls (2222). The certificates are the repository's test set. A typed line goes
+// to everyone; an empty line, the end of the input or Ctrl-C stops the program.
 //
 //	nc localhost 1111
 //	openssl s_client -quiet -CAfile ../testdata/ca.crt -connect localhost:2222
@@ -37,7 +37,7 @@ func main() {
 	fmt.Println("The page is at http://localhost:"+ports[0]+"; tcp is at", ports[1], "and tls at", ports[2])
 	fmt.Println("Type a message for everybody, an empty line to stop.")
 	lines := make(chan string)
-	go readLines(lines) // it ends with the process: a read of a terminal cannot be ended
+	go readLines(lines) // ends with the process: a read from a terminal cannot be interrupted
 	for {
 		select {
 		case line := <-lines:
@@ -54,7 +54,7 @@ func main() {
 	}
 }
 
-// readLines sends what is typed, and "" at its end.
+// readLines sends each line that is typed, and "" at the end of the input.
 func readLines(lines chan<- string) {
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() && in.Text() != "" {

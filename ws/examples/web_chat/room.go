@@ -20,31 +20,31 @@ import (
 //go:embed page.html
 var page []byte
 
-// addresses are where a room listens.
+// addresses says where a room listens.
 type addresses struct{ page, tcp, tls string }
 
-// A room is one hub whose members are browsers and lines.
+// A room is one hub whose members are browsers and line clients.
 type room struct {
-	id       string // tells a page that the server is another one
+	id       string // tells a page that the server is a new one
 	hub      *chanio.Hub
 	web      *ws.Handler
 	tcp, tls *chanio.Listener
 	http     *http.Server
-	page     net.Addr // where the page is
+	page     net.Addr // address of the page
 	handlers sync.WaitGroup
 
 	mu   sync.Mutex
-	said int // messages so far: who joins is told, and so knows what it missed
+	said int // messages so far; a page that joins is told, and so knows what it missed
 }
 
-// open opens a room until ctx ends; certificates is the folder of the tls
-// server's.
+// open opens a room that lives until ctx ends. certificates is the folder of the
+// tls server's certificates.
 func open(ctx context.Context, at addresses, certificates string) (*room, error) {
 	config, err := chanio.ServerTLS(certificates+"/server.crt", certificates+"/server.key")
 	if err != nil {
 		return nil, err
 	}
-	life := context.WithoutCancel(ctx) // close ends it in good order
+	life := context.WithoutCancel(ctx) // close ends it gracefully
 	lines := chanio.Options{Framing: chanio.Lines{}, ManualJoin: true, Lag: chanio.LagDrop}
 	r := &room{id: rand.Text()[:8], hub: chanio.NewHub(life, &lines)}
 	if r.tcp, err = chanio.Listen(life, "tcp", at.tcp, &lines); err != nil {
@@ -69,7 +69,7 @@ func open(ctx context.Context, at addresses, certificates string) (*room, error)
 	return r, nil
 }
 
-// serve starts what the room runs.
+// serve serves ln and hosts the sessions of all listeners.
 func (r *room) serve(ln net.Listener) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /room", r.web)
@@ -89,7 +89,7 @@ func (r *room) serve(ln net.Listener) {
 	r.handlers.Go(r.tellLosses)
 }
 
-// close says goodbye: the last messages arrive.
+// close closes the room gracefully: the last messages arrive.
 func (r *room) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -98,7 +98,7 @@ func (r *room) close() error {
 	return err
 }
 
-// host passes on what s says until it leaves.
+// host multicasts what s says until it leaves.
 func (r *room) host(s *chanio.Session, kind string) {
 	defer s.Close()
 	who := nameOf(s, kind)
@@ -115,8 +115,8 @@ func (r *room) host(s *chanio.Session, kind string) {
 	}
 }
 
-// welcome makes s a member and tells it who it is and how many messages there
-// were: between that and the first that it gets, none is missing.
+// welcome makes s a member and tells it its name and how many messages there
+// were. No message is missing between those and the first that it gets.
 func (r *room) welcome(s *chanio.Session, who string) error {
 	r.mu.Lock()
 	greeting := fmt.Sprintf("* You are %s in room %s after %d messages.", who, r.id, r.said)
@@ -131,7 +131,7 @@ func (r *room) welcome(s *chanio.Session, who string) error {
 	return err
 }
 
-// say tells everybody.
+// say sends text to everyone.
 func (r *room) say(who, text string) {
 	if who != "*" {
 		who += ":"
@@ -139,12 +139,12 @@ func (r *room) say(who, text string) {
 	text = strings.NewReplacer("\n", " ", "\r", " ").Replace(strings.ToValidUTF8(text, "\ufffd"))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hub.Multicast([]byte(who+" "+text)) == nil { // else the room is closing
+	if r.hub.Multicast([]byte(who+" "+text)) == nil { // otherwise the room is closing
 		r.said++
 	}
 }
 
-// tellLosses tells members that were too slow how many messages they missed.
+// tellLosses tells members that lagged how many messages they missed.
 func (r *room) tellLosses() {
 	for e := range r.hub.Events() {
 		if e.Kind == chanio.EventLagged {
@@ -155,7 +155,7 @@ func (r *room) tellLosses() {
 
 var notInNames = regexp.MustCompile(`[^\pL\pN _-]`)
 
-// nameOf returns the name that a browser has asked for, or one with its ID.
+// nameOf returns the name that a browser asked for, or one made of its ID.
 func nameOf(s *chanio.Session, kind string) string {
 	if req := ws.Request(s); req != nil {
 		if name := []rune(strings.TrimSpace(notInNames.ReplaceAllString(req.URL.Query().Get("name"), ""))); len(name) > 0 {
