@@ -9,7 +9,7 @@ import (
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// churn measures connections a second with a server of its own.
+// churn measures connections per second with a server of its own.
 func churn(ctx context.Context, std streams, args []string) error {
 	var (
 		own     ownServerFlags

@@ -14,8 +14,8 @@ import (
 	"example.com/chanio/benchmarks/internal/results"
 )
 
-// runCompare runs the matrix, or reads what a run has measured, and prints its
-// tables.
+// runCompare runs the matrix, or reads the outcome of an earlier run, and prints
+// its tables.
 func runCompare(ctx context.Context, std streams, args []string) error {
 	var (
 		r                  compare.Run
@@ -75,7 +75,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	return show(std, o, dir, readme, agree)
 }
 
-// commandLine returns what to type into a shell to run this again.
+// commandLine returns the shell command that runs this again.
 func commandLine(args []string) string {
 	var line strings.Builder
 	line.WriteString("go run . compare")
@@ -88,7 +88,7 @@ func commandLine(args []string) string {
 	return line.String()
 }
 
-// show prints o and writes it to where it shall be.
+// show prints o and writes the requested files.
 func show(std streams, o *compare.Outcome, dir, readme, agree string) error {
 	err := o.WriteMarkdown(std.out)
 	if dir != "" {
@@ -107,7 +107,7 @@ func show(std streams, o *compare.Outcome, dir, readme, agree string) error {
 	return err
 }
 
-// chosen returns the scenarios of a set that match an expression.
+// chosen returns the scenarios of a set that match a regular expression.
 func chosen(set, match string) ([]compare.Scenario, error) {
 	re, err := regexp.Compile(match)
 	if err != nil {
@@ -123,7 +123,7 @@ func chosen(set, match string) ([]compare.Scenario, error) {
 	return all, nil
 }
 
-// describeSets returns the names of the sets, and what they have, a line each.
+// describeSets returns the names and contents of the sets, one per line.
 func describeSets() (names, lines string) {
 	var all []string
 	for _, s := range compare.Sets() {
@@ -133,7 +133,7 @@ func describeSets() (names, lines string) {
 	return strings.Join(all, ", "), lines
 }
 
-// isTerminal reports whether a person reads along.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -13,14 +13,14 @@ import (
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// newFlags returns the flags of a command, which explains itself on std.err.
+// newFlags returns the flags of a command, which prints its usage to std.err.
 func newFlags(command string, std streams) *flag.FlagSet {
 	fs := flag.NewFlagSet(command, flag.ContinueOnError)
 	fs.SetOutput(std.err)
 	return fs
 }
 
-// transportFlag registers -net. CppServer's name for TLS is another one for it.
+// transportFlag registers -net. It also accepts CppServer's name for TLS.
 func transportFlag(fs *flag.FlagSet, net *string, names string) {
 	*net = endpoint.TCP
 	fs.Func("net", "`transport`: "+names+" (default tcp)", func(s string) error {
@@ -32,7 +32,7 @@ func transportFlag(fs *flag.FlagSet, net *string, names string) {
 	})
 }
 
-// endpointFlags are the flags that say where: those of server and client alike.
+// endpointFlags are the flags of the endpoint, common to server and client.
 type endpointFlags struct {
 	net     string
 	address string
@@ -51,7 +51,7 @@ func (f *endpointFlags) register(fs *flag.FlagSet) {
 	fs.IntVar(&f.kernel, "kernelbuffer", 0, "`bytes` of the kernel's buffers of a socket; 0 is the system's choice")
 }
 
-// apply sets up this process, and returns the endpoint.
+// apply sets up this process and returns the endpoint.
 func (f *endpointFlags) apply(job string) (endpoint.Endpoint, error) {
 	if f.threads < 1 {
 		return endpoint.Endpoint{}, fmt.Errorf("-t %d is not positive", f.threads)
@@ -73,8 +73,8 @@ func (f *endpointFlags) apply(job string) (endpoint.Endpoint, error) {
 	return e, err
 }
 
-// ownServerFlags are those of the commands that start a server of their own, on
-// a free port of the loopback interface.
+// ownServerFlags are the flags of commands that start their own server, on a
+// free port of the loopback interface.
 type ownServerFlags struct {
 	net, impl string
 	threads   int
@@ -95,8 +95,8 @@ func (f *ownServerFlags) server(job string) trial.Server {
 // secondsOf returns a flag's seconds as a duration.
 func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// parse parses a command's flags; those commands that have a job have it as
-// their first argument. Errors have been printed when it returns.
+// parse parses a command's flags. A command with a job takes it as the first
+// argument. parse prints errors before it returns.
 func parse(fs *flag.FlagSet, args []string, jobs ...string) (job string, err error) {
 	if len(jobs) > 0 {
 		if len(args) > 0 {

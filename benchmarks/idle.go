@@ -7,7 +7,7 @@ import (
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// idle measures what idle sessions cost a server of its own.
+// idle measures what idle sessions cost, with a server of its own.
 func idle(ctx context.Context, std streams, args []string) error {
 	var own ownServerFlags
 	var sessions int

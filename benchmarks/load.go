@@ -51,7 +51,7 @@ func runLoad(ctx context.Context, std streams, args []string) error {
 	}
 	c.Length = secondsOf(seconds)
 	c.Warmup = secondsOf(warm)
-	const other = 100 // descriptors beside those of the clients
+	const other = 100 // descriptors in addition to those of the clients
 	if err := process.AllowFiles(c.Clients + other); err != nil {
 		return err
 	}

@@ -21,14 +21,14 @@ import (
 // A command is a subcommand of the program.
 type command struct {
 	name string
-	args string // what may stand behind it
+	args string // what may follow it
 	does string
 	run  func(ctx context.Context, std streams, args []string) error
 }
 
-// streams are where a command writes.
+// streams are a command's outputs.
 type streams struct {
-	out io.Writer // what it was asked for
+	out io.Writer // results
 	err io.Writer // usage and progress
 }
 
@@ -43,7 +43,7 @@ func commands() []command {
 	}
 }
 
-// errUsage is the error of bad arguments that have been explained already.
+// errUsage reports bad arguments that have already been explained.
 var errUsage = errors.New("bad arguments")
 
 func main() {

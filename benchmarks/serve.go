@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/benchmarks/internal/server"
 )
 
-// serve runs one server until ctx ends, or, with -control, until the standard
+// serve runs one server until ctx ends or, with -control, until the standard
 // input does.
 func serve(ctx context.Context, std streams, args []string) error {
 	var (
@@ -81,16 +81,16 @@ func serve(ctx context.Context, std streams, args []string) error {
 	return err
 }
 
-// commandsOf returns what a server does at the word of whoever has started it.
-// Each command answers with one line.
+// commandsOf returns the commands that a server accepts from its parent. Each
+// command answers with one line.
 func commandsOf(c server.Config) map[string]func() (string, error) {
 	return map[string]func() (string, error){
-		// gc collects the heap and gives what is free back to the system.
+		// gc collects the heap and returns free memory to the system.
 		"gc": func() (string, error) {
 			debug.FreeOSMemory()
 			return "done", nil
 		},
-		// published is how long publishing a message took.
+		// published reports how long publishing a message took.
 		"published": func() (string, error) {
 			if c.Published == nil {
 				return "null", nil
@@ -101,7 +101,7 @@ func commandsOf(c server.Config) map[string]func() (string, error) {
 	}
 }
 
-// obey carries out the commands of the standard input until it or ctx ends.
+// obey runs the commands on the standard input until it or ctx ends.
 func obey(ctx context.Context, w io.Writer, commands map[string]func() (string, error)) {
 	lines := make(chan string)
 	go func() { // ends with the input, or with the process
@@ -130,8 +130,8 @@ func obey(ctx context.Context, w io.Writer, commands map[string]func() (string, 
 	}
 }
 
-// compute uses a processor until ctx ends. It never blocks, so that the scheduler
-// has to take the processor from it.
+// compute uses a processor until ctx ends. It never blocks, so the scheduler
+// must preempt it.
 func compute(ctx context.Context) {
 	for x := uint64(1); x != 0; {
 		if x = x*6364136223846793005 | 1; x>>50 == 0 && ctx.Err() != nil {

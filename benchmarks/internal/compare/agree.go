@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// agreed is by how much two runs may differ in the median of their ratios.
+// agreed is how much the median ratios of two runs may differ.
 const agreed = 0.15
 
-// WriteAgreement writes by how much the ratios of messages a second to the base
-// differ between two runs: how well figures repeat.
+// WriteAgreement writes how much the ratios of messages per second to the base
+// differ between two runs, that is, how well figures repeat.
 func WriteAgreement(w io.Writer, a, b *Outcome) error {
 	p := &printer{w: w}
 	header := []string{"scenario", "server", "one run", "the other", "differ by"}
@@ -41,8 +41,8 @@ func WriteAgreement(w io.Writer, a, b *Outcome) error {
 	return p.err
 }
 
-// difference returns by which part two ratios differ, the same in either
-// direction.
+// difference returns the relative difference of two ratios, the same in either
+// order.
 func difference(a, b float64) float64 {
 	return math.Abs(a-b) / max(min(math.Abs(a), math.Abs(b)), math.SmallestNonzeroFloat64)
 }

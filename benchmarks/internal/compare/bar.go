@@ -9,20 +9,20 @@ type Figure struct {
 	Metric   Metric `json:"metric"`
 }
 
-// A Bar is what a figure, or its ratio to another of the same repetition, must
-// reach in the median.
+// A Bar is what the median of a figure, or of its ratio to another figure of the
+// same repetition, must reach.
 type Bar struct {
 	Figure Figure
-	To     Figure // that Figure is divided by; if zero, Figure stands for itself
+	To     Figure // the divisor of Figure; if zero, Figure counts by itself
 	AtMost bool   // Want is an upper bound, not a lower one
 	Want   float64
-	Try    float64 // what would be better still; 0 for none
-	Stated bool    // nothing is wanted of it but that it is told
+	Try    float64 // a harder bar; 0 for none
+	Stated bool    // the figure is reported and not judged
 }
 
-// A Verdict is what became of a bar.
+// A Verdict is the result of a bar.
 type Verdict struct {
-	Stated bool    `json:"stated,omitempty"` // nothing is wanted but the figure
+	Stated bool    `json:"stated,omitempty"` // reported and not judged
 	Figure Figure  `json:"figure"`
 	To     *Figure `json:"to,omitempty"`
 	Want   string  `json:"want"`
@@ -31,7 +31,7 @@ type Verdict struct {
 	Tried  bool    `json:"tried"` // the harder bar holds too
 }
 
-// judge returns the verdict on b, and false if the run has not measured it.
+// judge returns the verdict on b, or false if the run has not measured it.
 func (r *Run) judge(b Bar) (Verdict, bool) {
 	got := r.values(b.Figure.Scenario, b.Figure.Entrant, b.Figure.Metric)
 	v := Verdict{Figure: b.Figure, Stated: b.Stated, Want: b.want()}

@@ -1,6 +1,6 @@
 package compare
 
-// Bars returns what the project asks of the library.
+// Bars returns what the project requires of the library.
 func Bars() []Bar {
 	return []Bar{
 		atLeast("tcp-echo-100x1", Messages, 0.95),
@@ -39,17 +39,17 @@ func Bars() []Bar {
 	}
 }
 
-// atLeast asks for a figure of ours that is that many times the base's.
+// atLeast requires our figure to be at least that many times the base's.
 func atLeast(scenario string, m Metric, times float64) Bar {
 	return Bar{Figure: Figure{scenario, Ours, m}, To: Figure{scenario, Std, m}, Want: times}
 }
 
-// atMost asks for a figure of ours that is no larger.
+// atMost requires our figure to be no larger than most.
 func atMost(scenario string, m Metric, most float64) Bar {
 	return Bar{Figure: Figure{scenario, Ours, m}, AtMost: true, Want: most}
 }
 
-// against compares with another entrant of the scenario than the base.
+// against compares with an entrant of the scenario other than the base.
 func against(entrant string, b Bar) Bar {
 	b.To = Figure{b.Figure.Scenario, entrant, b.Figure.Metric}
 	return b
@@ -61,12 +61,12 @@ func across(scenario string, b Bar) Bar {
 	return b
 }
 
-// stated asks for nothing but that a figure of ours is told.
+// stated reports our figure without judging it.
 func stated(scenario string, m Metric) Bar {
 	return Bar{Figure: Figure{scenario, Ours, m}, Stated: true}
 }
 
-// by judges another entrant than our server alone.
+// by judges an entrant other than our server alone.
 func by(entrant string, b Bar) Bar {
 	b.Figure.Entrant = entrant
 	return b
@@ -75,13 +75,13 @@ func by(entrant string, b Bar) Bar {
 // byBoth judges our server with our client.
 func byBoth(b Bar) Bar { return by(BothOurs, b) }
 
-// absolute compares with nothing.
+// absolute compares with a number, not another figure.
 func absolute(b Bar) Bar {
 	b.To = Figure{}
 	return b
 }
 
-// harder adds what would be better still.
+// harder adds a harder bar.
 func harder(b Bar, try float64) Bar {
 	b.Try = try
 	return b

@@ -2,22 +2,22 @@ package compare
 
 import "example.com/chanio/benchmarks/internal/endpoint"
 
-// The names of entrants: who does a job, and how. Each that does not begin with
-// "chanio, " is also the name of the server's implementation.
+// The names of entrants: who does a job, and how. A name that does not begin
+// with "chanio, " is also that of the server's implementation.
 const (
 	Ours     = "chanio"
 	BothOurs = "chanio, both ends" // the client is chanio's too
 	Batches  = "chanio, batches"   // RecvBatch and SendBatch
-	// BothBatches has them in the client too.
+	// BothBatches uses batches in the client too.
 	BothBatches = "chanio, batches, both ends"
-	Std         = "std" // what ratios are to, unless said
+	Std         = "std" // the base of ratios, unless stated otherwise
 	Netpoll     = "netpoll"
-	Coalesced   = "coalesced" // a channel a member, what it holds in one write
+	Coalesced   = "coalesced" // a channel per member, whose content goes out in one write
 	Loop        = "loop"      // multicast by a plain loop over the connections
-	Limit       = "limit"     // what the machine can do at most
+	Limit       = "limit"     // the most that the machine can do
 )
 
-// messageSize is a message's bytes where a scenario does not say otherwise.
+// messageSize is the size of a message in bytes unless a scenario sets another.
 const messageSize = 32
 
 // Catalogue returns all scenarios.

@@ -11,8 +11,8 @@ import (
 // churnClients is how many clients connect at a time.
 const churnClients = 16
 
-// churns returns how fast connections come and go, over TLS also when their
-// sessions are resumed.
+// churns returns the scenarios in which connections come and go, over TLS also
+// with resumed sessions.
 func churns(network string) []Scenario {
 	all := []Scenario{churn(network+"-churn", network, false)}
 	if network == endpoint.TLS {

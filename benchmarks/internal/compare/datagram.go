@@ -6,11 +6,11 @@ import (
 	"example.com/chanio/benchmarks/internal/endpoint"
 )
 
-// datagramBuffer is what each socket of the datagram scenarios asks the kernel
-// for: its default holds fewer small datagrams than are in flight.
+// datagramBuffer is the kernel buffer that each socket of the datagram scenarios
+// requests. The default holds fewer small datagrams than are in flight.
 const datagramBuffer = 4 << 20
 
-// datagrams returns the round trips and the groups over UDP.
+// datagrams returns the round-trip and group scenarios over UDP.
 func datagrams() []Scenario {
 	flags := []string{"-kernelbuffer", strconv.Itoa(datagramBuffer)}
 	var all []Scenario

@@ -15,11 +15,11 @@ type echo struct {
 	network  string
 	clients  int
 	inFlight int // messages of each client
-	size     int // bytes of a message; if zero, messageSize, and the name does not say it
+	size     int // bytes of a message; if zero, messageSize, which the name omits
 	pinned   bool
 	framed   bool
 	batch    bool     // chanio's ends use batches
-	busy     int      // goroutines that compute beside the server
+	busy     int      // goroutines that compute next to the server
 	flags    []string // further ones of server and load
 }
 
@@ -60,7 +60,7 @@ func (e echo) title() string {
 }
 
 // scenario returns e with an entrant for each name, all with the plain client
-// but those of both ends.
+// except those of both ends.
 func (e echo) scenario(entrants ...string) Scenario {
 	s := Scenario{Name: e.name(), Title: e.title(), Base: Std}
 	for _, name := range entrants {

@@ -12,13 +12,13 @@ import (
 
 const (
 	fanoutMembers = 1000
-	fanoutRate    = 20 // messages a second: the members are idle in between
-	// fanoutLength is the least: percentiles need messages.
+	fanoutRate    = 20 // messages per second: the members are idle in between
+	// fanoutLength is a minimum: percentiles need messages.
 	fanoutLength = 2 * time.Second
 )
 
-// fanout returns the time from a message's publishing until the last of many
-// idle members has it, against a plain loop over their connections.
+// fanout returns the scenario of the time from publishing a message until the
+// last of many idle members has it, against a plain loop over their connections.
 func fanout(network string) Scenario {
 	s := Scenario{
 		Name:  network + "-fanout-" + strconv.Itoa(fanoutMembers),

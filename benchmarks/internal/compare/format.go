@@ -7,7 +7,7 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// number returns a bound as a person wrote it.
+// number formats a bound as a person would write it.
 func number(v float64) string {
 	if v >= 1000 {
 		return report.Count(v)
@@ -15,7 +15,7 @@ func number(v float64) string {
 	return fmt.Sprintf("%g", v)
 }
 
-// span returns a figure with its least and most.
+// span formats a figure with its minimum and maximum.
 func span(s Spread) string {
 	switch s.Runs {
 	case 0:
@@ -26,7 +26,7 @@ func span(s Spread) string {
 	return fmt.Sprintf("%s (%s to %s)", report.Count(s.Median), report.Count(s.Min), report.Count(s.Max))
 }
 
-// middle returns a figure's median only.
+// middle formats only a figure's median.
 func middle(s Spread) string {
 	if s.Runs == 0 {
 		return ""
@@ -34,7 +34,7 @@ func middle(s Spread) string {
 	return report.Count(s.Median)
 }
 
-// ratio returns the spread of a ratio.
+// ratio formats the spread of a ratio.
 func ratio(s Spread) string {
 	switch s.Runs {
 	case 0:
@@ -45,7 +45,7 @@ func ratio(s Spread) string {
 	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.Median, s.Min, s.Max)
 }
 
-// micro returns microseconds with three digits.
+// micro formats microseconds with three digits.
 func micro(us float64) string {
 	unit := "µs"
 	if us >= 1000 {
@@ -60,10 +60,10 @@ func micro(us float64) string {
 	return fmt.Sprintf("%.2f %s", us, unit)
 }
 
-// percent returns a part of 1.
+// percent formats a fraction of 1.
 func percent(part float64) string { return fmt.Sprintf("%.0f %%", 100*part) }
 
-// grouped returns n with commas between its thousands.
+// grouped formats n with commas between thousands.
 func grouped(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -72,7 +72,7 @@ func grouped(n int) string {
 	return s
 }
 
-// counted returns so many of something.
+// counted formats a number of things.
 func counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -80,7 +80,7 @@ func counted(n int, what string) string {
 	return grouped(n) + " " + what + "s"
 }
 
-// size returns a round number of bytes: 64 KiB.
+// size formats a round number of bytes: 64 KiB.
 func size(n int) string {
 	switch {
 	case n >= 1<<20:

@@ -24,7 +24,7 @@ func growing(clients, size int) echo {
 	return echo{network: endpoint.TCP, clients: clients, inFlight: 1, size: size}
 }
 
-// ClientSteps returns the echoes in which the clients grow.
+// ClientSteps returns the echo scenarios with growing numbers of clients.
 func ClientSteps() []Step {
 	var steps []Step
 	for _, n := range clientCounts {
@@ -33,7 +33,7 @@ func ClientSteps() []Step {
 	return steps
 }
 
-// SizeSteps returns the echoes in which the message's size grows.
+// SizeSteps returns the echo scenarios with growing message sizes.
 func SizeSteps() []Step {
 	var steps []Step
 	for _, n := range sizes {

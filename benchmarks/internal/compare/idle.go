@@ -10,11 +10,11 @@ import (
 
 const (
 	idleCount = 10_000 // sessions
-	// idleRepeats are enough: memory depends on nothing else that runs.
+	// idleRepeats is enough, since memory does not depend on what else runs.
 	idleRepeats = 2
 )
 
-// idleSessions returns the memory of idle sessions.
+// idleSessions returns the scenario of idle sessions' memory.
 func idleSessions(network string) Scenario {
 	s := Scenario{
 		Name:  network + "-idle-" + strconv.Itoa(idleCount),

@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// Machine says where figures come from.
+// Machine describes where figures were measured.
 type Machine struct {
 	System string `json:"system"`
 	CPU    string `json:"cpu"`
@@ -27,7 +27,7 @@ func thisMachine() Machine {
 	}
 }
 
-// processor returns the CPU's name, where Linux tells it.
+// processor returns the CPU's name if Linux reports it.
 func processor() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -41,8 +41,8 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// loadAverages returns those of 1, 5 and 15 minutes, where Linux tells them: a
-// machine that has other work makes poor figures.
+// loadAverages returns the load averages of 1, 5 and 15 minutes if Linux reports
+// them. A machine with other work gives poor figures.
 func loadAverages() string {
 	all, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

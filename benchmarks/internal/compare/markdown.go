@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// columns are the figures of the table of loads, in their order.
+// columns are the figures in the table of loads, in order.
 var columns = []Metric{Messages, P50, P99, P999, ServerCPU, Cost, Peak, Lost}
 
-// pictured are figures that are only for the pictures: they make no table more
+// pictured are figures for pictures only. They would not make a table more
 // readable.
 var pictured = []Metric{P75, P90, P95, P995, P9999}
 
@@ -29,7 +29,7 @@ func (o *Outcome) WriteMarkdown(w io.Writer) error {
 	return p.err
 }
 
-// loads writes a row for each that moved messages.
+// loads writes a row for each result that moved messages.
 func (o *Outcome) loads(p *printer) {
 	header := []string{"scenario", "server", "ratio"}
 	for _, m := range columns {
@@ -48,7 +48,7 @@ func (o *Outcome) loads(p *printer) {
 	p.end()
 }
 
-// others writes the figures of what is no load, one a row.
+// others writes the figures of everything that is not a load, one per row.
 func (o *Outcome) others(p *printer) {
 	header := []string{"scenario", "server", "figure", "value", "ratio"}
 	for _, r := range o.Results {
@@ -65,7 +65,7 @@ func (o *Outcome) others(p *printer) {
 	p.end()
 }
 
-// ratio returns a figure's ratio to the base.
+// ratio formats a figure's ratio to the base.
 func (r Result) ratio(m Metric) string {
 	switch q, measured := r.Ratios[m]; {
 	case r.Entrant == r.Base:
@@ -94,10 +94,10 @@ func (o *Outcome) bars(p *printer) {
 	p.end()
 }
 
-// inCell makes text fit into a cell of a table.
+// inCell escapes text for a table cell.
 var inCell = strings.NewReplacer("|", "/", "\n", " ")
 
-// what names the bar.
+// what describes the bar.
 func (v Verdict) what() string {
 	s := fmt.Sprintf("%s, %s: %s", v.Figure.Scenario, v.Figure.Entrant, v.Figure.Metric)
 	switch {
@@ -143,8 +143,8 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// row writes a row, behind the header if it is the table's first: a table
-// without rows is not there.
+// row writes a row, preceded by the header if it is the table's first. A table
+// without rows is not written at all.
 func (p *printer) row(header, cells []string) {
 	if !p.in {
 		p.line("\n| %s |", strings.Join(header, " | "))

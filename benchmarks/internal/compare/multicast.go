@@ -10,14 +10,13 @@ import (
 	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// multicast is a scenario of one publisher, as fast as it can, and members that
-// count.
+// multicast is a scenario of one publisher at full speed and members that count.
 type multicast struct {
 	network string
 	members int
 	flags   []string // further ones of server and load
-	// publish makes the latencies those of publishing a message, and lets our
-	// members that fall behind skip messages, so that it never waits.
+	// publish makes the latencies those of publishing a message. It lets our
+	// members skip messages when they lag, so that publishing never blocks.
 	publish bool
 }
 
@@ -41,7 +40,7 @@ func (m multicast) title() string {
 }
 
 // scenario returns m with an entrant for each name, all with the plain client
-// but bothOurs.
+// except bothOurs.
 func (m multicast) scenario(entrants ...string) Scenario {
 	s := Scenario{Name: m.name(), Title: m.title(), Base: Std}
 	for _, name := range entrants {
@@ -79,7 +78,7 @@ func (m multicast) run(ctx context.Context, set Settings, impl, client string) (
 	return s, nil
 }
 
-// streamMulticasts returns the fan-outs over a stream transport.
+// streamMulticasts returns the fan-out scenarios over a stream transport.
 func streamMulticasts(network string) []Scenario {
 	return []Scenario{
 		multicast{network: network, members: 1}.scenario(Ours, Std, Coalesced, Limit),

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// An Outcome is all that a run has measured.
+// An Outcome is everything that a run has measured.
 type Outcome struct {
 	Began    time.Time `json:"began"`
-	Command  string    `json:"command"` // that makes it again, in benchmarks/
+	Command  string    `json:"command"` // repeats the run, in benchmarks/
 	Machine  Machine   `json:"machine"`
 	Settings Settings  `json:"settings"`
 	Repeat   int       `json:"repeat"`
@@ -20,12 +20,12 @@ type Outcome struct {
 // A Result is what one entrant reached in one scenario.
 type Result struct {
 	Scenario string            `json:"scenario"`
-	Title    string            `json:"title"` // of the scenario, for people
+	Title    string            `json:"title"` // of the scenario, human-readable
 	Entrant  string            `json:"entrant"`
-	Base     string            `json:"base"` // the entrant that Ratios are to
+	Base     string            `json:"base"` // the entrant that is the base of Ratios
 	Figures  map[Metric]Spread `json:"figures"`
-	Ratios   map[Metric]Spread `json:"ratios,omitempty"`   // to the base in the same repetition
-	Failures map[string]int    `json:"failures,omitempty"` // how often a trial failed for what
+	Ratios   map[Metric]Spread `json:"ratios,omitempty"`   // to the base of the same repetition
+	Failures map[string]int    `json:"failures,omitempty"` // how often trials failed, by reason
 }
 
 // Outcome returns what r has measured so far, judged by bars.
@@ -70,8 +70,8 @@ func (r *Run) result(s Scenario, entrant string) Result {
 	return res
 }
 
-// Result returns what an entrant reached in a scenario, and false if the run did
-// not have them.
+// Result returns what an entrant reached in a scenario, or false if they were
+// not part of the run.
 func (o *Outcome) Result(scenario, entrant string) (Result, bool) {
 	for _, r := range o.Results {
 		if r.Scenario == scenario && r.Entrant == entrant {
@@ -81,14 +81,14 @@ func (o *Outcome) Result(scenario, entrant string) (Result, bool) {
 	return Result{}, false
 }
 
-// Figure returns a figure of an entrant in a scenario: one of no repetition if it
-// was not measured.
+// Figure returns a figure of an entrant in a scenario. If it was not measured,
+// it has no repetitions.
 func (o *Outcome) Figure(scenario, entrant string, m Metric) Spread {
 	r, _ := o.Result(scenario, entrant)
 	return r.Figures[m]
 }
 
-// metrics returns the figures that any trial of an entrant has.
+// metrics returns the metrics that any trial of an entrant has.
 func (r *Run) metrics(scenario, entrant string) []Metric {
 	var all []Metric
 	for _, t := range r.trials[key(scenario, entrant)] {

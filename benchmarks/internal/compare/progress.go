@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Progress tells a person which trial runs and how long the rest will take.
+// Progress prints which trial is running and how long the rest will take.
 type Progress struct {
 	W io.Writer
-	// Line makes it one line that is written over and over, for a terminal.
+	// Line keeps it on one line that is overwritten, for a terminal.
 	Line bool
 
 	steps []step
 	done  int // steps that have begun
 	began time.Time
 
-	measuring time.Duration            // what a trial takes that nothing is known of yet
+	measuring time.Duration            // the estimate for a trial that has not run yet
 	took      map[string]time.Duration // by entrant of a scenario
 	current   time.Time                // when the current step began
 }
@@ -36,7 +36,7 @@ func (p *Progress) next(repetitions int) {
 	p.current = time.Now()
 }
 
-// ended notes how long the current step, if there is one, has taken.
+// ended records how long the current step, if any, has taken.
 func (p *Progress) ended() {
 	if p.done > 0 {
 		s := p.steps[p.done-1]
@@ -44,11 +44,12 @@ func (p *Progress) ended() {
 	}
 }
 
-// starting is what a trial takes beside the measuring, until it is known.
+// starting is the estimated time of a trial in addition to the measuring, until
+// it is known.
 const starting = 500 * time.Millisecond
 
-// left estimates how long the steps will take that have not begun: as long as
-// the last time, or as those that are known have taken in the mean.
+// left estimates how long the steps that have not begun will take: as long as
+// the last time or, if unknown, as long as the mean of the known steps.
 func (p *Progress) left() time.Duration {
 	mean := p.measuring + starting
 	if p.done > 0 {
@@ -68,7 +69,7 @@ func (p *Progress) left() time.Duration {
 func (p *Progress) failed(s step, err error) {
 	p.write(fmt.Sprintf("%s, %s failed: %v", s.scenario, s.entrant.Name, err))
 	if p.Line {
-		fmt.Fprintln(p.W) // the failure stays
+		fmt.Fprintln(p.W) // keep the failure on the screen
 	}
 }
 

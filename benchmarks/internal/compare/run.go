@@ -17,7 +17,7 @@ type Run struct {
 
 	began   time.Time
 	machine Machine
-	trials  map[string][]trialResult // of an entrant of a scenario, by repetition
+	trials  map[string][]trialResult // per scenario and entrant, by repetition
 }
 
 type trialResult struct {
@@ -37,9 +37,9 @@ type step struct {
 	repetition int // from 1
 }
 
-// plan returns all trials in their order: repetition after repetition, so that a
-// machine that changes with time changes for all, and with another entrant first
-// in each.
+// plan returns all trials in order: repetition by repetition, so that a machine
+// that changes over time changes for all, and each time with a different entrant
+// first.
 func (r *Run) plan() []step {
 	var steps []step
 	for n := range r.Repeat {
@@ -55,8 +55,8 @@ func (r *Run) plan() []step {
 	return steps
 }
 
-// Do runs everything, one trial at a time. A trial that fails ends nothing but
-// itself. Do stops early only for the end of ctx.
+// Do runs everything, one trial at a time. A failed trial does not end the run.
+// Do stops early only when ctx ends.
 func (r *Run) Do(ctx context.Context) {
 	r.began, r.machine = time.Now(), thisMachine()
 	r.trials = make(map[string][]trialResult)
@@ -69,7 +69,7 @@ func (r *Run) Do(ctx context.Context) {
 		r.Progress.next(r.Repeat)
 		sample, err := s.entrant.run(ctx, r.Settings)
 		if ctx.Err() != nil && err != nil {
-			return // it was broken off, and has not failed
+			return // it was interrupted and has not failed
 		}
 		if err != nil {
 			r.Progress.failed(s, err)
@@ -82,8 +82,8 @@ func (r *Run) Do(ctx context.Context) {
 
 func key(scenario, entrant string) string { return scenario + "\x00" + entrant }
 
-// values returns a figure of an entrant by repetition: not a number where the
-// trial failed or has no such figure.
+// values returns a figure of an entrant by repetition: NaN where the trial
+// failed or has no such figure.
 func (r *Run) values(scenario, entrant string, m Metric) []float64 {
 	var values []float64
 	for _, t := range r.trials[key(scenario, entrant)] {

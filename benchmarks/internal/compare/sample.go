@@ -9,7 +9,7 @@ import (
 // A Metric names a figure.
 type Metric string
 
-// The figures that there are. Not every scenario has all of them.
+// All metrics. Not every scenario has all of them.
 const (
 	Messages Metric = "messages/s"
 	Data     Metric = "bytes/s"
@@ -25,7 +25,7 @@ const (
 	P9999 Metric = "p99.99 us"
 
 	ServerCPU Metric = "server CPU s"
-	PerCore   Metric = "messages/server CPU s" // throughput a core
+	PerCore   Metric = "messages/server CPU s" // throughput per core
 	Cost      Metric = "server CPU us a message"
 	Peak      Metric = "server peak bytes"
 	LoadCPU   Metric = "load CPU s"
@@ -56,7 +56,7 @@ func loadSample(r *report.Report) Sample {
 	return s
 }
 
-// addLatency adds what was measured of a latency, if it was.
+// addLatency adds the figures of a latency, if it was measured.
 func (s Sample) addLatency(l *report.Percentiles) {
 	if l == nil {
 		return
@@ -69,14 +69,14 @@ func (s Sample) addLatency(l *report.Percentiles) {
 	}
 }
 
-// addServer adds what the server has used up, if that is known.
+// addServer adds the server's usage, if known.
 func (s Sample) addServer(u *report.Usage) {
 	if u != nil {
 		s[ServerCPU], s[Peak] = u.CPUSeconds, float64(u.PeakBytes)
 	}
 }
 
-// addLoss adds which part of the datagrams was lost.
+// addLoss adds the fraction of the datagrams that was lost.
 func (s Sample) addLoss(r *report.Report) {
 	if sent := r.Lost + r.Messages; sent > 0 {
 		s[Lost] = 100 * float64(r.Lost) / float64(sent)

@@ -1,5 +1,5 @@
-// Package compare runs the whole matrix of benchmarks, interleaved and
-// repeated, and judges the outcome by the bars that the project has set itself.
+// Package compare runs the whole matrix of benchmarks, interleaved and repeated,
+// and judges the outcome by the project's own bars.
 package compare
 
 import (
@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// A Scenario is one job that several entrants do.
+// A Scenario is one job for several entrants.
 type Scenario struct {
 	Name     string
-	Title    string // what it is, for people
+	Title    string // human-readable
 	Base     string // the entrant that the others are compared with
 	Entrants []Entrant
 
-	// Most is how many repetitions are enough, for figures that hardly differ
-	// and take long. If zero, as many as the run has.
+	// Most bounds the repetitions, for figures that hardly vary and take long to
+	// measure. If zero, as many as the run has.
 	Most int
 }
 
@@ -25,7 +25,7 @@ type Entrant struct {
 	run  func(ctx context.Context, s Settings) (Sample, error)
 }
 
-// Settings are what all trials of a run have in common.
+// Settings are common to all trials of a run.
 type Settings struct {
 	Warmup time.Duration `json:"warmup_ns"`
 	Length time.Duration `json:"length_ns"` // of one measurement

@@ -8,7 +8,7 @@ import (
 	"example.com/chanio/benchmarks/internal/endpoint"
 )
 
-// A Set is scenarios that are run together.
+// A Set is a group of scenarios that are run together.
 type Set struct {
 	Name string
 	Does string
@@ -44,8 +44,8 @@ func InSet(all []Scenario, name string) ([]Scenario, error) {
 	return nil, fmt.Errorf("set %q is none of %s", name, strings.Join(known, ", "))
 }
 
-// cppServer returns CppServer's scenarios: tcp, ssl and udp, echo with 1,000
-// messages in flight and multicast, 1 and 100 clients.
+// cppServer returns CppServer's scenarios: echo with 1,000 messages in flight
+// and multicast, over tcp, ssl and udp, with 1 and 100 clients.
 func cppServer() []string {
 	var names []string
 	for _, network := range []string{endpoint.TCP, endpoint.TLS, endpoint.UDP} {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A Spread is what a figure was over the repetitions of a run.
+// A Spread summarizes a figure over the repetitions of a run.
 type Spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -13,8 +13,8 @@ type Spread struct {
 	Runs   int     `json:"runs"`
 }
 
-// spread returns the spread of values; values that are not numbers, of
-// repetitions that failed, do not count.
+// spread returns the spread of values. NaNs, of failed repetitions, do not
+// count.
 func spread(values []float64) Spread {
 	v := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
 	if len(v) == 0 {
@@ -29,9 +29,9 @@ func spread(values []float64) Spread {
 	return Spread{Median: median, Min: v[0], Max: v[len(v)-1], Runs: len(v)}
 }
 
-// ratios divides the figures of two entrants repetition by repetition: what
-// disturbed the machine during one repetition disturbed both. Where either
-// failed the ratio is not a number.
+// ratios divides the figures of two entrants repetition by repetition: whatever
+// disturbed the machine during one repetition disturbed both. If either failed,
+// the ratio is NaN.
 func ratios(values, base []float64) []float64 {
 	r := make([]float64, min(len(values), len(base)))
 	for i := range r {

@@ -7,7 +7,7 @@ import (
 )
 
 // WriteSummary writes what a README shows of o: when and where it was measured,
-// and a small table of each kind of figure.
+// and a small table for each kind of figure.
 func (o *Outcome) WriteSummary(w io.Writer) error {
 	p := &printer{w: w}
 	m := o.Machine
@@ -57,7 +57,7 @@ func (o *Outcome) multicasts(p *printer) {
 // A column is an entrant of a table.
 type column struct{ title, entrant string }
 
-// rates writes a table of messages a second: those columns in which there is a
+// rates writes a table of messages per second, with the columns that have a
 // figure.
 func (o *Outcome) rates(p *printer, title string, scenarios []string, columns []column) {
 	columns = o.measured(scenarios, columns)
@@ -93,7 +93,7 @@ func (o *Outcome) measured(scenarios []string, columns []column) []column {
 	return has
 }
 
-// rate returns messages a second, and what was lost if it can be seen.
+// rate formats messages per second, and the loss if it is visible.
 func (o *Outcome) rate(scenario, entrant string) string {
 	s := middle(o.Figure(scenario, entrant, Messages))
 	if lost := o.Figure(scenario, entrant, Lost).Median; lost >= 0.1 {
@@ -148,5 +148,5 @@ func (o *Outcome) footprint(scenario, entrant string) string {
 	return grouped(int(connected.Median)) + " / " + grouped(int(echoed.Median))
 }
 
-// plainTitle leaves out what the table's header says.
+// plainTitle omits what the table's header says.
 func plainTitle(title string) string { return strings.Replace(title, " multicast", "", 1) }

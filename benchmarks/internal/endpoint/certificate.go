@@ -15,7 +15,7 @@ import (
 )
 
 // ServerTLS returns the config of a server with the certificate and key of two
-// PEM files, or, without a file, with a new self-signed P-256 certificate for
+// PEM files or, without files, with a new self-signed P-256 certificate for
 // localhost.
 func ServerTLS(certFile, keyFile string) (*tls.Config, error) {
 	var cert tls.Certificate
@@ -31,9 +31,9 @@ func ServerTLS(certFile, keyFile string) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// ClientTLS returns the config of clients that verify the server against the
-// CA of a PEM file. Without a file they take any certificate: what is measured
-// then is the server and the records, not the client's trust.
+// ClientTLS returns the config of clients that verify the server against the CA
+// of a PEM file. Without a file they accept any certificate, so that the server
+// and the records are measured, not the client's verification.
 func ClientTLS(caFile string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "localhost"}
 	if caFile == "" {

@@ -8,14 +8,14 @@ import (
 )
 
 // portsAnAddress is how many connections are dialed from one loopback address:
-// fewer than the ephemeral ports of a default Linux (28,232).
+// fewer than Linux's default number of ephemeral ports (28,232).
 const portsAnAddress = 20_000
 
 const dialTimeout = 10 * time.Second
 
-// Dial connects the i-th client, with TLS after its handshake. Clients past the
-// ephemeral ports of one source address come from the next one, if the server
-// is on IPv4 loopback.
+// Dial connects the i-th client, including the handshake with TLS. If the server
+// is on IPv4 loopback, clients past the ephemeral ports of one source address
+// use the next one.
 func (e Endpoint) Dial(ctx context.Context, i int) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

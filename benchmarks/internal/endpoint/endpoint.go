@@ -11,7 +11,7 @@ import (
 	"strconv"
 )
 
-// The transports that the programs know by name.
+// The names of the transports.
 const (
 	TCP  = "tcp"
 	TLS  = "tls"
@@ -19,13 +19,13 @@ const (
 	Unix = "unix"
 )
 
-// An Endpoint is one transport and one address of it.
+// An Endpoint is a transport and an address.
 type Endpoint struct {
 	Net     string // TCP, TLS, UDP or Unix
 	Address string // host:port, or a socket file for Unix
 
-	// KernelBuffer is the size in bytes asked for the kernel's send and receive
-	// buffers of every socket. If zero, the system's choice.
+	// KernelBuffer is the size in bytes requested for the kernel's send and
+	// receive buffers of every socket. If zero, the system's default.
 	KernelBuffer int
 	// ServerTLS is the config of the listening side, with TLS.
 	ServerTLS *tls.Config
@@ -33,9 +33,9 @@ type Endpoint struct {
 	ClientTLS *tls.Config
 }
 
-// New returns the endpoint of a host and port. On Unix sockets the host, if it
-// has a path separator, is the socket file, else a file of the temporary
-// directory is named after the port.
+// New returns the endpoint of a host and port. On Unix sockets, a host with a
+// path separator is the socket file; otherwise a file in the temporary directory
+// is named after the port.
 func New(network, host string, port int) (Endpoint, error) {
 	switch network {
 	case TCP, TLS, UDP:
@@ -50,7 +50,7 @@ func New(network, host string, port int) (Endpoint, error) {
 	return Endpoint{}, fmt.Errorf("network %q is none of tcp, tls, udp, unix", network)
 }
 
-// DefaultPort is the port that CppServer's program of the same job uses.
+// DefaultPort is the port of CppServer's program for the same job.
 func DefaultPort(network string, multicast bool) int {
 	switch {
 	case network == UDP && multicast:
@@ -63,8 +63,8 @@ func DefaultPort(network string, multicast bool) int {
 	return 1111
 }
 
-// DefaultAddress is the address that CppServer's program of the same job uses,
-// on the loopback interface.
+// DefaultAddress is the address of CppServer's program for the same job, on the
+// loopback interface.
 func DefaultAddress(network string, multicast bool) string {
 	if network == UDP && multicast {
 		return "239.255.0.1"
@@ -72,7 +72,7 @@ func DefaultAddress(network string, multicast bool) string {
 	return "127.0.0.1"
 }
 
-// Network returns the name that package net has for the transport.
+// Network returns package net's name for the transport.
 func (e Endpoint) Network() string {
 	if e.Net == TLS {
 		return "tcp"
@@ -83,7 +83,7 @@ func (e Endpoint) Network() string {
 // Datagrams reports whether messages keep their boundaries on the wire.
 func (e Endpoint) Datagrams() bool { return e.Net == UDP }
 
-// buffered is what TCP, UDP and Unix sockets have in common here.
+// buffered is what TCP, UDP and Unix sockets have in common for SetBuffers.
 type buffered interface {
 	SetReadBuffer(bytes int) error
 	SetWriteBuffer(bytes int) error

@@ -44,8 +44,8 @@ func (e Endpoint) Sender() (*net.UDPConn, error) {
 	if group.Addr().Is4() {
 		network = "udp4"
 	}
-	// A socket that is bound only, and not yet connected, can be told where
-	// multicast leaves before the system looks for a route.
+	// A socket that is bound but not yet connected can be told the outgoing
+	// interface for multicast before the system looks for a route.
 	conn, err := net.ListenUDP(network, nil)
 	if err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func (e Endpoint) Sender() (*net.UDPConn, error) {
 	return conn, nil
 }
 
-// FreeGroupPort returns a UDP port that nobody uses now: a group, which many
-// join, can't be given one by the system.
+// FreeGroupPort returns a UDP port that is unused now. The system can't choose
+// one for a group, which many sockets join.
 func FreeGroupPort() (int, error) {
 	conn, err := net.ListenUDP("udp", nil)
 	if err != nil {
@@ -74,7 +74,7 @@ func FreeGroupPort() (int, error) {
 }
 
 // Interface returns the network interface of the endpoint's group: the loopback
-// one, since benchmarks are nobody else's business.
+// interface, so that benchmarks stay on this machine.
 func (e Endpoint) Interface() (*net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {

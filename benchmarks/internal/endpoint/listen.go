@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// Listen binds a stream endpoint with package net, with TLS as crypto/tls does
-// it: the handshake runs in a connection's first Read or Write.
+// Listen binds a stream endpoint with package net. With TLS, as in crypto/tls,
+// the handshake runs in a connection's first Read or Write.
 func (e Endpoint) Listen(ctx context.Context) (net.Listener, error) {
 	if e.Net == Unix {
 		if err := os.Remove(e.Address); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +38,7 @@ func (e Endpoint) ListenPacket(ctx context.Context) (*net.UDPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := c.(*net.UDPConn) // what package net returns for "udp"
+	u := c.(*net.UDPConn) // package net returns this type for "udp"
 	if err := e.SetBuffers(u); err != nil {
 		u.Close()
 		return nil, err
@@ -46,7 +46,7 @@ func (e Endpoint) ListenPacket(ctx context.Context) (*net.UDPConn, error) {
 	return u, nil
 }
 
-// bufferedListener gives the connections that it accepts their kernel buffers.
+// bufferedListener sets the kernel buffers of the connections that it accepts.
 type bufferedListener struct {
 	net.Listener
 	endpoint Endpoint

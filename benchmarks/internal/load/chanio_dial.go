@@ -6,7 +6,7 @@ import (
 	"example.com/chanio"
 )
 
-// dialSessions connects all clients. With an error it returns those that are
+// dialSessions connects all clients. After an error it returns those already
 // connected.
 func dialSessions(ctx context.Context, c Config) ([]*chanio.Session, error) {
 	o := &chanio.Options{
@@ -28,7 +28,7 @@ func dialSessions(ctx context.Context, c Config) ([]*chanio.Session, error) {
 	return sessions, nil
 }
 
-// abortAll ends sessions and waits for it.
+// abortAll aborts sessions and waits until they have ended.
 func abortAll(sessions []*chanio.Session) {
 	for _, s := range sessions {
 		s.Abort(nil)

@@ -12,8 +12,8 @@ import (
 
 var errEnded = errors.New("the server ended the session")
 
-// chanioEcho keeps messages in flight over sessions that chanio dials, through
-// their channels.
+// chanioEcho keeps messages in flight through the channels of sessions dialed
+// with chanio.
 func chanioEcho(ctx context.Context, c Config) (*report.Report, error) {
 	sessions, err := dialSessions(ctx, c)
 	defer abortAll(sessions)
@@ -21,7 +21,7 @@ func chanioEcho(ctx context.Context, c Config) (*report.Report, error) {
 		return nil, err
 	}
 	framed := c.Frame
-	c.Frame = false // the library frames: what is sent and received is not
+	c.Frame = false // the library frames; the messages sent and received here are unframed
 	w, p := newWindow(c), newPattern(c)
 	var wg sync.WaitGroup
 	for i, s := range sessions {
@@ -38,17 +38,17 @@ func chanioEcho(ctx context.Context, c Config) (*report.Report, error) {
 	return r, nil
 }
 
-// A sessionEcho is one client. It sends from a goroutine of its own, as every
-// user must whose messages in flight may be more than the queues on the way
-// hold.
+// A sessionEcho is one client. It sends from a separate goroutine, as every user
+// must whose messages in flight may exceed what the queues on the way hold.
 type sessionEcho struct {
 	*echo
 	session *chanio.Session
-	whole   bool     // messages are sent one by one: the session keeps their boundaries
-	orders  chan int // how many messages to send; there are never more than messages in flight
+	whole   bool     // messages are sent one by one, and the session keeps their boundaries
+	orders  chan int // how many messages to send; never holds more orders than messages in flight
 }
 
-// run sends all messages, and then as many as come back, until the run is over.
+// run sends all messages, then one for each that comes back, until the run is
+// over.
 func (e *sessionEcho) run() error {
 	var wg sync.WaitGroup
 	wg.Go(e.send)
@@ -71,7 +71,7 @@ func (e *sessionEcho) run() error {
 	return e.ended()
 }
 
-// begin has all messages sent that are to be in flight.
+// begin orders all messages that are to be in flight.
 func (e *sessionEcho) begin() {
 	e.flight.push(e.pattern.flight, time.Now())
 	e.orders <- e.pattern.flight
@@ -84,7 +84,7 @@ func (e *sessionEcho) ended() error {
 	return errEnded
 }
 
-// runBatches is run over batches.
+// runBatches is run with batches.
 func (e *sessionEcho) runBatches() error {
 	var wg sync.WaitGroup
 	wg.Go(e.sendBatches)
@@ -112,7 +112,7 @@ func (e *sessionEcho) runBatches() error {
 	return e.ended()
 }
 
-// sendBatches is send of one batch for each order.
+// sendBatches is send with one batch per order.
 func (e *sessionEcho) sendBatches() {
 	for n := range e.orders {
 		b := chanio.NewBatch()
@@ -130,7 +130,7 @@ func (e *sessionEcho) sendBatches() {
 	}
 }
 
-// send sends what is ordered until there are no more orders.
+// send sends what is ordered until orders is closed.
 func (e *sessionEcho) send() {
 	for n := range e.orders {
 		times, size := 1, n

@@ -11,8 +11,8 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// chanioEchoDatagrams keeps datagrams in flight over udp sessions that chanio
-// dials, through their channels.
+// chanioEchoDatagrams keeps datagrams in flight through the channels of udp
+// sessions dialed with chanio.
 func chanioEchoDatagrams(ctx context.Context, c Config) (*report.Report, error) {
 	if c.Size < numberSize {
 		return nil, errTooSmall
@@ -38,11 +38,11 @@ func chanioEchoDatagrams(ctx context.Context, c Config) (*report.Report, error) 
 type sessionDatagrams struct {
 	session *chanio.Session
 	course  *course
-	message []byte // what datagrams look like but for their number
-	slab    []byte // what the next ones are cut from
+	message []byte // a datagram's content, except its number
+	slab    []byte // memory for the next datagrams
 }
 
-// run sends all datagrams, and one for each that came back or was lost, until
+// run sends all datagrams, then one for each that came back or was lost, until
 // the run is over. It receives while it waits to send.
 func (e *sessionDatagrams) run(owed int) error {
 	stall := time.NewTicker(stallTime)
@@ -50,7 +50,7 @@ func (e *sessionDatagrams) run(owed int) error {
 	progress := false
 	var next []byte
 	for {
-		var send chan<- []byte // nil, and never ready, if nothing is owed
+		var send chan<- []byte // nil, so never ready, if there is nothing to send
 		if owed > 0 {
 			send = e.session.Send()
 			if next == nil {
@@ -72,7 +72,7 @@ func (e *sessionDatagrams) run(owed int) error {
 			owed += e.course.receive(binary.BigEndian.Uint64(m), time.Now())
 		case <-stall.C:
 			if !progress {
-				if next != nil { // it is owed, and abandoned with the others
+				if next != nil { // not sent yet, but abandoned with the others
 					next = nil
 					owed--
 				}
@@ -85,7 +85,7 @@ func (e *sessionDatagrams) run(owed int) error {
 
 const slabMessages = 64
 
-// cut returns a datagram that is the library's to keep, numbered and taken as
+// cut returns a numbered datagram that the library may keep, and records it as
 // sent.
 func (e *sessionDatagrams) cut() []byte {
 	n := len(e.message)

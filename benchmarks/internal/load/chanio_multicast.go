@@ -35,8 +35,8 @@ func chanioMulticast(ctx context.Context, c Config) (*report.Report, error) {
 	return r, nil
 }
 
-// chanioMulticastDatagrams counts what packet endpoints that have joined the
-// endpoint's group receive, and what of it is missing.
+// chanioMulticastDatagrams counts what packet endpoints in the endpoint's group
+// receive, and what is missing.
 func chanioMulticastDatagrams(ctx context.Context, c Config) (*report.Report, error) {
 	if c.Size < numberSize {
 		return nil, errTooSmall

@@ -6,24 +6,24 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// A course is the numbered datagrams of a client that are under way. They come
-// back in order, so that one that was overtaken is lost.
+// A course tracks a client's numbered datagrams in flight. They come back in
+// order, so one that was overtaken is lost.
 type course struct {
 	window  *window
 	tally   *tally
 	latency *report.Shard
 
-	next   uint64      // number of the datagram that is sent next
-	oldest uint64      // number of the oldest that is under way
-	sent   []time.Time // when each was sent, by its number modulo the length
+	next   uint64      // number of the next datagram to send
+	oldest uint64      // number of the oldest in flight
+	sent   []time.Time // send times, indexed by number modulo the length
 }
 
 func newCourse(w *window, i int) *course {
 	return &course{window: w, tally: w.tally(), latency: w.latencies.Shard(i), sent: make([]time.Time, w.config.Messages)}
 }
 
-// send returns the number of the next datagram, which is sent now. No more than
-// config.Messages may be under way.
+// send records that the next datagram is sent now and returns its number. No
+// more than config.Messages may be in flight.
 func (c *course) send(now time.Time) uint64 {
 	n := c.next
 	c.sent[n%uint64(len(c.sent))] = now
@@ -31,8 +31,8 @@ func (c *course) send(now time.Time) uint64 {
 	return n
 }
 
-// receive takes in datagram n and returns how many are no longer under way: it
-// and those that it has overtaken.
+// receive records that datagram n came back. It returns how many are no longer
+// in flight: n and those that it overtook.
 func (c *course) receive(n uint64, now time.Time) int {
 	if n >= c.next {
 		return 0 // never sent
@@ -55,7 +55,8 @@ func (c *course) receive(n uint64, now time.Time) int {
 	return gone
 }
 
-// abandon counts all that is under way as lost and returns how many that were.
+// abandon counts everything in flight as lost and returns how many datagrams
+// that was.
 func (c *course) abandon() int {
 	gone := int(c.next - c.oldest)
 	c.oldest = c.next

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// rawConn returns nil: everything goes through package net here.
+// rawConn returns nil: here everything goes through package net.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 func drainRaw(syscall.RawConn, *sync.Pool, func(n int) bool) error { return errors.ErrUnsupported }

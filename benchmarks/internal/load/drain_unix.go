@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// rawConn returns a socket's way to read without package net's buffer, or nil
-// if conn is no socket.
+// rawConn returns a socket for reading without package net's buffer, or nil if
+// conn is not a socket.
 func rawConn(conn net.Conn) syscall.RawConn {
 	c, ok := conn.(syscall.Conn)
 	if !ok {

@@ -14,7 +14,7 @@ import (
 
 var errDiffers = errors.New("the echo differs from what was sent")
 
-// plainEcho runs a goroutine a connection: net.Conn, as package net gives it.
+// plainEcho runs a goroutine per connection, on a plain net.Conn.
 func plainEcho(ctx context.Context, c Config) (*report.Report, error) {
 	conns, err := dialAll(ctx, c)
 	if err != nil {
@@ -37,15 +37,15 @@ func plainEcho(ctx context.Context, c Config) (*report.Report, error) {
 type pattern struct {
 	size   int    // of a message on the wire
 	flight int    // messages that a client keeps in flight
-	bytes  []byte // whole messages: at least flight, and more than are read at a time
+	bytes  []byte // whole messages: at least flight, and more than one read takes
 }
 
 // frameHeader is the length of a frame's header: the payload's length,
 // big-endian.
 const frameHeader = 4
 
-// readSize is the most that a stream client reads at a time, as long as its
-// messages in flight need no more.
+// readSize is the most that a stream client reads at a time, unless its messages
+// in flight need more.
 const readSize = 64 << 10
 
 func newPattern(c Config) *pattern {
@@ -60,13 +60,13 @@ func newPattern(c Config) *pattern {
 	return &pattern{len(message), c.Messages, bytes.Repeat(message, n)}
 }
 
-// inFlight returns all that a client keeps in flight.
+// inFlight returns all bytes that a client keeps in flight.
 func (p *pattern) inFlight() []byte { return p.messages(p.flight) }
 
 // messages returns n messages.
 func (p *pattern) messages(n int) []byte { return p.bytes[:n*p.size] }
 
-// follows reports whether b is what comes after part bytes of a message.
+// follows reports whether b is what must follow part bytes of a message.
 func (p *pattern) follows(part int, b []byte) bool {
 	return bytes.Equal(b, p.bytes[part:part+len(b)])
 }
@@ -78,7 +78,7 @@ type echo struct {
 	tally   *tally
 	latency *report.Shard
 	flight  flight
-	part    int // bytes of a message that has not arrived whole
+	part    int // bytes received of an incomplete message
 }
 
 func newEcho(w *window, p *pattern, i int) *echo {
@@ -92,8 +92,8 @@ func (e *echo) run(conn net.Conn) {
 	e.window.fail(err)
 }
 
-// exchange sends from a goroutine of its own if what is in flight may be more
-// than the kernel holds.
+// exchange sends from a separate goroutine if more may be in flight than the
+// kernel holds.
 func (e *echo) exchange(conn net.Conn) error {
 	if len(e.pattern.inFlight()) <= readSize {
 		return e.loop(conn, func(n int) error {
@@ -110,7 +110,8 @@ func (e *echo) exchange(conn net.Conn) error {
 	return err
 }
 
-// loop sends all messages, and then as many as come back, until the run is over.
+// loop sends all messages, then one for each that comes back, until the run is
+// over.
 func (e *echo) loop(conn net.Conn, send func(n int) error) error {
 	e.flight.push(e.window.config.Messages, time.Now())
 	if err := send(e.window.config.Messages); err != nil {
@@ -138,7 +139,7 @@ func (e *echo) loop(conn net.Conn, send func(n int) error) error {
 	return nil
 }
 
-// received takes in what was read, and returns how many messages are whole.
+// received processes what was read and returns how many messages are complete.
 func (e *echo) received(b []byte, now time.Time) (int, error) {
 	open := e.window.open.Load()
 	if (!open || e.window.config.Check) && !e.pattern.follows(e.part, b) {

@@ -17,13 +17,13 @@ import (
 // numberSize is how many bytes of a datagram its number takes.
 const numberSize = 8
 
-// stallTime is how long a client waits for a datagram before it gives up all
-// that it has in flight.
+// stallTime is how long a client waits for a datagram before it gives up
+// everything in flight.
 const stallTime = 200 * time.Millisecond
 
 var errTooSmall = errors.New("datagrams are numbered: they need at least 8 bytes")
 
-// plainEchoDatagrams runs a goroutine and a connected socket a client.
+// plainEchoDatagrams runs a goroutine and a connected socket per client.
 func plainEchoDatagrams(ctx context.Context, c Config) (*report.Report, error) {
 	if c.Size < numberSize {
 		return nil, errTooSmall
@@ -52,8 +52,8 @@ func plainEchoDatagrams(ctx context.Context, c Config) (*report.Report, error) {
 	return r, nil
 }
 
-// wakeStalled interrupts the reading of clients to whom nothing came for long,
-// until done is closed: one watcher costs less than a deadline a read.
+// wakeStalled interrupts the reads of clients that have long received nothing,
+// until done is closed. One watcher costs less than a deadline per read.
 func wakeStalled(clients []*datagramEcho, done <-chan struct{}) {
 	tick := time.NewTicker(stallTime)
 	defer tick.Stop()
@@ -67,7 +67,7 @@ func wakeStalled(clients []*datagramEcho, done <-chan struct{}) {
 			if c.progress.Swap(false) {
 				continue
 			}
-			_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // fails if conn is closed: then its client ends anyway
+			_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // fails if conn is closed, and then its client ends anyway
 		}
 	}
 }
@@ -77,10 +77,10 @@ type datagramEcho struct {
 	conn     net.Conn
 	window   *window
 	course   *course
-	progress atomic.Bool // something came since the watcher looked
+	progress atomic.Bool // something arrived since the watcher last looked
 }
 
-// run sends all datagrams, and one for each that came back or was lost, until
+// run sends all datagrams, then one for each that came back or was lost, until
 // the run is over.
 func (e *datagramEcho) run() error {
 	message := bytes.Clone(newPattern(e.window.config).messages(1))

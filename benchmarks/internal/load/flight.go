@@ -2,8 +2,8 @@ package load
 
 import "time"
 
-// A flight is what a client has sent and not got back: bursts of messages, each
-// with the time when it was sent, the oldest first. Answers come in order.
+// A flight is what a client has sent and not yet received back: bursts of
+// messages with their send times, oldest first. Answers come in order.
 type flight struct {
 	bursts []burst // a ring
 	first  int     // the oldest
@@ -32,8 +32,8 @@ func (f *flight) grow() {
 	f.bursts, f.first = bursts, 0
 }
 
-// pop takes the oldest n messages that are in flight, and calls landed for each
-// burst, or part of one, with its messages and when it was sent.
+// pop removes the oldest n messages in flight. It calls landed for each burst,
+// or part of one, with the number of messages and their send time.
 func (f *flight) pop(n int, landed func(n int, sent time.Time)) {
 	for n > 0 && f.len > 0 {
 		b := &f.bursts[f.first]
@@ -47,7 +47,7 @@ func (f *flight) pop(n int, landed func(n int, sent time.Time)) {
 	}
 }
 
-// clear forgets what is in flight and returns how many messages that were.
+// clear forgets what is in flight and returns how many messages that was.
 func (f *flight) clear() int {
 	n := 0
 	f.pop(int(^uint(0)>>1), func(k int, _ time.Time) { n += k })

@@ -1,5 +1,5 @@
-// Package load has the clients of the benchmarks. The plain ones share no code
-// with chanio, so that a server is never judged by its own client alone.
+// Package load has the benchmarks' clients. The plain ones share no code with
+// chanio, so that no server is judged only by its own client.
 package load
 
 import (
@@ -12,27 +12,26 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// Config says what the clients do.
+// Config configures the clients.
 type Config struct {
 	Endpoint endpoint.Endpoint
 	Client   string // "plain" or "chanio"
 
 	Clients  int
-	Messages int // that each client keeps in flight (echo)
+	Messages int // in flight per client (echo)
 	Size     int // bytes of a message, without its frame
 	Frame    bool
-	Batch    bool // batches, in place of one message at a time (chanio's echo over streams)
+	Batch    bool // batches instead of single messages (chanio's echo over streams)
 	Check    bool // compare every byte that comes back, not only during the warm-up (echo)
 
-	Warmup time.Duration // before what is measured begins
-	Length time.Duration // of what is measured
+	Warmup time.Duration // before the measured window
+	Length time.Duration // of the measured window
 
-	// ServerPID is the process whose usage goes into the report. If zero, none
-	// does.
+	// ServerPID is the process whose usage is reported. If zero, none is.
 	ServerPID int
 }
 
-// runners are all the clients that there are.
+// runners are all the clients.
 var runners = []struct {
 	job, client string
 	datagrams   bool
@@ -49,8 +48,8 @@ var runners = []struct {
 }
 
 // Run runs the clients of a job, echo or multicast, and reports what they
-// measured. An error means that nothing was measured; errors of single clients
-// are counted in the report.
+// measured. An error means that nothing was measured; the report counts errors
+// of single clients.
 func Run(ctx context.Context, job string, c Config) (*report.Report, error) {
 	if c.Clients < 1 || c.Messages < 1 || c.Size < 1 {
 		return nil, errors.New("clients, messages and size must be positive")

@@ -21,8 +21,8 @@ func plainMulticast(ctx context.Context, c Config) (*report.Report, error) {
 		t := w.tally()
 		wg.Go(func() {
 			defer conn.Close()
-			// Each client stops itself at the end of the run: to close a
-			// thousand others from outside takes long under a flood.
+			// Each client stops itself at the end of the run: under a flood,
+			// closing a thousand clients from outside takes long.
 			w.fail(drain(conn, &buffers, func(n int) bool {
 				if w.open.Load() {
 					t.bytes.Add(int64(n))
@@ -38,10 +38,10 @@ func plainMulticast(ctx context.Context, c Config) (*report.Report, error) {
 	return r, nil
 }
 
-// drain reads from conn until it fails, or read, which it calls with the length
-// of each read, returns false. Readers of sockets share a few buffers, which stay in the CPU's cache
-// however many connections there are; it is the sockets that wait for data, not
-// the buffers.
+// drain reads from conn until that fails or read, which it calls with the length
+// of each read, returns false. Readers of sockets share a few buffers, which
+// stay in the CPU's cache however many connections there are: a reader holds no
+// buffer while it waits for data.
 func drain(conn net.Conn, buffers *sync.Pool, read func(n int) bool) error {
 	if raw := rawConn(conn); raw != nil {
 		return drainRaw(raw, buffers, read)

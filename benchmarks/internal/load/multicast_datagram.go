@@ -9,8 +9,8 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// plainMulticastDatagrams counts what arrives at sockets that have joined the
-// endpoint's group, and what of it is missing.
+// plainMulticastDatagrams counts what arrives at sockets in the endpoint's
+// group, and what is missing.
 func plainMulticastDatagrams(ctx context.Context, c Config) (*report.Report, error) {
 	if c.Size < numberSize {
 		return nil, errTooSmall
@@ -46,14 +46,14 @@ func plainMulticastDatagrams(ctx context.Context, c Config) (*report.Report, err
 	return r, nil
 }
 
-// A sequence is the datagrams that one member receives. Our servers number them;
-// those of CppServer do not, and then nobody can tell what is missing.
+// A sequence tracks the datagrams that one member receives. Our servers number
+// them. CppServer's do not, so their losses are unknown.
 type sequence struct {
 	window *window
 	tally  *tally
 
 	began bool
-	next  uint64 // number of the datagram that should come next
+	next  uint64 // number of the next expected datagram
 	plain bool   // datagrams have no numbers
 }
 
@@ -62,7 +62,7 @@ func (s *sequence) receive(datagram []byte) {
 		return
 	}
 	n := binary.BigEndian.Uint64(datagram)
-	if s.began && n+1 == s.next && !s.plain { // twice the same: that is no number
+	if s.began && n+1 == s.next && !s.plain { // the same twice: not a number
 		s.plain = true
 		s.tally.lost.Store(0)
 	}

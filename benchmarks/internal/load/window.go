@@ -12,12 +12,12 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// A window is the stretch of time that a run measures: what happens before and
-// after it does not count.
+// A window is the time that a run measures. What happens before or after it does
+// not count.
 type window struct {
 	config    Config
 	open      atomic.Bool
-	over      atomic.Bool // the clients end
+	over      atomic.Bool // tells the clients to end
 	latencies *report.Latencies
 
 	mu      sync.Mutex
@@ -26,7 +26,7 @@ type window struct {
 	first   error
 }
 
-// A tally is what one client has received while the window was open. Only its
+// A tally counts what one client received while the window was open. Only its
 // client adds to it, a message's bytes before the message.
 type tally struct {
 	bytes    atomic.Int64
@@ -50,8 +50,7 @@ func (w *window) tally() *tally {
 	return t
 }
 
-// fail counts the error, if there is one, that ended a client before the end of
-// the run.
+// fail counts the error, if any, that ended a client before the end of the run.
 func (w *window) fail(err error) {
 	if err == nil || w.over.Load() {
 		return
@@ -64,8 +63,8 @@ func (w *window) fail(err error) {
 	}
 }
 
-// measure waits for the warm-up, opens the window for its length, says that the
-// run is over, and reports what was counted meanwhile. It ends early with ctx.
+// measure waits for the warm-up, opens the window for its length, ends the run,
+// and reports what was counted. It ends early with ctx.
 func (w *window) measure(ctx context.Context) *report.Report {
 	wait(ctx, w.config.Warmup)
 	server, load := meter(w.config.ServerPID), meter(os.Getpid())
@@ -79,7 +78,7 @@ func (w *window) measure(ctx context.Context) *report.Report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range w.tallies {
-		r.Messages += t.messages.Load() // before the bytes: what a client counts right now may be in either
+		r.Messages += t.messages.Load() // before the bytes: a message being counted right now may be in either
 		r.Bytes += t.bytes.Load()
 		r.Lost += t.lost.Load()
 	}
@@ -91,8 +90,8 @@ func (w *window) measure(ctx context.Context) *report.Report {
 	return r
 }
 
-// meter begins to measure a process. The function that it returns gives what
-// the process has used since, or nil where that can't be told.
+// meter starts measuring a process. The returned function returns what the
+// process has used since, or nil if that is unknown.
 func meter(pid int) func() *report.Usage {
 	before, err := process.Usage(pid)
 	return func() *report.Usage {

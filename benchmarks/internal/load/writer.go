@@ -3,23 +3,23 @@ package load
 import "net"
 
 // A writer sends for a client whose messages in flight may not fit into the
-// kernel's buffers, so that the client goes on reading meanwhile: else it and
-// the server would wait for each other.
+// kernel's buffers, so that the client can read meanwhile. Otherwise client and
+// server would deadlock.
 type writer struct {
 	conn    net.Conn
 	pattern *pattern
 	orders  chan int // how many messages to send; closed by stop
 	done    chan struct{}
-	err     error // what ended the writing; read after done
+	err     error // the error that ended writing; read after done
 }
 
-// startWriter starts the writer's goroutine. It ends with stop, or when conn is
-// closed, which it does itself if writing fails.
+// startWriter starts the writer's goroutine. It ends with stop or when conn is
+// closed. If writing fails, it closes conn itself.
 func startWriter(conn net.Conn, p *pattern) *writer {
 	w := &writer{
 		conn:    conn,
 		pattern: p,
-		orders:  make(chan int, p.flight), // there are never more than messages in flight
+		orders:  make(chan int, p.flight), // never holds more orders than messages in flight
 		done:    make(chan struct{}),
 	}
 	go w.run()
@@ -42,8 +42,8 @@ func (w *writer) send(n int) error {
 	return nil
 }
 
-// stop waits until the writer has ended, which it does at once if the
-// connection is closed, and returns its error.
+// stop waits until the writer has ended, which is at once if the connection is
+// closed, and returns its error.
 func (w *writer) stop() error {
 	close(w.orders)
 	<-w.done

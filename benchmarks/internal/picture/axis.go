@@ -41,8 +41,8 @@ func grid(t Theme) *plotter.Grid {
 	return g
 }
 
-// logTicks are at the powers of ten, and where there are few of them also at
-// twice and five times those.
+// logTicks places ticks at the powers of ten and, if those are few, also at two
+// and five times them.
 type logTicks struct {
 	label func(float64) string
 }
@@ -92,7 +92,7 @@ func amount(v float64) string {
 // amountBytes labels bytes with a decimal unit.
 func amountBytes(v float64) string { return amount(v) + "B" }
 
-// rounded leaves three digits: powers of ten that were multiplied up are not
+// rounded keeps three digits: powers of ten computed by multiplication are not
 // exact.
 func rounded(v float64) float64 {
 	if v == 0 {

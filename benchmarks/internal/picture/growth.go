@@ -12,19 +12,19 @@ const linesHeight = 260
 
 var growthEntrants = []string{compare.Std, compare.Netpoll, compare.Ours} // ours is drawn last, on top
 
-// clients shows what a message costs as clients grow.
+// clients shows what a message costs as the number of clients grows.
 func clients(o *compare.Outcome) (Picture, bool) {
 	return growth(o, "clients", "Cost as clients grow", "TCP echo, 32 bytes", "clients", compare.ClientSteps(), amount,
 		"Server peak memory", compare.Peak)
 }
 
-// sizes shows what a message costs as it grows.
+// sizes shows what a message costs as its size grows.
 func sizes(o *compare.Outcome) (Picture, bool) {
 	return growth(o, "sizes", "Cost as messages grow", "TCP echo, 10 clients", "bytes of a message", compare.SizeSteps(), binary,
 		"Bytes a second, echoed", compare.Data)
 }
 
-// growth shows the CPU time of a message and another metric along steps.
+// growth shows the CPU time per message and another metric along steps.
 func growth(o *compare.Outcome, name, title, of, x string, steps []compare.Step, label func(float64) string,
 	other string, metric compare.Metric) (Picture, bool) {
 	left := panel{title: "Server CPU time a message", x: x, logX: true, label: micro}
@@ -52,7 +52,7 @@ func along(o *compare.Outcome, steps []compare.Step, entrant string, m compare.M
 	return points
 }
 
-// lines returns a picture of panels, and false if there is nothing in them.
+// lines returns a picture of panels, or false if they are empty.
 func lines(name string, h heading, panels ...panel) (Picture, bool) {
 	with, entrants := drawn(panels...)
 	h.entrants = inOrder(entrants)
@@ -65,7 +65,7 @@ func lines(name string, h heading, panels ...panel) (Picture, bool) {
 	}, len(with) > 0
 }
 
-// inOrder sorts entrants as a legend has them.
+// inOrder sorts entrants in the order of a legend.
 func inOrder(entrants []string) []string {
 	var sorted []string
 	for _, e := range []string{compare.Ours, compare.BothOurs, compare.Std, compare.Coalesced, compare.Loop, compare.Netpoll} {

@@ -20,13 +20,13 @@ const (
 	legendSide vg.Length = 8
 )
 
-// A heading is a title, a line that explains it, and a legend.
+// A heading is a title, an explanation of one line, and a legend.
 type heading struct {
 	title, says string
 	entrants    []string // of the legend
 }
 
-// draw draws h at the top of c and returns what is left below it.
+// draw draws h at the top of c and returns the rest of c.
 func (h heading) draw(c draw.Canvas, t Theme) draw.Canvas {
 	y := c.Max.Y
 	put := func(s string, style text.Style, below vg.Length) {
@@ -49,7 +49,7 @@ func (h heading) draw(c draw.Canvas, t Theme) draw.Canvas {
 	return draw.Crop(c, 0, 0, 0, y-8-c.Max.Y)
 }
 
-// style returns the style of text, which begins at its point.
+// style returns the style of text that begins at its point.
 func style(size vg.Length, c color.Color, weight xfont.Weight) text.Style {
 	return text.Style{
 		Color:   c,
@@ -58,8 +58,8 @@ func style(size vg.Length, c color.Color, weight xfont.Weight) text.Style {
 	}
 }
 
-// withFallback names the fonts to take where Liberation Sans is not installed:
-// they are as wide.
+// withFallback names fonts of the same width to use if Liberation Sans is not
+// installed.
 func withFallback(svg []byte) []byte {
 	return bytes.ReplaceAll(svg,
 		[]byte("font-family:Liberation Sans;"),

@@ -9,11 +9,11 @@ import (
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// percentiles are the figures of a latency curve.
+// percentiles are the metrics of a latency curve.
 var percentiles = []struct {
 	percent float64
 	metric  compare.Metric
-	tick    string // of the axis, if there shall be one
+	tick    string // of the axis; "" for none
 }{
 	{50, compare.P50, "50 %"},
 	{75, compare.P75, ""},
@@ -25,7 +25,8 @@ var percentiles = []struct {
 	{99.99, compare.P9999, "99.99 %"},
 }
 
-// nines puts percentiles where each further nine is as far from the last one.
+// nines maps percentiles so that each further nine is equally far from the
+// previous one.
 func nines(percent float64) float64 { return -math.Log10(1 - percent/100) }
 
 // latency shows how long messages take, by percentile.
@@ -38,8 +39,8 @@ func latency(o *compare.Outcome) (Picture, bool) {
 	}, echo, fanout)
 }
 
-// curves returns the lines of a scenario up to a percentile: as far as it has had
-// messages enough.
+// curves returns the lines of a scenario up to a percentile for which there were
+// enough messages.
 func curves(o *compare.Outcome, title, scenario string, most float64, entrants ...string) panel {
 	p := panel{title: title, x: "percentile", label: micro}
 	for _, q := range percentiles {

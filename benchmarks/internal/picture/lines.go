@@ -11,7 +11,7 @@ import (
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// A panel is a plot of lines, one an entrant, over a logarithmic ordinate.
+// A panel is a plot of lines, one per entrant, with a logarithmic ordinate.
 type panel struct {
 	title  string
 	x      string
@@ -21,7 +21,7 @@ type panel struct {
 	lines  []line
 }
 
-// A line is what one entrant has reached.
+// A line is one entrant's figures.
 type line struct {
 	entrant string
 	points  []point
@@ -33,8 +33,8 @@ type point struct {
 	compare.Spread
 }
 
-// add adds an entrant's line. Figures that were not measured, or that no
-// logarithmic scale has, are left out, and so is a line without any.
+// add adds an entrant's line. It omits figures that were not measured or that
+// don't fit a logarithmic scale, and a line without figures.
 func (p *panel) add(entrant string, points ...point) {
 	var drawn []point
 	for _, pt := range points {
@@ -68,7 +68,8 @@ func (p *panel) draw(c draw.Canvas, t Theme) {
 	out.Draw(c)
 }
 
-// curve draws a line: dots at the medians, and thin strokes from least to most.
+// curve draws a line: dots at the medians, and thin strokes from minimum to
+// maximum.
 type curve struct {
 	points []point
 	color  color.Color
@@ -98,14 +99,15 @@ func (cv curve) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return xmin, xmax, ymin, ymax
 }
 
-// faint returns a color that lets through what is below it.
+// faint returns a translucent color.
 func faint(c color.Color) color.Color {
 	n := color.NRGBAModel.Convert(c).(color.NRGBA)
 	n.A = 0x60
 	return n
 }
 
-// drawn returns the panels that have lines, and the entrants of those, each once.
+// drawn returns the panels that have lines, and their entrants without
+// repetition.
 func drawn(panels ...panel) ([]panel, []string) {
 	var with []panel
 	var entrants []string
@@ -125,7 +127,7 @@ func drawn(panels ...panel) ([]panel, []string) {
 	return with, entrants
 }
 
-// beside returns what draws panels side by side.
+// beside returns a function that draws panels side by side.
 func beside(panels []panel) func(draw.Canvas, Theme) {
 	return func(c draw.Canvas, t Theme) {
 		tiles := draw.Tiles{Cols: len(panels), Rows: 1, PadX: 16}

@@ -1,5 +1,5 @@
-// Package picture draws what a comparison has measured, as SVG for a README that
-// is read in a light and in a dark theme.
+// Package picture draws the results of a comparison as SVG, for a README that
+// may be read in a light or a dark theme.
 package picture
 
 import (
@@ -12,20 +12,20 @@ import (
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// width is every picture's: about that of the text of a README.
+// width is the width of every picture, about that of a README's text.
 const width vg.Length = 640
 
 // A Picture is one drawing.
 type Picture struct {
-	Name string // of its file, without theme and extension
-	Alt  string // what it shows, in words
+	Name string // the file's name without theme and extension
+	Alt  string // a description for the alt attribute
 
 	heading heading
 	height  vg.Length
 	draw    func(draw.Canvas, Theme) // below the heading
 }
 
-// Of returns the pictures that o has the figures for.
+// Of returns the pictures for which o has the figures.
 func Of(o *compare.Outcome) []Picture {
 	var all []Picture
 	for _, of := range []func(*compare.Outcome) (Picture, bool){throughput, latency, clients, sizes} {

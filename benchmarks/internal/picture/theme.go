@@ -44,7 +44,7 @@ func Themes() []Theme {
 	}
 }
 
-// labels are what entrants are called in a legend.
+// labels are the names of entrants in a legend.
 var labels = map[string]string{
 	compare.Ours:      "chanio",
 	compare.BothOurs:  "chanio at both ends",

@@ -12,19 +12,19 @@ import (
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// A row is a scenario, with a bar an entrant.
+// A row is a scenario, with one bar per entrant.
 type row struct {
 	title string
 	bars  []bar
 }
 
-// A bar is an entrant's messages a second, as a ratio to package net's.
+// A bar is an entrant's messages per second, as a ratio to package net's.
 type bar struct {
 	entrant string
 	ratio   compare.Spread
 }
 
-// ratioScenarios are the rows of the picture of ratios, from its top.
+// ratioScenarios are the rows of the picture of ratios, from the top.
 var ratioScenarios = []string{
 	"tcp-echo-1x1000", "tcp-echo-100x1000", "tcp-echo-100x1",
 	"tls-echo-1x1000", "tls-echo-100x1000", "tls-echo-100x1",
@@ -42,7 +42,7 @@ const (
 	rowGap    vg.Length = 8
 )
 
-// throughput shows messages a second as ratios to package net.
+// throughput shows messages per second as ratios to package net.
 func throughput(o *compare.Outcome) (Picture, bool) {
 	var rows []row
 	var entrants []string
@@ -97,8 +97,8 @@ func rowsHeight(rows []row) vg.Length {
 	return sum
 }
 
-// drawRows draws the rows over a logarithmic axis, on which twice as much is as
-// far to the right of 1 as half as much is to its left.
+// drawRows draws the rows over a logarithmic axis, on which 2 is as far to the
+// right of 1 as 0.5 is to the left.
 func drawRows(c draw.Canvas, t Theme, rows []row) {
 	p := newPlot(t)
 	b := bars{rows: rows, theme: t}
@@ -110,7 +110,7 @@ func drawRows(c draw.Canvas, t Theme, rows []row) {
 	g := grid(t)
 	g.Horizontal.Color = nil
 	p.Add(g, b)
-	p.X.Min, p.X.Max = min(0.5, p.X.Min/1.2), max(2, p.X.Max*1.8) // room for what stands behind a bar
+	p.X.Min, p.X.Max = min(0.5, p.X.Min/1.2), max(2, p.X.Max*1.8) // room for the label after a bar
 	p.Draw(c)
 }
 
@@ -165,7 +165,7 @@ func (b bars) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return xmin, xmax, 0, float64(rowsHeight(b.rows))
 }
 
-// times writes a ratio.
+// times formats a ratio.
 func times(q float64) string {
 	switch {
 	case q >= 100:
@@ -176,7 +176,7 @@ func times(q float64) string {
 	return fmt.Sprintf("%.2f", q)
 }
 
-// ratioTicks are at 1, 2, 5, 10 and so on, and at their inverses.
+// ratioTicks places ticks at 1, 2, 5, 10 and so on, and at their inverses.
 type ratioTicks struct{}
 
 func (ratioTicks) Ticks(least, most float64) []plot.Tick {

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// stopTimeout is how long a child may take to end once its standard input has.
+// stopTimeout is how long a child may take to end after its standard input has.
 const stopTimeout = 5 * time.Second
 
 // A Child is another process of this same program. It ends when its standard
 // input does, so that it never outlives this process.
 type Child struct {
-	ctx    context.Context // that kills it
+	ctx    context.Context // kills the child when it ends
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
-	stderr bytes.Buffer // of a process that writes there only when it fails
+	stderr bytes.Buffer // a child writes there only when it fails
 }
 
 // Start runs this program with args. The child is killed when ctx ends.
@@ -58,7 +58,7 @@ func (c *Child) ReadLine() (string, error) {
 	return strings.TrimSuffix(line, "\n"), nil
 }
 
-// Command sends the child a line and returns the line that it answers with.
+// Command sends the child a line and returns its answer, one line.
 func (c *Child) Command(line string) (string, error) {
 	if _, err := fmt.Fprintln(c.stdin, line); err != nil {
 		return "", c.failure(err)
@@ -66,7 +66,7 @@ func (c *Child) Command(line string) (string, error) {
 	return c.ReadLine()
 }
 
-// Output returns all that the child prints until it ends by itself.
+// Output returns everything that the child prints until it ends by itself.
 func (c *Child) Output() ([]byte, error) {
 	out, err := io.ReadAll(c.stdout)
 	if werr := c.cmd.Wait(); werr != nil {
@@ -80,14 +80,14 @@ func (c *Child) Stop() error {
 	c.stdin.Close()
 	kill := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
-	_, _ = io.Copy(io.Discard, c.stdout) // Wait must not come before the end of reading
+	_, _ = io.Copy(io.Discard, c.stdout) // Wait must not be called before reading has ended
 	if err := c.cmd.Wait(); err != nil {
 		return c.explain(err)
 	}
 	return nil
 }
 
-// failure ends a child that broke off talking and says why it did.
+// failure ends a child that stopped answering, and returns why it stopped.
 func (c *Child) failure(err error) error {
 	if stopped := c.Stop(); stopped != nil {
 		return stopped
@@ -98,7 +98,7 @@ func (c *Child) failure(err error) error {
 	return err
 }
 
-// explain adds to err why the child was killed, or what it said last. It is
+// explain adds to err why the child was killed or what it last printed. It is
 // called after Wait.
 func (c *Child) explain(err error) error {
 	if cause := c.ctx.Err(); cause != nil {

@@ -2,5 +2,5 @@
 
 package process
 
-// AllowFiles does nothing: the limit, if there is one, is left as it is.
+// AllowFiles does nothing: it leaves any limit as it is.
 func AllowFiles(int) error { return nil }

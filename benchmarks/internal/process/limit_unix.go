@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AllowFiles raises this process's limit of open files to n at least, as far
-// as its rights go, and says if that is not enough.
+// AllowFiles raises this process's limit of open files to at least n, as far as
+// permissions allow. It returns an error if that is not enough.
 func AllowFiles(n int) error {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {

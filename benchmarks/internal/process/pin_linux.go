@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pin moves this process to one CPU: all the threads it has now, from which
-// those to come inherit it.
+// Pin moves this process to one CPU: all its current threads, from which future
+// threads inherit the affinity.
 func Pin(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)

@@ -1,5 +1,5 @@
-// Package process starts the benchmark's child processes and reads and sets
-// what the system keeps of a process.
+// Package process starts the benchmarks' child processes, reads the usage of
+// processes and sets their limits.
 package process
 
 import "time"

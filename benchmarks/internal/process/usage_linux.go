@@ -30,14 +30,14 @@ func Usage(pid int) (Used, error) {
 	return u, nil
 }
 
-// cpuClock is clock_getcpuclockid(3), which Linux makes of the process id and
+// cpuClock is clock_getcpuclockid(3), which on Linux combines the process id and
 // CPUCLOCK_SCHED.
 func cpuClock(pid int) int32 {
 	const sched = 2
 	return int32(^pid<<3 | sched)
 }
 
-// statusBytes returns the value of a line of /proc/PID/status that is in kB, or
+// statusBytes returns the value of a line of /proc/PID/status in kB as bytes, or
 // 0 if there is no such line.
 func statusBytes(status []byte, name string) int64 {
 	for line := range bytes.Lines(status) {

@@ -8,7 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Percentiles are those of a run's latencies.
+// Percentiles are the percentiles of a run's latencies.
 type Percentiles struct {
 	P50   time.Duration `json:"p50_ns"`
 	P75   time.Duration `json:"p75_ns"`
@@ -21,20 +21,20 @@ type Percentiles struct {
 	Max   time.Duration `json:"max_ns"`
 }
 
-// String returns those that people ask for.
+// String returns the customary percentiles.
 func (p *Percentiles) String() string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
 		Duration(p.P50), Duration(p.P90), Duration(p.P99), Duration(p.P999), Duration(p.Max))
 }
 
 const (
-	lowest  = 100 * time.Nanosecond // what is told apart below this is noise
+	lowest  = 100 * time.Nanosecond // finer differences are noise
 	highest = time.Minute
 	digits  = 3
 )
 
 // Latencies records durations from many goroutines at once, spread over a few
-// histograms so that they seldom meet.
+// histograms to reduce contention.
 type Latencies struct {
 	shards []Shard
 }
@@ -54,10 +54,11 @@ func NewLatencies(n int) *Latencies {
 	return l
 }
 
-// Shard returns the histogram for the i-th of those who record.
+// Shard returns the histogram for the i-th recorder.
 func (l *Latencies) Shard(i int) *Shard { return &l.shards[i%len(l.shards)] }
 
-// Record counts n messages that took d each. More than a minute counts as one.
+// Record counts n messages that took d each. More than a minute counts as a
+// minute.
 func (s *Shard) Record(d time.Duration, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +66,8 @@ func (s *Shard) Record(d time.Duration, n int) {
 	_ = s.histogram.RecordValues(int64(min(max(d, lowest), highest)), int64(n))
 }
 
-// Percentiles returns those of all that was recorded, or nil if nothing was.
+// Percentiles returns the percentiles of everything recorded, or nil if nothing
+// was.
 func (l *Latencies) Percentiles() *Percentiles {
 	all := hdrhistogram.New(int64(lowest), int64(highest), digits)
 	for i := range l.shards {

@@ -1,5 +1,5 @@
 // Package report holds what one run of a load measured, and prints it as
-// CppServer's clients do, so that figures can be laid side by side.
+// CppServer's clients do, so that figures can be compared side by side.
 package report
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Report is the outcome of one run, of its measured window only.
+// A Report is the outcome of one run, covering only its measured window.
 type Report struct {
 	Errors     int64  `json:"errors"`
 	FirstError string `json:"first_error,omitempty"`
@@ -16,7 +16,7 @@ type Report struct {
 	Time     time.Duration `json:"time_ns"`
 	Bytes    int64         `json:"bytes"`    // received by the clients
 	Messages int64         `json:"messages"` // received whole by the clients
-	Lost     int64         `json:"lost"`     // datagrams that never came back or never came
+	Lost     int64         `json:"lost"`     // datagrams that never came back or never arrived
 
 	Latency *Percentiles `json:"latency,omitempty"` // of a message; nil if it was not measured
 	Server  *Usage       `json:"server,omitempty"`  // nil if the server's process is not known
@@ -29,10 +29,10 @@ type Usage struct {
 	PeakBytes  int64   `json:"peak_bytes"` // of resident memory, since the process began
 }
 
-// MessageRate returns the messages a second.
+// MessageRate returns the messages per second.
 func (r *Report) MessageRate() float64 { return perSecond(r.Messages, r.Time) }
 
-// ByteRate returns the bytes a second.
+// ByteRate returns the bytes per second.
 func (r *Report) ByteRate() float64 { return perSecond(r.Bytes, r.Time) }
 
 func perSecond(n int64, d time.Duration) float64 {

@@ -32,7 +32,7 @@ func Count(n float64) string {
 	return fmt.Sprintf("%.4g", n)
 }
 
-// Duration returns d with about four digits, as many as a measurement has.
+// Duration formats d with about four digits, the precision of a measurement.
 func Duration(d time.Duration) string {
 	switch {
 	case d >= time.Second:

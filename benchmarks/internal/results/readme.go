@@ -10,7 +10,7 @@ import (
 	"example.com/chanio/benchmarks/internal/picture"
 )
 
-// The marks of the section of a README that is written by this program.
+// The marks around the section of a README that this program writes.
 const (
 	begin = "<!-- Measurements: begin -->"
 	end   = "<!-- Measurements: end -->"
@@ -61,7 +61,7 @@ func section(readme, dir string, o *compare.Outcome) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// replaced returns text with another section between the marks.
+// replaced returns text with the section between the marks replaced.
 func replaced(text, section []byte) ([]byte, error) {
 	before, rest, ok := bytes.Cut(text, []byte(begin))
 	_, after, ok2 := bytes.Cut(rest, []byte(end))

@@ -1,5 +1,5 @@
-// Package results keeps what a comparison has measured: all figures and pictures
-// in a directory, and the best known of them in a README.
+// Package results stores the results of a comparison: all figures and pictures
+// in a directory, and the most important ones in a README.
 package results
 
 import (
@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/benchmarks/internal/picture"
 )
 
-// The files of a directory of results, beside the pictures.
+// The files in a directory of results, besides the pictures.
 const (
 	figures = "results.json"
 	tables  = "README.md"
@@ -34,7 +34,7 @@ func Read(dir string) (*compare.Outcome, error) {
 	return o, nil
 }
 
-// Write writes o to dir, which it makes if need be: the figures as JSON, all
+// Write writes o to dir, creating it if necessary: the figures as JSON, all
 // tables as Markdown, and each picture in each theme.
 func Write(dir string, o *compare.Outcome) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -74,9 +74,9 @@ func writeTables(w io.Writer, o *compare.Outcome) error {
 
 func file(p picture.Picture, t picture.Theme) string { return p.Name + "-" + t.Name + ".svg" }
 
-// writePictures writes the HTML that shows pictures of a directory in the theme
-// of the reader's page. The directory is a relative path that ends in a slash, or
-// empty.
+// writePictures writes the HTML that shows a directory's pictures in the theme
+// of the reader's page. The directory is a relative path that ends in a slash,
+// or empty.
 func writePictures(w io.Writer, dir string, pictures []picture.Picture) error {
 	light, dark := picture.Themes()[0], picture.Themes()[1]
 	for _, p := range pictures {

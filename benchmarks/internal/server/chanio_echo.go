@@ -8,7 +8,7 @@ import (
 )
 
 // chanioEcho is the server of the library's first example, for every transport:
-// a handler goroutine a session, and a select to answer.
+// a handler goroutine per session, and a select to answer.
 func chanioEcho(ctx context.Context, c Config) (Server, error) {
 	l, err := chanioListen(ctx, c)
 	if err != nil {
@@ -23,8 +23,8 @@ func chanioEcho(ctx context.Context, c Config) (Server, error) {
 	return s, nil
 }
 
-// chanioListen starts a listener that lives until it is closed, whatever
-// becomes of ctx.
+// chanioListen starts a listener that lives until it is closed, even after ctx
+// ends.
 func chanioListen(ctx context.Context, c Config) (*chanio.Listener, error) {
 	o, err := chanioOptions(c)
 	if err != nil {
@@ -72,7 +72,7 @@ func handleEcho(s *chanio.Session) {
 	}
 }
 
-// handleEchoBatches sends back what came as it came.
+// handleEchoBatches sends batches back as they arrived.
 func handleEchoBatches(s *chanio.Session) {
 	defer s.Close()
 	for b := range s.RecvBatch() {

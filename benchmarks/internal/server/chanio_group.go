@@ -25,7 +25,7 @@ func chanioGroup(ctx context.Context, c Config) (Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A copy of the message: what is sent is the library's.
+	// A copy of the message: what is sent belongs to the library.
 	send := func(message []byte) error {
 		select {
 		case conn.Send() <- chanio.Packet{Addr: group, Data: append([]byte(nil), message...)}:

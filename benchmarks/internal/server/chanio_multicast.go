@@ -7,8 +7,8 @@ import (
 	"example.com/chanio"
 )
 
-// chanioMulticast publishes to a listener's hub, which sessions join by
-// themselves, or to an IP multicast group.
+// chanioMulticast publishes to a listener's hub, which sessions join
+// automatically, or to an IP multicast group.
 func chanioMulticast(ctx context.Context, c Config) (Server, error) {
 	if c.Endpoint.Datagrams() {
 		return chanioGroup(ctx, c)
@@ -40,14 +40,15 @@ func (h *chanioHub) accept() {
 	}
 }
 
-// Close ends the listener, and its hub, first: Multicast may wait for a member.
+// Close first ends the listener and its hub, since Multicast may be waiting for
+// a member.
 func (h *chanioHub) Close() error {
 	err := h.chanioServer.Close()
 	h.publisher.stop()
 	return err
 }
 
-// lagPolicy returns the policy of a name of the -lag flag.
+// lagPolicy returns the policy for a value of the -lag flag.
 func lagPolicy(name string) (chanio.LagPolicy, error) {
 	switch name {
 	case "block":

@@ -2,10 +2,10 @@ package server
 
 import "sync"
 
-// A gate opens when enough members have come, so that what connects the others
-// does not have to compete with the multicast.
+// A gate opens when enough members have connected, so that connecting does not
+// have to compete with the multicast.
 type gate struct {
-	opened chan struct{} // closed by the member that is the last awaited
+	opened chan struct{} // closed by the last member awaited
 
 	mu      sync.Mutex
 	awaited int

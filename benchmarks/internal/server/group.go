@@ -9,9 +9,10 @@ type groupServer struct {
 	close     func() error // of its socket
 }
 
-// newGroup returns a server that publishes with send over a socket that shut closes.
+// newGroup returns a server that publishes with send, over a socket that shut
+// closes.
 func newGroup(c Config, group netip.AddrPort, send func(message []byte) error, shut func() error) *groupServer {
-	c.Members = 1 // nobody tells who has joined
+	c.Members = 1 // members of a group are unknown
 	g := &groupServer{group: group, publisher: startPublisher(c, send), close: shut}
 	g.publisher.enter()
 	return g

@@ -9,8 +9,8 @@ import (
 // limitBuffer is the size of the writes of limitMulticast.
 const limitBuffer = 64 << 10
 
-// limitMulticast is no hub but the machine's limit for the work of one: a
-// goroutine a connection that writes one prepared buffer over and over.
+// limitMulticast is not a hub but the machine's limit for a hub's work: a
+// goroutine per connection that writes one prepared buffer over and over.
 func limitMulticast(ctx context.Context, c Config) (Server, error) {
 	message := newMessage(c.Size)
 	buf := bytes.Repeat(message, max(1, limitBuffer/len(message)))
@@ -35,7 +35,7 @@ func limitMulticast(ctx context.Context, c Config) (Server, error) {
 
 type limitServer struct {
 	Server               // its connections
-	gone   chan struct{} // closed by Close: nobody waits for members any more
+	gone   chan struct{} // closed by Close: ends the wait for members
 }
 
 func (s *limitServer) Close() error {

@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// loopMulticast writes each message to one connection after the other: the
-// least that a fan-out can do.
+// loopMulticast writes each message to one connection after another: the
+// simplest fan-out.
 func loopMulticast(ctx context.Context, c Config) (Server, error) {
 	h := new(loopHub)
 	h.publisher = startPublisher(c, h.multicast)
@@ -30,7 +30,7 @@ type loopHub struct {
 func (h *loopHub) member(conn net.Conn) {
 	h.members.add(conn)
 	h.publisher.enter()
-	_, _ = io.Copy(io.Discard, conn) // until the member leaves, however it does
+	_, _ = io.Copy(io.Discard, conn) // until the member leaves, for whatever reason
 	h.members.remove(conn)
 }
 

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// members is a set that is read often and changed seldom: each change makes a
-// new slice, so that reading takes no lock.
+// members is a set that is read often and changed rarely: each change makes a
+// new slice, so reading takes no lock.
 type members[T comparable] struct {
 	mu  sync.Mutex
 	set atomic.Pointer[[]T]
 }
 
-// all returns those that are in the set now. It must not be modified.
+// all returns the current members. The slice must not be modified.
 func (m *members[T]) all() []T {
 	if p := m.set.Load(); p != nil {
 		return *p

@@ -14,8 +14,8 @@ import (
 	"example.com/chanio/benchmarks/internal/endpoint"
 )
 
-// netpollEcho is an event-loop library: its pollers read, and a pooled
-// goroutine answers without a copy.
+// netpollEcho uses an event-loop library: its pollers read, and a pooled
+// goroutine answers without copying.
 func netpollEcho(ctx context.Context, c Config) (Server, error) {
 	return netpollListen(ctx, c, answer)
 }
@@ -36,14 +36,14 @@ func answer(_ context.Context, c netpoll.Connection) error {
 	return r.Release()
 }
 
-// netpollMulticast is a channel a member over netpoll's connections: the library
-// has no fan-out of its own.
+// netpollMulticast uses a channel per member over netpoll's connections: the
+// library has no fan-out of its own.
 func netpollMulticast(ctx context.Context, c Config) (Server, error) {
 	return newStdHub(ctx, c, netpollStreams, (*stdMember).writeEach)
 }
 
-// netpollStreams runs handle for each connection, which is closed when handle
-// returns or the server closes. What clients send is thrown away.
+// netpollStreams runs handle for each connection and closes the connection when
+// handle returns or the server closes. It discards what clients send.
 func netpollStreams(ctx context.Context, c Config, handle func(net.Conn)) (Server, error) {
 	s := new(netpollMembers)
 	loop, err := netpollListen(ctx, c, discard, netpoll.WithOnConnect(func(ctx context.Context, conn netpoll.Connection) context.Context {

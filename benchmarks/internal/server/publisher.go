@@ -8,12 +8,12 @@ import (
 	"example.com/chanio/benchmarks/internal/stamp"
 )
 
-// A publisher multicasts messages from the time when enough members have come
-// until it is stopped: as fast as it can, or at a rate.
+// A publisher multicasts messages from when enough members have connected until
+// it is stopped, as fast as it can or at a rate.
 type publisher struct {
 	*gate
 	config    Config
-	multicast func(message []byte) error // copies the message if it keeps it
+	multicast func(message []byte) error // must copy the message to keep it
 
 	published uint64 // messages so far
 
@@ -29,18 +29,18 @@ func startPublisher(c Config, multicast func([]byte) error) *publisher {
 	return p
 }
 
-// stop ends the publisher and waits for it: whatever multicast may be waiting
+// stop ends the publisher and waits for it. Whatever multicast may be waiting
 // for must have ended before.
 func (p *publisher) stop() {
 	close(p.quit)
 	p.wg.Wait()
 }
 
-// numberSize is how many bytes of a datagram its number takes, by which those
-// who receive see what is missing.
+// numberSize is how many bytes of a datagram its number takes. Receivers use the
+// number to see what is missing.
 const numberSize = 8
 
-// breath is how many messages are published between two looks at quit, and the
+// breath is how many messages are published between two checks of quit, and the
 // time between two bursts of a limited rate.
 const (
 	breathMessages = 256
@@ -71,8 +71,8 @@ func (p *publisher) flood(message []byte) {
 	}
 }
 
-// pace publishes what is due by the clock, so that a rate holds in the mean
-// however late a tick comes.
+// pace publishes what is due by the clock, so that the mean rate holds however
+// late a tick is.
 func (p *publisher) pace(message []byte) {
 	tick := time.NewTicker(max(breathTime, time.Second/time.Duration(p.config.Rate)))
 	defer tick.Stop()

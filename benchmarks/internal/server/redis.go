@@ -27,7 +27,7 @@ func handleRedis(s *chanio.Session, values *store) {
 	for commands := range s.RecvBatch() {
 		replies := chanio.NewBatch()
 		for _, m := range commands.All() {
-			args, _, _ = parseCommand(args[:0], m) // the Framing has seen that it is one
+			args, _, _ = parseCommand(args[:0], m) // valid: the Framing has parsed it
 			replies.AppendFunc(func(dst []byte) []byte { return values.answer(dst, args) })
 		}
 		commands.Release()
@@ -37,8 +37,8 @@ func handleRedis(s *chanio.Session, values *store) {
 	}
 }
 
-// stdRedis is the same on package net with bufio: a goroutine a connection, which
-// flushes when there is no whole command left.
+// stdRedis is the same on package net with bufio: a goroutine per connection,
+// which flushes when no whole command is left.
 func stdRedis(ctx context.Context, c Config) (Server, error) {
 	values := &store{values: make(map[string][]byte)}
 	return stdStreams(ctx, c, func(conn net.Conn) { serveRedis(conn, c.ReadBuffer, values) })
@@ -60,7 +60,7 @@ func serveRedis(conn net.Conn, size int, values *store) {
 			}
 			used += n
 			if w.Available() < len(p) {
-				w.Flush() // its error stays, and is the last Flush's too
+				w.Flush() // its error is sticky: the last Flush returns it too
 			}
 			w.Write(values.answer(w.AvailableBuffer(), args))
 		}
@@ -68,7 +68,7 @@ func serveRedis(conn net.Conn, size int, values *store) {
 			return
 		}
 		r.Discard(used)
-		if _, err := r.Peek(r.Buffered() + 1); err != nil { // more than the buffer holds, too
+		if _, err := r.Peek(r.Buffered() + 1); err != nil { // also if a command exceeds the buffer
 			return
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"example.com/chanio"
 )
 
-// resp is the Framing of Redis' protocol for a server (RESP 2,
-// https://redis.io/docs/latest/develop/reference/protocol-spec): a message that comes
-// is a whole command, an array of bulk strings, and one that goes out is a reply as
-// it is on the wire.
+// resp is the Framing of a server for Redis' protocol (RESP 2,
+// https://redis.io/docs/latest/develop/reference/protocol-spec). A received
+// message is a whole command, an array of bulk strings; a sent message is a
+// reply as it is on the wire.
 type resp struct{}
 
 var errProtocol = errors.New("resp: no array of bulk strings")
@@ -32,8 +32,8 @@ func (resp) Next(buf []byte, max int) ([]byte, int, error) {
 	return buf[:n], n, nil
 }
 
-// parseCommand appends the arguments of the first command in buf to args and returns
-// how long it is; 0 means that more bytes are needed.
+// parseCommand appends the arguments of the first command in buf to args and
+// returns the command's length; 0 means that more bytes are needed.
 func parseCommand(args [][]byte, buf []byte) ([][]byte, int, error) {
 	count, n, err := parseNumber(buf, '*')
 	if err != nil || n == 0 {
@@ -54,7 +54,7 @@ func parseCommand(args [][]byte, buf []byte) ([][]byte, int, error) {
 	return args, n, nil
 }
 
-// parseNumber reads a line that is kind and a number.
+// parseNumber parses a line made of kind and a number.
 func parseNumber(buf []byte, kind byte) (value, n int, err error) {
 	const longest = 16
 	if len(buf) == 0 {
@@ -78,7 +78,7 @@ func parseNumber(buf []byte, kind byte) (value, n int, err error) {
 	return 0, 0, nil
 }
 
-// A store is what the commands work on.
+// A store is the data that the commands work on.
 type store struct {
 	mu     sync.RWMutex
 	values map[string][]byte

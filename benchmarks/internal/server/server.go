@@ -10,11 +10,11 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// Config says what a server does.
+// Config configures a server.
 type Config struct {
 	Endpoint endpoint.Endpoint
 	Impl     string // one of the job's implementations
-	Batch    bool   // chanio's batches, in place of one message at a time (echo)
+	Batch    bool   // chanio's batches instead of single messages (echo)
 	Frame    bool   // 4-byte big-endian length prefixes on streams (echo)
 
 	// ReadBuffer is the size in bytes of a connection's read buffer in the
@@ -22,12 +22,12 @@ type Config struct {
 	ReadBuffer int
 
 	Size int // bytes of a message, its frame included (multicast)
-	Rate int // messages a second; 0 is as many as possible (multicast)
-	// Members is how many must have come before the multicast begins, at least
-	// one (multicast).
+	Rate int // messages per second; 0 means as many as possible (multicast)
+	// Members is how many must have connected before the multicast begins, at
+	// least one (multicast).
 	Members int
-	// Lag is chanio's policy for members that fall behind: block, drop or
-	// disconnect (multicast).
+	// Lag is chanio's policy for members that lag: block, drop or disconnect
+	// (multicast).
 	Lag string
 	// Published, if not nil, records how long publishing each message took
 	// (multicast).
@@ -37,7 +37,7 @@ type Config struct {
 	Stamp bool
 }
 
-// A Server is one that runs.
+// A Server is a running server.
 type Server interface {
 	Addr() string // the address it is bound to
 	Close() error // returns when its goroutines have ended
@@ -46,8 +46,7 @@ type Server interface {
 type starter func(context.Context, Config) (Server, error)
 
 // Start starts the server of a job: echo, multicast, or redis, whose load is
-// redis-benchmark. It ends with Close, not
-// with ctx.
+// redis-benchmark. The server ends with Close, not with ctx.
 func Start(ctx context.Context, job string, c Config) (Server, error) {
 	impls, ok := jobs[job]
 	if !ok {
@@ -60,7 +59,7 @@ func Start(ctx context.Context, job string, c Config) (Server, error) {
 	return start(ctx, c)
 }
 
-// jobs has the implementations by job and name.
+// jobs maps each job to its implementations by name.
 var jobs = map[string]map[string]starter{
 	"echo": {
 		"chanio":  chanioEcho,

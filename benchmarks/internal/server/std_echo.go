@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// stdEcho is package net as everyone uses it: a goroutine a connection, or one
+// stdEcho is package net in everyday use: a goroutine per connection, or one
 // loop over a UDP socket.
 func stdEcho(ctx context.Context, c Config) (Server, error) {
 	switch {
@@ -39,11 +39,11 @@ func echoBytes(conn net.Conn, size int) {
 
 const (
 	frameHeader = 4       // the payload's length, big-endian
-	maxFrame    = 1 << 20 // the largest payload, as chanio's default
+	maxFrame    = 1 << 20 // the largest payload, chanio's default
 )
 
-// echoFrames flushes when there is no more to read, as a server with bufio on
-// both sides does.
+// echoFrames flushes when there is no more to read, like a server with bufio on
+// both sides.
 func echoFrames(conn net.Conn, size int) {
 	r, w := bufio.NewReaderSize(conn, size), bufio.NewWriterSize(conn, size)
 	var frame []byte
@@ -99,7 +99,7 @@ func (s *stdPacketServer) echo() {
 			return
 		}
 		if err == nil {
-			// A peer that has gone refuses; the others are served on.
+			// A peer that is gone refuses; go on serving the others.
 			_, _ = s.conn.WriteToUDPAddrPort(buf[:n], from)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// stdGroup multicasts to an IP multicast group, a system call a datagram.
+// stdGroup multicasts to an IP multicast group, with one system call per
+// datagram.
 func stdGroup(_ context.Context, c Config) (Server, error) {
 	group, err := netip.ParseAddrPort(c.Endpoint.Address)
 	if err != nil {

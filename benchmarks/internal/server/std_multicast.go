@@ -9,11 +9,11 @@ import (
 // memberQueue is the buffer of a member's channel.
 const memberQueue = 64
 
-// coalesced is the most bytes that a coalescing member writes at a time.
+// coalesced bounds the bytes that a coalescing member writes at a time.
 const coalesced = 64 << 10
 
-// stdMulticast is the hub that everyone writes first: a channel a member, and a
-// goroutine that writes each message to the member's connection.
+// stdMulticast is the hub that everyone writes first: a channel per member, and
+// a goroutine that writes each message to the member's connection.
 func stdMulticast(ctx context.Context, c Config) (Server, error) {
 	if c.Endpoint.Datagrams() {
 		return stdGroup(ctx, c)
@@ -21,24 +21,24 @@ func stdMulticast(ctx context.Context, c Config) (Server, error) {
 	return newStdHub(ctx, c, stdStreams, (*stdMember).writeEach)
 }
 
-// coalescedMulticast is the same, but what a channel holds goes out in one
-// write.
+// coalescedMulticast is stdMulticast, except that everything in a channel goes
+// out in one write.
 func coalescedMulticast(ctx context.Context, c Config) (Server, error) {
 	return newStdHub(ctx, c, stdStreams, (*stdMember).writeTogether)
 }
 
-// stdHub is a channel a member.
+// stdHub is a hub with a channel per member.
 type stdHub struct {
 	Server    // its connections, each of which is a member
 	publisher *publisher
 	members   members[*stdMember]
-	quit      chan struct{} // closed by Close: members end
+	quit      chan struct{} // closed by Close: ends the members
 }
 
 type stdMember struct {
 	conn  net.Conn
 	queue chan []byte     // from the publisher; never closed
-	done  chan struct{}   // closed when nobody receives from queue any more
+	done  chan struct{}   // closed when queue has no more receiver
 	quit  <-chan struct{} // the hub's
 }
 
@@ -78,7 +78,7 @@ func (h *stdHub) multicast(message []byte) error {
 	return nil
 }
 
-// writeEach writes message by message until the connection or the hub ends.
+// writeEach writes one message at a time until the connection or the hub ends.
 func (m *stdMember) writeEach() {
 	for {
 		select {
@@ -92,7 +92,7 @@ func (m *stdMember) writeEach() {
 	}
 }
 
-// writeTogether writes what is queued at once until the connection or the hub
+// writeTogether writes everything queued at once until the connection or the hub
 // ends.
 func (m *stdMember) writeTogether() {
 	var buf []byte
@@ -122,7 +122,7 @@ func (m *stdMember) gather(buf []byte) []byte {
 	return buf
 }
 
-// Close ends the members, which frees a publisher that waits for one of them.
+// Close ends the members, which unblocks a publisher that waits for one of them.
 func (h *stdHub) Close() error {
 	close(h.quit)
 	err := h.Server.Close()

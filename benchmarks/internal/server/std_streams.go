@@ -18,8 +18,8 @@ type stdStreamServer struct {
 	conns  map[net.Conn]struct{}
 }
 
-// stdStreams listens and runs handle for each connection, which is closed when
-// handle returns. When the server closes, reads and writes of handle fail.
+// stdStreams listens, runs handle for each connection and closes the connection
+// when handle returns. When the server closes, handle's reads and writes fail.
 func stdStreams(ctx context.Context, c Config, handle func(net.Conn)) (Server, error) {
 	ln, err := c.Endpoint.Listen(ctx)
 	if err != nil {
@@ -48,8 +48,8 @@ func (s *stdStreamServer) accept() {
 // run ends when handle returns.
 func (s *stdStreamServer) run(conn net.Conn) {
 	defer s.remove(conn)
-	// A member of a multicast may have nothing to read or write for long, and
-	// its peer waits for the handshake.
+	// A multicast member may have nothing to read or write for long while its
+	// peer waits for the handshake.
 	if t, ok := conn.(*tls.Conn); ok && t.Handshake() != nil {
 		return
 	}

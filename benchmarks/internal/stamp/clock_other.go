@@ -4,6 +4,6 @@ package stamp
 
 import "time"
 
-// now returns nanoseconds of the wall clock: package time keeps its monotonic
-// clock to the process.
+// now returns nanoseconds of the wall clock: package time's monotonic clock is
+// per process.
 func now() int64 { return time.Now().UnixNano() }

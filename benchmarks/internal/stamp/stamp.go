@@ -1,5 +1,5 @@
-// Package stamp marks messages with the time when they were published, on a
-// clock that all processes of a machine share.
+// Package stamp marks messages with their publishing time, on a clock that all
+// processes of a machine share.
 package stamp
 
 import (

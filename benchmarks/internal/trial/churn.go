@@ -13,23 +13,23 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// Churn is how fast connections come and go: each is dialed, with TLS it has
-// its handshake, echoes one message and is closed.
+// Churn is how fast connections come and go. Each is dialed, does the handshake
+// with TLS, echoes one message and is closed.
 type Churn struct {
 	Connections int                 `json:"connections"`
-	Resumed     int                 `json:"resumed"` // of them, those whose TLS session was
+	Resumed     int                 `json:"resumed"` // those whose TLS session was resumed
 	Time        time.Duration       `json:"time_ns"`
 	Latency     *report.Percentiles `json:"latency"` // of a connection's whole life
 	Server      *report.Usage       `json:"server,omitempty"`
 }
 
-// Rate returns the connections a second.
+// Rate returns the connections per second.
 func (c *Churn) Rate() float64 { return float64(c.Connections) / c.Time.Seconds() }
 
-// Connecting says how connections come and go.
+// Connecting configures how connections come and go.
 type Connecting struct {
 	Workers int  // connections at a time
-	Size    int  // of the message in bytes
+	Size    int  // bytes of the message
 	Resume  bool // TLS sessions
 	Length  time.Duration
 }
@@ -93,8 +93,8 @@ func (c *churn) measure(ctx context.Context) (*Churn, error) {
 	return result, nil
 }
 
-// dialer returns the endpoint of one worker. With TLS 1.3 a ticket is used once,
-// so that each worker resumes what it has begun itself.
+// dialer returns the endpoint of one worker. A TLS 1.3 ticket is used only once,
+// so each worker resumes its own sessions.
 func (c *churn) dialer() endpoint.Endpoint {
 	e := c.server.endpoint
 	if c.how.Resume && e.Net == endpoint.TLS {

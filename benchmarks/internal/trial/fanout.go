@@ -18,23 +18,23 @@ import (
 	"example.com/chanio/benchmarks/internal/stamp"
 )
 
-// Fanout is how long messages took from their publishing until the last member
-// had them.
+// Fanout is how long messages took from publishing until the last member had
+// them.
 type Fanout struct {
 	Messages int                 `json:"messages"`
 	Latency  *report.Percentiles `json:"latency"`
 }
 
-// Publishing says what is multicast to whom.
+// Publishing configures the multicast: its members and messages.
 type Publishing struct {
 	Members int
-	Rate    int // messages a second
-	Size    int // of a message in bytes, its stamp included
+	Rate    int // messages per second
+	Size    int // bytes of a message, including its stamp
 	Length  time.Duration
 }
 
 // MeasureFanout starts s, a multicast server that stamps its messages, with
-// members that are idle in between.
+// members that are idle between messages.
 func MeasureFanout(ctx context.Context, s Server, what Publishing) (*Fanout, error) {
 	if what.Members < 1 || what.Rate < 1 {
 		return nil, errNotPositive
@@ -78,14 +78,14 @@ type fanout struct {
 	over  atomic.Bool
 
 	mu       sync.Mutex
-	arrivals map[uint64]*arrival // of messages that not all members have, by their stamp
-	messages int                 // that all members had
+	arrivals map[uint64]*arrival // messages that not all members have yet, by stamp
+	messages int                 // messages that all members received
 	latency  *report.Latencies
 }
 
-// An arrival is how far a message has come.
+// An arrival is the progress of a message.
 type arrival struct {
-	members int           // that have it
+	members int           // members that have it
 	last    time.Duration // its age when the last of them got it
 }
 
@@ -108,7 +108,7 @@ func (f *fanout) measure(ctx context.Context, server *running, length time.Durat
 		members.Go(func() error { return f.receive(conn) })
 	}
 	pause(alive, length)
-	select { // a short run on a slow machine is as long as it must be
+	select { // on a slow machine, a short run takes as long as it must
 	case <-f.whole:
 	case <-alive.Done():
 	}
@@ -136,7 +136,7 @@ func (f *fanout) receive(conn net.Conn) error {
 	}
 }
 
-// arrived counts a message in at one more member.
+// arrived records that a message has reached one more member.
 func (f *fanout) arrived(key uint64, age time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,7 +164,7 @@ func (f *fanout) close() {
 	}
 }
 
-// pause waits for d or for the end of ctx.
+// pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -12,29 +12,29 @@ import (
 	"example.com/chanio/benchmarks/internal/process"
 )
 
-// Idle is what sessions cost a server that have nothing to do, in bytes of its
-// resident memory for each.
+// Idle is what idle sessions cost a server, in bytes of resident memory per
+// session.
 type Idle struct {
 	Sessions  int       `json:"sessions"`
-	Connected Footprint `json:"connected"` // that never said a word
+	Connected Footprint `json:"connected"` // sessions that never sent anything
 	Echoed    Footprint `json:"echoed"`    // after each has echoed a message once
 }
 
-// A Footprint is the growth of a server's resident memory a session.
+// A Footprint is the growth of a server's resident memory per session.
 type Footprint struct {
-	Resident  float64 `json:"resident"`  // as it stands, garbage included
-	Collected float64 `json:"collected"` // after a collection that gives back what is free
+	Resident  float64 `json:"resident"`  // as is, including garbage
+	Collected float64 `json:"collected"` // after a collection that returns free memory
 }
 
 const (
-	idleWorkers = 64                     // connections that are dialed, or echo, at a time
+	idleWorkers = 64                     // connections that dial or echo at a time
 	idleSettle  = 300 * time.Millisecond // for a server to finish what it began
 	idleTimeout = 10 * time.Second       // of one echo
 	idleSession = 5 * time.Millisecond   // for a handshake and an echo, on a slow machine
 )
 
-// MeasureIdle starts s and opens n connections to it from this process, over each
-// of which it then sends a message of size bytes.
+// MeasureIdle starts s and opens n connections to it from this process. Then it
+// sends a message of size bytes over each.
 func MeasureIdle(ctx context.Context, s Server, n, size int) (*Idle, error) {
 	if n < 1 || size < 1 {
 		return nil, errNotPositive
@@ -61,7 +61,7 @@ type idle struct {
 	server *running
 	conns  []net.Conn
 	size   int   // of a message
-	empty  int64 // resident bytes of the server before the first session
+	empty  int64 // the server's resident bytes before the first session
 }
 
 func (m *idle) measure(ctx context.Context) (*Idle, error) {
@@ -86,7 +86,7 @@ func (m *idle) measure(ctx context.Context) (*Idle, error) {
 	return result, err
 }
 
-// each runs do for each session, a few at a time.
+// each runs do for all sessions, a few at a time.
 func (m *idle) each(ctx context.Context, do func(ctx context.Context, i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(idleWorkers)
@@ -101,8 +101,8 @@ func (m *idle) dial(ctx context.Context, i int) (err error) {
 	return err
 }
 
-// probe returns when the server has accepted all connections: the one that it
-// accepts last has an echo.
+// probe returns once the server has accepted all connections: it waits for an
+// echo on the one accepted last.
 func (m *idle) probe(ctx context.Context) error {
 	conn, err := m.server.endpoint.Dial(ctx, len(m.conns))
 	if err != nil {
@@ -122,7 +122,7 @@ func (m *idle) footprint(ctx context.Context) (Footprint, error) {
 	return Footprint{m.share(used.Resident), m.share(collected)}, err
 }
 
-// share returns what each session has of the server's growth to bytes.
+// share returns each session's share of the server's growth to bytes.
 func (m *idle) share(bytes int64) float64 {
 	return float64(bytes-m.empty) / float64(len(m.conns))
 }

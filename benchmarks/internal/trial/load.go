@@ -11,23 +11,23 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// A Load says which load to put on a server, for how long.
+// A Load describes a load on a server.
 type Load struct {
 	Client   string // plain or chanio
 	Clients  int
-	Messages int // in flight for each client
+	Messages int // in flight per client
 	Size     int
 	Args     []string // further flags of the load command
 
 	Warmup, Length time.Duration
 }
 
-// startup is how long a server and a load may take beside the measuring.
+// startup is how long a server and a load may take in addition to the measuring.
 const startup = 30 * time.Second
 
-// Measure starts s, runs l against it in a process of its own, pinned as the
-// server is, and returns the report. If a client failed it is an error: the
-// others have measured something else than what was asked.
+// Measure starts s, runs l against it in a separate process, pinned like the
+// server, and returns the report. If a client failed, it returns an error: the
+// others did not measure what was asked for.
 func Measure(ctx context.Context, s Server, l Load) (*report.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, startup+l.Warmup+l.Length)
 	defer cancel()

@@ -1,6 +1,6 @@
 // Package trial runs one trial of one implementation: it starts a server as a
-// child process, puts a load on it from another process, and returns what was
-// measured.
+// child process, puts load on it from another process, and returns the
+// measurements.
 package trial
 
 import (
@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// errNotPositive is what a trial of nothing is.
+// errNotPositive is the error of a trial without anything to measure.
 var errNotPositive = errors.New("clients, messages and size must be positive")
 
 // A Server says which server to start.
@@ -23,15 +23,14 @@ type Server struct {
 	Job  string // echo or multicast
 	Impl string
 	Net  string
-	CPU  int      // that it is pinned to, with one thread; -1 for none
+	CPU  int      // to which it is pinned, with one thread; -1 for none
 	Args []string // further flags of the serve command
 
-	// Published makes the latency of a multicast's report that of publishing a
-	// message.
+	// Published makes a multicast report the latency of publishing a message.
 	Published bool
 }
 
-// running is a server that runs as a child process.
+// running is a server running as a child process.
 type running struct {
 	*process.Child
 	endpoint endpoint.Endpoint // with a client's TLS config
@@ -67,7 +66,7 @@ func (s Server) start(ctx context.Context) (*running, error) {
 	return r, nil
 }
 
-// published returns how long publishing a message has taken.
+// published returns how long publishing a message took.
 func (r *running) published() (*report.Percentiles, error) {
 	line, err := r.Command("published")
 	if err != nil {
