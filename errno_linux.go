@@ -2,8 +2,8 @@ package chanio
 
 import "syscall"
 
-// ofConnection reports whether errno is a network's error that was pending on a
-// new connection: accept(2) of Linux passes those on, and says to retry.
+// ofConnection reports whether errno is a network error that was pending on a
+// new connection. Linux's accept(2) passes those on and says to retry.
 func ofConnection(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.ENONET,

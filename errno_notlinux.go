@@ -4,5 +4,6 @@ package chanio
 
 import "syscall"
 
-// ofConnection is for Linux, whose accept(2) returns the errors of connections.
+// ofConnection returns false: only Linux's accept(2) returns the errors of
+// connections.
 func ofConnection(syscall.Errno) bool { return false }

@@ -11,8 +11,8 @@ const (
 )
 
 // passing reports whether an accept that failed with errno may succeed later:
-// accept(2) names what is about the connection, or about resources that come
-// back. ENOSPC is epoll_ctl(2)'s, of too many watches: Go registers the new
+// accept(2) names errors of the connection and temporary lacks of resources.
+// ENOSPC comes from epoll_ctl(2), for too many watches: Go registers the new
 // connection before Accept returns it.
 func passing(errno syscall.Errno) bool {
 	switch errno {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The errors of Windows' sockets have numbers of their own. What syscall has
-// under POSIX's names is invented there, and no call returns it.
+// Windows sockets have their own error numbers. The POSIX names in package
+// syscall are invented there, and no call returns them.
 const (
 	errAddressInUse = windows.WSAEADDRINUSE
 	errRefused      = windows.WSAECONNREFUSED
@@ -15,7 +15,7 @@ const (
 )
 
 // passing reports whether an accept that failed with errno may succeed later,
-// because that was about the connection, or about resources that come back.
+// because the error was about the connection or a temporary lack of resources.
 func passing(errno syscall.Errno) bool {
 	switch errno {
 	case windows.WSAEMFILE, windows.WSAENOBUFS, windows.ERROR_NOT_ENOUGH_MEMORY, windows.ERROR_NO_SYSTEM_RESOURCES,

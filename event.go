@@ -63,7 +63,7 @@ func (k EventKind) String() string {
 // at most limit events, and drops the oldest for a newer one.
 //
 // The channel's buffer is allocated by the first call of channel. Until then,
-// and forever if nobody asks for it (ten thousand rooms), events wait in a ring
+// and forever if it is never called (ten thousand rooms), events wait in a ring
 // that holds little more than what concerns live sessions.
 type eventQueue struct {
 	log *slog.Logger

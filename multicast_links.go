@@ -7,8 +7,8 @@ import (
 	"example.com/chanio/internal/datagram"
 )
 
-// watchLinks starts the watch over the interfaces of the endpoint's groups, once there
-// is one.
+// watchLinks starts watching the interfaces of the endpoint's groups, once there
+// is a group.
 func (p *PacketConn) watchLinks() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -18,8 +18,8 @@ func (p *PacketConn) watchLinks() {
 	}
 }
 
-// linkLoop renews memberships whose interface has come back, and tells of that.
-// watchLinks starts it; it ends when nothing is received any more.
+// linkLoop renews memberships whose interface has come back and reports that.
+// watchLinks starts it; it ends when the endpoint stops receiving.
 func (p *PacketConn) linkLoop(links *datagram.LinkWatch) {
 	defer close(p.linksDone)
 	for {
@@ -33,7 +33,7 @@ func (p *PacketConn) linkLoop(links *datagram.LinkWatch) {
 	}
 }
 
-// renewed tells what became of a membership.
+// renewed reports a change of a membership.
 func (p *PacketConn) renewed(r datagram.Renewal) {
 	if r.Err == nil {
 		p.events.emit(Event{Kind: EventJoined})

@@ -233,7 +233,7 @@ func (s *Session) cause() error {
 // inputFailed records that the input failed while it was being discarded.
 func (s *Session) inputFailed(err error) {
 	if s.life().written() {
-		err = nil // all we promised is done, and nobody reads the input
+		err = nil // everything promised is done, and the input is not read
 	} else {
 		err = s.errorAt("read", err)
 	}

@@ -4,7 +4,7 @@ package chanio
 type form uint32
 
 const (
-	formUnknown  form = iota // nobody has asked for messages
+	formUnknown  form = iota // messages were not asked for yet
 	formMessages             // one by one, by Recv
 	formBatches              // by RecvBatch
 )

@@ -16,9 +16,9 @@ const (
 // A page is pageLen bytes, as words.
 type page [pageLen / 8]uint64
 
-// fresh returns new memory of size bytes as overwrite leaves it, so that the first
-// Free passes over what was not used, too. It is not instrumented: nobody else has the
-// memory yet.
+// fresh returns new memory of size bytes as overwrite leaves it, so that the
+// first Free passes over what was not used, too. It is not instrumented: no
+// other goroutine has the memory yet.
 //
 //go:norace
 func fresh(size int) []byte {
