@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A loss records, for Flush and Close, datagrams that could not be sent, which
-// does not end the session. The zero loss is empty.
+// A loss records datagrams that could not be sent, for Flush and Close to
+// report. It ends neither a session nor an endpoint. The zero loss is empty.
 type loss struct {
 	mu    sync.Mutex
 	first error

@@ -62,7 +62,7 @@ func chooseInterface(d *net.Dialer, network string, ifi *net.Interface) {
 	before, beforeContext := d.Control, d.ControlContext
 	d.ControlContext = func(ctx context.Context, network, address string, raw syscall.RawConn) error {
 		var err error
-		switch { // net.Dialer's precedence
+		switch { // the same precedence as in net.Dialer
 		case beforeContext != nil:
 			err = beforeContext(ctx, network, address, raw)
 		case before != nil:

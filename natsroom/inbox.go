@@ -15,9 +15,9 @@ type inbox struct {
 
 	mu      sync.Mutex
 	items   []item
-	bytes   int // of items and of those that the worker holds
+	bytes   int // size of items and of those that the worker holds
 	sub     *nats.Subscription
-	old     *nats.Subscription // whose messages are no longer wanted
+	old     *nats.Subscription // its messages are no longer wanted
 	open    bool               // messages are wanted
 	held    bool               // ... but not passed on: where to begin is not known yet
 	running bool               // there is a worker

@@ -184,7 +184,7 @@ func (n *node) checkStored() {
 // place subscribes for rooms that now have members and unsubscribes for rooms
 // that have none any more.
 func (n *node) place() {
-	var stored []*Room // that need their position in the stream
+	var stored []*Room // rooms that need their position in the stream
 	for _, r := range n.roomsNow() {
 		members := uint64(r.hub.Len())
 		if members != r.told || !r.toldAny {

@@ -45,8 +45,8 @@ type node struct {
 	indexed map[string]*Room // by index
 	last    int              // the last index
 	peers   map[number]*peer
-	dirty   map[*Room]struct{}  // whose entries must be sent
-	asks    map[string]struct{} // names of rooms whose entries to ask others for
+	dirty   map[*Room]struct{}  // rooms whose entries must be sent
+	asks    map[string]struct{} // names of rooms to ask the others about
 	reset   bool                // send everything
 	askAll  bool                // ask for everything
 

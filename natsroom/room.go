@@ -20,7 +20,7 @@ type Room struct {
 	set     Options
 	node    *node
 	hub     *chanio.Hub
-	source  number // the source of what this room publishes
+	source  number // identifies what this room publishes
 	subject string // what it subscribes to
 	index   string // its name among the node's rooms, used for acknowledgements
 

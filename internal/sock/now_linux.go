@@ -10,12 +10,12 @@ import (
 )
 
 // System calls on the hot paths do not block: MSG_DONTWAIT ensures that, even on
-// a socket that was set to blocking. So Go's scheduler need not be told of them,
-// as syscall.Syscall does in case it has to hand the processor to another
-// goroutine. In a process that is idle between messages, each such call also
-// wakes the thread that watches for that case. Without all that, one client with
-// one message in flight is served half as fast again, and a hundred clients a
-// tenth faster.
+// a socket that was set to blocking. So Go's scheduler need not be told of them.
+// syscall.Syscall does tell it, since after a call that blocks it may have to
+// hand the processor to others. In a process that is idle between messages, each
+// such call makes the scheduler wake the thread that watches for that. Without
+// it, one client with one message in flight is served half as fast again, and a
+// hundred clients a tenth faster.
 //
 // This requires memory that the library has just written, and not too much of
 // it. A user's slice may be a page of a file, or swapped out: the call would
