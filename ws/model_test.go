@@ -365,7 +365,7 @@ func readPrefixed(conn net.Conn) (all []string, err error) {
 // readFrames reads messages until a close with 1000, and the end after it.
 func readFrames(conn net.Conn) (all []string, err error) {
 	for r := bufio.NewReader(conn); ; {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			return all, err
 		}

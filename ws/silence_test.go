@@ -57,7 +57,7 @@ func newLaggards(t *testing.T, lag chanio.LagPolicy) *laggards {
 		l.others.Go(func() {
 			defer peer.Close()
 			for r := bufio.NewReader(peer); ; {
-				f, err := ws.ReadFrame(r)
+				f, err := readFrame(r)
 				if err != nil || f.Header.OpCode != ws.OpText || string(f.Payload) != lagMessage(l.counts[i]) {
 					return // the close, or the messages that the count tells of
 				}
@@ -112,7 +112,7 @@ func TestAStalledBrowserAmongAHundredSkipsWholeMessages(t *testing.T) {
 		r := bufio.NewReader(l.peer)
 		last, got := -1, 0
 		for last < lagMessages-1 { // the newest is never skipped
-			f, err := ws.ReadFrame(r)
+			f, err := readFrame(r)
 			require.NoError(t, err)
 			var n int
 			_, err = fmt.Sscanf(string(f.Payload[:6]), "%d", &n)
