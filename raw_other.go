@@ -34,8 +34,8 @@ func newRawConn(conn net.Conn, socket *sock.Socket) *rawConn {
 }
 
 func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
-	r.waited = r.rc == nil // without rc it is unknown
 	if r.rc != nil {
+		r.waited = false
 		if err := r.rc.Read(r.wait); err != nil {
 			return nil, 0, err
 		}

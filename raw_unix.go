@@ -28,7 +28,6 @@ type rawConn struct {
 	n           int
 	err         error
 	begun       bool      // something has arrived
-	waited      bool      // the last read found nothing at first
 	tls         *tlsInput // tryRead reads through it; nil to read the socket itself
 
 	out *sock.Writer
@@ -41,7 +40,7 @@ func newRawConn(conn net.Conn, socket *sock.Socket) *rawConn {
 }
 
 func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
-	r.window, r.waited = w, false
+	r.window = w
 	if err := r.settle(); err != nil {
 		return nil, 0, err
 	}
@@ -92,7 +91,6 @@ func (r *rawConn) discard(limit int) {
 func (r *rawConn) tryRead(fd uintptr) bool {
 	if !r.begun && r.tls == nil {
 		if !sock.Waiting(int(fd)) {
-			r.waited = true
 			return false
 		}
 		r.begun = true
@@ -113,7 +111,6 @@ func (r *rawConn) readWaiting(fd uintptr) bool {
 		if b != w.buf {
 			b.Free()
 		}
-		r.waited = true
 		return false
 	}
 	r.buf, r.n, r.err = b, n, err

@@ -68,7 +68,6 @@ func (s *Session) receive(t *stream) error {
 	in := inbox{codec: s.reading(), limit: int(min(int64(s.set.MaxMessage), maxBatch-blockSize))}
 	defer in.free()
 	defer s.messageWhole() // stops MessageTimeout on every return
-	var receiver courtesy
 	for {
 		readErr, err := s.fill(&in, t)
 		if readErr == io.EOF && err == nil {
@@ -80,7 +79,6 @@ func (s *Session) receive(t *stream) error {
 		if e := s.deliver(&in); e != nil {
 			return e
 		}
-		receiver.delivered(t)
 		switch {
 		case err != nil:
 			return framingError{err}
