@@ -7,7 +7,13 @@ import "sync/atomic"
 type latch struct{ c atomic.Pointer[chan struct{}] }
 
 // wait returns the channel.
-func (l *latch) wait() <-chan struct{} {
+func (l *latch) wait() <-chan struct{} { return l.channel() }
+
+// shut closes the channel. It must be called once.
+func (l *latch) shut() { close(l.channel()) }
+
+// channel returns the channel and makes it if needed.
+func (l *latch) channel() chan struct{} {
 	if c := l.c.Load(); c != nil {
 		return *c
 	}
@@ -16,15 +22,6 @@ func (l *latch) wait() <-chan struct{} {
 		c = *l.c.Load()
 	}
 	return c
-}
-
-// shut closes the channel. It must be called once.
-func (l *latch) shut() {
-	c := make(chan struct{})
-	if !l.c.CompareAndSwap(nil, &c) {
-		c = *l.c.Load()
-	}
-	close(c) // waiters may have it already
 }
 
 // isShut reports whether shut was called.

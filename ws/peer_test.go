@@ -129,15 +129,13 @@ type got struct {
 
 // receive reads a frame.
 func (p *rawPeer) receive() (got, error) {
-	h, err := ws.ReadHeader(p.r)
-	if err != nil {
-		return got{}, err
+	f, err := readFrame(p.r)
+	if f.Payload == nil {
+		return got{}, err // not even a header
 	}
-	require.False(p.t, h.Masked, "a server does not mask")
-	require.True(p.t, h.Fin)
-	payload := make([]byte, h.Length)
-	_, err = io.ReadFull(p.r, payload)
-	return got{h.OpCode, string(payload), h.Rsv}, err
+	require.False(p.t, f.Header.Masked, "a server does not mask")
+	require.True(p.t, f.Header.Fin)
+	return got{f.Header.OpCode, string(f.Payload), f.Header.Rsv}, err
 }
 
 // expect reads frames, which must be want.
