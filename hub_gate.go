@@ -42,7 +42,8 @@ type gate struct {
 // progress while others do.
 const graces = 4
 
-// Once publishers wait, lagging members have at least WriteTimeout/moments.
+// Where enough members keep up, publishers wait for a lagging member that has made
+// progress within WriteTimeout/moments.
 const moments = 10
 
 // A gateRoom is where publishers wait for the gate to open.
@@ -167,10 +168,6 @@ func (h *Hub) welcome() {
 		return
 	}
 	if h.waits.gate.missing--; h.waits.gate.missing > 0 {
-		return
-	}
-	if left := h.writeTimeout/moments - time.Since(h.waits.gate.since); left > 0 {
-		h.watchGate(left) // for those that are only a moment later than the others
 		return
 	}
 	h.openGate()
