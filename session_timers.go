@@ -53,7 +53,9 @@ type sessionTimers struct {
 }
 
 // now returns the present as a moment, which is never 0.
-func (s *Session) now() moment { return int64(time.Since(s.set.began)) + 1 }
+func (set *settings) now() moment { return int64(time.Since(set.began)) + 1 }
+
+func (s *Session) now() moment { return s.set.now() }
 
 // armBy makes the timer fire at that moment or earlier.
 func (s *Session) armBy(at moment) {

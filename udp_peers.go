@@ -176,7 +176,7 @@ func (t *peers) deliver(batch []datagram.Packet) bool {
 // one if there is none. If again is set, they come from a session that was
 // closed, and the new one may hold them all: they were within the bounds.
 func (t *peers) deliverRun(run []datagram.Packet, again bool) {
-	now, key := t.now(), keyOf(&run[0])
+	now, key := t.l.set.now(), keyOf(&run[0])
 	for {
 		p, born := t.hear(&key, now), false
 		if p == nil {
@@ -291,7 +291,7 @@ func (t *peers) expire() {
 	limit := t.l.set.IdleTimeout
 	var idle []*peer
 	t.mu.Lock()
-	now := t.now()
+	now := t.l.set.now()
 	for {
 		p := t.heard.first
 		if p == nil {

@@ -9,8 +9,7 @@ import (
 // A peerTable holds the peers of a udp listener and decides which to evict
 // first.
 type peerTable struct {
-	began time.Time // the origin of moments
-	seed  maphash.Seed
+	seed maphash.Seed
 
 	mu     sync.Mutex // not held across anything that blocks or while a session ends
 	byHash map[uint32]*peer
@@ -67,11 +66,8 @@ func (l *peerList) remove(p *peer, links func(*peer) *peerLinks) {
 }
 
 func newPeerTable() peerTable {
-	return peerTable{began: time.Now(), seed: maphash.MakeSeed(), byHash: make(map[uint32]*peer)}
+	return peerTable{seed: maphash.MakeSeed(), byHash: make(map[uint32]*peer)}
 }
-
-// now returns the current moment.
-func (t *peerTable) now() moment { return int64(time.Since(t.began)) }
 
 func (t *peerTable) hash(key *peerKey) uint32 { return uint32(maphash.Comparable(t.seed, *key)) }
 
