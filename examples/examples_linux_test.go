@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio/internal/test/netns"
+	"example.com/chanio/internal/test/programs"
 )
 
 // binaries is the directory of our programs, and built has their names.
@@ -27,16 +28,11 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	var err error
-	if binaries, err = os.MkdirTemp("", "examples"); err != nil {
+	if binaries, err = programs.Build(); err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	defer os.RemoveAll(binaries)
-	build := append([]string{"build", "-o", binaries + "/"}, buildFlags...)
-	if out, err := exec.Command("go", append(build, "./...")...).CombinedOutput(); err != nil {
-		fmt.Printf("%s%v\n", out, err)
-		return 1
-	}
 	entries, err := os.ReadDir(binaries)
 	if err != nil {
 		fmt.Println(err)

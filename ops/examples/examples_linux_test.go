@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/test/programs"
 )
 
 // binaries is the directory of the programs.
@@ -20,16 +22,11 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
-	if binaries, err = os.MkdirTemp("", "examples"); err != nil {
+	if binaries, err = programs.Build(); err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	defer os.RemoveAll(binaries)
-	build := append([]string{"build", "-o", binaries + "/"}, buildFlags...)
-	if out, err := exec.Command("go", append(build, "./...")...).CombinedOutput(); err != nil {
-		fmt.Printf("%s%v\n", out, err)
-		return 1
-	}
 	return m.Run()
 }
 

@@ -1,7 +1,0 @@
-//go:build race && linux
-
-package examples_test
-
-// buildFlags build the programs as the tests were built: with the race
-// detector.
-var buildFlags = []string{"-race"}
