@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -11,8 +12,12 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// A group is received again when its interface has gone and come back, whatever
-// its new index, and events tell of both.
+// soon bounds how long it takes until events tell that a group's interface has
+// gone or is back, and until the group is received again.
+const soon = 3 * time.Second
+
+// A group is received again within soon when its interface has gone and come
+// back, whatever its new index, and events tell of both.
 func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 	const up = `
 		echo 0 > /proc/sys/net/ipv6/conf/d0/accept_dad
@@ -20,17 +25,28 @@ func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 		ip -6 addr add fd09::1/64 dev d0 nodad
 		ip link set d0 up
 		ip -6 route replace multicast ff00::/8 dev d0 table local` // which the kernel adds too, in its own time
-	const dummy, veth = "ip link add d0 type dummy;" + up, "ip link add d0 type veth peer name d1; ip link set d1 up;" + up
-	for _, c := range []struct{ name, make, gone, back string }{
-		{"a dummy is made anew", dummy, "ip link del d0", dummy},
-		{"a veth is made anew", veth, "ip link del d0", veth},
-		{"a veth is down for a while", veth, "ip link set d0 down", "ip -6 addr flush dev d0; ip addr flush dev d0;" + up},
+	const (
+		del     = "ip link del d0"
+		dummy   = "ip link add d0 type dummy;" + up
+		ifb     = "ip link add d0 type ifb;" + up // as free of other devices as a dummy, and in more kernels
+		veth    = "ip link add d0 type veth peer name d1; ip link set d1 up;" + up
+		lower   = "ip link add p0 type veth peer name p1; ip link set p0 up; ip link set p1 up;"
+		macvlan = "ip link add link p0 name d0 type macvlan;" + up
+		bridge  = "ip link add d0 type bridge; ip link set p0 master d0;" + up
+	)
+	for _, c := range []struct{ name, before, make, gone, back string }{
+		{"a dummy is made anew", "", dummy, del, dummy},
+		{"an ifb is made anew", "", ifb, del, ifb},
+		{"a veth is made anew", "", veth, del, veth},
+		{"a macvlan is made anew", lower, macvlan, del, macvlan},
+		{"a bridge is made anew", lower, bridge, del, bridge},
+		{"a veth is down for a while", "", veth, "ip link set d0 down", "ip -6 addr flush dev d0; ip addr flush dev d0;" + up},
 	} {
 		for _, f := range []struct{ network, group string }{
 			{"udp4", "239.255.7.9:7009"}, {"udp6", "[ff05::7:9]:7009"},
 		} {
 			t.Run(c.name+", "+f.network, func(t *testing.T) {
-				netns.Enter(t, "ip link set lo up;"+c.make)
+				netns.Enter(t, "ip link set lo up;"+c.before+c.make)
 				p, err := ListenMulticast(t.Context(), f.network, f.group, &Options{Multicast: Multicast{Interface: interfaceNamed(t, "d0")}})
 				require.NoError(t, err)
 				defer p.Close()
@@ -38,12 +54,16 @@ func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 				heard(t, p, f.group)
 				for range 2 {
 					require.NoError(t, netns.Run(c.gone))
+					gone := time.Now()
 					event := nextEvent(t, p, EventFailed)
+					require.Less(t, time.Since(gone), soon)
 					require.ErrorIs(t, event.Err, datagram.ErrInterfaceGone)
 					require.ErrorContains(t, event.Err, `"d0"`)
 					require.NoError(t, netns.Run(c.back))
+					back := time.Now()
 					nextEvent(t, p, EventJoined)
 					heard(t, p, f.group)
+					require.Less(t, time.Since(back), soon)
 				}
 				require.NoError(t, p.LeaveGroup(netip.MustParseAddrPort(f.group).Addr(), interfaceNamed(t, "d0")))
 			})

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"example.com/chanio/internal/test/netns"
 )
 
 // socketOption returns what the kernel reports for a socket's option.
@@ -163,6 +165,103 @@ func TestEachOptionOfABoundSocketIsWhatTheKernelSays(t *testing.T) {
 	}
 }
 
+// datagramSockets are the ways to get a socket that many peers share. A socket
+// that the library makes is handed out by Options.Control, and is good for as
+// long as it is open.
+var datagramSockets = []struct {
+	name string
+	open func(t *testing.T, address string, o *Options) syscall.RawConn
+}{
+	{"Listen", bound(func(t *testing.T, address string, o *Options) {
+		listenOn(t, t.Context(), "udp4", address, o)
+	})},
+	{"ListenPacket", bound(func(t *testing.T, address string, o *Options) { packetConn(t, "udp4", address, o, false) })},
+	{"ServePeers", given(func(t *testing.T, udp *net.UDPConn, o *Options) {
+		l := ServePeers(t.Context(), udp, o)
+		require.NoError(t, l.Err())
+		t.Cleanup(func() { l.Close() })
+	})},
+	{"NewPacketConn", given(func(t *testing.T, udp *net.UDPConn, o *Options) {
+		p := NewPacketConn(t.Context(), udp, o)
+		require.NoError(t, p.Err())
+		t.Cleanup(func() { p.Close() })
+	})},
+}
+
+// bound returns the socket that open makes.
+func bound(open func(*testing.T, string, *Options)) func(*testing.T, string, *Options) syscall.RawConn {
+	return func(t *testing.T, address string, o *Options) (socket syscall.RawConn) {
+		with := *o
+		with.Control = func(_, _ string, c syscall.RawConn) error {
+			socket = c
+			return nil
+		}
+		open(t, address, &with)
+		return socket
+	}
+}
+
+// given hands a socket to open, and returns it.
+func given(open func(*testing.T, *net.UDPConn, *Options)) func(*testing.T, string, *Options) syscall.RawConn {
+	return func(t *testing.T, address string, o *Options) syscall.RawConn {
+		udp, err := net.ListenPacket("udp4", address)
+		require.NoError(t, err)
+		socket, err := udp.(*net.UDPConn).SyscallConn()
+		require.NoError(t, err)
+		open(t, udp.(*net.UDPConn), o)
+		return socket
+	}
+}
+
+func TestTheBuffersOfASocketThatPeersShareAreWhatTheKernelSays(t *testing.T) {
+	for _, way := range datagramSockets {
+		for _, test := range []struct {
+			name   string
+			o      Options
+			option int
+		}{
+			{"ReadBuffer", Options{ReadBuffer: 20000}, unix.SO_RCVBUF},
+			{"WriteBuffer", Options{WriteBuffer: 20000}, unix.SO_SNDBUF},
+		} {
+			t.Run(test.name+"/"+way.name, func(t *testing.T) {
+				value := func(o Options) int {
+					return socketOption(t, way.open(t, "127.0.0.1:0", &o), unix.SOL_SOCKET, test.option)
+				}
+				require.Equal(t, 40000, value(test.o)) // Linux doubles it
+				require.NotEqual(t, 40000, value(Options{}))
+			})
+		}
+	}
+}
+
+// The kernel does not report the interface for IPv4 groups (getsockopt of
+// IP_MULTICAST_IF yields an address, which is zero where an index was set). It
+// shows in the address that the socket gets when it is connected to a group.
+func TestTheInterfaceForIPv4GroupsIsWhereTheKernelSendsThem(t *testing.T) {
+	group := &unix.SockaddrInet4{Addr: [4]byte{239, 255, 7, 1}, Port: 7007}
+	for _, way := range datagramSockets {
+		t.Run(way.name, func(t *testing.T) {
+			netns.Enter(t, `
+				ip link set lo up
+				ip link add v0 type veth peer name v1; ip addr add 10.7.1.1/24 dev v0; ip link set v0 up; ip link set v1 up
+				ip link add w0 type veth peer name w1; ip addr add 10.7.2.1/24 dev w0; ip link set w0 up; ip link set w1 up
+				ip route add 224.0.0.0/4 dev v0`)
+			source := func(m Multicast) (address [4]byte) {
+				socket := way.open(t, "0.0.0.0:0", &Options{Multicast: m})
+				require.NoError(t, socket.Control(func(fd uintptr) {
+					require.NoError(t, unix.Connect(int(fd), group))
+					name, err := unix.Getsockname(int(fd))
+					require.NoError(t, err)
+					address = name.(*unix.SockaddrInet4).Addr
+				}))
+				return address
+			}
+			require.Equal(t, [4]byte{10, 7, 1, 1}, source(Multicast{}), "the route's")
+			require.Equal(t, [4]byte{10, 7, 2, 1}, source(Multicast{Interface: interfaceNamed(t, "w0")}))
+		})
+	}
+}
+
 func TestMulticastOptionsAreWhatTheKernelSays(t *testing.T) {
 	lo, err := net.InterfaceByName("lo")
 	require.NoError(t, err)
@@ -190,7 +289,7 @@ func TestMulticastOptionsAreWhatTheKernelSays(t *testing.T) {
 				require.NoError(t, err)
 				return socketOption(t, c, level, option)
 			}
-			if !test.isInterface4 { // for IPv4 the kernel reports the address only
+			if !test.isInterface4 { // see TestTheInterfaceForIPv4GroupsIsWhereTheKernelSendsThem
 				require.Equal(t, test.want, value("udp4", "127.0.0.1:9", test.m, unix.IPPROTO_IP, test.option))
 				require.Equal(t, test.def4, value("udp4", "127.0.0.1:9", Multicast{}, unix.IPPROTO_IP, test.option))
 			}

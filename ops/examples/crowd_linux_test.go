@@ -24,6 +24,7 @@ type dialer func() (net.Conn, error)
 type crowd struct {
 	dial     dialer
 	inside   int           // how many are in a conversation
+	doors    chan struct{} // has a slot for each that may connect at a time
 	changed  chan struct{} // closed by the test when it is over
 	full     chan struct{} // closed by stopVisits
 	clients  errgroup.Group
@@ -32,10 +33,14 @@ type crowd struct {
 	stop     sync.Once
 }
 
+// doors is how many clients connect at a time: with all at once, TLS handshakes
+// would compete for the processors until they time out.
+const doors = 16
+
 // gather returns when all clients have begun to talk.
 func gather(t *testing.T, inside int, dial dialer) *crowd {
 	t.Helper()
-	c := &crowd{dial: dial, inside: inside, changed: make(chan struct{}), full: make(chan struct{})}
+	c := &crowd{dial: dial, inside: inside, doors: make(chan struct{}, doors), changed: make(chan struct{}), full: make(chan struct{})}
 	begun := make(chan error, inside)
 	for i := range inside {
 		c.clients.Go(func() error {
@@ -73,7 +78,9 @@ func (c *crowd) stopVisits(t *testing.T) {
 // talk is one client's conversation. It signals begun when it has got its first
 // answer.
 func (c *crowd) talk(id int, begun chan<- error) error {
+	c.doors <- struct{}{}
 	conn, err := c.dial()
+	<-c.doors
 	if err != nil {
 		return err
 	}

@@ -35,29 +35,82 @@ func TestAHotRestartIsNoticedByNobody(t *testing.T) {
 	old.exits()
 
 	require.NoError(t, visitOnce(dial), "the new process serves alone")
-	terminate(t, next[2])
+	signalTo(t, next[2], syscall.SIGTERM)
 	old.hears(`^Draining`)
 	require.Empty(t, old.silence())
 }
 
-// A restart to a program that cannot run is refused, and the current process
-// goes on.
+// A restart to a program that cannot run, or that ends before it is ready, is
+// refused, and the current process goes on.
 func TestAHotRestartThatFailsChangesNothing(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "hot_restart")
-	program, err := os.ReadFile(path("hot_restart"))
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(binary, program, 0o700))
+	for _, broken := range brokenPrograms {
+		t.Run(broken.name, func(t *testing.T) {
+			binary := copyOf(t, "hot_restart")
+			p := start(t, binary, "-listen", "127.0.0.1:0")
+			dial := dialTo("tcp", p.hears(`^Serving on (\S+)`)[1])
+			clients := gather(t, 10, dial)
+			replace(t, binary, broken.content)
+			p.signal(syscall.SIGHUP)
+			p.hears(`^hot_restart: no restart: `)
+			clients.leave(t)
+			p.signal(syscall.SIGTERM)
+			p.exits()
+			p.silence() // nothing that it started is left
+		})
+	}
+}
 
-	p := start(t, binary, "-listen", "127.0.0.1:0")
-	dial := dialTo("tcp", p.hears(`^Serving on (\S+)`)[1])
+// A restart is refused while the process of the last one drains: by that process
+// and by the new one. Once it has ended, there can be another.
+func TestASecondHotRestartWaitsForTheFirstProcessToEnd(t *testing.T) {
+	old := start(t, "hot_restart", "-listen", "127.0.0.1:0")
+	dial := dialTo("tcp", old.hears(`^Serving on (\S+)`)[1])
 	clients := gather(t, 10, dial)
-	require.NoError(t, os.Remove(binary))
-	require.NoError(t, os.WriteFile(binary, []byte("no program"), 0o700))
-	p.signal(syscall.SIGHUP)
-	p.hears(`^hot_restart: no restart: `)
+	old.signal(syscall.SIGHUP)
+	next := old.hears(`^Serving on \S+ as process (\d+)`)[1]
+	old.hears(`^Draining`)
+	old.signal(syscall.SIGHUP)
+	old.hears(`^hot_restart: no restart: `)
+	signalTo(t, next, syscall.SIGHUP)
+	old.hears(`^hot_restart: no restart: `)
 	clients.leave(t)
-	p.signal(syscall.SIGTERM)
-	p.exits()
+	old.exits()
+
+	third := ""
+	for third == "" { // a moment may pass before the new process sees that the old one has gone
+		signalTo(t, next, syscall.SIGHUP)
+		third = old.hears(`^(?:Serving on \S+ as process (\d+)|hot_restart: no restart: )`)[1]
+	}
+	old.hears(`^Draining`)
+	require.NoError(t, visitOnce(dial))
+	signalTo(t, third, syscall.SIGTERM)
+	old.hears(`^Draining`)
+	require.Empty(t, old.silence())
+}
+
+// brokenPrograms are newer versions of a program that do not work.
+var brokenPrograms = []struct{ name, content string }{
+	{"it cannot run", "no program"},
+	{"it ends at once, with an error", "#!/bin/sh\nexit 1\n"},
+	{"it ends at once, without an error", "#!/bin/sh\n"},
+}
+
+// copyOf returns the path of a copy of one of our programs, which a test may
+// replace.
+func copyOf(t *testing.T, name string) (path string) {
+	t.Helper()
+	program, err := os.ReadFile(filepath.Join(binaries, name))
+	require.NoError(t, err)
+	path = filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, program, 0o700))
+	return path
+}
+
+// replace replaces a program's file, as an upgrade would.
+func replace(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.Remove(path)) // it runs: it can't be written to
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o700))
 }
 
 func TestANewProcessTakesTheSocketsThatSystemdHoldsAndNobodyNotices(t *testing.T) {

@@ -125,10 +125,10 @@ func (p *program) silence() string {
 	}
 }
 
-// terminate sends SIGTERM to a process that p has started.
-func terminate(t *testing.T, pid string) {
+// signalTo sends a signal to a process that a program has started.
+func signalTo(t *testing.T, pid string, sig syscall.Signal) {
 	t.Helper()
 	n, err := strconv.Atoi(pid)
 	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(n, syscall.SIGTERM))
+	require.NoError(t, syscall.Kill(n, sig))
 }

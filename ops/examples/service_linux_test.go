@@ -28,7 +28,13 @@ type service struct {
 // the new process of a restart finds its sockets by its flags.
 func startService(t *testing.T, args ...string) *service {
 	t.Helper()
-	s := &service{program: start(t, "service", append([]string{"-listen", "127.0.0.1:0", "-metrics", "localhost:0"}, args...)...)}
+	return startProgram(t, "service", args...)
+}
+
+// startProgram starts the service from that file.
+func startProgram(t *testing.T, file string, args ...string) *service {
+	t.Helper()
+	s := &service{program: start(t, file, append([]string{"-listen", "127.0.0.1:0", "-metrics", "localhost:0"}, args...)...)}
 	s.serves()
 	return s
 }
@@ -113,7 +119,62 @@ func TestARestartOfTheServiceIsNoticedByNobody(t *testing.T) {
 	pid, err := os.ReadFile(pidFile)
 	require.NoError(t, err)
 	require.Equal(t, s.pid, string(pid))
-	terminate(t, s.pid)
+	signalTo(t, s.pid, syscall.SIGTERM)
+	s.hears(`msg=drained pid=` + s.pid)
+	s.silence()
+}
+
+// Whatever is wrong with the new program, the old process goes on, and its pid
+// file says so.
+func TestARestartOfTheServiceThatFailsChangesNothing(t *testing.T) {
+	never := struct{ name, content string }{"it is never ready", "#!/bin/sh\nexec sleep 1000\n"}
+	for _, broken := range append(brokenPrograms, never) {
+		t.Run(broken.name, func(t *testing.T) {
+			binary, pidFile := copyOf(t, "service"), filepath.Join(t.TempDir(), "pid")
+			s := startProgram(t, binary, "-pid", pidFile, "-ready", "100ms")
+			clients := gather(t, 10, greeted(dialTo("tcp", s.clients)))
+			replace(t, binary, broken.content)
+			s.signal(syscall.SIGHUP)
+			s.hears(`msg="no restart, this process goes on" pid=` + s.pid)
+			pid, err := os.ReadFile(pidFile)
+			require.NoError(t, err)
+			require.Equal(t, s.pid, string(pid))
+			clients.leave(t)
+			require.Contains(t, s.scrape(), `chanio_sessions{source="clients"}`)
+			s.signal(syscall.SIGTERM)
+			s.hears(`msg=drained`)
+			s.exits()
+			s.silence() // nothing that it started is left
+		})
+	}
+}
+
+func TestASecondRestartOfTheServiceWaitsForTheFirstProcessToEnd(t *testing.T) {
+	s := startService(t)
+	dial := greeted(dialTo("tcp", s.clients))
+	clients := gather(t, 10, dial)
+	old := s.pid
+	s.signal(syscall.SIGHUP)
+	s.serves()
+	s.hears(`msg=draining pid=` + old)
+	for _, pid := range []string{old, s.pid} {
+		signalTo(t, pid, syscall.SIGHUP)
+		s.hears(`msg="no restart, this process goes on" pid=` + pid)
+	}
+	clients.leave(t)
+	s.hears(`msg=drained pid=` + old)
+	s.exits()
+
+	next := s.pid
+	for s.pid == next { // a moment may pass before the new process sees that the old one has gone
+		signalTo(t, next, syscall.SIGHUP)
+		if m := s.hears(`(?:msg=serving pid=(\d+) |msg="no restart, this process goes on" )`); m[1] != "" {
+			s.pid = m[1]
+		}
+	}
+	s.hears(`msg=drained pid=` + next)
+	require.NoError(t, visitOnce(dial))
+	signalTo(t, s.pid, syscall.SIGTERM)
 	s.hears(`msg=drained pid=` + s.pid)
 	s.silence()
 }

@@ -33,6 +33,7 @@ type config struct {
 	cert, key       string
 	proxies         string
 	drain           time.Duration
+	ready           time.Duration
 	pidFile         string
 }
 
@@ -44,6 +45,7 @@ func main() {
 	flag.StringVar(&c.key, "key", "", "file of its key")
 	flag.StringVar(&c.proxies, "proxies", "", "networks of the proxies in front, as 10.0.0.0/8,fd00::/8: all connections must begin with their PROXY header; empty: there are none")
 	flag.DurationVar(&c.drain, "drain", time.Minute, "how long clients are served after SIGTERM or SIGHUP before they are closed")
+	flag.DurationVar(&c.ready, "ready", time.Minute, "how long the new process of a SIGHUP may take to be ready; after that it is killed, and this one goes on")
 	flag.StringVar(&c.pidFile, "pid", "", "file for the process id of whoever accepts; empty: none")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid())
@@ -59,7 +61,7 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	upgrader, err := tableflip.New(tableflip.Options{PIDFile: c.pidFile})
+	upgrader, err := tableflip.New(tableflip.Options{PIDFile: c.pidFile, UpgradeTimeout: c.ready})
 	if err != nil {
 		return err
 	}
