@@ -180,7 +180,7 @@ func (s *Session) deliverMessages(in *inbox) error {
 	if !in.out.buf.Owned() { // an owned one may be a message's memory
 		in.out.buf.Free()
 	}
-	in.out = batchMemory{}
+	in.out, in.slab = batchMemory{}, nil
 	return nil
 }
 
@@ -227,9 +227,23 @@ func (in *inbox) message(i int) []byte {
 		m = append([]byte(nil), m...)
 		return m[:len(m):len(m)]
 	case len(m) > cap(in.slab)-len(in.slab):
-		in.slab = make([]byte, 0, slabSize)
+		in.slab = make([]byte, 0, min(slabSize, in.small(i)))
 	}
 	start := len(in.slab)
 	in.slab = append(in.slab, m...)
 	return in.slab[start:len(in.slab):len(in.slab)]
+}
+
+// small returns how many bytes the messages of out from i on have that will share a
+// slab, or slabSize if they are more.
+func (in *inbox) small(i int) (size int) {
+	for _, at := range in.out.buf.Spans[i:] {
+		if n := int(at.End - at.Start); n <= smallMessage {
+			size += n
+		}
+		if size >= slabSize {
+			return slabSize
+		}
+	}
+	return size
 }

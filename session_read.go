@@ -65,18 +65,20 @@ func (s *Session) endInput(t *stream, err error) {
 // receive reads and delivers until the input ends, and returns why: io.EOF,
 // errHalted, a framingError, a framedEnd or another error.
 func (s *Session) receive(t *stream) error {
-	in := inbox{codec: s.reading(), limit: int(min(int64(s.set.MaxMessage), maxBatch-blockSize))}
+	// Not on the stack: a reader that waits then makes do with the smallest one.
+	in := &t.inbox
+	in.codec, in.limit = s.reading(), int(min(int64(s.set.MaxMessage), maxBatch-blockSize))
 	defer in.free()
 	defer s.messageWhole() // stops MessageTimeout on every return
 	for {
-		readErr, err := s.fill(&in, t)
+		readErr, err := s.fill(in, t)
 		if readErr == io.EOF && err == nil {
 			if s.life().input() == inputHalted {
 				return io.EOF // an incomplete message is no loss then
 			}
 			err = in.final()
 		}
-		if e := s.deliver(&in); e != nil {
+		if e := s.deliver(in); e != nil {
 			return e
 		}
 		switch {

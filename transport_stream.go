@@ -25,6 +25,7 @@ type stream struct {
 	raw     *rawConn     // nil on the portable path
 	large   bool         // portable: the last read filled its block
 	session *Session     // the session that owns the transport
+	inbox   inbox        // the reader's
 	local   net.Addr
 	remote  net.Addr
 
