@@ -8,17 +8,17 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"example.com/chanio"
 	"example.com/chanio/ws"
+	"example.com/chanio/ws/examples/chatpage"
 )
 
-//go:embed page.html
-var page []byte
+//go:embed room.js
+var script string
 
 // addresses says where a room listens.
 type addresses struct{ page, tcp, tls string }
@@ -73,10 +73,7 @@ func open(ctx context.Context, at addresses, certificates string) (*room, error)
 func (r *room) serve(ln net.Listener) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /room", r.web)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
+	mux.Handle("GET /{$}", chatpage.Handler(script))
 	r.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	r.handlers.Go(func() { r.http.Serve(ln) })
 	for kind, l := range map[string]*chanio.Listener{"tcp": r.tcp, "tls": r.tls, "web": r.web.Listener()} {
@@ -101,7 +98,7 @@ func (r *room) close() error {
 // host multicasts what s says until it leaves.
 func (r *room) host(s *chanio.Session, kind string) {
 	defer s.Close()
-	who := nameOf(s, kind)
+	who := chatpage.Name(s, kind+" "+s.ID().String())
 	if r.welcome(s, who) != nil {
 		return
 	}
@@ -136,10 +133,9 @@ func (r *room) say(who, text string) {
 	if who != "*" {
 		who += ":"
 	}
-	text = strings.NewReplacer("\n", " ", "\r", " ").Replace(strings.ToValidUTF8(text, "\ufffd"))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hub.Multicast([]byte(who+" "+text)) == nil { // otherwise the room is closing
+	if r.hub.Multicast([]byte(who+" "+chatpage.Line(text))) == nil { // otherwise the room is closing
 		r.said++
 	}
 }
@@ -151,16 +147,4 @@ func (r *room) tellLosses() {
 			r.handlers.Go(func() { e.Session.Put(fmt.Appendf(nil, "* You were too slow and missed %d messages.", e.Count)) })
 		}
 	}
-}
-
-var notInNames = regexp.MustCompile(`[^\pL\pN _-]`)
-
-// nameOf returns the name that a browser asked for, or one made of its ID.
-func nameOf(s *chanio.Session, kind string) string {
-	if req := ws.Request(s); req != nil {
-		if name := []rune(strings.TrimSpace(notInNames.ReplaceAllString(req.URL.Query().Get("name"), ""))); len(name) > 0 {
-			return string(name[:min(len(name), 20)])
-		}
-	}
-	return kind + " " + s.ID().String()
 }

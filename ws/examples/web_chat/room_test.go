@@ -6,21 +6,18 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"example.com/chanio/ws"
+	"example.com/chanio/ws/examples/browser"
 )
 
 const certificates = "../../../testdata"
@@ -119,78 +116,22 @@ func TestTcpTlsAndWebSocketsAreInOneRoom(t *testing.T) {
 	require.Equal(t, ws.StatusGoingAway, e.Code)
 }
 
-// browser starts Chromium, and skips the test if it is missing.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed (Debian: apt-get install chromium)")
-	}
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(720, 480),
-	}
-	for _, name := range []string{"no-first-run", "disable-renderer-backgrounding", "disable-backgrounding-occluded-windows", "disable-background-timer-throttling",
-		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"} {
-		options = append(options, chromedp.Flag(name, true))
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
-	t.Cleanup(cancel)
-	ctx, cancelAll := chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancelAll)
-	ctx, cancelBrowser := chromedp.NewContext(ctx)
-	t.Cleanup(cancelBrowser)
-	do(t, ctx)
-	return ctx
-}
-
-// openPage opens the page in a tab, under a name.
-func openPage(t *testing.T, browser context.Context, r *room, name string) context.Context {
-	t.Helper()
-	tab, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext()) // it needs a window of its own: other tabs do not draw
-	t.Cleanup(cancel)
-	do(t, tab,
-		chromedp.Navigate("http://"+r.page.String()+"/"),
-		chromedp.WaitEnabled(chromedp.CSS("#send")),
-		chromedp.SendKeys(chromedp.CSS("#name"), name+kb.Enter))
-	sees(t, tab, "You are "+name)
-	return tab
-}
-
-func do(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	require.NoError(t, chromedp.Do(tab, steps...))
-}
-
-// sees waits until the page shows text.
-func sees(t *testing.T, tab context.Context, text string) {
-	t.Helper()
-	_, err := chromedp.Run(tab, chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text), chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
-	require.NoError(t, err, text)
-}
-
-// says types text and presses Enter.
-func says(t *testing.T, tab context.Context, text string) {
-	t.Helper()
-	do(t, tab, chromedp.WaitEnabled(chromedp.CSS("#send")), chromedp.SendKeys(chromedp.CSS("#text"), text+kb.Enter))
-}
-
 func TestThreeBrowsersTalkLoseTheirServerAndFindItAgain(t *testing.T) {
-	b := browser(t)
+	b := browser.Start(t)
 	r := openRoom(t, anywhere)
 	at := addresses{r.page.String(), r.tcp.Addr().String(), r.tls.Addr().String()}
 	tcp, secret := lineClients(t, r)
-	pages := map[string]context.Context{}
+	pages := map[string]*browser.Page{}
 	for _, name := range []string{"Ada", "Blaise", "Charles"} {
-		pages[name] = openPage(t, b, r, name)
+		pages[name] = b.Open(t, "http://"+r.page.String()+"/", name)
 	}
 	everybodySees := func(text string) {
 		t.Helper()
 		for _, page := range pages {
-			sees(t, page, text)
+			page.Sees(t, text)
 		}
 	}
-	says(t, pages["Ada"], "Hello from a keyboard")
+	pages["Ada"].Says(t, "Hello from a keyboard")
 	everybodySees("Ada: Hello from a keyboard")
 	tcp.hears(t, "Ada: Hello from a keyboard")
 	tcp.say(t, "and from nc")
@@ -199,35 +140,26 @@ func TestThreeBrowsersTalkLoseTheirServerAndFindItAgain(t *testing.T) {
 	secret.say(t, "and from openssl")
 	everybodySees("and from openssl")
 
-	takePicture(t, pages["Blaise"])
+	if *screenshot != "" {
+		pages["Blaise"].Save(t, *screenshot)
+	}
 	tcp.Close()
 	secret.Close()
 	require.NoError(t, r.close())
 	for _, page := range pages {
-		sees(t, page, "Connection lost")
+		page.Sees(t, "Connection lost")
 	}
 	r = openRoom(t, at)
 	everybodySees("The server was restarted")
-	says(t, pages["Charles"], "Here again")
+	pages["Charles"].Says(t, "Here again")
 	everybodySees("Charles: Here again")
 
 	// A page that was away learns how much it has missed.
-	_, err := chromedp.Run(pages["Ada"], chromedp.Evaluate[bool](`pause = 4000; socket.close(); true`))
-	require.NoError(t, err)
-	sees(t, pages["Ada"], "Connection lost")
-	sees(t, pages["Charles"], "Ada has left")
+	pages["Ada"].Run(t, `pause = 4000; socket.close()`)
+	pages["Ada"].Sees(t, "Connection lost")
+	pages["Charles"].Sees(t, "Ada has left")
 	r.say("(admin)", "one")
 	r.say("(admin)", "two")
-	sees(t, pages["Ada"], "You have missed 3 messages.") // that Ada has left counts as one
+	pages["Ada"].Sees(t, "You have missed 3 messages.") // that Ada has left counts as one
 	require.NoError(t, r.close())
-}
-
-// takePicture saves a picture of the page, if one was asked for.
-func takePicture(t *testing.T, page context.Context) {
-	if *screenshot == "" {
-		return
-	}
-	picture, err := chromedp.Run(page, chromedp.CaptureScreenshot())
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(*screenshot, picture, 0o644))
 }
