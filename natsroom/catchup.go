@@ -36,14 +36,20 @@ func (r *Room) catchUp(target uint64) {
 }
 
 // lookBehind delivers whatever the stream has beyond what was delivered. If the
-// stream is a new one, it begins at its start. The worker calls it.
-func (r *Room) lookBehind() {
+// stream is a new one, it begins at its start; if it has lost its end since it was
+// read, at the new end. last was the end after the time asked. The worker calls
+// it.
+func (r *Room) lookBehind(last uint64, asked time.Time) {
 	if !r.inbox.placed() || !r.live.Load() {
 		return
 	}
-	if epoch := r.node.stream.epoch.Load(); epoch != r.worker.epoch {
-		r.worker.epoch = epoch
-		r.worker.begun, r.worker.last = 0, 0 // what was delivered before is dropped by its source's sequence
+	// Of what is read again, the filter drops what was delivered.
+	w := &r.worker
+	if epoch := r.node.stream.epoch.Load(); epoch != w.epoch {
+		w.epoch = epoch
+		w.begun, w.last = 0, 0
+	} else if last < w.last && w.filter.since.Before(asked) {
+		w.begun, w.last = min(w.begun, last), last
 	}
 	for {
 		if got, err := r.read(); !got || err != nil {

@@ -84,8 +84,10 @@ func (r *Room) handleStored(m *nats.Msg) {
 	if before > r.worker.last {
 		r.catchUp(before)
 	}
-	if seq > r.worker.last {
-		r.worker.last = seq
+	// What catchUp delivered already is dropped by the filter. It is not enough to
+	// compare sequences, as a stream that lost its end gives them out again.
+	if seq > r.worker.begun {
+		r.worker.last = max(r.worker.last, seq)
 		r.deliver(m.Data, seq)
 	}
 }

@@ -107,10 +107,9 @@ func (n *node) reconnected() {
 	n.mu.Lock()
 	n.reset, n.askAll = true, true
 	n.mu.Unlock()
-	if _, err := n.lastStored(); err != nil {
+	if n.checkStored() != nil {
 		return // the next heartbeat tries again
 	}
-	n.checkStored()
 	for _, r := range n.roomsNow() {
 		if r.outbox != nil {
 			r.outbox.resend()
@@ -127,9 +126,8 @@ func (n *node) beat() {
 		n.mu.Unlock()
 	}
 	n.lastBeat = now
-	died := n.forgetSilent(now)
-	if n.restored() || died {
-		n.checkStored()
+	if n.forgetSilent(now) || n.stream.stale() {
+		n.checkStored() // if it fails, the stream stays stale
 	}
 	for _, r := range n.roomsNow() {
 		if r.outbox != nil {
@@ -148,37 +146,51 @@ func (n *node) beat() {
 	}
 }
 
-// lastStored is stream.last. If the stream is a new one, rooms forget their
-// positions in the old one.
+// lastStored is stream.last. If the stream is a new one, or has lost its end with
+// its server's power, rooms forget the positions that it no longer has.
 func (n *node) lastStored() (uint64, error) {
-	before := n.stream.epoch.Load()
-	last, err := n.stream.last()
-	if err == nil && before != n.stream.epoch.Load() {
-		for _, r := range n.roomsNow() {
-			if r.outbox != nil {
-				r.outbox.streamLost()
-			}
-		}
-	}
-	return last, err
-}
-
-// restored reports whether the stream answers again after it did not.
-func (n *node) restored() bool {
-	if !n.stream.stale() {
-		return false
-	}
-	_, err := n.lastStored()
-	return err == nil
-}
-
-// checkStored makes all rooms with History look for what they missed.
-func (n *node) checkStored() {
+	var rooms []*Room
+	var known uint64
 	for _, r := range n.roomsNow() {
 		if r.outbox != nil {
-			r.inbox.push(item{do: r.lookBehind}, r.work)
+			rooms = append(rooms, r)
+			known = max(known, r.outbox.stored())
 		}
 	}
+	before := n.stream.epoch.Load()
+	last, err := n.stream.last()
+	if err != nil {
+		return 0, err
+	}
+	keep := last
+	if before != n.stream.epoch.Load() {
+		keep = 0
+	}
+	if keep < known {
+		for _, r := range rooms {
+			r.outbox.streamLost(keep)
+		}
+	}
+	return last, nil
+}
+
+// checkStored makes all rooms with History look for what they missed, if the
+// stream answers.
+func (n *node) checkStored() error {
+	if !n.stream.ready.Load() {
+		return nil // no room has History
+	}
+	asked := time.Now()
+	last, err := n.lastStored()
+	if err != nil {
+		return err
+	}
+	for _, r := range n.roomsNow() {
+		if r.outbox != nil {
+			r.inbox.push(item{do: func() { r.lookBehind(last, asked) }}, r.work)
+		}
+	}
+	return nil
 }
 
 // place subscribes for rooms that now have members and unsubscribes for rooms

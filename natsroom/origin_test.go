@@ -5,6 +5,7 @@ package natsroom_test
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -133,4 +134,50 @@ func TestAStreamThatIsLostIsMadeAgain(t *testing.T) {
 		ear.hears(t, fmt.Sprint(i))
 	}
 	require.Zero(t, b.room.Stats().MessagesDropped)
+}
+
+// TestAStreamThatLosesItsEndGoesOn starts the server again with its files of an
+// earlier time, as after a loss of power: sequences of the stream are given out
+// twice.
+func TestAStreamThatLosesItsEndGoesOn(t *testing.T) {
+	w := &world{t: t, server: serverConfig{Dir: t.TempDir()}}
+	w.front, w.proxy = newProxy(t, ""), newProxy(t, "")
+	w.startServer()
+	a := join(t, connect(t, w.front.url()), "x", historyOptions, nil)
+	b := join(t, connect(t, w.front.url()), "x", historyOptions, nil)
+	away := join(t, connect(t, w.proxy.url()), "x", historyOptions, nil)
+	ears := append(b.members(t, 1), away.members(t, 1)...)
+	numbers := func(from, to int) (lines []string) {
+		for i := from; i < to; i++ {
+			lines = append(lines, fmt.Sprint(i))
+		}
+		return lines
+	}
+	say := func(from, to int, ears ...*listener) {
+		t.Helper()
+		for _, line := range numbers(from, to) {
+			a.publish(t, line)
+		}
+		a.flush(t)
+		for _, ear := range ears {
+			ear.hears(t, numbers(from, to)...)
+		}
+	}
+	say(0, 10, ears...)
+	w.killServer()
+	synced := t.TempDir()
+	require.NoError(t, os.CopyFS(synced, os.DirFS(w.server.Dir)))
+	w.proxy.sever()
+	w.startServer()
+	say(10, 30, ears[0])
+	w.killServer()
+	w.server.Dir = synced
+	w.proxy.resume()
+	w.startServer()
+	say(30, 35, ears...)
+	require.Zero(t, b.room.Stats().MessagesDropped)
+	require.EqualValues(t, 20, away.room.Stats().MessagesDropped, "lost with the power, and told")
+	replayed := listen(t, nil)
+	require.NoError(t, b.room.Replay(replayed.s, 0, time.Time{}))
+	replayed.hears(t, append(numbers(0, 10), numbers(30, 35)...)...)
 }

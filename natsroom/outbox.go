@@ -259,23 +259,29 @@ func (o *outbox) flush(ctx context.Context) error {
 	return o.await(ctx, func() bool { return o.floor >= target })
 }
 
-// lastStored returns the last sequence in the stream that was acknowledged.
-func (o *outbox) lastStored() uint64 {
+// mark is stored for the other nodes, which have it then.
+func (o *outbox) mark() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.told = o.last
 	return o.last
 }
 
-// streamLost forgets the position in the stream: there is a new stream.
-func (o *outbox) streamLost() {
+// stored returns the last sequence in the stream that was acknowledged.
+func (o *outbox) stored() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last, o.told = 0, 0
+	return o.last
 }
 
-// marked reports whether the result of lastStored has changed since its last
-// call.
+// streamLost forgets positions in the stream after keep, which it lost.
+func (o *outbox) streamLost(keep uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = min(o.last, keep)
+}
+
+// marked reports whether the result of mark has changed since its last call.
 func (o *outbox) marked() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -232,7 +232,7 @@ func (r *Room) entry() entry {
 	}
 	if r.outbox != nil {
 		e.flags |= entryHistory
-		e.mark = r.outbox.lastStored()
+		e.mark = r.outbox.mark()
 	} else {
 		e.mark = r.publishing.mark()
 	}

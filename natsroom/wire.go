@@ -36,7 +36,9 @@ func (n number) made() time.Time {
 // numbers.
 func (n number) String() string { return hex.EncodeToString(n[8:]) }
 
-// wireVersion is the first byte of everything sent over NATS.
+// wireVersion is the first byte of everything sent over NATS. It is 1, as no other
+// format was ever released; from then on it changes with the format. A packet of
+// another version is an EventFailed, and other nodes' presence is ignored.
 const wireVersion = 1
 
 var errWire = errors.New("not of this version of natsroom, or damaged")
