@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/sock"
 )
 
 // eachSocket runs f over a tcp and a unix socket.
@@ -183,15 +185,13 @@ func TestAnEndThatPromisesNoResetDrainsTheInput(t *testing.T) {
 			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
+				require.NoError(t, conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(256<<10))
 				s := NewSession(ctx, conn, &test.o)
-				go func() { // nothing of it is received
-					peer.Write(make([]byte, 256<<10))
-				}()
-				if test.o.IdleTimeout == 0 {
-					for s.Stats().BytesReceived == 0 {
-						require.NoError(t, s.Flush(t.Context()))
-					}
-				}
+				// Nothing of it is received, and all of it has arrived: what is still on
+				// its way to a closed socket resets the connection.
+				_, err := peer.Write(make([]byte, 128<<10))
+				require.NoError(t, err)
+				require.Eventually(t, func() bool { return s.Stats().BytesReceived > 0 && arrived(peer) }, patience, time.Millisecond)
 				want := noise(128 << 10)
 				require.NoError(t, s.Put(want))
 				require.NoError(t, s.Flush(t.Context()))
@@ -202,13 +202,19 @@ func TestAnEndThatPromisesNoResetDrainsTheInput(t *testing.T) {
 					}
 				}
 				got := make([]byte, len(want))
-				_, err := io.ReadFull(peer, got)
+				_, err = io.ReadFull(peer, got)
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(want, got))
 				awaitDone(t, s)
 			})
 		})
 	}
+}
+
+// arrived reports whether all that was written to conn is with its peer.
+func arrived(conn net.Conn) bool {
+	_, tcp := conn.(*net.TCPConn)
+	return !tcp || sock.Of(conn).Progress().Left == 0
 }
 
 func TestCloseLingersUntilASlowPeerHasAcknowledgedAll(t *testing.T) {
