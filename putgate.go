@@ -68,6 +68,17 @@ func offer[T any](c chan<- T, m T, refused, giveUp <-chan struct{}) (err error) 
 	}
 }
 
+// queue is offer for a Put, which is counted first, so that no later one
+// overtakes it.
+func queue[T any](s *Session, o *writerState, c chan<- T, m T, giveUp <-chan struct{}) error {
+	o.queued.Add(1)
+	err := offer(c, m, s.refused.wait(), giveUp)
+	if err != nil {
+		o.queued.Add(-1)
+	}
+	return err
+}
+
 // drain receives what is in c now and returns how many messages and bytes that
 // was.
 func drain[T any](c <-chan T, size func(T) int) (messages, bytes int64) {

@@ -44,6 +44,8 @@ type Session struct {
 	recvBatch chan *Batch
 	form      atomic.Uint32 // a form: set under mu, with its channel
 	flushed   atomic.Bool   // flushes has waiters
+	bare      atomic.Bool   // Send or SendBatch was called: messages may be sent unseen
+	answers   atomic.Bool   // a Put may write by itself; see session_turn.go
 
 	halted  latch // shut when nothing more is put into recv
 	refused latch // shut when no more messages are accepted
@@ -134,6 +136,7 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 	// and the reader, by itself. A session that is ended before start thus
 	// cannot finish before it.
 	s.refs.Store(3)
+	s.allowAnswer() // the first message of a conversation is like one
 	s.framed = newFramedState(s, handed.Reader)
 	if set.PingInterval > 0 {
 		s.pings = new(pinging)
@@ -189,6 +192,7 @@ func (s *Session) ID() ID { return s.id }
 // which means CloseWrite. A message that cannot be framed ends the session with
 // that error.
 func (s *Session) Send() chan<- []byte {
+	s.bare.Store(true)
 	return s.needWriter().send
 }
 

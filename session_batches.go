@@ -12,6 +12,7 @@ import "example.com/chanio/internal/buffer"
 // the user. Sending a batch that was already sent or released ends the session
 // with an error; PutBatch returns it instead.
 func (s *Session) SendBatch() chan<- *Batch {
+	s.bare.Store(true)
 	return s.needWriter().sendBatch
 }
 
@@ -35,7 +36,7 @@ func (s *Session) PutBatch(b *Batch) error {
 	}
 	out, err := s.framedBatch(b)
 	if err == nil {
-		err = offer(s.needWriter().sendBatch, out, s.refused.wait(), nil)
+		err = s.putBatch(out)
 	}
 	if out != b && out != nil {
 		if err != nil {
@@ -50,6 +51,17 @@ func (s *Session) PutBatch(b *Batch) error {
 		return s.errorAt("write", err)
 	}
 	return nil
+}
+
+// putBatch writes b, or leaves it to the writer.
+func (s *Session) putBatch(b *Batch) error {
+	if o := s.takeTurn(); o != nil {
+		s.acceptBatch(o, b, true)
+		s.writeNow(o)
+		return nil
+	}
+	o := s.needWriter()
+	return queue(s, o, o.sendBatch, b, nil)
 }
 
 // framedBatch returns b as it goes to the session's writer: b itself or its

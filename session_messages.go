@@ -161,6 +161,7 @@ func (s *Session) deliverBatch(in *inbox) error {
 	in.out = batchMemory{}
 	n := int64(b.Len())
 	s.stats.messagesReceived.Add(n)
+	s.allowAnswer()
 	if err := handOut(s, s.recvBatch, b); err != nil {
 		s.stats.messagesReceived.Add(-n)
 		b.Release()
@@ -173,6 +174,9 @@ func (s *Session) deliverBatch(in *inbox) error {
 func (s *Session) deliverMessages(in *inbox) error {
 	for i := range in.out.buf.Spans {
 		s.stats.messagesReceived.Add(1)
+		if i == len(in.out.buf.Spans)-1 {
+			s.allowAnswer()
+		}
 		if err := handOut(s, s.recv, in.message(i)); err != nil {
 			return err
 		}

@@ -1,6 +1,10 @@
 package chanio
 
 import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
 	"example.com/chanio/internal/buffer"
 	"example.com/chanio/internal/sharedlog"
 )
@@ -23,11 +27,11 @@ const maxParts = 64
 // An outBatch is what the writer hands to the transport as one write: messages
 // from any source, whole and in order. The zero value is empty.
 type outBatch struct {
-	parts    [][]byte       // what goes out; small messages share a part, within buf
+	parts    [][]byte       // what is still to go out; small messages share a part, within buf
 	buf      *buffer.Buffer // where small messages are coalesced; nil until needed
 	used     int            // bytes of buf in use
 	open     bool           // the last part is the end of the used part of buf
-	size     int            // bytes in parts
+	size     int            // bytes of all that was added
 	shared   int            // bytes of size that are hubs'
 	sent     int            // bytes of size that the kernel has taken
 	messages int
@@ -38,17 +42,20 @@ type outBatch struct {
 	datagrams *outDatagrams // nil unless each message is a part of its own, sent by itself
 }
 
-// writerState is the writer's state. Apart from the channels, only the writer
-// touches it while it runs.
+// writerState is the state of the writing. Whoever has the turn may touch what
+// follows it.
 type writerState struct {
 	send      chan []byte   // received by the writer; only the user may close it
 	sendBatch chan *Batch   // received by the writer; only the user may close it
 	wake      chan struct{} // one slot: makes the writer look at its sources again
+	queued    atomic.Int64  // messages and batches that Puts have queued or written, ever
 
+	turn    sync.Mutex // see session_turn.go
 	batch   outBatch
 	batches batchQueue
 	taken   int64 // messages received from send, ever
 	closed  bool  // the user has closed send
+	gone    bool  // the writer has ended
 	last    bool  // no more messages are accepted
 	left    int   // if last: how many messages in send are yet to be received
 	bad     error // the error of a message that can't be framed; what was accepted before it is still sent
@@ -229,7 +236,7 @@ func (b *outBatch) room(n int) []byte {
 		b.buf = buffer.Get(buffer.Small)
 	case b.buf == nil:
 		b.buf = buffer.Get(blockSize)
-	case b.small() && b.used+n > len(b.buf.B) && len(b.parts) <= 1:
+	case b.small() && b.used+n > len(b.buf.B) && b.replaceable():
 		b.grow()
 	}
 	return b.buf.B[b.used:b.used]
@@ -240,8 +247,13 @@ func (b *outBatch) room(n int) []byte {
 // or two.
 func (b *outBatch) small() bool { return b.buf != nil && len(b.buf.B) < blockSize }
 
-// grow replaces the small buf by a large one. If buf is in use, it holds the
-// only part.
+// replaceable reports whether buf is unused, or all of its used part is the only
+// part.
+func (b *outBatch) replaceable() bool {
+	return b.used == 0 || b.open && len(b.parts) == 1 && len(b.parts[0]) == b.used
+}
+
+// grow replaces the small buf, which is replaceable, by a large one.
 func (b *outBatch) grow() {
 	small := b.buf
 	b.buf = buffer.Get(blockSize)
@@ -263,6 +275,21 @@ func (b *outBatch) claim(p []byte) {
 	}
 	b.parts = append(b.parts, b.buf.B[start:b.used:len(b.buf.B)])
 	b.open = true
+}
+
+// taken drops the first n bytes of parts, which the kernel has taken or which are
+// sealed in records. What is added later begins a part of its own.
+func (b *outBatch) taken(n int) {
+	whole := 0
+	for whole < len(b.parts) && n >= len(b.parts[whole]) {
+		n -= len(b.parts[whole])
+		whole++
+	}
+	b.parts = slices.Delete(b.parts, 0, whole)
+	if n > 0 {
+		b.parts[0] = b.parts[0][n:]
+	}
+	b.open = false
 }
 
 // reset empties the batch and keeps its memory for the next one.

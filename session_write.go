@@ -3,7 +3,11 @@ package chanio
 import "example.com/chanio/internal/sock"
 
 // Put sends p like Send, and the slice belongs to the library from then on. It
-// waits for room as long as the session makes progress. Once the session has
+// waits for room as long as the session makes progress. If it answers what was
+// just received and nothing else waits to be sent, it writes by itself and saves
+// waking the writer. It never waits for the peer in that, and what the kernel
+// does not take is left to the writer. In a session whose Send or SendBatch was
+// called, Put writes nothing itself. Once the session has
 // ended or was closed for writing, it returns an error that is ErrClosed, and
 // nothing is accepted. A message that cannot be framed is also an error.
 func (s *Session) Put(p []byte) error { return s.put(p, nil) }
@@ -38,7 +42,13 @@ func (s *Session) put(p []byte, giveUp <-chan struct{}) error {
 	if err := s.checkSize(len(p)); err != nil {
 		return s.errorAt("write", err)
 	}
-	err := offer(s.needWriter().send, p, s.refused.wait(), giveUp)
+	if o := s.takeTurn(); o != nil {
+		s.accept(o, p, true)
+		s.writeNow(o)
+		return nil
+	}
+	o := s.needWriter()
+	err := queue(s, o, o.send, p, giveUp)
 	if err != nil && err != errGivenUp {
 		return s.errorAt("write", err)
 	}
@@ -67,8 +77,24 @@ func (s *Session) putsGone() {
 // needWriter starts the writer if the session still has use for one. It returns
 // the writer's state.
 func (s *Session) needWriter() *writerState {
+	o := s.writing()
 	if s.life().hasWriter() {
-		return s.output.Load()
+		return o
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.life(); !l.hasWriter() && !l.over() {
+		s.refs.Add(1)
+		s.setLife(lifeWriter)
+		go s.writeLoop(o)
+	}
+	return o
+}
+
+// writing returns the writer's state, which it makes on first use.
+func (s *Session) writing() *writerState {
+	if o := s.output.Load(); o != nil {
+		return o
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,11 +102,6 @@ func (s *Session) needWriter() *writerState {
 	if o == nil {
 		o = newWriterState(s)
 		s.output.Store(o)
-	}
-	if l := s.life(); !l.hasWriter() && !l.over() {
-		s.refs.Add(1)
-		s.setLife(lifeWriter)
-		go s.writeLoop(o)
 	}
 	return o
 }
@@ -102,10 +123,13 @@ func (s *Session) wakeWriter() {
 // session.
 func (s *Session) writeLoop(o *writerState) {
 	defer s.release()
+	o.turn.Lock()
 	for s.writeOnce(o) {
 	}
 	o.batch.free()
 	o.hubs = hubReader{}
+	o.gone = true
+	o.turn.Unlock()
 	s.refuseSends(o)
 }
 
@@ -240,7 +264,8 @@ func (s *Session) accept(o *writerState, m []byte, ok bool) {
 	}
 }
 
-// awaitWork waits for a message or a wake-up.
+// awaitWork waits for a message or a wake-up, and meanwhile leaves the turn to
+// others.
 func (s *Session) awaitWork(o *writerState) {
 	send := o.send
 	if !s.receives(o) {
@@ -250,30 +275,41 @@ func (s *Session) awaitWork(o *writerState) {
 	if !s.receivesBatches(o) {
 		batches = nil
 	}
+	o.turn.Unlock()
 	select {
 	case m, ok := <-send:
+		o.turn.Lock()
+		s.framed.gather(&o.batch) // replies go first
 		s.accept(o, m, ok)
 	case b, ok := <-batches:
+		o.turn.Lock()
+		s.framed.gather(&o.batch)
 		s.acceptBatch(o, b, ok)
 	case <-o.wake:
+		o.turn.Lock()
 	}
 }
 
 // writeBatch writes what was gathered and reports whether it succeeded.
 func (s *Session) writeBatch(o *writerState) bool {
-	s.stats.bytesPending.Store(int64(o.batch.size + o.batches.size))
+	s.stats.bytesPending.Store(int64(o.batch.size - o.batch.sent + o.batches.size))
 	err := s.tr.write(&o.batch, (*flow)(s))
 	s.timers.waiting.Store(0)
 	if err != nil {
 		s.fails(o, err)
 		return false
 	}
+	s.wroteBatch(o)
+	s.wroteHubs(o)
+	return true
+}
+
+// wroteBatch notes that the kernel has the batch.
+func (s *Session) wroteBatch(o *writerState) {
 	s.watchAcknowledged()
 	s.stats.messagesSent.Add(int64(o.batch.messages))
 	o.batch.reset()
 	s.stats.bytesPending.Store(int64(o.batches.size))
-	s.wroteHubs(o)
-	return true
 }
 
 // fails ends the output with err.

@@ -43,6 +43,7 @@ type recordConn struct {
 	sending   bool           // flush is sending what it has taken from left
 	left      []byte         // records still to be sent
 	block     *buffer.Buffer // left's memory while records are gathered; otherwise nil
+	trying    [1][]byte      // what try writes
 	closed    bool           // close_notify was written; nothing may follow
 	err       error          // the error that ended sending
 }
@@ -148,10 +149,9 @@ func (c *recordConn) post(p []byte) (owed bool, err error) {
 		return false, c.err
 	}
 	if c.raw != nil && !c.gathering && !c.sending && len(c.left) == 0 {
-		n, err := c.raw.out.TryWrite(p)
-		if err != nil {
-			c.err = err
-			return false, err
+		n := c.try(p)
+		if c.err != nil {
+			return false, c.err
 		}
 		p = p[n:]
 	}
@@ -160,6 +160,15 @@ func (c *recordConn) post(p []byte) (owed bool, err error) {
 	}
 	c.left = append(c.left, p...)
 	return !c.gathering && !c.sending, nil
+}
+
+// try writes of p what the kernel takes now, and returns how much that is. The
+// caller holds mu, and nothing is being sent.
+func (c *recordConn) try(p []byte) (n int) {
+	c.trying[0] = p
+	n, c.err = c.raw.out.TryWrite(c.trying[:], true)
+	c.trying[0] = nil
+	return n
 }
 
 // gather holds records back until flush.
@@ -206,6 +215,24 @@ func (c *recordConn) flush() error {
 		}
 		c.sent(err)
 	}
+}
+
+// flushNow sends of what is left what the kernel takes now, and leaves the rest
+// to flush. It reports whether nothing remains. Only a session's writing calls
+// it, and so no other flush but the reader's is in progress.
+func (c *recordConn) flushNow() (all bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gathering = false
+	if len(c.left) > 0 && c.err == nil && !c.sending {
+		n := c.try(c.left)
+		c.left = append(c.left[:0], c.left[n:]...)
+	}
+	if len(c.left) == 0 && c.block != nil {
+		c.block.Free()
+		c.left, c.block = nil, nil
+	}
+	return len(c.left) == 0 && c.err == nil && !c.sending
 }
 
 // unload takes what is left for flush to send.

@@ -9,11 +9,25 @@ import (
 
 // traits describe a transport. They are read once, into the session.
 type traits struct {
-	messages   bool  // preserves message boundaries: each message is sent, or fails, as a whole
-	lossy      bool  // a failed message is lost and ends nothing
-	halfClose  bool  // can end one direction; otherwise closeWrite is not called
-	maxMessage int32 // the size of the largest message; 0: no bound
+	messages   bool      // preserves message boundaries: each message is sent, or fails, as a whole
+	lossy      bool      // a failed message is lost and ends nothing
+	halfClose  bool      // can end one direction; otherwise closeWrite is not called
+	maxMessage int32     // the size of the largest message; 0: no bound
+	now        nowWriter // the transport, if it can write without waiting
 }
+
+// A nowWriter is a transport that can write without waiting.
+type nowWriter interface {
+	// writeNow sends of b what it can without waiting, and reports to f what the
+	// kernel took. It reports whether that was all. If not, write has to send
+	// the rest, which is left in b, or to return the error that there was.
+	writeNow(b *outBatch, f sock.Flow) (all bool)
+}
+
+var (
+	_ nowWriter = (*stream)(nil)
+	_ nowWriter = (*tlsStream)(nil)
+)
 
 // A transport moves a session's bytes: a stream, or the datagrams of one peer.
 // The reader calls run, the writer write and closeWrite; the other methods may

@@ -78,7 +78,13 @@ func newStream(conn net.Conn) *stream {
 
 func (t *stream) run(s *Session) { s.readLoop(t) }
 
-func (t *stream) traits() traits { return traits{halfClose: t.half != nil} }
+func (t *stream) traits() traits {
+	traits := traits{halfClose: t.half != nil}
+	if t.raw != nil && sock.TriesWrites {
+		traits.now = t
+	}
+	return traits
+}
 
 func (t *stream) attach(s *Session) { t.session = s }
 
@@ -134,6 +140,16 @@ func (t *stream) write(b *outBatch, f sock.Flow) error {
 		_, err = sock.WriteParts(t.conn, b.parts, blockSize, t.session.look(), f)
 	}
 	return err
+}
+
+func (t *stream) writeNow(b *outBatch, f sock.Flow) (all bool) {
+	// An error is returned by write too.
+	n, _ := t.raw.out.TryWrite(b.parts, b.fresh())
+	if n > 0 {
+		f.Progress(n)
+	}
+	b.taken(n)
+	return len(b.parts) == 0
 }
 
 func (t *stream) closeWrite() error { return t.half.CloseWrite() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 
 	"example.com/chanio/internal/sock"
 )
@@ -18,6 +19,8 @@ type tlsStream struct {
 	// If the peer may request a renegotiation, the writer waits inside tc until
 	// it is over.
 	renegotiates bool
+
+	sealed int // bytes of the batch that are in records and not yet reported as sent
 }
 
 // newTLSStream puts TLS over conn; side is tls.Server or tls.Client.
@@ -34,6 +37,14 @@ func newTLSStream(conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, con
 		records.raw = t.raw
 	}
 	return t
+}
+
+func (t *tlsStream) traits() traits {
+	traits := t.stream.traits()
+	if traits.now != nil {
+		traits.now = t
+	}
+	return traits
 }
 
 // attach makes s the session whose records are written from now on. Nothing of
@@ -74,30 +85,61 @@ func (t *tlsStream) write(b *outBatch, f sock.Flow) error {
 	if len(b.parts) > 1 || b.size > maxRecord {
 		t.records.gather()
 	}
-	sealed := 0 // not yet reported to f
 	for _, p := range b.parts {
 		for len(p) > 0 {
 			piece := p[:min(len(p), maxRecord)]
 			p = p[len(piece):]
 			if !t.records.fits(len(piece)) {
-				if err := t.records.flush(); err != nil {
+				if err := t.flush(f); err != nil {
 					return err // some of it may have been sent
 				}
-				f.Progress(sealed)
-				sealed = 0
 				t.records.gather()
 			}
 			if err := t.seal(piece); err != nil {
 				return err
 			}
-			sealed += len(piece)
+			t.sealed += len(piece)
 		}
 	}
+	return t.flush(f)
+}
+
+// flush sends what was sealed and reports it to f.
+func (t *tlsStream) flush(f sock.Flow) error {
 	if err := t.records.flush(); err != nil {
 		return err
 	}
-	f.Progress(sealed)
+	f.Progress(t.sealed)
+	t.sealed = 0
 	return nil
+}
+
+// writeNow encrypts a batch whose records go out in one write. The kernel may not
+// take all of them: then they are all sealed and write has only to flush.
+func (t *tlsStream) writeNow(b *outBatch, f sock.Flow) (all bool) {
+	if !t.records.fits(b.size + (b.size/maxRecord+len(b.parts))*maxRecordOverhead) {
+		return false
+	}
+	t.records.writing.Store(true)
+	defer t.records.writing.Store(false)
+	if len(b.parts) > 1 || b.size > maxRecord {
+		t.records.gather()
+	}
+	for _, p := range b.parts {
+		for piece := range slices.Chunk(p, maxRecord) {
+			if t.seal(piece) != nil {
+				return false // crypto/tls returns the error again
+			}
+			t.sealed += len(piece)
+		}
+	}
+	b.taken(b.size)
+	if !t.records.flushNow() {
+		return false
+	}
+	f.Progress(t.sealed)
+	t.sealed = 0
+	return true
 }
 
 // seal makes tc encrypt p, which fits one record.

@@ -27,13 +27,15 @@ type Writer struct {
 	told   int      // how many of n were reported to flow
 	waited int      // n when it last waited; -1 before that
 
-	now *immediate // state of TryWrite; nil until its first call: only TLS uses it
+	now *immediate // state of TryWrite; nil until its first call
 }
 
 // An immediate is a write that does not block.
 type immediate struct {
+	w       *Writer
 	tryFunc func(fd uintptr)
-	p       []byte
+	parts   [][]byte
+	own     bool
 	n       int
 	err     error
 }
@@ -45,38 +47,54 @@ func NewWriter(_ net.Conn, socket *Socket) *Writer {
 	return w
 }
 
-// TryWrite writes as much of p as the kernel takes now, unless a Write is in
-// progress. p must be memory that the library has just written. Only one call
-// at a time is allowed.
-func (w *Writer) TryWrite(p []byte) (int, error) {
+// TriesWrites says that TryWrite may write something.
+const TriesWrites = true
+
+// TryWrite writes of parts what the kernel takes by one system call, without
+// waiting. An error is also that of each later Write. own is as for Write. Only
+// one call of the two at a time is allowed.
+func (w *Writer) TryWrite(parts [][]byte, own bool) (int, error) {
+	if failure := w.failure.Load(); failure != nil {
+		return 0, failure
+	}
 	if w.now == nil {
-		w.now = new(immediate)
+		w.now = &immediate{w: w}
 		w.now.tryFunc = w.now.try
 	}
 	now := w.now
-	now.p, now.n, now.err = p, 0, nil
+	now.parts, now.own, now.n, now.err = parts, own, 0, nil
 	err := w.rc.Control(now.tryFunc)
-	now.p = nil
+	now.parts = nil
 	if now.err != nil {
-		err = os.NewSyscallError("write", now.err)
+		err = now.err
 	}
 	return now.n, err
 }
 
-func (w *immediate) try(fd uintptr) {
-	n, err := IgnoreEINTR(func() (int, error) { return sendNow(int(fd), w.p[:min(len(w.p), rawLimit)]) })
+func (now *immediate) try(fd uintptr) {
+	n, err := IgnoreEINTR(func() (int, error) { return send(int(fd), now.parts, now.own) })
 	switch err {
 	case nil:
-		w.n = n
+		now.n = n
 	case syscall.EAGAIN:
 	default:
-		w.err = err
+		now.err = now.w.fail(err)
 	}
+}
+
+// fail records the error of a system call, and returns it.
+func (w *Writer) fail(err error) error {
+	failure := &os.SyscallError{Syscall: "write", Err: err}
+	w.failure.Store(failure)
+	return failure
 }
 
 // Write writes parts and reports to f. own says that the library itself has
 // just written that memory.
 func (w *Writer) Write(parts [][]byte, own bool, _ time.Duration, f Flow) (int, error) {
+	if failure := w.failure.Load(); failure != nil {
+		return 0, failure
+	}
 	w.flow, w.parts, w.own, w.n, w.told, w.waited = f, parts, own, 0, 0, -1
 	err := w.rc.Write(w.tryWriteFunc)
 	w.tell()
@@ -101,13 +119,13 @@ func (w *Writer) Failure() error {
 // room. It reports whether there is nothing to wait for.
 func (w *Writer) tryWrite(fd uintptr) bool {
 	for len(w.parts) > 0 {
-		n, err := IgnoreEINTR(func() (int, error) { return w.send(int(fd)) })
+		n, err := IgnoreEINTR(func() (int, error) { return send(int(fd), w.parts, w.own) })
 		switch {
 		case err == syscall.EAGAIN:
 			w.wait()
 			return false
 		case err != nil:
-			w.failure.Store(&os.SyscallError{Syscall: "write", Err: err})
+			w.fail(err)
 			return true
 		}
 		w.n += n
@@ -117,11 +135,11 @@ func (w *Writer) tryWrite(fd uintptr) bool {
 }
 
 // send sends what one system call takes of parts.
-func (w *Writer) send(fd int) (int, error) {
-	if len(w.parts) == 1 && w.own && len(w.parts[0]) <= rawLimit {
-		return sendNow(fd, w.parts[0])
+func send(fd int, parts [][]byte, own bool) (int, error) {
+	if len(parts) == 1 && own && len(parts[0]) <= rawLimit {
+		return sendNow(fd, parts[0])
 	}
-	return sendParts(fd, w.parts)
+	return sendParts(fd, parts)
 }
 
 // wait records that the write is about to wait. It reports to flow only if the

@@ -22,8 +22,11 @@ func (w *Writer) Write(parts [][]byte, _ bool, look time.Duration, f Flow) (int,
 	return WriteParts(w.conn, parts, groupSize, look, f)
 }
 
+// TriesWrites says that TryWrite may write something.
+const TriesWrites = false
+
 // TryWrite writes nothing: it leaves everything to Write.
-func (w *Writer) TryWrite([]byte) (int, error) { return 0, nil }
+func (w *Writer) TryWrite([][]byte, bool) (int, error) { return 0, nil }
 
 // Failure returns nil: the reason is unknown here.
 func (w *Writer) Failure() error { return nil }
