@@ -79,7 +79,11 @@ func (h *Hub) publish(p []byte, except *Session) error {
 // tryPublish is publish, unless somebody with another framing joins meanwhile.
 func (h *Hub) tryPublish(p []byte, except *Session) error {
 	var few [2]frame
-	frames := h.targets(few[:0])
+	few[0].feed = &h.first // nearly always the only one
+	frames := few[:1]
+	if h.others.Load() != nil {
+		frames = h.targets(few[:0])
+	}
 	if len(frames) == 1 && frames[0].feed.framing == nil { // most hubs of raw streams
 		frames[0].accept(p)
 		return h.commit(frames, len(p), except)
@@ -183,20 +187,15 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	if !carried {
 		return h.failed(n, frames[0].err)
 	}
-	var few [wakeAtOnce]*member // saves most rooms an allocation
 	h.mu.Lock()
 	lagged := h.makeRoom(frames)
 	stopped, covered := h.stopped, h.cover(frames)
-	woken := few[:0]
 	var events []Event
+	var apart *member
 	if !stopped && covered {
-		woken, events = h.append(woken, frames, except)
+		events, apart = h.append(frames, except)
 	}
-	h.mu.Unlock()
-
-	for _, m := range woken {
-		m.s.memberReady(m)
-	}
+	h.wakeAndUnlock(frames, apart)
 	endDismissed(lagged)
 	h.tell(lagged)
 	h.events.report(events...)
@@ -209,9 +208,9 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 	return nil
 }
 
-// append appends frames to their feeds' logs, and appends to woken the members
-// to be told; the rest are left to the waker. The caller holds mu.
-func (h *Hub) append(woken []*member, frames []frame, except *Session) (_ []*member, events []Event) {
+// append appends frames to their feeds' logs. It returns the member that does not
+// get them if its session must be told all the same. The caller holds mu.
+func (h *Hub) append(frames []frame, except *Session) (events []Event, tell *member) {
 	var apart *member
 	if except != nil {
 		if m := except.member(h); m != nil && !m.left() {
@@ -243,14 +242,13 @@ func (h *Hub) append(woken []*member, frames []frame, except *Session) (_ []*mem
 		h.counts.owed += getters * int64(len(frames[i].data))
 		if apart != nil && apart.feed == f {
 			if f.appendExcept(&frames[i], apart) {
-				woken = append(woken, apart)
+				tell = apart
 			}
 		} else {
 			f.append(&frames[i])
 		}
-		woken = h.wake(woken, f)
 	}
-	return woken, events
+	return events, tell
 }
 
 // append appends the frame's messages to the log.

@@ -5,6 +5,38 @@ package chanio
 // for milliseconds. A goroutine of the hub wakes the others.
 const wakeAtOnce = 32
 
+// wakeAndUnlock tells the sessions of due members of the frames' feeds, and that of
+// m unless it is nil, and leaves the rest to the waker. The caller holds mu, which it
+// releases.
+func (h *Hub) wakeAndUnlock(frames []frame, m *member) {
+	due := m != nil
+	for i := range frames {
+		due = due || frames[i].feed.due > 0
+	}
+	if !due { // no member has waited: they are behind, or there are none
+		h.mu.Unlock()
+		return
+	}
+	h.wakeSome(frames, m)
+}
+
+// wakeSome is wakeAndUnlock where there are members to tell. It is separate to keep
+// its array out of every publication.
+func (h *Hub) wakeSome(frames []frame, m *member) {
+	var few [wakeAtOnce]*member // saves most rooms an allocation
+	woken := few[:0]
+	if m != nil {
+		woken = append(woken, m)
+	}
+	for i := range frames {
+		woken = h.wake(woken, frames[i].feed)
+	}
+	h.mu.Unlock()
+	for _, m := range woken {
+		m.s.memberReady(m)
+	}
+}
+
 // wake appends to dst the first due members of f, whose sessions the caller
 // tells without holding mu, and leaves the others to the waker. The caller
 // holds mu.
