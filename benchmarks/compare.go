@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"regexp"
-	"runtime"
 	"strings"
 
 	"example.com/chanio/benchmarks/internal/compare"
@@ -18,26 +14,22 @@ import (
 // its tables.
 func runCompare(ctx context.Context, std streams, args []string) error {
 	var (
-		r                  compare.Run
-		set, match         string
-		seconds, warm      float64
-		list               bool
-		dir, readme        string
-		from, agree        string
-		command            = commandLine(args)
-		setNames, setsDoes = describeSets()
+		r                 compare.Run
+		set, match        string
+		seconds, warm     float64
+		list              bool
+		dir, readme, from string
+		names, does       = describeSets()
 	)
 	fs := newFlags("compare", std)
-	fs.StringVar(&set, "set", "all", "run a `set` of scenarios: "+setNames)
+	fs.StringVar(&set, "set", "all", "run a `set` of scenarios: "+names)
 	fs.StringVar(&match, "run", "", "of those, run the scenarios that match `regexp` only")
 	fs.IntVar(&r.Repeat, "r", 5, "`repetitions`")
 	fs.Float64Var(&seconds, "z", 2, "`seconds` of each measurement")
 	fs.Float64Var(&warm, "w", 0.3, "`seconds` of warm-up before it")
-	fs.IntVar(&r.CPU, "cpu1", runtime.NumCPU()-1, "the one `CPU` that both processes of a pinned scenario run on")
 	fs.StringVar(&dir, "o", "", "write all figures, tables and pictures to `directory`")
 	fs.StringVar(&readme, "readme", "", "write a summary, with the pictures of -o, into the marked section of `file`")
 	fs.StringVar(&from, "from", "", "measure nothing: take what a run with -o has written to `directory`")
-	fs.StringVar(&agree, "agree", "", "tell how far the ratios are from those that a run with -o has written to `directory`")
 	fs.BoolVar(&list, "list", false, "list the scenarios, and the sets, and end")
 	if _, err := parse(fs, args); err != nil {
 		return err
@@ -49,14 +41,14 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 		return errors.New("-r and -z must be positive, and -w not negative")
 	}
 	var err error
-	if r.Scenarios, err = chosen(set, match); err != nil {
+	if r.Scenarios, err = compare.Select(set, match); err != nil {
 		return err
 	}
 	if list {
 		for _, s := range r.Scenarios {
-			fmt.Fprintf(std.out, "%-28s %s\n", s.Name, s.Title)
+			fmt.Fprintf(std.out, "%-28s %s\n", s.Name(), s.Title())
 		}
-		fmt.Fprint(std.out, "\n", setsDoes)
+		fmt.Fprint(std.out, "\n", does)
 		return nil
 	}
 
@@ -67,12 +59,17 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 		}
 	} else {
 		r.Length, r.Warmup = secondsOf(seconds), secondsOf(warm)
-		r.Progress = &compare.Progress{W: std.err, Line: isTerminal(std.err)}
-		r.Do(ctx)
-		o = r.Outcome(compare.Bars())
-		o.Command = command
+		r.Progress, r.Command = std.err, commandLine(args)
+		o = r.Do(ctx)
 	}
-	return show(std, o, dir, readme, agree)
+	err = o.WriteTables(std.out, compare.Bars())
+	if dir != "" {
+		err = errors.Join(err, results.Write(dir, o))
+	}
+	if readme != "" {
+		err = errors.Join(err, results.WriteReadme(readme, dir, o))
+	}
+	return err
 }
 
 // commandLine returns the shell command that runs this again.
@@ -88,41 +85,6 @@ func commandLine(args []string) string {
 	return line.String()
 }
 
-// show prints o and writes the requested files.
-func show(std streams, o *compare.Outcome, dir, readme, agree string) error {
-	err := o.WriteMarkdown(std.out)
-	if dir != "" {
-		err = errors.Join(err, results.Write(dir, o))
-	}
-	if readme != "" {
-		err = errors.Join(err, results.WriteReadme(readme, dir, o))
-	}
-	if agree != "" {
-		other, rerr := results.Read(agree)
-		if rerr != nil {
-			return errors.Join(err, rerr)
-		}
-		err = errors.Join(err, compare.WriteAgreement(std.out, o, other))
-	}
-	return err
-}
-
-// chosen returns the scenarios of a set that match a regular expression.
-func chosen(set, match string) ([]compare.Scenario, error) {
-	re, err := regexp.Compile(match)
-	if err != nil {
-		return nil, fmt.Errorf("-run: %w", err)
-	}
-	all, err := compare.InSet(compare.Catalogue(), set)
-	if err != nil {
-		return nil, fmt.Errorf("-set: %w", err)
-	}
-	if all = compare.Select(all, re); len(all) == 0 {
-		return nil, fmt.Errorf("no scenario of set %q matches %q; -list lists them", set, match)
-	}
-	return all, nil
-}
-
 // describeSets returns the names and contents of the sets, one per line.
 func describeSets() (names, lines string) {
 	var all []string
@@ -131,14 +93,4 @@ func describeSets() (names, lines string) {
 		lines += fmt.Sprintf("-set %-12s %s\n", s.Name, s.Does)
 	}
 	return strings.Join(all, ", "), lines
-}
-
-// isTerminal reports whether w is a terminal.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

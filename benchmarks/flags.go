@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
 	"time"
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/process"
-	"example.com/chanio/benchmarks/internal/trial"
 )
 
 // newFlags returns the flags of a command, which prints its usage to std.err.
@@ -20,39 +18,47 @@ func newFlags(command string, std streams) *flag.FlagSet {
 	return fs
 }
 
-// transportFlag registers -net. It also accepts CppServer's name for TLS.
-func transportFlag(fs *flag.FlagSet, net *string, names string) {
-	*net = endpoint.TCP
-	fs.Func("net", "`transport`: "+names+" (default tcp)", func(s string) error {
+// transportFlags registers -net, which also accepts CppServer's name for TLS,
+// and what goes with it.
+func transportFlags(fs *flag.FlagSet, e *endpoint.Endpoint) {
+	e.Net = endpoint.TCP
+	fs.Func("net", "`transport`: tcp, tls (or ssl), udp, unix, ws (default tcp)", func(s string) error {
 		if s == "ssl" {
 			s = endpoint.TLS
 		}
-		*net = s
+		e.Net = s
 		return nil
 	})
+	fs.BoolVar(&e.Deflate, "deflate", false, "compress WebSocket messages")
 }
 
-// endpointFlags are the flags of the endpoint, common to server and client.
-type endpointFlags struct {
-	net     string
+// formFlags registers the form of messages.
+func formFlags(fs *flag.FlagSet, framing *string, batch *bool) {
+	fs.StringVar(framing, "framing", "", "of whole messages in a stream: prefix (4-byte big-endian lengths) or lines (echo)")
+	fs.BoolVar(batch, "batch", false, "receive and send batches (chanio's echo)")
+}
+
+// processFlags are the flags of an endpoint and its process, common to server
+// and client.
+type processFlags struct {
+	at      endpoint.Endpoint
 	address string
 	port    int
 	threads int
 	cpu     int
-	kernel  int
 }
 
-func (f *endpointFlags) register(fs *flag.FlagSet) {
-	transportFlag(fs, &f.net, "tcp, tls (or ssl), udp, unix")
+func (f *processFlags) register(fs *flag.FlagSet) {
+	transportFlags(fs, &f.at)
 	fs.StringVar(&f.address, "a", "", "`address` (default 127.0.0.1); udp multicast: the group (default 239.255.0.1); unix: a socket file")
 	fs.IntVar(&f.port, "p", -1, "`port`; 0 is any free one (default 1111, tls 2222, udp 3333, udp multicast 3334)")
 	fs.IntVar(&f.threads, "t", runtime.GOMAXPROCS(0), "`threads` that run Go code at a time")
 	fs.IntVar(&f.cpu, "cpu", -1, "pin the process to this `CPU`; -1 does not")
-	fs.IntVar(&f.kernel, "kernelbuffer", 0, "`bytes` of the kernel's buffers of a socket; 0 is the system's choice")
+	fs.IntVar(&f.at.KernelBuffer, "kernelbuffer", 0, "`bytes` of the kernel's buffers of a udp socket; 0 is the system's choice")
 }
 
 // apply sets up this process and returns the endpoint.
-func (f *endpointFlags) apply(job string) (endpoint.Endpoint, error) {
+func (f *processFlags) apply(job string) (endpoint.Endpoint, error) {
 	if f.threads < 1 {
 		return endpoint.Endpoint{}, fmt.Errorf("-t %d is not positive", f.threads)
 	}
@@ -62,34 +68,15 @@ func (f *endpointFlags) apply(job string) (endpoint.Endpoint, error) {
 		}
 	}
 	runtime.GOMAXPROCS(f.threads)
+	group := job == "multicast"
 	if f.port < 0 {
-		f.port = endpoint.DefaultPort(f.net, job == "multicast")
+		f.port = endpoint.DefaultPort(f.at.Net, group)
 	}
 	if f.address == "" {
-		f.address = endpoint.DefaultAddress(f.net, job == "multicast")
+		f.address = endpoint.DefaultAddress(f.at.Net, group)
 	}
-	e, err := endpoint.New(f.net, f.address, f.port)
-	e.KernelBuffer = f.kernel
-	return e, err
-}
-
-// ownServerFlags are the flags of commands that start their own server, on a
-// free port of the loopback interface.
-type ownServerFlags struct {
-	net, impl string
-	threads   int
-	size      int
-}
-
-func (f *ownServerFlags) register(fs *flag.FlagSet, impls string) {
-	transportFlag(fs, &f.net, "tcp, tls (or ssl), unix")
-	fs.StringVar(&f.impl, "impl", "chanio", "`implementation` of the server: "+impls)
-	fs.IntVar(&f.threads, "t", runtime.GOMAXPROCS(0), "`threads` of the server that run Go code at a time")
-	fs.IntVar(&f.size, "s", 32, "`size` of a message in bytes")
-}
-
-func (f *ownServerFlags) server(job string) trial.Server {
-	return trial.Server{Job: job, Impl: f.impl, Net: f.net, CPU: -1, Args: []string{"-t", strconv.Itoa(f.threads)}}
+	err := f.at.Locate(f.address, f.port)
+	return f.at, err
 }
 
 // secondsOf returns a flag's seconds as a duration.
@@ -102,12 +89,13 @@ func parse(fs *flag.FlagSet, args []string, jobs ...string) (job string, err err
 		if len(args) > 0 {
 			job, args = args[0], args[1:]
 		}
-		if !slices.Contains(jobs, job) && job != "-h" && job != "-help" {
+		switch {
+		case slices.Contains(jobs, job):
+		case job == "-h" || job == "-help":
+			args = []string{"-h"}
+		default:
 			fmt.Fprintf(fs.Output(), "benchmarks %s: the first argument is one of %v\n", fs.Name(), jobs)
 			return "", errUsage
-		}
-		if !slices.Contains(jobs, job) {
-			args = []string{"-h"}
 		}
 	}
 	if err := fs.Parse(args); err != nil {

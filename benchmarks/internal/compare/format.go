@@ -2,29 +2,34 @@ package compare
 
 import (
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// number formats a bound as a person would write it.
-func number(v float64) string {
+// bound formats a bar's bound as a person would write it.
+func bound(v float64) string {
 	if v >= 1000 {
 		return report.Count(v)
 	}
-	return fmt.Sprintf("%g", v)
+	return fmt.Sprintf("%.3g", v)
 }
 
-// span formats a figure with its minimum and maximum.
-func span(s Spread) string {
+// spanOf formats a spread, the median first.
+func spanOf(s Spread, format func(float64) string) string {
 	switch s.Runs {
 	case 0:
 		return ""
 	case 1:
-		return report.Count(s.Median)
+		return format(s.Median)
 	}
-	return fmt.Sprintf("%s (%s to %s)", report.Count(s.Median), report.Count(s.Min), report.Count(s.Max))
+	return fmt.Sprintf("%s (%s to %s)", format(s.Median), format(s.Min), format(s.Max))
 }
+
+// span formats a figure with its minimum and maximum.
+func span(s Spread) string { return spanOf(s, report.Count) }
 
 // middle formats only a figure's median.
 func middle(s Spread) string {
@@ -36,13 +41,7 @@ func middle(s Spread) string {
 
 // ratio formats the spread of a ratio.
 func ratio(s Spread) string {
-	switch s.Runs {
-	case 0:
-		return ""
-	case 1:
-		return fmt.Sprintf("%.2f", s.Median)
-	}
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.Median, s.Min, s.Max)
+	return spanOf(s, func(q float64) string { return fmt.Sprintf("%.2f", q) })
 }
 
 // micro formats microseconds with three digits.
@@ -51,17 +50,12 @@ func micro(us float64) string {
 	if us >= 1000 {
 		us, unit = us/1000, "ms"
 	}
-	switch {
-	case us >= 100:
-		return fmt.Sprintf("%.0f %s", us, unit)
-	case us >= 10:
-		return fmt.Sprintf("%.1f %s", us, unit)
+	digits := 2
+	for limit := 10.0; us >= limit && digits > 0; limit *= 10 {
+		digits--
 	}
-	return fmt.Sprintf("%.2f %s", us, unit)
+	return fmt.Sprintf("%.*f %s", digits, us, unit)
 }
-
-// percent formats a fraction of 1.
-func percent(part float64) string { return fmt.Sprintf("%.0f %%", 100*part) }
 
 // grouped formats n with commas between thousands.
 func grouped(n int) string {
@@ -90,3 +84,29 @@ func size(n int) string {
 	}
 	return strconv.Itoa(n) + " B"
 }
+
+// printer writes tables and keeps the first error.
+type printer struct {
+	w   io.Writer
+	in  bool // inside a table
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+// row writes a row, preceded by the header if it is the table's first. A table
+// without rows is not written at all.
+func (p *printer) row(header, cells []string) {
+	if !p.in {
+		p.line("\n| %s |", strings.Join(header, " | "))
+		p.line("|%s", strings.Repeat(" --- |", len(header)))
+		p.in = true
+	}
+	p.line("| %s |", strings.Join(cells, " | "))
+}
+
+func (p *printer) end() { p.in = false }

@@ -1,102 +1,136 @@
 package compare
 
 import (
+	"fmt"
+	"io"
+	"maps"
 	"math"
 	"slices"
-	"time"
+	"strings"
+
+	"golang.org/x/perf/benchfmt"
 )
 
 // An Outcome is everything that a run has measured.
 type Outcome struct {
-	Began    time.Time `json:"began"`
-	Command  string    `json:"command"` // repeats the run, in benchmarks/
-	Machine  Machine   `json:"machine"`
-	Settings Settings  `json:"settings"`
-	Repeat   int       `json:"repeat"`
-	Results  []Result  `json:"results"`
-	Verdicts []Verdict `json:"verdicts"`
+	About  map[string]string // how, when and where, by key
+	Trials []Trial           // in the order in which they ran
 }
 
-// A Result is what one entrant reached in one scenario.
-type Result struct {
-	Scenario string            `json:"scenario"`
-	Title    string            `json:"title"` // of the scenario, human-readable
-	Entrant  string            `json:"entrant"`
-	Base     string            `json:"base"` // the entrant that is the base of Ratios
-	Figures  map[Metric]Spread `json:"figures"`
-	Ratios   map[Metric]Spread `json:"ratios,omitempty"`   // to the base of the same repetition
-	Failures map[string]int    `json:"failures,omitempty"` // how often trials failed, by reason
+// The keys of Outcome.About.
+const (
+	aboutDate    = "date"
+	aboutCommand = "command" // repeats the run, in benchmarks/
+	aboutRepeat  = "repetitions"
+	aboutLength  = "length" // of one measurement
+	aboutCPU     = "cpu"
+	aboutCPUs    = "cpus"
+	aboutSystem  = "system"
+	aboutKernel  = "kernel"
+	aboutGo      = "go"
+	aboutLoad    = "load-average" // before the run
+	aboutFailure = "failure"      // of one trial, in a file
+)
+
+// A Trial is what one entrant reached in one scenario, once.
+type Trial struct {
+	Scenario, Entrant string
+	Figures           Figures
+	Err               string // why it failed; "" if it did not
 }
 
-// Outcome returns what r has measured so far, judged by bars.
-func (r *Run) Outcome(bars []Bar) *Outcome {
-	o := &Outcome{Began: r.began, Machine: r.machine, Settings: r.Settings, Repeat: r.Repeat}
-	for _, s := range r.Scenarios {
-		for _, e := range s.Entrants {
-			o.Results = append(o.Results, r.result(s, e.Name))
-		}
-	}
-	for _, b := range bars {
-		if v, ok := r.judge(b); ok {
-			o.Verdicts = append(o.Verdicts, v)
-		}
-	}
-	return o
-}
+// Command returns the command that repeats the run, in benchmarks/.
+func (o *Outcome) Command() string { return o.About[aboutCommand] }
 
-func (r *Run) result(s Scenario, entrant string) Result {
-	res := Result{Scenario: s.Name, Title: s.Title, Entrant: entrant, Base: s.Base, Figures: make(map[Metric]Spread)}
-	for _, t := range r.trials[key(s.Name, entrant)] {
-		if t.err != nil {
-			if res.Failures == nil {
-				res.Failures = make(map[string]int)
-			}
-			res.Failures[t.err.Error()]++
-		}
-	}
-	for _, m := range r.metrics(s.Name, entrant) {
-		values := r.values(s.Name, entrant, m)
-		res.Figures[m] = spread(values)
-		if entrant == s.Base {
+// Repetitions returns how often each trial ran.
+func (o *Outcome) Repetitions() string { return o.About[aboutRepeat] }
+
+// values returns a figure by repetition: NaN where the trial failed or has no
+// such figure.
+func (o *Outcome) values(f Figure) []float64 {
+	var values []float64
+	for _, t := range o.Trials {
+		if t.Scenario != f.Scenario || t.Entrant != f.Entrant {
 			continue
 		}
-		if q := spread(ratios(values, r.values(s.Name, s.Base, m))); q.Runs > 0 && !math.IsInf(q.Max, 0) {
-			if res.Ratios == nil {
-				res.Ratios = make(map[Metric]Spread)
-			}
-			res.Ratios[m] = q
+		v, ok := t.Figures[f.Metric]
+		if !ok || t.Err != "" {
+			v = math.NaN()
 		}
+		values = append(values, v)
 	}
-	return res
-}
-
-// Result returns what an entrant reached in a scenario, or false if they were
-// not part of the run.
-func (o *Outcome) Result(scenario, entrant string) (Result, bool) {
-	for _, r := range o.Results {
-		if r.Scenario == scenario && r.Entrant == entrant {
-			return r, true
-		}
-	}
-	return Result{}, false
+	return values
 }
 
 // Figure returns a figure of an entrant in a scenario. If it was not measured,
 // it has no repetitions.
 func (o *Outcome) Figure(scenario, entrant string, m Metric) Spread {
-	r, _ := o.Result(scenario, entrant)
-	return r.Figures[m]
+	return spread(o.values(Figure{scenario, entrant, m}))
 }
 
-// metrics returns the metrics that any trial of an entrant has.
-func (r *Run) metrics(scenario, entrant string) []Metric {
-	var all []Metric
-	for _, t := range r.trials[key(scenario, entrant)] {
-		for m := range t.sample {
-			if !slices.Contains(all, m) {
-				all = append(all, m)
-			}
+// Ratio returns the spread of the figure's ratio to the base of the same
+// repetition.
+func (o *Outcome) Ratio(scenario Scenario, entrant string, m Metric) Spread {
+	name := scenario.Name()
+	q := spread(ratios(o.values(Figure{name, entrant, m}), o.values(Figure{name, scenario.base(), m})))
+	if entrant == scenario.base() || math.IsInf(q.Max, 0) {
+		return Spread{}
+	}
+	return q
+}
+
+// nameFormat is the name of a trial in Go's benchmark format.
+const nameFormat = "/%s/server=%s"
+
+// Write writes o in Go's benchmark format, for Read and benchstat.
+func (o *Outcome) Write(w io.Writer) error {
+	out := benchfmt.NewWriter(w)
+	for _, t := range o.Trials {
+		r := &benchfmt.Result{Name: fmt.Appendf(nil, nameFormat, t.Scenario, t.Entrant), Iters: 1}
+		for _, k := range slices.Sorted(maps.Keys(o.About)) {
+			r.Config = append(r.Config, benchfmt.Config{Key: k, Value: []byte(o.About[k]), File: true})
+		}
+		for _, m := range slices.Sorted(maps.Keys(t.Figures)) {
+			r.Values = append(r.Values, benchfmt.Value{Value: t.Figures[m], Unit: string(m)})
+		}
+		if t.Err != "" {
+			r.Config = append(r.Config, benchfmt.Config{Key: aboutFailure, Value: []byte(strings.ReplaceAll(t.Err, "\n", " ")), File: true})
+			r.Values = []benchfmt.Value{{Value: 1, Unit: aboutFailure}}
+		}
+		if err := out.Write(r); err != nil {
+			return err
 		}
 	}
-	return all
+	return nil
+}
+
+// Read returns what Write has written. The file's name is for errors.
+func Read(r io.Reader, file string) (*Outcome, error) {
+	o := &Outcome{About: make(map[string]string)}
+	in := benchfmt.NewReader(r, file)
+	for in.Scan() {
+		switch r := in.Result().(type) {
+		case *benchfmt.SyntaxError:
+			return nil, r
+		case *benchfmt.Result:
+			scenario, entrant, ok := strings.Cut(strings.TrimPrefix(r.Name.String(), "/"), "/server=")
+			if !ok {
+				return nil, fmt.Errorf("%s: %q is not a trial of a server", file, r.Name)
+			}
+			t := Trial{Scenario: scenario, Entrant: entrant, Figures: make(Figures)}
+			for _, v := range r.Values {
+				t.Figures[Metric(v.Unit)] = v.Value
+			}
+			if _, failed := r.Value(aboutFailure); failed {
+				t.Figures, t.Err = nil, r.GetConfig(aboutFailure)
+			}
+			for _, c := range r.Config {
+				if c.Key != aboutFailure {
+					o.About[c.Key] = string(c.Value)
+				}
+			}
+			o.Trials = append(o.Trials, t)
+		}
+	}
+	return o, in.Err()
 }

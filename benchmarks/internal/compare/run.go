@@ -1,10 +1,13 @@
 package compare
 
 import (
+	"bytes"
 	"context"
-	"math"
-	"regexp"
-	"slices"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
 	"time"
 )
 
@@ -13,27 +16,17 @@ type Run struct {
 	Settings
 	Scenarios []Scenario
 	Repeat    int
-	Progress  *Progress
+	Command   string    // that repeats the run
+	Progress  io.Writer // says which trial is running and how long the rest will take
 
-	began   time.Time
-	machine Machine
-	trials  map[string][]trialResult // per scenario and entrant, by repetition
-}
-
-type trialResult struct {
-	sample Sample
-	err    error
-}
-
-// Select returns the scenarios whose name matches.
-func Select(all []Scenario, match *regexp.Regexp) []Scenario {
-	return slices.DeleteFunc(slices.Clone(all), func(s Scenario) bool { return !match.MatchString(s.Name) })
+	// measure runs one trial; tests replace it.
+	measure func(ctx context.Context, s Scenario, entrant string, set Settings) (Figures, error)
 }
 
 // A step is one trial of a run.
 type step struct {
-	scenario   string
-	entrant    Entrant
+	scenario   Scenario
+	entrant    string
 	repetition int // from 1
 }
 
@@ -48,50 +41,80 @@ func (r *Run) plan() []step {
 				continue
 			}
 			for i := range s.Entrants {
-				steps = append(steps, step{s.Name, s.Entrants[(i+n)%len(s.Entrants)], n + 1})
+				steps = append(steps, step{s, s.Entrants[(i+n)%len(s.Entrants)], n + 1})
 			}
 		}
 	}
 	return steps
 }
 
-// Do runs everything, one trial at a time. A failed trial does not end the run.
-// Do stops early only when ctx ends.
-func (r *Run) Do(ctx context.Context) {
-	r.began, r.machine = time.Now(), thisMachine()
-	r.trials = make(map[string][]trialResult)
-	steps := r.plan()
-	r.Progress.begin(steps, r.Warmup+r.Length)
-	for _, s := range steps {
-		if ctx.Err() != nil {
-			return
+// Do runs everything, one trial at a time, and returns what it has measured. A
+// failed trial does not end the run. Do stops early only when ctx ends.
+func (r *Run) Do(ctx context.Context) *Outcome {
+	measure := r.measure
+	if measure == nil {
+		measure = func(ctx context.Context, s Scenario, entrant string, set Settings) (Figures, error) {
+			return s.measure(ctx, entrant, set)
 		}
-		r.Progress.next(r.Repeat)
-		sample, err := s.entrant.run(ctx, r.Settings)
-		if ctx.Err() != nil && err != nil {
-			return // it was interrupted and has not failed
-		}
-		if err != nil {
-			r.Progress.failed(s, err)
-		}
-		k := key(s.scenario, s.entrant.Name)
-		r.trials[k] = append(r.trials[k], trialResult{sample, err})
 	}
-	r.Progress.end()
+	o := &Outcome{About: r.about()}
+	steps, began := r.plan(), time.Now()
+	for i, s := range steps {
+		mean := r.Warmup + r.Length + time.Second // until it is known
+		if i > 0 {
+			mean = time.Since(began) / time.Duration(i)
+		}
+		name := s.scenario.Name()
+		fmt.Fprintf(r.Progress, "%d/%d, %v left: %s, %s, repetition %d of %d\n", i+1, len(steps),
+			(mean * time.Duration(len(steps)-i)).Round(time.Second), name, s.entrant, s.repetition, r.Repeat)
+		figures, err := measure(ctx, s.scenario, s.entrant, r.Settings)
+		if ctx.Err() != nil {
+			return o // it was interrupted and has not failed
+		}
+		t := Trial{Scenario: name, Entrant: s.entrant, Figures: figures}
+		if err != nil {
+			t.Err = err.Error()
+			fmt.Fprintf(r.Progress, "%s, %s failed: %v\n", name, s.entrant, err)
+		}
+		o.Trials = append(o.Trials, t)
+	}
+	fmt.Fprintf(r.Progress, "%d trials in %v\n", len(steps), time.Since(began).Round(time.Second))
+	return o
 }
 
-func key(scenario, entrant string) string { return scenario + "\x00" + entrant }
-
-// values returns a figure of an entrant by repetition: NaN where the trial
-// failed or has no such figure.
-func (r *Run) values(scenario, entrant string, m Metric) []float64 {
-	var values []float64
-	for _, t := range r.trials[key(scenario, entrant)] {
-		v, ok := t.sample[m]
-		if !ok || t.err != nil {
-			v = math.NaN()
-		}
-		values = append(values, v)
+// about describes the run and the machine, as far as the system tells.
+func (r *Run) about() map[string]string {
+	return map[string]string{
+		aboutDate:    time.Now().UTC().Format("2006-01-02"),
+		aboutCommand: r.Command,
+		aboutRepeat:  strconv.Itoa(r.Repeat),
+		aboutLength:  r.Length.String(),
+		aboutSystem:  runtime.GOOS + "/" + runtime.GOARCH,
+		aboutCPU:     processor(),
+		aboutCPUs:    strconv.Itoa(runtime.NumCPU()),
+		aboutKernel:  firstFields("/proc/sys/kernel/osrelease", 1),
+		aboutGo:      runtime.Version(),
+		aboutLoad:    firstFields("/proc/loadavg", 3),
 	}
-	return values
+}
+
+// processor returns the CPU's name if Linux reports it.
+func processor() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range bytes.Lines(info) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimSpace(name)) == "model name" {
+			return string(bytes.TrimSpace(value))
+		}
+	}
+	return runtime.GOARCH
+}
+
+// firstFields returns the first n words of a file, or "unknown".
+func firstFields(file string, n int) string {
+	text, _ := os.ReadFile(file)
+	fields := bytes.Fields(text)
+	if len(fields) < n {
+		return "unknown"
+	}
+	return string(bytes.Join(fields[:n], []byte(" ")))
 }

@@ -2,70 +2,68 @@ package compare
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
-
-	"example.com/chanio/benchmarks/internal/endpoint"
 )
 
 // A Set is a group of scenarios that are run together.
 type Set struct {
 	Name string
 	Does string
-	has  func() []string // names of scenarios; nil: all
+	has  func(name string) bool
 }
+
+// cppServer matches CppServer's scenarios: echo with 1,000 messages in flight
+// and multicast, over tcp, ssl and udp, with 1 and 100 clients.
+var cppServer = regexp.MustCompile(`^(tcp|tls|udp)-(echo-(1|100)x1000|multicast-(1|100))$`)
 
 // Sets returns all sets.
 func Sets() []Set {
 	return []Set{
-		{"all", "every scenario", nil},
-		{"readme", "what the README shows, and all that the bars need", readme},
-		{"cppserver", "the twelve scenarios of CppServer", cppServer},
-		{"bars", "what the bars need", barred},
-		{"clients", "TCP echo, 1 to 10,000 clients", func() []string { return scenariosOf(ClientSteps()) }},
-		{"sizes", "TCP echo, messages of 1 byte to 1 MiB", func() []string { return scenariosOf(SizeSteps()) }},
+		{"all", "every scenario", func(string) bool { return true }},
+		{"readme", "what the README shows, and all that the bars need", inReadme},
+		{"cppserver", "the twelve scenarios of CppServer", cppServer.MatchString},
+		{"bars", "what the bars need", inBars},
+		{"websocket", "all that run beside other WebSocket libraries", regexp.MustCompile("^ws-").MatchString},
+		{"clients", "TCP echo, 1 to 10,000 clients", stepOf(ClientSteps())},
+		{"sizes", "TCP echo, messages of 1 byte to 1 MiB", stepOf(SizeSteps())},
 	}
 }
 
-// InSet returns the scenarios of a set of this name.
-func InSet(all []Scenario, name string) ([]Scenario, error) {
+// Select returns the scenarios of a set whose names match a regular expression.
+func Select(set, match string) ([]Scenario, error) {
+	re, err := regexp.Compile(match)
+	if err != nil {
+		return nil, fmt.Errorf("-run: %w", err)
+	}
 	var known []string
 	for _, s := range Sets() {
-		if s.Name != name {
+		if s.Name != set {
 			known = append(known, s.Name)
 			continue
 		}
-		if s.has == nil {
-			return all, nil
+		all := slices.DeleteFunc(Catalogue(), func(c Scenario) bool { return !s.has(c.Name()) || !re.MatchString(c.Name()) })
+		if len(all) == 0 {
+			return nil, fmt.Errorf("no scenario of set %q matches %q; -list lists them", set, match)
 		}
-		names := s.has()
-		return slices.DeleteFunc(slices.Clone(all), func(s Scenario) bool { return !slices.Contains(names, s.Name) }), nil
+		return all, nil
 	}
-	return nil, fmt.Errorf("set %q is none of %s", name, strings.Join(known, ", "))
+	return nil, fmt.Errorf("-set: %q is none of %s", set, strings.Join(known, ", "))
 }
 
-// cppServer returns CppServer's scenarios: echo with 1,000 messages in flight
-// and multicast, over tcp, ssl and udp, with 1 and 100 clients.
-func cppServer() []string {
-	var names []string
-	for _, network := range []string{endpoint.TCP, endpoint.TLS, endpoint.UDP} {
-		for _, clients := range []int{1, 100} {
-			names = append(names,
-				echo{network: network, clients: clients, inFlight: 1000}.name(),
-				multicast{network: network, members: clients}.name())
-		}
-	}
-	return names
+func inBars(name string) bool {
+	return slices.ContainsFunc(Bars(), func(b Bar) bool {
+		return b.Figure.Scenario == name || slices.ContainsFunc(b.To, func(f Figure) bool { return f.Scenario == name })
+	})
 }
 
-func barred() []string {
-	var names []string
-	for _, b := range Bars() {
-		names = append(names, b.Figure.Scenario, b.To.Scenario)
+func stepOf(steps []Step) func(name string) bool {
+	return func(name string) bool {
+		return slices.ContainsFunc(steps, func(s Step) bool { return s.Scenario == name })
 	}
-	return names
 }
 
-func readme() []string {
-	return slices.Concat(cppServer(), barred(), scenariosOf(ClientSteps()), scenariosOf(SizeSteps()))
+func inReadme(name string) bool {
+	return inBars(name) || cppServer.MatchString(name) || stepOf(ClientSteps())(name) || stepOf(SizeSteps())(name)
 }

@@ -7,10 +7,8 @@ import (
 
 // A Spread summarizes a figure over the repetitions of a run.
 type Spread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-	Runs   int     `json:"runs"`
+	Median, Min, Max float64
+	Runs             int
 }
 
 // spread returns the spread of values. NaNs, of failed repetitions, do not
@@ -35,11 +33,10 @@ func spread(values []float64) Spread {
 func ratios(values, base []float64) []float64 {
 	r := make([]float64, min(len(values), len(base)))
 	for i := range r {
-		if base[i] == 0 {
-			r[i] = math.NaN()
-			continue
+		r[i] = math.NaN()
+		if base[i] != 0 {
+			r[i] = values[i] / base[i]
 		}
-		r[i] = values[i] / base[i]
 	}
 	return r
 }

@@ -13,7 +13,7 @@ const portsAnAddress = 20_000
 
 const dialTimeout = 10 * time.Second
 
-// Dial connects the i-th client, including the handshake with TLS. If the server
+// Dial connects the i-th client, including the handshake with TLS and WebSocket. If the server
 // is on IPv4 loopback, clients past the ephemeral ports of one source address
 // use the next one.
 func (e Endpoint) Dial(ctx context.Context, i int) (net.Conn, error) {
@@ -25,19 +25,21 @@ func (e Endpoint) Dial(ctx context.Context, i int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.SetBuffers(c); err != nil {
+	if u, ok := c.(*net.UDPConn); ok {
+		err = e.setBuffers(u)
+	}
+	switch e.Net {
+	case TLS:
+		t := tls.Client(c, e.ClientTLS)
+		c, err = t, t.HandshakeContext(ctx)
+	case WS:
+		c, err = e.upgrade(c)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
-	if e.Net != TLS {
-		return c, nil
-	}
-	t := tls.Client(c, e.ClientTLS)
-	if err := t.HandshakeContext(ctx); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return t, nil
+	return c, nil
 }
 
 // source returns the n-th local address to dial from, or nil for the system's

@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,37 +18,40 @@ const (
 	TLS  = "tls"
 	UDP  = "udp"
 	Unix = "unix"
+	WS   = "ws" // WebSocket
 )
 
 // An Endpoint is a transport and an address.
 type Endpoint struct {
-	Net     string // TCP, TLS, UDP or Unix
+	Net     string // TCP, TLS, UDP, Unix or WS
 	Address string // host:port, or a socket file for Unix
 
 	// KernelBuffer is the size in bytes requested for the kernel's send and
-	// receive buffers of every socket. If zero, the system's default.
+	// receive buffers of every UDP socket. If zero, the system's default.
 	KernelBuffer int
+	Deflate      bool // compress WebSocket messages
 	// ServerTLS is the config of the listening side, with TLS.
 	ServerTLS *tls.Config
 	// ClientTLS is the config of the dialing side, with TLS.
 	ClientTLS *tls.Config
 }
 
-// New returns the endpoint of a host and port. On Unix sockets, a host with a
-// path separator is the socket file; otherwise a file in the temporary directory
-// is named after the port.
-func New(network, host string, port int) (Endpoint, error) {
-	switch network {
-	case TCP, TLS, UDP:
-		return Endpoint{Net: network, Address: net.JoinHostPort(host, strconv.Itoa(port))}, nil
+// Locate sets the endpoint's address to a host and port. On Unix sockets, a host
+// with a path separator is the socket file; otherwise a file in the temporary
+// directory is named after the port.
+func (e *Endpoint) Locate(host string, port int) error {
+	switch e.Net {
+	case TCP, TLS, UDP, WS:
+		e.Address = net.JoinHostPort(host, strconv.Itoa(port))
 	case Unix:
-		path := host
-		if filepath.Base(path) == path {
-			path = filepath.Join(os.TempDir(), fmt.Sprintf("chanio-benchmark-%d-%d.sock", os.Getpid(), port))
+		e.Address = host
+		if filepath.Base(host) == host {
+			e.Address = filepath.Join(os.TempDir(), fmt.Sprintf("chanio-benchmark-%d-%d.sock", os.Getpid(), port))
 		}
-		return Endpoint{Net: network, Address: path}, nil
+	default:
+		return fmt.Errorf("network %q is none of tcp, tls, udp, unix, ws", e.Net)
 	}
-	return Endpoint{}, fmt.Errorf("network %q is none of tcp, tls, udp, unix", network)
+	return nil
 }
 
 // DefaultPort is the port of CppServer's program for the same job.
@@ -74,7 +78,7 @@ func DefaultAddress(network string, multicast bool) string {
 
 // Network returns package net's name for the transport.
 func (e Endpoint) Network() string {
-	if e.Net == TLS {
+	if e.Net == TLS || e.Net == WS {
 		return "tcp"
 	}
 	return e.Net
@@ -83,20 +87,10 @@ func (e Endpoint) Network() string {
 // Datagrams reports whether messages keep their boundaries on the wire.
 func (e Endpoint) Datagrams() bool { return e.Net == UDP }
 
-// buffered is what TCP, UDP and Unix sockets have in common for SetBuffers.
-type buffered interface {
-	SetReadBuffer(bytes int) error
-	SetWriteBuffer(bytes int) error
-}
-
-// SetBuffers gives c, a socket of package net, buffers of KernelBuffer bytes.
-func (e Endpoint) SetBuffers(c any) error {
-	b, ok := c.(buffered)
-	if !ok || e.KernelBuffer == 0 {
+// setBuffers gives c buffers of KernelBuffer bytes.
+func (e Endpoint) setBuffers(c *net.UDPConn) error {
+	if e.KernelBuffer == 0 {
 		return nil
 	}
-	if err := b.SetReadBuffer(e.KernelBuffer); err != nil {
-		return err
-	}
-	return b.SetWriteBuffer(e.KernelBuffer)
+	return errors.Join(c.SetReadBuffer(e.KernelBuffer), c.SetWriteBuffer(e.KernelBuffer))
 }

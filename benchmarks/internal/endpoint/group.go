@@ -23,7 +23,7 @@ func (e Endpoint) Join() (*net.UDPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.SetBuffers(conn); err != nil {
+	if err := e.setBuffers(conn); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (e Endpoint) Sender() (*net.UDPConn, error) {
 	} else {
 		err = ipv6.NewPacketConn(conn).SetMulticastInterface(ifi)
 	}
-	if err = errors.Join(err, e.SetBuffers(conn)); err != nil {
+	if err = errors.Join(err, e.setBuffers(conn)); err != nil {
 		conn.Close()
 		return nil, err
 	}

@@ -22,9 +22,6 @@ func (e Endpoint) Listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.KernelBuffer != 0 {
-		ln = &bufferedListener{ln, e}
-	}
 	if e.Net == TLS {
 		ln = tls.NewListener(ln, e.ServerTLS)
 	}
@@ -39,27 +36,9 @@ func (e Endpoint) ListenPacket(ctx context.Context) (*net.UDPConn, error) {
 		return nil, err
 	}
 	u := c.(*net.UDPConn) // package net returns this type for "udp"
-	if err := e.SetBuffers(u); err != nil {
+	if err := e.setBuffers(u); err != nil {
 		u.Close()
 		return nil, err
 	}
 	return u, nil
-}
-
-// bufferedListener sets the kernel buffers of the connections that it accepts.
-type bufferedListener struct {
-	net.Listener
-	endpoint Endpoint
-}
-
-func (l *bufferedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	if err := l.endpoint.SetBuffers(c); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
 }

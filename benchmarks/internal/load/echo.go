@@ -7,154 +7,205 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-var errDiffers = errors.New("the echo differs from what was sent")
+// stallTime is how long a client waits for a datagram before it gives up
+// everything in flight.
+const stallTime = 200 * time.Millisecond
 
-// plainEcho runs a goroutine per connection, on a plain net.Conn.
-func plainEcho(ctx context.Context, c Config) (*report.Report, error) {
-	conns, err := dialAll(ctx, c)
+// runEcho runs a goroutine per client.
+func runEcho(ctx context.Context, c Config) (*report.Report, error) {
+	links, p, err := connect(ctx, c, false)
 	if err != nil {
 		return nil, err
 	}
 	w := newWindow(c)
-	p := newPattern(c)
+	clients := make([]*echo, len(links))
 	var wg sync.WaitGroup
-	for i, conn := range conns {
-		e := newEcho(w, p, i)
-		wg.Go(func() { e.run(conn) })
+	for i, l := range links {
+		e := &echo{link: l, window: w, pattern: p, tally: w.tally(), latency: w.latencies.Shard(i)}
+		clients[i] = e
+		wg.Go(func() { w.fail(e.run()) })
+	}
+	done := make(chan struct{})
+	if c.Endpoint.Datagrams() {
+		wg.Go(func() { wakeStalled(clients, done) })
 	}
 	r := w.measure(ctx)
-	closeAll(conns)
+	close(done)
+	closeAll(links)
 	wg.Wait()
 	return r, nil
 }
 
-// A pattern is what clients send: the same message over and over.
-type pattern struct {
-	size   int    // of a message on the wire
-	flight int    // messages that a client keeps in flight
-	bytes  []byte // whole messages: at least flight, and more than one read takes
-}
-
-// frameHeader is the length of a frame's header: the payload's length,
-// big-endian.
-const frameHeader = 4
-
-// readSize is the most that a stream client reads at a time, unless its messages
-// in flight need more.
-const readSize = 64 << 10
-
-func newPattern(c Config) *pattern {
-	message := make([]byte, 0, frameHeader+c.Size)
-	if c.Frame {
-		message = binary.BigEndian.AppendUint32(message, uint32(c.Size))
+// wakeStalled interrupts clients that have long received nothing, until done is
+// closed. One watcher costs less than a deadline per read.
+func wakeStalled(clients []*echo, done <-chan struct{}) {
+	tick := time.NewTicker(stallTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		for _, e := range clients {
+			if !e.progress.Swap(false) {
+				e.link.wake()
+			}
+		}
 	}
-	for i := range c.Size {
-		message = append(message, byte('a'+i%26))
-	}
-	n := max(c.Messages, readSize/len(message)+2)
-	return &pattern{len(message), c.Messages, bytes.Repeat(message, n)}
-}
-
-// inFlight returns all bytes that a client keeps in flight.
-func (p *pattern) inFlight() []byte { return p.messages(p.flight) }
-
-// messages returns n messages.
-func (p *pattern) messages(n int) []byte { return p.bytes[:n*p.size] }
-
-// follows reports whether b is what must follow part bytes of a message.
-func (p *pattern) follows(part int, b []byte) bool {
-	return bytes.Equal(b, p.bytes[part:part+len(b)])
 }
 
 // An echo is one client: it keeps its messages in flight.
 type echo struct {
+	link    link
 	window  *window
 	pattern *pattern
 	tally   *tally
 	latency *report.Shard
-	flight  flight
-	part    int // bytes received of an incomplete message
+
+	flight   flight
+	part     int          // bytes received of an incomplete message
+	frames   frameCounter // of deflated messages
+	sent     uint64       // messages that were ordered
+	oldest   uint64       // number of the oldest datagram in flight
+	progress atomic.Bool  // a datagram arrived since the watcher last looked
 }
 
-func newEcho(w *window, p *pattern, i int) *echo {
-	return &echo{window: w, pattern: p, tally: w.tally(), latency: w.latencies.Shard(i)}
-}
-
-// run sends and receives until the run is over.
-func (e *echo) run(conn net.Conn) {
-	err := e.exchange(conn)
-	conn.Close()
-	e.window.fail(err)
-}
-
-// exchange sends from a separate goroutine if more may be in flight than the
-// kernel holds.
-func (e *echo) exchange(conn net.Conn) error {
-	if len(e.pattern.inFlight()) <= readSize {
-		return e.loop(conn, func(n int) error {
-			_, err := conn.Write(e.pattern.messages(n))
-			return err
-		})
+// run sends all messages, then one for each that comes back or was lost, until
+// the run is over. It sends from a separate goroutine if more may be in flight
+// than the kernel holds: otherwise client and server would deadlock.
+func (e *echo) run() error {
+	n := e.window.config.Messages
+	if e.window.config.Endpoint.Datagrams() || len(e.pattern.sent.messages(n)) <= readSize {
+		err := e.exchange(e.link.send)
+		e.link.close()
+		return err
 	}
-	w := startWriter(conn, e.pattern)
-	err := e.loop(conn, w.send)
-	conn.Close()
-	if werr := w.stop(); errors.Is(err, net.ErrClosed) && werr != nil {
-		return werr // the writer failed first, and closed conn
+	orders := make(chan int, n) // never holds more orders than messages in flight
+	failed := make(chan error, 1)
+	go func() { // ends when orders is closed or the link is
+		var err error
+		for n := range orders {
+			if err = e.link.send(n); err != nil {
+				e.link.close()
+				break
+			}
+		}
+		failed <- err
+	}()
+	err := e.exchange(func(n int) error {
+		orders <- n
+		return nil
+	})
+	close(orders)
+	e.link.close()
+	if sending := <-failed; sending != nil && errors.Is(err, net.ErrClosed) {
+		return sending // it failed first, and closed the link
 	}
 	return err
 }
 
-// loop sends all messages, then one for each that comes back, until the run is
-// over.
-func (e *echo) loop(conn net.Conn, send func(n int) error) error {
-	e.flight.push(e.window.config.Messages, time.Now())
-	if err := send(e.window.config.Messages); err != nil {
+func (e *echo) exchange(send func(n int) error) error {
+	order := func(n int, now time.Time) error {
+		e.flight.push(n, now)
+		e.sent += uint64(n)
+		return send(n)
+	}
+	if err := order(e.window.config.Messages, time.Now()); err != nil {
 		return err
 	}
-	buf := make([]byte, min(max(len(e.pattern.inFlight()), 4<<10), readSize))
-	for !e.window.over.Load() {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return err
-		}
+	var failed error
+	due := 0 // messages to send when all that has arrived is counted
+	err := e.link.receive(func(b []byte, last bool) bool {
 		now := time.Now()
-		whole, err := e.received(buf[:n], now)
-		if err != nil {
-			return err
+		n, err := e.received(b, now)
+		if due += n; err == nil && last && due > 0 {
+			err = order(due, now)
+			due = 0
 		}
-		if whole == 0 {
-			continue
-		}
-		e.flight.push(whole, now)
-		if err := send(whole); err != nil {
-			return err
-		}
-	}
-	return nil
+		failed = err
+		return err == nil && !e.window.over.Load()
+	})
+	return errors.Join(failed, err)
 }
 
-// received processes what was read and returns how many messages are complete.
+// received counts what has arrived and returns how many messages are no longer
+// in flight.
 func (e *echo) received(b []byte, now time.Time) (int, error) {
-	open := e.window.open.Load()
-	if (!open || e.window.config.Check) && !e.pattern.follows(e.part, b) {
-		return 0, errDiffers
+	if e.window.config.Endpoint.Datagrams() {
+		return e.datagram(b, now)
 	}
-	whole := (e.part + len(b)) / e.pattern.size
-	e.part = (e.part + len(b)) % e.pattern.size
-	e.flight.pop(whole, func(n int, sent time.Time) {
+	open := e.window.open.Load()
+	var whole int
+	if e.window.config.Endpoint.Net == endpoint.WS && e.window.config.Endpoint.Deflate {
+		whole = e.frames.count(b)
+	} else {
+		if !open && !e.pattern.back.follows(e.part, b) {
+			return 0, errDiffers
+		}
+		whole = (e.part + len(b)) / e.pattern.back.size
+		e.part = (e.part + len(b)) % e.pattern.back.size
+	}
+	e.land(whole, len(b), open, now)
+	return whole, nil
+}
+
+// land takes n messages, which have come back in so many bytes, out of the
+// flight.
+func (e *echo) land(n, bytes int, open bool, now time.Time) {
+	e.flight.pop(n, func(n int, sent time.Time) {
 		if open {
 			e.latency.Record(now.Sub(sent), n)
 		}
 	})
 	if open {
-		e.tally.bytes.Add(int64(len(b)))
-		e.tally.messages.Add(int64(whole))
+		e.tally.bytes.Add(int64(bytes))
+		e.tally.messages.Add(int64(n))
 	}
-	return whole, nil
+}
+
+// datagram counts a datagram and those that it overtook: they come back in
+// order, so one that was overtaken is lost. So is everything in flight when
+// nothing comes for long: then b is nil.
+func (e *echo) datagram(b []byte, now time.Time) (int, error) {
+	open := e.window.open.Load()
+	if b == nil {
+		return e.lose(int(e.sent-e.oldest), open), nil
+	}
+	e.progress.Store(true)
+	message := e.pattern.back.messages(1)
+	if len(b) != len(message) || !bytes.Equal(b[numberSize:], message[numberSize:]) {
+		return 0, errDiffers
+	}
+	switch n := binary.BigEndian.Uint64(b); {
+	case n >= e.sent: // never sent
+		return 0, nil
+	case n < e.oldest:
+		if open { // late: it was counted as lost
+			e.tally.lost.Add(-1)
+		}
+		return 0, nil
+	default:
+		lost := e.lose(int(n-e.oldest), open)
+		e.land(1, len(b), open, now)
+		e.oldest++
+		return lost + 1, nil
+	}
+}
+
+// lose counts the oldest n datagrams in flight as lost.
+func (e *echo) lose(n int, open bool) int {
+	e.flight.pop(n, func(int, time.Time) {})
+	e.oldest += uint64(n)
+	if open {
+		e.tally.lost.Add(int64(n))
+	}
+	return n
 }

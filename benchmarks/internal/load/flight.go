@@ -46,10 +46,3 @@ func (f *flight) pop(n int, landed func(n int, sent time.Time)) {
 		}
 	}
 }
-
-// clear forgets what is in flight and returns how many messages that was.
-func (f *flight) clear() int {
-	n := 0
-	f.pop(int(^uint(0)>>1), func(k int, _ time.Time) { n += k })
-	return n
-}

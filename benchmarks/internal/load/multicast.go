@@ -2,58 +2,95 @@ package load
 
 import (
 	"context"
-	"net"
+	"encoding/binary"
 	"sync"
 
+	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// plainMulticast counts what arrives on each connection.
-func plainMulticast(ctx context.Context, c Config) (*report.Report, error) {
-	conns, err := dialAll(ctx, c)
+// runMulticast counts what arrives on each connection, or at each socket in the
+// endpoint's group.
+func runMulticast(ctx context.Context, c Config) (*report.Report, error) {
+	links, _, err := connect(ctx, c, c.Endpoint.Datagrams())
 	if err != nil {
 		return nil, err
 	}
 	w := newWindow(c)
-	buffers := sync.Pool{New: func() any { return new([readSize]byte) }}
 	var wg sync.WaitGroup
-	for _, conn := range conns {
-		t := w.tally()
+	for _, l := range links {
+		receive := counter(w)
+		// Each client stops itself at the end of the run: under a flood, closing
+		// a thousand clients from outside takes long.
 		wg.Go(func() {
-			defer conn.Close()
-			// Each client stops itself at the end of the run: under a flood,
-			// closing a thousand clients from outside takes long.
-			w.fail(drain(conn, &buffers, func(n int) bool {
-				if w.open.Load() {
-					t.bytes.Add(int64(n))
-				}
+			w.fail(l.receive(func(b []byte, _ bool) bool {
+				receive(b)
 				return !w.over.Load()
 			}))
+			l.close()
 		})
 	}
 	r := w.measure(ctx)
-	closeAll(conns)
+	closeAll(links)
 	wg.Wait()
-	r.Messages = r.Bytes / int64(c.Size)
+	if !c.Endpoint.Datagrams() && c.Endpoint.Net != endpoint.WS {
+		r.Messages = r.Bytes / int64(c.Size)
+	}
 	return r, nil
 }
 
-// drain reads from conn until that fails or read, which it calls with the length
-// of each read, returns false. Readers of sockets share a few buffers, which
-// stay in the CPU's cache however many connections there are: a reader holds no
-// buffer while it waits for data.
-func drain(conn net.Conn, buffers *sync.Pool, read func(n int) bool) error {
-	if raw := rawConn(conn); raw != nil {
-		return drainRaw(raw, buffers, read)
-	}
-	buf := make([]byte, readSize)
-	for {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return err
-		}
-		if !read(n) {
-			return nil
+// counter returns the function that counts what one client receives.
+func counter(w *window) func(b []byte) {
+	t := w.tally()
+	switch {
+	case w.config.Endpoint.Datagrams():
+		return (&sequence{window: w, tally: t}).receive
+	case w.config.Endpoint.Net == endpoint.WS:
+		var frames frameCounter
+		return func(b []byte) {
+			if n := frames.count(b); w.open.Load() {
+				t.bytes.Add(int64(len(b)))
+				t.messages.Add(int64(n))
+			}
 		}
 	}
+	return func(b []byte) {
+		if w.open.Load() {
+			t.bytes.Add(int64(len(b)))
+		}
+	}
+}
+
+// A sequence tracks the datagrams that one member receives. Our servers number
+// them. CppServer's do not, so their losses are unknown.
+type sequence struct {
+	window *window
+	tally  *tally
+
+	began bool
+	next  uint64 // number of the next expected datagram
+	plain bool   // datagrams have no numbers
+}
+
+func (s *sequence) receive(datagram []byte) {
+	if len(datagram) < numberSize {
+		return
+	}
+	n := binary.BigEndian.Uint64(datagram)
+	if s.began && n+1 == s.next && !s.plain { // the same twice: not a number
+		s.plain = true
+		s.tally.lost.Store(0)
+	}
+	if s.window.open.Load() {
+		s.tally.bytes.Add(int64(len(datagram)))
+		s.tally.messages.Add(1)
+		switch {
+		case s.plain || !s.began:
+		case n > s.next:
+			s.tally.lost.Add(int64(n - s.next))
+		case n < s.next:
+			s.tally.lost.Add(-1) // late: it was counted as lost
+		}
+	}
+	s.next, s.began = max(s.next, n+1), true
 }

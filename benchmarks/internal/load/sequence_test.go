@@ -2,8 +2,10 @@ package load
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
+	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,5 +31,21 @@ func TestSequenceCountsWhatIsMissing(t *testing.T) {
 			require.Equal(t, c.lost, s.tally.lost.Load())
 			require.Equal(t, int64(len(c.numbers)), s.tally.messages.Load())
 		})
+	}
+}
+
+func TestFramesAreCountedHoweverTheStreamIsCut(t *testing.T) {
+	var stream []byte
+	sizes := []int{0, 1, 125, 126, 1000, 1 << 16, 0, 5}
+	for _, n := range sizes {
+		stream = append(stream, ws.MustCompileFrame(ws.NewBinaryFrame(make([]byte, n)))...)
+	}
+	for _, cut := range []int{1, 2, 3, 7, 1000, len(stream)} {
+		var f frameCounter
+		n := 0
+		for part := range slices.Chunk(stream, cut) {
+			n += f.count(part)
+		}
+		require.Equal(t, len(sizes), n, cut)
 	}
 }

@@ -92,9 +92,9 @@ func (w *window) measure(ctx context.Context) *report.Report {
 
 // meter starts measuring a process. The returned function returns what the
 // process has used since, or nil if that is unknown.
-func meter(pid int) func() *report.Usage {
+func meter(pid int) func() *process.Used {
 	before, err := process.Usage(pid)
-	return func() *report.Usage {
+	return func() *process.Used {
 		if pid == 0 || err != nil {
 			return nil
 		}
@@ -102,7 +102,8 @@ func meter(pid int) func() *report.Usage {
 		if err != nil {
 			return nil
 		}
-		return &report.Usage{CPUSeconds: (after.CPU - before.CPU).Seconds(), PeakBytes: after.Peak}
+		after.CPU -= before.CPU
+		return &after
 	}
 }
 

@@ -1,24 +1,18 @@
 package picture
 
 import (
-	"image/color"
+	"fmt"
 	"math"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
 // A panel is a plot of lines, one per entrant, with a logarithmic ordinate.
 type panel struct {
-	title  string
-	x      string
-	xTicks []plot.Tick
-	logX   bool
-	label  func(float64) string // of the ordinate
-	lines  []line
+	title, x string
+	ticks    []tick
+	label    func(float64) string // of the ordinate
+	lines    []line
 }
 
 // A line is one entrant's figures.
@@ -47,92 +41,63 @@ func (p *panel) add(entrant string, points ...point) {
 	}
 }
 
-func (p *panel) draw(c draw.Canvas, t Theme) {
-	out := newPlot(t)
-	out.Title.Text = p.title
-	out.X.Label.Text = p.x
-	out.X.Tick.Marker = plot.ConstantTicks(p.xTicks)
-	if p.logX {
-		out.X.Scale = plot.LogScale{}
-	}
-	out.Y.Scale = plot.LogScale{}
-	out.Y.Tick.Marker = logTicks{p.label}
-	out.Add(grid(t))
-	for _, l := range p.lines {
-		out.Add(curve{l.points, t.of(l.entrant)})
-	}
-	for _, tick := range p.xTicks {
-		out.X.Min, out.X.Max = min(out.X.Min, tick.Value), max(out.X.Max, tick.Value)
-	}
-	out.Y.Min, out.Y.Max = out.Y.Min/1.3, out.Y.Max*1.3
-	out.Draw(c)
-}
+const linesHeight = 260
 
-// curve draws a line: dots at the medians, and thin strokes from minimum to
-// maximum.
-type curve struct {
-	points []point
-	color  color.Color
-}
-
-func (cv curve) Plot(c draw.Canvas, p *plot.Plot) {
-	x, y := p.Transforms(&c)
-	at := func(px, py float64) vg.Point { return vg.Point{X: x(px), Y: y(py)} }
-	var path []vg.Point
-	for _, pt := range cv.points {
-		path = append(path, at(pt.x, pt.Median))
-		c.StrokeLines(draw.LineStyle{Color: faint(cv.color), Width: 1.5}, []vg.Point{at(pt.x, pt.Min), at(pt.x, pt.Max)})
-	}
-	c.StrokeLines(draw.LineStyle{Color: cv.color, Width: 1.5}, path)
-	for _, pt := range path {
-		c.DrawGlyph(draw.GlyphStyle{Color: cv.color, Radius: 2.2, Shape: draw.CircleGlyph{}}, pt)
-	}
-}
-
-func (cv curve) DataRange() (xmin, xmax, ymin, ymax float64) {
-	xmin, ymin = math.Inf(1), math.Inf(1)
-	xmax, ymax = math.Inf(-1), math.Inf(-1)
-	for _, pt := range cv.points {
-		xmin, xmax = min(xmin, pt.x), max(xmax, pt.x)
-		ymin, ymax = min(ymin, pt.Min), max(ymax, pt.Max)
-	}
-	return xmin, xmax, ymin, ymax
-}
-
-// faint returns a translucent color.
-func faint(c color.Color) color.Color {
-	n := color.NRGBAModel.Convert(c).(color.NRGBA)
-	n.A = 0x60
-	return n
-}
-
-// drawn returns the panels that have lines, and their entrants without
-// repetition.
-func drawn(panels ...panel) ([]panel, []string) {
-	var with []panel
+// lines returns a picture of panels side by side, or false if they are empty.
+func lines(name, title, says string, panels ...panel) (Picture, bool) {
+	var full []panel
 	var entrants []string
-	seen := make(map[string]bool)
 	for _, p := range panels {
-		if len(p.lines) == 0 {
-			continue
+		if len(p.lines) > 0 {
+			full = append(full, p)
 		}
-		with = append(with, p)
 		for _, l := range p.lines {
-			if !seen[l.entrant] {
-				seen[l.entrant] = true
-				entrants = append(entrants, l.entrant)
-			}
+			entrants = append(entrants, l.entrant)
 		}
 	}
-	return with, entrants
+	return newPicture(name, title, says, entrants, linesHeight, func(c *canvas, top float64) {
+		w := float64(width-2*margin) / float64(len(full))
+		for i, p := range full {
+			p.draw(c, margin+w*float64(i), top, w)
+		}
+	}), len(full) > 0
 }
 
-// beside returns a function that draws panels side by side.
-func beside(panels []panel) func(draw.Canvas, Theme) {
-	return func(c draw.Canvas, t Theme) {
-		tiles := draw.Tiles{Cols: len(panels), Rows: 1, PadX: 16}
-		for i, p := range panels {
-			p.draw(tiles.At(c, i, 0), t)
+// draw draws the panel into the w points right of left.
+func (p panel) draw(c *canvas, left, top, w float64) {
+	x := scale{p.ticks[0].at, p.ticks[len(p.ticks)-1].at, left + 44, left + w - 16}
+	y := scale{math.Inf(1), math.Inf(-1), linesHeight - margin - 28, top + 20}
+	for _, l := range p.lines {
+		for _, pt := range l.points {
+			y.least, y.most = min(y.least, math.Log10(pt.Min)-0.1), max(y.most, math.Log10(pt.Max)+0.1)
 		}
 	}
+	c.text((x.from+x.to)/2, top+10, "middle", "t", p.title)
+	c.text((x.from+x.to)/2, y.from+28, "middle", "m", p.x)
+	for _, t := range p.ticks {
+		c.line(x.at(t.at), y.from, x.at(t.at), y.to, "g")
+		c.text(x.at(t.at), y.from+14, "middle", "m", t.label)
+	}
+	for _, t := range logTicks(y.least, y.most, p.label) {
+		c.line(x.from, y.at(t.at), x.to, y.at(t.at), "g")
+		c.text(x.from-5, y.at(t.at)+3, "end", "m", t.label)
+	}
+	for _, l := range p.lines {
+		l.draw(c, x, y)
+	}
+}
+
+// draw draws dots at the medians, and thin strokes from minimum to maximum.
+func (l line) draw(c *canvas, x, y scale) {
+	class, path := classOf(l.entrant), "M"
+	for i, pt := range l.points {
+		px, py := x.at(pt.x), y.at(math.Log10(pt.Median))
+		c.line(px, y.at(math.Log10(pt.Min)), px, y.at(math.Log10(pt.Max)), class+" w")
+		fmt.Fprintf(c, `<circle cx="%.1f" cy="%.1f" r="2.2" class="%s"/>`+"\n", px, py, class)
+		if i > 0 {
+			path += "L"
+		}
+		path += fmt.Sprintf("%.1f %.1f", px, py)
+	}
+	fmt.Fprintf(c, `<path d="%s" class="%s l"/>`+"\n", path, class)
 }

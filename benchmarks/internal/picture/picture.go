@@ -1,28 +1,20 @@
 // Package picture draws the results of a comparison as SVG, for a README that
-// may be read in a light or a dark theme.
+// may be read in a light or a dark color scheme.
 package picture
 
 import (
-	"bytes"
-
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"fmt"
+	"math"
+	"slices"
 
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// width is the width of every picture, about that of a README's text.
-const width vg.Length = 640
-
 // A Picture is one drawing.
 type Picture struct {
-	Name string // the file's name without theme and extension
+	Name string // the file's name without extension
 	Alt  string // a description for the alt attribute
-
-	heading heading
-	height  vg.Length
-	draw    func(draw.Canvas, Theme) // below the heading
+	SVG  string
 }
 
 // Of returns the pictures for which o has the figures.
@@ -36,19 +28,105 @@ func Of(o *compare.Outcome) []Picture {
 	return all
 }
 
-// SVG returns p in a theme.
-func (p Picture) SVG(t Theme) ([]byte, error) {
-	canvas := vgsvg.New(width, p.height)
-	c := draw.New(canvas)
-	c.FillPolygon(t.background, []vg.Point{
-		c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y},
-	})
-	c = draw.Crop(c, margin, -margin, margin, -margin)
-	p.draw(p.heading.draw(c, t), t)
+const margin = 12
 
-	var buf bytes.Buffer
-	if _, err := canvas.WriteTo(&buf); err != nil {
-		return nil, err
+// newPicture returns a picture with a title, an explanation of one line and a
+// legend, below which draw draws.
+func newPicture(name, title, says string, entrants []string, height float64, draw func(c *canvas, top float64)) Picture {
+	c := new(canvas)
+	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%[2].0f">`+"\n", width, height)
+	c.style()
+	c.box(0, 0, width, height, "b")
+	c.text(margin, 24, "start", "t h", title)
+	c.text(margin, 40, "start", "m", says)
+	x := float64(margin)
+	for _, l := range looks {
+		if slices.Contains(entrants, l.entrant) {
+			c.box(x, 50, 8, 8, classOf(l.entrant))
+			c.text(x+12, 58, "start", "t", l.label)
+			x += 30 + 5*float64(len(l.label)) // about the width of the text
+		}
 	}
-	return withFallback(buf.Bytes()), nil
+	draw(c, 66)
+	c.WriteString("</svg>\n")
+	return Picture{name, title + ": " + says, c.String()}
+}
+
+// clients shows what a message costs as the number of clients grows.
+func clients(o *compare.Outcome) (Picture, bool) {
+	return growth(o, "clients", "Cost as clients grow", "TCP echo, 32 bytes", "clients", compare.ClientSteps(), amount,
+		"Server peak memory", compare.Peak)
+}
+
+// sizes shows what a message costs as its size grows.
+func sizes(o *compare.Outcome) (Picture, bool) {
+	return growth(o, "sizes", "Cost as messages grow", "TCP echo, 10 clients", "bytes of a message", compare.SizeSteps(), binary,
+		"Bytes a second, echoed", compare.Data)
+}
+
+// inGrowth are drawn in this order, ours on top.
+var inGrowth = []string{compare.Std, compare.Netpoll, compare.Ours}
+
+// growth shows the CPU time per message and another metric along steps.
+func growth(o *compare.Outcome, name, title, of, x string, steps []compare.Step, label func(float64) string,
+	other string, metric compare.Metric) (Picture, bool) {
+	left := panel{title: "Server CPU time a message", x: x, label: micro}
+	right := panel{title: other, x: x, label: amountBytes}
+	for _, s := range steps {
+		left.ticks = append(left.ticks, tick{math.Log10(s.X), label(s.X)})
+	}
+	right.ticks = left.ticks
+	for _, e := range inGrowth {
+		var cost, others []point
+		for _, s := range steps {
+			cost = append(cost, point{math.Log10(s.X), o.Figure(s.Scenario, e, compare.Cost)})
+			others = append(others, point{math.Log10(s.X), o.Figure(s.Scenario, e, metric)})
+		}
+		left.add(e, cost...)
+		right.add(e, others...)
+	}
+	return lines(name, title, fmt.Sprintf("%s, 1 message in flight each; median, least and most of %s", of, o.Repetitions()), left, right)
+}
+
+// percentiles are the metrics of a latency curve, and the ticks of its axis.
+var percentiles = []struct {
+	percent float64
+	metric  compare.Metric
+	tick    string // "" for none
+}{
+	{50, compare.P50, "50 %"}, {75, compare.P75, ""}, {90, compare.P90, "90 %"}, {95, compare.P95, ""},
+	{99, compare.P99, "99 %"}, {99.5, compare.P995, ""}, {99.9, compare.P999, "99.9 %"}, {99.99, compare.P9999, "99.99 %"},
+}
+
+// nines maps percentiles so that each further nine is equally far from the
+// previous one.
+func nines(percent float64) float64 { return -math.Log10(1 - percent/100) }
+
+// latency shows how long messages take, by percentile.
+func latency(o *compare.Outcome) (Picture, bool) {
+	return lines("latency", "Latency",
+		fmt.Sprintf("TCP, 32 bytes, 1 message in flight; so many percent took no longer; median, least and most of %s", o.Repetitions()),
+		curves(o, "Echo round trip, 100 clients", "tcp-echo-100x1", 99.99, compare.Std, compare.Netpoll, compare.Ours),
+		curves(o, "Multicast, until the last of 1,000 has it", "tcp-fanout-1000", 99, compare.Std, compare.Loop, compare.Ours))
+}
+
+// curves returns the lines of a scenario up to a percentile for which there were
+// enough messages.
+func curves(o *compare.Outcome, title, scenario string, most float64, entrants ...string) panel {
+	p := panel{title: title, x: "percentile", label: micro}
+	for _, q := range percentiles {
+		if q.tick != "" && q.percent <= most {
+			p.ticks = append(p.ticks, tick{nines(q.percent), q.tick})
+		}
+	}
+	for _, e := range entrants {
+		var points []point
+		for _, q := range percentiles {
+			if q.percent <= most {
+				points = append(points, point{nines(q.percent), o.Figure(scenario, e, q.metric)})
+			}
+		}
+		p.add(e, points...)
+	}
+	return p
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"example.com/chanio/benchmarks/internal/process"
 )
 
 // A Report is the outcome of one run, covering only its measured window.
@@ -18,15 +20,24 @@ type Report struct {
 	Messages int64         `json:"messages"` // received whole by the clients
 	Lost     int64         `json:"lost"`     // datagrams that never came back or never arrived
 
-	Latency *Percentiles `json:"latency,omitempty"` // of a message; nil if it was not measured
-	Server  *Usage       `json:"server,omitempty"`  // nil if the server's process is not known
-	Load    *Usage       `json:"load,omitempty"`    // of the load program itself
+	Latency *Percentiles  `json:"latency,omitempty"` // of a message; nil if it was not measured
+	Server  *process.Used `json:"server,omitempty"`  // in the window, its peak since it began; nil if it is not known
+	Load    *process.Used `json:"load,omitempty"`    // the load program itself
+
+	Resumed int64 `json:"resumed,omitempty"` // connections that resumed a TLS session
+	Idle    *Idle `json:"idle,omitempty"`
 }
 
-// Usage is what a process used up in the measured window.
-type Usage struct {
-	CPUSeconds float64 `json:"cpu_seconds"`
-	PeakBytes  int64   `json:"peak_bytes"` // of resident memory, since the process began
+// Idle is what idle sessions cost a server.
+type Idle struct {
+	Connected Footprint `json:"connected"` // sessions that never sent anything
+	Echoed    Footprint `json:"echoed"`    // after each has echoed a message once
+}
+
+// A Footprint is the growth of a server's resident memory in bytes per session.
+type Footprint struct {
+	Resident  float64 `json:"resident"`  // as is, including garbage
+	Collected float64 `json:"collected"` // after a collection that returns free memory
 }
 
 // MessageRate returns the messages per second.
@@ -61,12 +72,13 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "\nRound trip: %s\n", r.Latency)
 	}
 	fmt.Fprintf(w, "Lost datagrams: %d\n", r.Lost)
-	printUsage(w, "Server", r.Server)
-	printUsage(w, "Load", r.Load)
+	PrintUsage(w, "Server", r.Server)
+	PrintUsage(w, "Load", r.Load)
 }
 
-func printUsage(w io.Writer, who string, u *Usage) {
+// PrintUsage writes what a process has used up, if that is known.
+func PrintUsage(w io.Writer, who string, u *process.Used) {
 	if u != nil {
-		fmt.Fprintf(w, "%s: %.2f CPU s, peak memory %s\n", who, u.CPUSeconds, Bytes(float64(u.PeakBytes)))
+		fmt.Fprintf(w, "%s: %.2f CPU s, peak memory %s\n", who, u.CPU.Seconds(), Bytes(float64(u.Peak)))
 	}
 }

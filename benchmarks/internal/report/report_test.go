@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/benchmarks/internal/process"
 )
 
 func TestPrintHasTheLinesOfCppServersClients(t *testing.T) {
 	r := &Report{
 		Errors: 2, FirstError: "connection reset", Time: 2 * time.Second, Bytes: 3 << 20, Messages: 98304, Lost: 5,
 		Latency: &Percentiles{P50: 9500, P90: 20 * time.Microsecond, P99: 3 * time.Millisecond, P999: time.Second, Max: 2 * time.Second},
-		Server:  &Usage{CPUSeconds: 1.25, PeakBytes: 10 << 20},
+		Server:  &process.Used{CPU: 1250 * time.Millisecond, Peak: 10 << 20},
 	}
 	var text strings.Builder
 	r.Print(&text)

@@ -4,7 +4,6 @@ package results
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,78 +16,98 @@ import (
 
 // The files in a directory of results, besides the pictures.
 const (
-	figures = "results.json"
+	figures = "results.txt" // in Go's benchmark format
 	tables  = "README.md"
+)
+
+// The marks around the section of a README that this program writes.
+const (
+	begin = "<!-- Measurements: begin -->"
+	end   = "<!-- Measurements: end -->"
 )
 
 // Read returns the outcome that Write has written to dir.
 func Read(dir string) (*compare.Outcome, error) {
-	b, err := os.ReadFile(filepath.Join(dir, figures))
+	f, err := os.Open(filepath.Join(dir, figures))
 	if err != nil {
 		return nil, err
 	}
-	o := new(compare.Outcome)
-	if err := json.Unmarshal(b, o); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, figures), err)
-	}
-	return o, nil
+	defer f.Close()
+	return compare.Read(f, f.Name())
 }
 
-// Write writes o to dir, creating it if necessary: the figures as JSON, all
-// tables as Markdown, and each picture in each theme.
+// Write writes o to dir, creating it if necessary: the figures, all tables as
+// Markdown, and the pictures.
 func Write(dir string, o *compare.Outcome) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	j, err := json.MarshalIndent(o, "", "  ")
-	if err != nil {
-		return err
-	}
-	pictures := picture.Of(o)
-	for _, p := range pictures {
-		for _, t := range picture.Themes() {
-			svg, err := p.SVG(t)
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(dir, file(p, t)), svg, 0o644); err != nil {
-				return err
-			}
+	for _, p := range picture.Of(o) {
+		if err := os.WriteFile(filepath.Join(dir, p.Name+".svg"), []byte(p.SVG), 0o644); err != nil {
+			return err
 		}
 	}
-	var text bytes.Buffer
-	fmt.Fprintf(&text, "# Results\n\nThis page and its pictures are made by `%s`, in benchmarks/.\n", o.Command)
-	if err := errors.Join(writePictures(&text, "", pictures), writeTables(&text, o)); err != nil {
+	var all, text bytes.Buffer
+	fmt.Fprintf(&text, "# Results\n\nThis page and its pictures are made by `%s`, in benchmarks/.\n", o.Command())
+	writePictures(&text, "", o)
+	fmt.Fprintf(&text, "\n## Figures\n\n")
+	if err := errors.Join(o.WriteTables(&text, compare.Bars()), o.Write(&all)); err != nil {
 		return err
 	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, tables), text.Bytes(), 0o644),
-		os.WriteFile(filepath.Join(dir, figures), append(j, '\n'), 0o644),
+		os.WriteFile(filepath.Join(dir, figures), all.Bytes(), 0o644),
 	)
 }
 
-func writeTables(w io.Writer, o *compare.Outcome) error {
-	fmt.Fprintf(w, "\n## Figures\n\n")
-	return o.WriteMarkdown(w)
+// writePictures writes the Markdown that shows a directory's pictures. The
+// directory is a relative path that ends in a slash, or empty.
+func writePictures(w io.Writer, dir string, o *compare.Outcome) {
+	for _, p := range picture.Of(o) {
+		fmt.Fprintf(w, "\n![%s](%s%s.svg)\n", p.Alt, dir, p.Name)
+	}
 }
 
-func file(p picture.Picture, t picture.Theme) string { return p.Name + "-" + t.Name + ".svg" }
-
-// writePictures writes the HTML that shows a directory's pictures in the theme
-// of the reader's page. The directory is a relative path that ends in a slash,
-// or empty.
-func writePictures(w io.Writer, dir string, pictures []picture.Picture) error {
-	light, dark := picture.Themes()[0], picture.Themes()[1]
-	for _, p := range pictures {
-		_, err := fmt.Fprintf(w, `
-<picture>
-  <source media="(prefers-color-scheme: dark)" srcset="%s%s">
-  <img alt="%s" src="%s%s" width="100%%">
-</picture>
-`, dir, file(p, dark), p.Alt, dir, file(p, light))
-		if err != nil {
-			return err
-		}
+// WriteReadme writes a summary of o, with the pictures of dir, into the marked
+// section of a README.
+func WriteReadme(readme, dir string, o *compare.Outcome) error {
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		return err
 	}
-	return nil
+	before, rest, ok := bytes.Cut(text, []byte(begin))
+	_, after, ok2 := bytes.Cut(rest, []byte(end))
+	if !ok || !ok2 {
+		return fmt.Errorf("%s: there is no section from %s to %s", readme, begin, end)
+	}
+	link, err := relative(readme, dir)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s%s\n", before, begin)
+	if err := o.WriteSummary(&b); err != nil {
+		return err
+	}
+	writePictures(&b, link, o)
+	fmt.Fprintf(&b, "\n[All figures of that run](%s%s). This makes them again, and this section:\n\n```sh\ncd benchmarks && %s\n```\n\n%s%s",
+		link, tables, o.Command(), end, after)
+	return os.WriteFile(readme, b.Bytes(), 0o644)
+}
+
+// relative returns how a README links to the files of dir.
+func relative(readme, dir string) (string, error) {
+	from, err := filepath.Abs(filepath.Dir(readme))
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	link, err := filepath.Rel(from, to)
+	if link == "." {
+		return "", err
+	}
+	return filepath.ToSlash(link) + "/", err
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 )
 
-var errNetpoll = fmt.Errorf("netpoll: %w", errors.ErrUnsupported)
-
-func netpollEcho(context.Context, Config) (Server, error) { return nil, errNetpoll }
-
-func netpollMulticast(context.Context, Config) (Server, error) { return nil, errNetpoll }
+func netpollEcho(context.Context, Config) (Server, error) {
+	return nil, fmt.Errorf("netpoll: %w", errors.ErrUnsupported)
+}

@@ -8,43 +8,51 @@ import (
 	"example.com/chanio/benchmarks/internal/stamp"
 )
 
-// A publisher multicasts messages from when enough members have connected until
-// it is stopped, as fast as it can or at a rate.
+// A publisher multicasts messages until it is stopped, as fast as it can or at a
+// rate. It begins when enough members have connected, so that connecting does
+// not have to compete with the multicast.
 type publisher struct {
-	*gate
 	config    Config
 	multicast func(message []byte) error // must copy the message to keep it
 
-	published uint64 // messages so far
+	opened chan struct{} // closed by the last member awaited
+	quit   chan struct{} // closed by stop
+	wg     sync.WaitGroup
 
-	wg   sync.WaitGroup
-	quit chan struct{} // closed by stop
+	mu      sync.Mutex
+	awaited int // members
 }
 
 // startPublisher starts the publisher's goroutine, which ends with stop or an
 // error of multicast.
 func startPublisher(c Config, multicast func([]byte) error) *publisher {
-	p := &publisher{gate: newGate(c.Members), config: c, multicast: multicast, quit: make(chan struct{})}
+	p := &publisher{
+		config: c, multicast: multicast, awaited: max(1, c.Members),
+		opened: make(chan struct{}), quit: make(chan struct{}),
+	}
 	p.wg.Go(p.run)
 	return p
 }
 
-// stop ends the publisher and waits for it. Whatever multicast may be waiting
-// for must have ended before.
-func (p *publisher) stop() {
-	close(p.quit)
-	p.wg.Wait()
+// enter counts a member in.
+func (p *publisher) enter() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.awaited--; p.awaited == 0 {
+		close(p.opened)
+	}
 }
 
-// numberSize is how many bytes of a datagram its number takes. Receivers use the
-// number to see what is missing.
-const numberSize = 8
+// stop makes the publisher end.
+func (p *publisher) stop() { close(p.quit) }
 
-// breath is how many messages are published between two checks of quit, and the
-// time between two bursts of a limited rate.
+// wait waits until it has. Whatever multicast may be waiting for must have ended
+// before.
+func (p *publisher) wait() { p.wg.Wait() }
+
 const (
-	breathMessages = 256
-	breathTime     = time.Millisecond
+	breathMessages = 256              // published between two checks of quit
+	breathTime     = time.Millisecond // between two bursts of a limited rate
 )
 
 func (p *publisher) run() {
@@ -54,15 +62,16 @@ func (p *publisher) run() {
 		return
 	}
 	message := newMessage(p.config.Size)
-	if p.config.Rate == 0 {
-		p.flood(message)
+	if p.config.Rate > 0 {
+		p.pace(message)
 		return
 	}
-	p.pace(message)
-}
-
-func (p *publisher) flood(message []byte) {
-	for !p.stopped() {
+	for {
+		select {
+		case <-p.quit:
+			return
+		default:
+		}
 		for range breathMessages {
 			if p.publish(message) != nil {
 				return
@@ -92,14 +101,16 @@ func (p *publisher) pace(message []byte) {
 	}
 }
 
+// publish publishes one message. Receivers of datagrams see by their numbers
+// what is missing.
 func (p *publisher) publish(message []byte) error {
+	const number = 8 // bytes
 	switch {
 	case p.config.Stamp:
 		stamp.Put(message)
-	case p.config.Endpoint.Datagrams() && len(message) >= numberSize:
-		binary.BigEndian.PutUint64(message, p.published)
+	case p.config.Endpoint.Datagrams() && len(message) >= number:
+		binary.BigEndian.PutUint64(message, binary.BigEndian.Uint64(message)+1)
 	}
-	p.published++
 	if p.config.Published == nil {
 		return p.multicast(message)
 	}
@@ -107,15 +118,6 @@ func (p *publisher) publish(message []byte) error {
 	err := p.multicast(message)
 	p.config.Published.Shard(0).Record(time.Since(began), 1)
 	return err
-}
-
-func (p *publisher) stopped() bool {
-	select {
-	case <-p.quit:
-		return true
-	default:
-		return false
-	}
 }
 
 // newMessage returns a message of size bytes.

@@ -10,19 +10,19 @@ import (
 
 // chanioRedis serves GET, SET and PING over batches.
 func chanioRedis(ctx context.Context, c Config) (Server, error) {
-	o := &chanio.Options{Framing: resp{}, TLS: c.Endpoint.ServerTLS}
+	o := c.options()
+	o.Framing = resp{}
 	l, err := chanio.Listen(context.WithoutCancel(ctx), c.Endpoint.Network(), c.Endpoint.Address, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &chanioServer{l: l}
-	values := &store{values: make(map[string][]byte)}
-	s.wg.Go(func() { s.echo(func(session *chanio.Session) { handleRedis(session, values) }) })
+	s := &chanioServer{Listener: l, at: l.Addr().String()}
+	values := newStore()
+	s.each(func(session *chanio.Session) { answerBatches(session, values) })
 	return s, nil
 }
 
-func handleRedis(s *chanio.Session, values *store) {
-	defer s.Close()
+func answerBatches(s *chanio.Session, values *store) {
 	var args [][]byte
 	for commands := range s.RecvBatch() {
 		replies := chanio.NewBatch()
@@ -40,12 +40,12 @@ func handleRedis(s *chanio.Session, values *store) {
 // stdRedis is the same on package net with bufio: a goroutine per connection,
 // which flushes when no whole command is left.
 func stdRedis(ctx context.Context, c Config) (Server, error) {
-	values := &store{values: make(map[string][]byte)}
-	return stdStreams(ctx, c, func(conn net.Conn) { serveRedis(conn, c.ReadBuffer, values) })
+	values := newStore()
+	return stdStreams(ctx, c, func(conn net.Conn) { answerBuffered(conn, values) })
 }
 
-func serveRedis(conn net.Conn, size int, values *store) {
-	r, w := bufio.NewReaderSize(conn, size), bufio.NewWriterSize(conn, size)
+func answerBuffered(conn net.Conn, values *store) {
+	r, w := bufio.NewReaderSize(conn, stdBuffer), bufio.NewWriterSize(conn, stdBuffer)
 	var args [][]byte
 	for {
 		p, err := r.Peek(r.Buffered())

@@ -13,7 +13,7 @@ import (
 func TestRedisServersAnswerPipelines(t *testing.T) {
 	for _, impl := range []string{"chanio", "std"} {
 		t.Run(impl, func(t *testing.T) {
-			s, err := Start(t.Context(), "redis", Config{Impl: impl, ReadBuffer: 64 << 10, Endpoint: endpoint.Endpoint{Net: endpoint.TCP, Address: "127.0.0.1:0"}})
+			s, err := Start(t.Context(), "redis", Config{Impl: impl, Endpoint: endpoint.Endpoint{Net: endpoint.TCP, Address: "127.0.0.1:0"}})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, s.Close()) }()
 			conn, err := net.Dial("tcp", s.Addr())

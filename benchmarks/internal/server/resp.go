@@ -84,6 +84,8 @@ type store struct {
 	values map[string][]byte
 }
 
+func newStore() *store { return &store{values: make(map[string][]byte)} }
+
 // answer appends the reply to a command to dst.
 func (s *store) answer(dst []byte, args [][]byte) []byte {
 	switch {

@@ -1,0 +1,131 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// A Figure is a metric of one entrant of one scenario.
+type Figure struct {
+	Scenario, Entrant string
+	Metric            Metric
+}
+
+// A Bar is what the median of a figure, or of its ratio to the best of other
+// figures of the same repetition, must reach.
+type Bar struct {
+	Figure Figure
+	To     []Figure // the divisors of Figure; if empty, Figure counts by itself
+	AtMost bool     // Want is an upper bound, and the least divisor is the best
+	Want   float64
+	Try    float64 // a harder bar; 0 for none
+	Stated bool    // the figure is reported and not judged
+}
+
+// got returns what o has for the bar, and whether its entrant was part of it.
+func (b Bar) got(o *Outcome) (Spread, bool) {
+	values := o.values(b.Figure)
+	if len(values) == 0 {
+		return Spread{}, false
+	}
+	if len(b.To) > 0 {
+		values = ratios(values, b.best(o))
+	}
+	return spread(values), true
+}
+
+// best returns the best divisor of each repetition.
+func (b Bar) best(o *Outcome) []float64 {
+	var best []float64
+	for _, f := range b.To {
+		best = merge(best, o.values(f), b.AtMost)
+	}
+	return best
+}
+
+func (b Bar) reached(got, want float64) bool {
+	if b.AtMost {
+		return got <= want
+	}
+	return got >= want
+}
+
+// verdict says whether got reaches the bar.
+func (b Bar) verdict(got Spread) string {
+	switch {
+	case got.Runs == 0:
+		return "not measured"
+	case b.Stated:
+		return "for the record"
+	case !b.reached(got.Median, b.Want):
+		return "**no**"
+	case b.Try != 0 && b.reached(got.Median, b.Try):
+		return "yes, the harder one too"
+	}
+	return "yes"
+}
+
+// what describes the figure that is judged.
+func (b Bar) what() string {
+	s := fmt.Sprintf("%s, %s: %s", b.Figure.Scenario, b.Figure.Entrant, b.Figure.Metric)
+	var to []string
+	for _, f := range b.To {
+		if f.Scenario != b.Figure.Scenario {
+			f.Entrant = f.Scenario + ", " + f.Entrant
+		}
+		to = append(to, f.Entrant)
+	}
+	switch len(to) {
+	case 0:
+		return s
+	case 1:
+		return s + " to " + to[0]
+	}
+	return s + " to the best of " + strings.Join(to, ", ")
+}
+
+func (b Bar) want() string {
+	if b.Stated {
+		return ""
+	}
+	relation := ">="
+	if b.AtMost {
+		relation = "<="
+	}
+	s := relation + " " + bound(b.Want)
+	if b.Try != 0 {
+		s += fmt.Sprintf(" (try %s)", bound(b.Try))
+	}
+	return s
+}
+
+// row returns the cells of the bar's verdict, or nil if o has no part in it.
+func (b Bar) row(o *Outcome) []string {
+	got, ok := b.got(o)
+	if !ok {
+		return nil
+	}
+	text := span(got)
+	if len(b.To) > 0 {
+		text = ratio(got)
+	}
+	return []string{b.what(), b.want(), text, b.verdict(got)}
+}
+
+// merge returns the greater of two values of each repetition, or the smaller. A
+// NaN, of a failed repetition, does not count.
+func merge(a, b []float64, smaller bool) []float64 {
+	if a == nil {
+		return slices.Clone(b)
+	}
+	for i := range min(len(a), len(b)) {
+		switch {
+		case math.IsNaN(b[i]):
+		case math.IsNaN(a[i]), (b[i] < a[i]) == smaller:
+			a[i] = b[i]
+		}
+	}
+	return a
+}

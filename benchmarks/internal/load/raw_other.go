@@ -1,0 +1,17 @@
+//go:build !unix
+
+package load
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// rawConn returns nil: here everything goes through package net.
+func rawConn(net.Conn) syscall.RawConn { return nil }
+
+func receiveRaw(syscall.RawConn, *sync.Pool, func([]byte, bool) bool) error {
+	return errors.ErrUnsupported
+}
