@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -11,27 +11,29 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A messageForm is a way to receive and to send: one by one, or in batches.
 type messageForm struct {
 	name string
-	recv func(s *Session) (messages []string, open bool) // what comes next
-	put  func(s *Session, messages ...string) error
-	send func(s *Session, messages ...string) bool // false if the session is over
+	recv func(s *chanio.Session) (messages []string, open bool) // what comes next
+	put  func(s *chanio.Session, messages ...string) error
+	send func(s *chanio.Session, messages ...string) bool // false if the session is over
 }
 
 var messageForms = []messageForm{
 	{
 		"messages",
-		func(s *Session) ([]string, bool) {
+		func(s *chanio.Session) ([]string, bool) {
 			m, ok := <-s.Recv()
 			if !ok {
 				return nil, false
 			}
 			return []string{string(m)}, true
 		},
-		func(s *Session, messages ...string) error {
+		func(s *chanio.Session, messages ...string) error {
 			for _, m := range messages {
 				if err := s.Put([]byte(m)); err != nil {
 					return err
@@ -39,7 +41,7 @@ var messageForms = []messageForm{
 			}
 			return nil
 		},
-		func(s *Session, messages ...string) bool {
+		func(s *chanio.Session, messages ...string) bool {
 			for _, m := range messages {
 				select {
 				case s.Send() <- []byte(m):
@@ -51,7 +53,7 @@ var messageForms = []messageForm{
 		},
 	}, {
 		"batches",
-		func(s *Session) ([]string, bool) {
+		func(s *chanio.Session) ([]string, bool) {
 			b, ok := <-s.RecvBatch()
 			if !ok {
 				return nil, false
@@ -59,8 +61,8 @@ var messageForms = []messageForm{
 			defer b.Release()
 			return messagesOf(b), true
 		},
-		func(s *Session, messages ...string) error { return s.PutBatch(batchOf(messages...)) },
-		func(s *Session, messages ...string) bool {
+		func(s *chanio.Session, messages ...string) error { return s.PutBatch(batchOf(messages...)) },
+		func(s *chanio.Session, messages ...string) bool {
 			select {
 			case s.SendBatch() <- batchOf(messages...):
 				return true
@@ -72,7 +74,7 @@ var messageForms = []messageForm{
 }
 
 // eachForm runs test for both forms, and for each set of queues.
-func eachForm(t *testing.T, test func(t *testing.T, f messageForm, o Options)) {
+func eachForm(t *testing.T, test func(t *testing.T, f messageForm, o chanio.Options)) {
 	for _, f := range messageForms {
 		for _, q := range queues {
 			t.Run(f.name+"/"+q.name, func(t *testing.T) {
@@ -83,7 +85,7 @@ func eachForm(t *testing.T, test func(t *testing.T, f messageForm, o Options)) {
 }
 
 // all receives to the end.
-func (f messageForm) all(s *Session) (messages []string) {
+func (f messageForm) all(s *chanio.Session) (messages []string) {
 	for {
 		m, open := f.recv(s)
 		if !open {
@@ -101,8 +103,8 @@ func lines(n int) (messages []string) {
 }
 
 func TestInEitherFormAllThatThePeerSentIsDeliveredInOrderAndThenTheEnd(t *testing.T) {
-	eachForm(t, func(t *testing.T, f messageForm, o Options) {
-		o.Framing = Lines{}
+	eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
+		o.Framing = chanio.Lines{}
 		s, peer := memSession(t, &o)
 		var wire []byte
 		for _, m := range lines(300) {
@@ -123,9 +125,9 @@ func TestInEitherFormAllThatThePeerSentIsDeliveredInOrderAndThenTheEnd(t *testin
 }
 
 func TestInEitherFormWhatIsPutIsSentInOrder(t *testing.T) {
-	for _, framing := range []Framing{nil, Lines{}, Lines{CRLF: true}, LengthPrefix{Varint: true}, netstring{}} {
+	for _, framing := range []chanio.Framing{nil, chanio.Lines{}, chanio.Lines{CRLF: true}, chanio.LengthPrefix{Varint: true}, netstring{}} {
 		t.Run(fmt.Sprintf("%T%v", framing, framing), func(t *testing.T) {
-			eachForm(t, func(t *testing.T, f messageForm, o Options) {
+			eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
 				o.Framing = framing
 				s, peer := memSession(t, &o)
 				got := make(chan []byte)
@@ -163,10 +165,10 @@ func TestInEitherFormWhatIsPutIsSentInOrder(t *testing.T) {
 }
 
 func TestInEitherFormAPeerThatIsNotReadFromIsHeldBack(t *testing.T) {
-	eachForm(t, func(t *testing.T, f messageForm, o Options) {
-		o.Framing = Lines{}
+	eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
+		o.Framing = chanio.Lines{}
 		a, b := net.Pipe()
-		s := NewSession(t.Context(), b, &o)
+		s := chanio.NewSession(t.Context(), b, &o)
 		defer func() { s.Abort(nil); a.Close(); <-s.Done() }()
 		f.recv2(s) // decides
 		wrote := 0
@@ -180,14 +182,15 @@ func TestInEitherFormAPeerThatIsNotReadFromIsHeldBack(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		require.Less(t, wrote, (cap(s.recv)+3)*1000+3*blockSize)
+		_, room := s.Queued()
+		require.Less(t, wrote, (room+3)*1000+3*chanio.BlockSize)
 		time.Sleep(time.Hour)
 		require.NoError(t, s.Err())
 	})
 }
 
 // recv2 asks for messages without receiving one.
-func (f messageForm) recv2(s *Session) {
+func (f messageForm) recv2(s *chanio.Session) {
 	if f.name == "batches" {
 		s.RecvBatch()
 	} else {
@@ -196,10 +199,10 @@ func (f messageForm) recv2(s *Session) {
 }
 
 func TestInEitherFormWhatIsNotSentIsUndelivered(t *testing.T) {
-	eachForm(t, func(t *testing.T, f messageForm, o Options) {
-		o.Framing = LengthPrefix{}
+	eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
+		o.Framing = chanio.LengthPrefix{}
 		a, b := net.Pipe() // nothing reads a
-		s := NewSession(t.Context(), b, &o)
+		s := chanio.NewSession(t.Context(), b, &o)
 		messages := lines(10)
 		const frames = 10 * (4 + len("message 0"))
 		require.NoError(t, f.put(s, messages[0]))
@@ -210,18 +213,18 @@ func TestInEitherFormWhatIsNotSentIsUndelivered(t *testing.T) {
 		require.ErrorIs(t, s.Err(), os.ErrInvalid)
 		require.Positive(t, s.Stats().Undelivered)
 		require.LessOrEqual(t, s.Stats().Undelivered, int64(frames))
-		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
-		require.ErrorIs(t, f.put(s, "late"), ErrClosed)
+		require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
+		require.ErrorIs(t, f.put(s, "late"), chanio.ErrClosed)
 		require.EqualValues(t, 0, s.Stats().BytesPending)
 		a.Close()
 	})
 }
 
 func TestInEitherFormAPeerThatTakesNothingEndsTheSessionWithinWriteTimeout(t *testing.T) {
-	eachForm(t, func(t *testing.T, f messageForm, o Options) {
+	eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
 		a, b := net.Pipe()
 		defer a.Close()
-		s := NewSession(t.Context(), b, &o)
+		s := chanio.NewSession(t.Context(), b, &o)
 		began := time.Now()
 		for f.send(s, "a", "b", "c") {
 		}
@@ -231,8 +234,8 @@ func TestInEitherFormAPeerThatTakesNothingEndsTheSessionWithinWriteTimeout(t *te
 }
 
 func TestInEitherFormMessageTimeoutAndMaxMessageHold(t *testing.T) {
-	eachForm(t, func(t *testing.T, f messageForm, o Options) {
-		o.Framing, o.MaxMessage = Lines{}, 10
+	eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
+		o.Framing, o.MaxMessage = chanio.Lines{}, 10
 		s, peer := memSession(t, &o)
 		began := time.Now()
 		peer.Write([]byte("whole\npart"))
@@ -243,7 +246,7 @@ func TestInEitherFormMessageTimeoutAndMaxMessageHold(t *testing.T) {
 		s, peer = memSession(t, &o)
 		peer.Write([]byte("whole\n0123456789\n0123456789x"))
 		require.Equal(t, []string{"whole", "0123456789"}, f.all(s))
-		require.ErrorIs(t, s.Err(), ErrMessageTooLarge)
+		require.ErrorIs(t, s.Err(), chanio.ErrMessageTooLarge)
 	})
 }
 
@@ -253,12 +256,12 @@ func TestInEitherFormAnErrorOfTheFramingLeavesTheOutputOpen(t *testing.T) {
 		say  func(peer *memConn)
 		want error
 	}{
-		{"too large", func(peer *memConn) { peer.Write([]byte("good\n0123456789x")) }, ErrMessageTooLarge},
+		{"too large", func(peer *memConn) { peer.Write([]byte("good\n0123456789x")) }, chanio.ErrMessageTooLarge},
 		{"cut off", func(peer *memConn) { peer.Write([]byte("good\n01")); peer.CloseWrite() }, io.ErrUnexpectedEOF},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			eachForm(t, func(t *testing.T, f messageForm, o Options) {
-				o.Framing, o.MaxMessage = Lines{}, 10
+			eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
+				o.Framing, o.MaxMessage = chanio.Lines{}, 10
 				s, peer := memSession(t, &o)
 				end.say(peer)
 				require.Equal(t, []string{"good"}, f.all(s))
@@ -279,8 +282,8 @@ func TestInEitherFormAnErrorOfTheFramingLeavesTheOutputOpen(t *testing.T) {
 }
 
 func TestInEitherFormCloseFlushesAndStopsReceiving(t *testing.T) {
-	eachForm(t, func(t *testing.T, f messageForm, o Options) {
-		o.Framing = Lines{}
+	eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {
+		o.Framing = chanio.Lines{}
 		s, peer := memSession(t, &o)
 		f.recv2(s)
 		go func() {

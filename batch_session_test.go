@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,11 +8,13 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestTheFirstToAskGetsTheMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, peer := memSession(t, &Options{Framing: Lines{}})
+		s, peer := memSession(t, &chanio.Options{Framing: chanio.Lines{}})
 		batches := s.RecvBatch()
 		peer.Write([]byte("a\nb\n"))
 		messages := s.Recv()
@@ -40,10 +42,10 @@ func TestTheFirstToAskGetsTheMessages(t *testing.T) {
 }
 
 func TestASessionThatNobodyAskedForMessagesHoldsOneBatchAndSeesThePeersEnd(t *testing.T) {
-	for _, framing := range []Framing{nil, LengthPrefix{}} {
+	for _, framing := range []chanio.Framing{nil, chanio.LengthPrefix{}} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := net.Pipe()
-			s := NewSession(t.Context(), b, &Options{Framing: framing})
+			s := chanio.NewSession(t.Context(), b, &chanio.Options{Framing: framing})
 			wrote := 0
 			go func() {
 				p := make([]byte, 4000) // or many empty messages
@@ -55,12 +57,12 @@ func TestASessionThatNobodyAskedForMessagesHoldsOneBatchAndSeesThePeersEnd(t *te
 				}
 			}()
 			synctest.Wait()
-			require.LessOrEqual(t, wrote, blockSize)
+			require.LessOrEqual(t, wrote, chanio.BlockSize)
 			s.Abort(nil)
 			<-s.Done()
 			a.Close()
 
-			s, peer := memSession(t, &Options{Framing: framing})
+			s, peer := memSession(t, &chanio.Options{Framing: framing})
 			peer.CloseWrite()
 			go io.Copy(io.Discard, peer)
 			synctest.Wait()
@@ -78,27 +80,27 @@ func TestASessionThatNobodyAskedForMessagesHoldsOneBatchAndSeesThePeersEnd(t *te
 
 func TestWhatARightOwnerMayDoAndWhatAWrongOneGets(t *testing.T) {
 	ctx := context.Background()
-	for name, test := range map[string]func(t *testing.T, s, other *Session){
-		"sent to two": func(t *testing.T, s, other *Session) {
+	for name, test := range map[string]func(t *testing.T, s, other *chanio.Session){
+		"sent to two": func(t *testing.T, s, other *chanio.Session) {
 			b := batchOf("a", "b")
 			require.NoError(t, s.PutBatch(b))
-			require.ErrorIs(t, other.PutBatch(b), errBatchGone)
+			require.ErrorIs(t, other.PutBatch(b), chanio.ErrBatchGone)
 			require.NoError(t, s.Flush(ctx))
-			require.ErrorIs(t, s.PutBatch(b), errBatchGone)
+			require.ErrorIs(t, s.PutBatch(b), chanio.ErrBatchGone)
 			other.SendBatch() <- b
 			<-other.Done()
-			require.ErrorIs(t, other.Err(), errBatchGone)
+			require.ErrorIs(t, other.Err(), chanio.ErrBatchGone)
 		},
-		"released and sent": func(t *testing.T, s, other *Session) {
+		"released and sent": func(t *testing.T, s, other *chanio.Session) {
 			b := batchOf("a", "b")
 			b.Release()
-			require.ErrorIs(t, s.PutBatch(b), errBatchGone)
+			require.ErrorIs(t, s.PutBatch(b), chanio.ErrBatchGone)
 			require.NoError(t, s.PutBatch(batchOf("a", "b")))
 			other.SendBatch() <- b
 			<-other.Done()
-			require.ErrorIs(t, other.Err(), errBatchGone)
+			require.ErrorIs(t, other.Err(), chanio.ErrBatchGone)
 		},
-		"released and appended to after it was sent": func(t *testing.T, s, other *Session) {
+		"released and appended to after it was sent": func(t *testing.T, s, other *chanio.Session) {
 			b := batchOf("a", "b")
 			require.NoError(t, s.PutBatch(b))
 			require.NoError(t, s.Flush(ctx))
@@ -107,18 +109,18 @@ func TestWhatARightOwnerMayDoAndWhatAWrongOneGets(t *testing.T) {
 			require.Zero(t, b.Len())
 			require.NoError(t, other.PutBatch(batchOf("others")))
 		},
-		"forgotten": func(t *testing.T, s, other *Session) {
+		"forgotten": func(t *testing.T, s, other *chanio.Session) {
 			_ = batchOf("never", "sent")
 			require.NoError(t, s.PutBatch(batchOf("a", "b")))
 		},
-		"nil": func(t *testing.T, s, other *Session) {
+		"nil": func(t *testing.T, s, other *chanio.Session) {
 			require.Error(t, s.PutBatch(nil))
 			require.NoError(t, s.PutBatch(batchOf("a", "b")))
 			other.SendBatch() <- nil
 			<-other.Done()
 			require.Error(t, other.Err())
 		},
-		"a message that cannot be framed": func(t *testing.T, s, other *Session) {
+		"a message that cannot be framed": func(t *testing.T, s, other *chanio.Session) {
 			bad := batchOf("a", "b\nc")
 			require.ErrorContains(t, s.PutBatch(bad), "newline")
 			require.Equal(t, []string{"a", "b\nc"}, messagesOf(bad), "it is still the caller's")
@@ -129,16 +131,16 @@ func TestWhatARightOwnerMayDoAndWhatAWrongOneGets(t *testing.T) {
 			require.ErrorContains(t, other.Err(), "newline")
 			require.EqualValues(t, 3, other.Stats().Undelivered)
 		},
-		"empty": func(t *testing.T, s, other *Session) {
-			require.NoError(t, s.PutBatch(NewBatch()))
-			require.NoError(t, s.PutBatch(new(Batch)))
+		"empty": func(t *testing.T, s, other *chanio.Session) {
+			require.NoError(t, s.PutBatch(chanio.NewBatch()))
+			require.NoError(t, s.PutBatch(new(chanio.Batch)))
 			require.NoError(t, s.PutBatch(batchOf("a", "b")))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, peer := memSession(t, &Options{Framing: Lines{}})
-				other, _ := memSession(t, &Options{Framing: Lines{}})
+				s, peer := memSession(t, &chanio.Options{Framing: chanio.Lines{}})
+				other, _ := memSession(t, &chanio.Options{Framing: chanio.Lines{}})
 				got := make(chan string)
 				go func() { p, _ := io.ReadAll(peer); got <- string(p) }()
 				test(t, s, other)
@@ -150,9 +152,9 @@ func TestWhatARightOwnerMayDoAndWhatAWrongOneGets(t *testing.T) {
 }
 
 func TestABatchThatCameGoesOutWithoutACopy(t *testing.T) {
-	for _, framing := range []Framing{nil, Lines{}, Delimiter{}, LengthPrefix{}} {
+	for _, framing := range []chanio.Framing{nil, chanio.Lines{}, chanio.Delimiter{}, chanio.LengthPrefix{}} {
 		synctest.Test(t, func(t *testing.T) {
-			o := &Options{Framing: framing}
+			o := &chanio.Options{Framing: framing}
 			s, peer := memSession(t, o)
 			var wire []byte
 			for _, m := range lines(100) {
@@ -164,8 +166,8 @@ func TestABatchThatCameGoesOutWithoutACopy(t *testing.T) {
 			}
 			peer.Write(wire)
 			b := <-s.RecvBatch()
-			memory := &b.buf.B[0]
-			out, ok := b.wire(s.set.codec)
+			memory := b.Memory()
+			out, ok := b.Wire(s.SessionCodec())
 			require.True(t, ok)
 			require.Same(t, memory, &out[0])
 			require.Equal(t, string(wire), string(out))

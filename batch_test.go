@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // batchOf returns a batch of messages.
-func batchOf(messages ...string) *Batch {
-	b := NewBatch()
+func batchOf(messages ...string) *chanio.Batch {
+	b := chanio.NewBatch()
 	for _, m := range messages {
 		b.Append([]byte(m))
 	}
@@ -19,7 +21,7 @@ func batchOf(messages ...string) *Batch {
 }
 
 // messagesOf returns copies of the messages of b.
-func messagesOf(b *Batch) (messages []string) {
+func messagesOf(b *chanio.Batch) (messages []string) {
 	for i, m := range b.All() {
 		if i != len(messages) {
 			panic("All counts from 0")
@@ -30,7 +32,7 @@ func messagesOf(b *Batch) (messages []string) {
 }
 
 func TestABatchHasTheMessagesThatWereAppended(t *testing.T) {
-	b := NewBatch()
+	b := chanio.NewBatch()
 	require.Zero(t, b.Len())
 	require.Zero(t, b.Size())
 	var want []string
@@ -52,7 +54,7 @@ func TestABatchHasTheMessagesThatWereAppended(t *testing.T) {
 	require.Equal(t, size, b.Size())
 	require.Equal(t, want, messagesOf(b))
 	require.Equal(t, len(b.At(7)), cap(b.At(7)))
-	wire, ok := b.wire(nil)
+	wire, ok := b.Wire(nil)
 	require.True(t, ok)
 	require.Len(t, wire, size)
 	b.Release()
@@ -70,7 +72,7 @@ func TestAMessageMayBeAppendedToItsOwnBatch(t *testing.T) {
 }
 
 func TestAppendFuncTakesWhateverTheFunctionReturns(t *testing.T) {
-	b := NewBatch()
+	b := chanio.NewBatch()
 	elsewhere := []byte("elsewhere")
 	b.AppendFunc(func(dst []byte) []byte { return elsewhere })
 	b.AppendFunc(func(dst []byte) []byte { return nil })
@@ -84,11 +86,11 @@ func TestAppendFuncTakesWhateverTheFunctionReturns(t *testing.T) {
 }
 
 func TestABatchThatIsGoneIsEmptyAndTakesNothing(t *testing.T) {
-	for name, end := range map[string]func(b *Batch){
-		"released":       (*Batch).Release,
-		"released twice": func(b *Batch) { b.Release(); b.Release() },
-		"written":        func(b *Batch) { require.NoError(t, b.take(1)); b.recycle() },
-		"put":            func(b *Batch) { require.NoError(t, b.put(1)); require.NoError(t, b.take(1)); b.recycle() },
+	for name, end := range map[string]func(b *chanio.Batch){
+		"released":       (*chanio.Batch).Release,
+		"released twice": func(b *chanio.Batch) { b.Release(); b.Release() },
+		"written":        func(b *chanio.Batch) { require.NoError(t, b.TakeFor(1)); b.Recycle() },
+		"put":            func(b *chanio.Batch) { require.NoError(t, b.PutFor(1)); require.NoError(t, b.TakeFor(1)); b.Recycle() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := batchOf("a", "b")
@@ -103,28 +105,28 @@ func TestABatchThatIsGoneIsEmptyAndTakesNothing(t *testing.T) {
 					yield(i)
 				}
 			}))
-			require.ErrorIs(t, b.put(2), errBatchGone)
-			require.ErrorIs(t, b.take(2), errBatchGone)
+			require.ErrorIs(t, b.PutFor(2), chanio.ErrBatchGone)
+			require.ErrorIs(t, b.TakeFor(2), chanio.ErrBatchGone)
 		})
 	}
 }
 
 func TestABatchIsOneSessionsOnly(t *testing.T) {
 	b := batchOf("a")
-	require.NoError(t, b.put(1))
-	require.Error(t, b.put(1), "twice")
-	require.Error(t, b.put(2), "somebody else's")
-	require.Error(t, b.take(2))
+	require.NoError(t, b.PutFor(1))
+	require.Error(t, b.PutFor(1), "twice")
+	require.Error(t, b.PutFor(2), "somebody else's")
+	require.Error(t, b.TakeFor(2))
 	b.Release() // is nothing: it is not the user's
 	require.Equal(t, 1, b.Len())
-	require.NoError(t, b.take(1))
-	require.Error(t, b.take(1))
-	require.Error(t, (*Batch)(nil).put(1))
+	require.NoError(t, b.TakeFor(1))
+	require.Error(t, b.TakeFor(1))
+	require.Error(t, (*chanio.Batch)(nil).PutFor(1))
 }
 
 func TestReleasedMemoryIsNotTheNextBatchsUntilItIs(t *testing.T) {
 	// Two batches never share memory, whatever is released in between.
-	var live []*Batch
+	var live []*chanio.Batch
 	for i := range 200 {
 		b := batchOf(fmt.Sprint("message ", i), fmt.Sprint("and ", i))
 		if i%3 == 0 {

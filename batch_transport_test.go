@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -6,18 +6,20 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // sessionPairs are two sessions that talk to each other, over each transport of
 // streams.
-func sessionPairs(t *testing.T, test func(t *testing.T, near, far *Session), o Options) {
+func sessionPairs(t *testing.T, test func(t *testing.T, near, far *chanio.Session), o chanio.Options) {
 	for _, q := range queues {
 		o := o
 		o.RecvQueue, o.SendQueue, o.EventQueue = q.o.RecvQueue, q.o.SendQueue, q.o.EventQueue
 		for _, p := range pairs {
 			t.Run(p.name+"/"+q.name, func(t *testing.T) {
 				a, b := p.make(t)
-				near, far := NewSession(context.Background(), a, &o), NewSession(context.Background(), b, &o)
+				near, far := chanio.NewSession(context.Background(), a, &o), chanio.NewSession(context.Background(), b, &o)
 				defer func() {
 					near.Abort(nil)
 					far.Abort(nil)
@@ -44,10 +46,10 @@ func receive(t *testing.T, errs <-chan error, what string) error {
 }
 
 func TestInEitherFormAnEchoIsWholeAndInOrderOverEachTransport(t *testing.T) {
-	for _, framing := range []Framing{Lines{}, LengthPrefix{Varint: true}} {
+	for _, framing := range []chanio.Framing{chanio.Lines{}, chanio.LengthPrefix{Varint: true}} {
 		for _, f := range messageForms {
 			t.Run(fmt.Sprintf("%T/%s", framing, f.name), func(t *testing.T) {
-				sessionPairs(t, func(t *testing.T, near, far *Session) {
+				sessionPairs(t, func(t *testing.T, near, far *chanio.Session) {
 					echoed := make(chan error, 1)
 					go func() {
 						for {
@@ -87,13 +89,13 @@ func TestInEitherFormAnEchoIsWholeAndInOrderOverEachTransport(t *testing.T) {
 					require.NoError(t, receive(t, echoed, "the end of the echo"))
 					awaitDone(t, far)
 					require.NoError(t, far.Err())
-					for _, s := range []*Session{near, far} {
+					for _, s := range []*chanio.Session{near, far} {
 						st := s.Stats()
 						require.EqualValues(t, len(want), st.MessagesSent)
 						require.EqualValues(t, len(want), st.MessagesReceived)
 						require.Zero(t, st.Undelivered)
 					}
-				}, Options{Framing: framing})
+				}, chanio.Options{Framing: framing})
 			})
 		}
 	}

@@ -1,16 +1,18 @@
-package chanio
+package chanio_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestUDPSessionsReceiveAndSendBatches(t *testing.T) {
-	l, err := Listen(t.Context(), "udp", "127.0.0.1:0", nil)
+	l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", nil)
 	require.NoError(t, err)
 	defer l.Close()
-	c, err := Dial(t.Context(), "udp", l.Addr().String(), nil)
+	c, err := chanio.Dial(t.Context(), "udp", l.Addr().String(), nil)
 	require.NoError(t, err)
 	defer c.Close()
 	require.NoError(t, c.PutBatch(batchOf("one", "")))
@@ -25,16 +27,16 @@ func TestUDPSessionsReceiveAndSendBatches(t *testing.T) {
 		require.NoError(t, s.PutBatch(b))
 	}
 	require.Equal(t, []string{"one", "", "three"}, got)
-	var echo []string
-	for len(echo) < 3 {
+	var sendBack []string
+	for len(sendBack) < 3 {
 		b := <-c.RecvBatch()
-		echo = append(echo, messagesOf(b)...)
+		sendBack = append(sendBack, messagesOf(b)...)
 		b.Release()
 	}
-	require.Equal(t, got, echo)
+	require.Equal(t, got, sendBack)
 	messages := s.Recv()
 	require.Empty(t, messages)
-	require.ErrorIs(t, s.PutBatch(batchOf(string(make([]byte, 70_000)))), ErrMessageTooLarge)
+	require.ErrorIs(t, s.PutBatch(batchOf(string(make([]byte, 70_000)))), chanio.ErrMessageTooLarge)
 	require.NoError(t, s.Close())
 	_, open := <-s.RecvBatch()
 	require.False(t, open)
@@ -43,10 +45,10 @@ func TestUDPSessionsReceiveAndSendBatches(t *testing.T) {
 }
 
 func TestAUDPSessionThatIsAskedForBatchesAfterItsEndYieldsWhatItHad(t *testing.T) {
-	l, err := Listen(t.Context(), "udp", "127.0.0.1:0", nil)
+	l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", nil)
 	require.NoError(t, err)
 	defer l.Close()
-	c, err := Dial(t.Context(), "udp", l.Addr().String(), nil)
+	c, err := chanio.Dial(t.Context(), "udp", l.Addr().String(), nil)
 	require.NoError(t, err)
 	defer c.Close()
 	require.NoError(t, c.Put([]byte("hello")))

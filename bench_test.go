@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -10,74 +10,39 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/buffer"
+	"example.com/chanio"
 )
 
 // These benchmarks cover the parts of a stream's hot path, from the inside out.
 // Those of hubs, framings, datagrams, timers, services and TLS are beside their
 // tests, in files that end in _bench_test.go.
 
-// BenchmarkBatchGather: an op is one message taken into the writer's batch, which
-// is emptied when it is worth a write.
-func BenchmarkBatchGather(b *testing.B) {
-	for _, c := range []struct {
-		name    string
-		size    int
-		framing Framing
-	}{
-		{"32B", 32, nil},
-		{"4KiB", copyLimit, nil},
-		{"64KiB", 64 << 10, nil},
-		{"framed-32B", 32, LengthPrefix{}},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			var t outBatch
-			m := make([]byte, c.size)
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := t.add(m, c.framing); err != nil {
-					b.Fatal(err)
-				}
-				if t.full() {
-					t.reset()
-				}
-			}
-			t.reset()
-			t.free()
-		})
-	}
-}
-
 // BenchmarkInbox: an op is a read of 64 KiB of messages, cut into a batch and
 // delivered whole or taken apart.
 func BenchmarkInbox(b *testing.B) {
-	for _, f := range []Framing{Lines{}, LengthPrefix{}, netstring{}} {
+	for _, f := range []chanio.Framing{chanio.Lines{}, chanio.LengthPrefix{}, netstring{}} {
 		for _, size := range []int{32, 1 << 10} {
 			var wire []byte
-			for len(wire) < blockSize-2*size {
+			for len(wire) < chanio.BlockSize-2*size {
 				wire, _ = f.AppendFrame(wire, bytes.Repeat([]byte("x"), size))
 			}
 			for _, copies := range []bool{false, true} {
 				b.Run(fmt.Sprintf("%T/%dB/copies=%v", f, size, copies), func(b *testing.B) {
-					in := inbox{codec: codecOf(f), limit: 1 << 20, copies: copies}
+					in := chanio.NewInbox(f, 1<<20, copies)
 					b.ReportAllocs()
 					b.SetBytes(int64(len(wire)))
 					messages := 0
 					for b.Loop() {
-						w := in.window()
-						buf := buffer.Get(w.to)
-						copy(buf.B[w.from:], wire)
-						if err := in.took(w, buf, len(wire)); err != nil {
+						if _, err := in.Read(wire, len(wire)); err != nil {
 							b.Fatal(err)
 						}
-						for i := range in.out.buf.Spans {
+						for i := range in.Len() {
 							messages++
 							if copies {
-								in.message(i)
+								in.Message(i)
 							}
 						}
-						in.out.buf.Free()
-						in.out = batchMemory{}
+						in.Drop()
 					}
 					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(messages), "ns/message")
 				})
@@ -102,7 +67,7 @@ func BenchmarkSessionEcho(b *testing.B) {
 	for _, ends := range benchEnds {
 		b.Run(ends.name+"/session", func(b *testing.B) {
 			peer, conn := ends.make(b)
-			s := NewSession(context.Background(), conn, nil)
+			s := chanio.NewSession(context.Background(), conn, nil)
 			served := make(chan struct{})
 			go func() { // ends with the session
 				defer close(served)
@@ -123,7 +88,7 @@ func BenchmarkSessionEcho(b *testing.B) {
 			served := make(chan struct{})
 			go func() { // ends with the connection
 				defer close(served)
-				buf := make([]byte, blockSize)
+				buf := make([]byte, chanio.BlockSize)
 				for {
 					n, err := conn.Read(buf)
 					if err != nil {
@@ -164,11 +129,11 @@ func BenchmarkSessionSend(b *testing.B) {
 	for _, ends := range benchEnds {
 		b.Run(ends.name, func(b *testing.B) {
 			peer, conn := ends.make(b)
-			s := NewSession(context.Background(), conn, nil)
+			s := chanio.NewSession(context.Background(), conn, nil)
 			read := make(chan struct{})
 			go func() { // ends with the session
 				defer close(read)
-				_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{peer}, make([]byte, blockSize))
+				_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{peer}, make([]byte, chanio.BlockSize))
 			}()
 			m := make([]byte, 32)
 			b.ReportAllocs()
@@ -188,13 +153,13 @@ func BenchmarkSessionSend(b *testing.B) {
 // BenchmarkSessionReceive: an op is a framed message of 32 bytes received, from a
 // peer that writes as many as a block holds at a time.
 func BenchmarkSessionReceive(b *testing.B) {
-	wire, err := LengthPrefix{}.AppendFrame(nil, make([]byte, 32))
+	wire, err := chanio.LengthPrefix{}.AppendFrame(nil, make([]byte, 32))
 	require.NoError(b, err)
-	wire = bytes.Repeat(wire, blockSize/len(wire))
+	wire = bytes.Repeat(wire, chanio.BlockSize/len(wire))
 	for _, ends := range benchEnds {
 		b.Run(ends.name, func(b *testing.B) {
 			peer, conn := ends.make(b)
-			s := NewSession(context.Background(), conn, &Options{Framing: LengthPrefix{}})
+			s := chanio.NewSession(context.Background(), conn, &chanio.Options{Framing: chanio.LengthPrefix{}})
 			wrote := make(chan struct{})
 			go func() { // ends with the session
 				defer close(wrote)

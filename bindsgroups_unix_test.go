@@ -1,6 +1,6 @@
 //go:build unix
 
-package chanio
+package chanio_test
 
 // bindsGroups reports whether an endpoint can be bound to a group's address.
 const bindsGroups = true

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // closedPort returns a tcp address without a listener.
@@ -40,9 +42,9 @@ func hang(ctx context.Context) error {
 const somewhere = "127.0.0.1:1"
 
 func TestDialReachesEachKindOfListener(t *testing.T) {
-	eachListener(t, func(t *testing.T, l *Listener) {
-		handled := serveEach(l, echo)
-		s, err := Dial(t.Context(), l.Addr().Network(), l.Addr().String(), nil)
+	eachListener(t, func(t *testing.T, l *chanio.Listener) {
+		handled := serveEach(l, sendBack)
+		s, err := chanio.Dial(t.Context(), l.Addr().Network(), l.Addr().String(), nil)
 		require.NoError(t, err)
 		want := noise(1 << 20)
 		go func() {
@@ -79,12 +81,12 @@ func TestBadInputToDialIsAnErrorThatNamesIt(t *testing.T) {
 		{"no address", "tcp", "", t.Context(), nil, []string{"dial", "missing address"}},
 		{"no port", "tcp", "127.0.0.1", t.Context(), nil, []string{"dial", "127.0.0.1", "missing port"}},
 		{"a bad port", "tcp", "127.0.0.1:99999", t.Context(), nil, []string{"dial", "99999"}},
-		{"a peer that is not there", "tcp", refused, t.Context(), errRefused, []string{"dial", refused}},
+		{"a peer that is not there", "tcp", refused, t.Context(), chanio.ErrRefused, []string{"dial", refused}},
 		{"a socket that is not there", "unix", nobody, t.Context(), syscall.ENOENT, []string{"dial", nobody}},
 		{"a context that has ended", "tcp", refused, ended, context.Canceled, []string{"dial", refused}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := Dial(test.ctx, test.network, test.address, nil)
+			s, err := chanio.Dial(test.ctx, test.network, test.address, nil)
 			if errors.Is(err, errNoFamily) {
 				t.Skipf("no unix sockets here: %v", err)
 			}
@@ -106,12 +108,12 @@ func TestBadInputToDialIsAnErrorThatNamesIt(t *testing.T) {
 func TestDialTimeoutBoundsTheDialing(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		o    Options
+		o    chanio.Options
 		want time.Duration
 	}{
-		{"default", Options{}, 10 * time.Second},
-		{"given", Options{DialTimeout: time.Minute}, time.Minute},
-		{"the dialer's own", Options{Dialer: &net.Dialer{Timeout: time.Second}}, time.Second},
+		{"default", chanio.Options{}, 10 * time.Second},
+		{"given", chanio.Options{DialTimeout: time.Minute}, time.Minute},
+		{"the dialer's own", chanio.Options{Dialer: &net.Dialer{Timeout: time.Second}}, time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -121,7 +123,7 @@ func TestDialTimeoutBoundsTheDialing(t *testing.T) {
 				}
 				test.o.Dialer = d
 				start := time.Now()
-				_, err := Dial(t.Context(), "tcp", somewhere, &test.o)
+				_, err := chanio.Dial(t.Context(), "tcp", somewhere, &test.o)
 				require.Equal(t, test.want, since(start))
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				var ne net.Error
@@ -135,9 +137,9 @@ func TestDialTimeoutBoundsTheDialing(t *testing.T) {
 
 func TestTheContextOfDialIsTheSessionsLife(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
-	serveEach(l, echo)
+	serveEach(l, sendBack)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	s, err := Dial(ctx, "tcp", l.Addr().String(), &Options{DialTimeout: patience})
+	s, err := chanio.Dial(ctx, "tcp", l.Addr().String(), &chanio.Options{DialTimeout: patience})
 	require.NoError(t, err)
 	require.NoError(t, s.Put([]byte("x")))
 	await(t, s.Recv(), "the echo")

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -12,17 +12,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestConnectPacesItsTriesAndTellsOfEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan time.Time)
-		c := Connect(t.Context(), "tcp", somewhere, &Options{
+		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{
 			Dialer: failingDialer(func(context.Context) error {
 				tries <- time.Now()
 				return errTest
 			}),
-			Backoff: Backoff{Min: 100 * time.Millisecond, Max: time.Second, Jitter: -1},
+			Backoff: chanio.Backoff{Min: 100 * time.Millisecond, Max: time.Second, Jitter: -1},
 		})
 		last := <-tries
 		for _, want := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
@@ -35,7 +37,7 @@ func TestConnectPacesItsTriesAndTellsOfEach(t *testing.T) {
 		require.NoError(t, c.Close())
 		failed := 0
 		for e := range c.Events() {
-			if e.Kind == EventFailed {
+			if e.Kind == chanio.EventFailed {
 				failed++
 				require.ErrorIs(t, e.Err, errTest)
 				require.ErrorContains(t, e.Err, somewhere)
@@ -48,12 +50,12 @@ func TestConnectPacesItsTriesAndTellsOfEach(t *testing.T) {
 func TestTheJitterKeepsClientsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan time.Time)
-		c := Connect(t.Context(), "tcp", somewhere, &Options{
+		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{
 			Dialer: failingDialer(func(context.Context) error {
 				tries <- time.Now()
 				return errTest
 			}),
-			Backoff: Backoff{Min: time.Second, Max: time.Second},
+			Backoff: chanio.Backoff{Min: time.Second, Max: time.Second},
 		})
 		last := <-tries
 		pauses := make(map[time.Duration]bool)
@@ -74,12 +76,12 @@ func TestTheJitterKeepsClientsApart(t *testing.T) {
 func TestReconnectDoesNotWaitForTheNextTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan time.Time)
-		c := Connect(t.Context(), "tcp", somewhere, &Options{
+		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{
 			Dialer: failingDialer(func(context.Context) error {
 				tries <- time.Now()
 				return errTest
 			}),
-			Backoff: Backoff{Min: time.Hour, Max: time.Hour, Jitter: -1},
+			Backoff: chanio.Backoff{Min: time.Hour, Max: time.Hour, Jitter: -1},
 		})
 		last := <-tries
 		for range 5 {
@@ -98,13 +100,13 @@ func TestReconnectDoesNotWaitForTheNextTry(t *testing.T) {
 func TestReconnectGivesUpADialThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan struct{})
-		c := Connect(t.Context(), "tcp", somewhere, &Options{
+		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{
 			Dialer: failingDialer(func(ctx context.Context) error {
 				tries <- struct{}{}
 				return hang(ctx)
 			}),
 			DialTimeout: -1,
-			Backoff:     Backoff{Min: time.Hour, Max: time.Hour},
+			Backoff:     chanio.Backoff{Min: time.Hour, Max: time.Hour},
 		})
 		start := time.Now()
 		for range 5 {
@@ -116,7 +118,7 @@ func TestReconnectGivesUpADialThatHangs(t *testing.T) {
 		require.Equal(t, start, time.Now())
 		require.NoError(t, c.Close())
 		for e := range c.Events() {
-			require.NotEqual(t, EventFailed, e.Kind, "a dial that was given up has not failed")
+			require.NotEqual(t, chanio.EventFailed, e.Kind, "a dial that was given up has not failed")
 		}
 	})
 }
@@ -124,9 +126,9 @@ func TestReconnectGivesUpADialThatHangs(t *testing.T) {
 func TestReconnectDuringADialSkipsNoLaterPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan func() error)
-		c := Connect(t.Context(), "tcp", somewhere, &Options{
+		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{
 			Dialer:  failingDialer(func(context.Context) error { return (<-tries)() }),
-			Backoff: Backoff{Min: time.Hour, Max: time.Hour, Jitter: -1},
+			Backoff: chanio.Backoff{Min: time.Hour, Max: time.Hour, Jitter: -1},
 		})
 		fail := func() error { return errTest }
 		start := time.Now()
@@ -144,7 +146,7 @@ func TestReconnectDuringADialThatSucceedsDialsAgain(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	var c *Client
+	var c *chanio.Client
 	dials := make(chan struct{}, 2)
 	begin := make(chan struct{})
 	dialer := &net.Dialer{ControlContext: func(context.Context, string, string, syscall.RawConn) error {
@@ -155,28 +157,28 @@ func TestReconnectDuringADialThatSucceedsDialsAgain(t *testing.T) {
 		}
 		return nil
 	}}
-	c = Connect(t.Context(), "tcp", ln.Addr().String(), &Options{Dialer: dialer, Backoff: Backoff{Min: time.Hour}})
+	c = chanio.Connect(t.Context(), "tcp", ln.Addr().String(), &chanio.Options{Dialer: dialer, Backoff: chanio.Backoff{Min: time.Hour}})
 	defer c.Close()
 	close(begin)
 	s, _ := await(t, c.Sessions(), "a session")
 	s.Abort(errTest)
 	awaitDone(t, s)
-	require.Empty(t, c.redial, "or the next pause would be skipped")
+	require.Zero(t, c.Redials(), "or the next pause would be skipped")
 }
 
 func TestAServerThatHangsUpAtOnceIsNotDialedInALoop(t *testing.T) {
-	b := Backoff{Min: -1}
-	s, err := (&Options{Backoff: b}).resolve(false)
+	b := chanio.Backoff{Min: -1}
+	s, err := (&chanio.Options{Backoff: b}).Resolve(false)
 	require.NoError(t, err)
-	require.False(t, s.Backoff.held(time.Millisecond, 0))
-	require.True(t, s.Backoff.held(time.Second, 0))
+	require.False(t, s.Backoff.Held(time.Millisecond, 0))
+	require.True(t, s.Backoff.Held(time.Second, 0))
 }
 
 func TestReconnectClosesTheSessionInOrderAndDialsAtOnce(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	c := Connect(t.Context(), "tcp", ln.Addr().String(), &Options{Backoff: Backoff{Min: time.Hour, Max: time.Hour}})
+	c := chanio.Connect(t.Context(), "tcp", ln.Addr().String(), &chanio.Options{Backoff: chanio.Backoff{Min: time.Hour, Max: time.Hour}})
 	defer c.Close()
 	for range 3 {
 		peer := peerOf(t, ln)
@@ -216,12 +218,12 @@ func TestBackoffStartsAnewAfterAConnectionThatHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan time.Time)
 		fail := make(chan error)
-		c := Connect(t.Context(), "unix", path, &Options{
+		c := chanio.Connect(t.Context(), "unix", path, &chanio.Options{
 			Dialer: failingDialer(func(context.Context) error {
 				tries <- time.Now()
 				return <-fail
 			}),
-			Backoff:   Backoff{Min: 100 * time.Millisecond, Jitter: -1},
+			Backoff:   chanio.Backoff{Min: 100 * time.Millisecond, Jitter: -1},
 			RecvQueue: -1,
 		})
 		next := func() (pause time.Duration) {
@@ -259,9 +261,9 @@ func TestBackoffStartsAnewAfterAConnectionThatHeld(t *testing.T) {
 
 func TestReconnectCloseAndShutdownOfAClientAtTheSameTime(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
-	handled := serveEach(l, echo)
+	handled := serveEach(l, sendBack)
 	for range 50 {
-		c := Connect(t.Context(), "tcp", l.Addr().String(), &Options{Backoff: Backoff{Min: time.Microsecond}})
+		c := chanio.Connect(t.Context(), "tcp", l.Addr().String(), &chanio.Options{Backoff: chanio.Backoff{Min: time.Microsecond}})
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for s := range c.Sessions() {

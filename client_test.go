@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,17 +10,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestConnectOfABadNetworkHasEndedWithThatErr(t *testing.T) {
-	c := Connect(t.Context(), "tcp5", somewhere, nil)
+	c := chanio.Connect(t.Context(), "tcp5", somewhere, nil)
 	awaitDone(t, c)
 	require.ErrorContains(t, c.Err(), "tcp5")
 	requireClientAnswers(t, c)
 }
 
 // requireClientAnswers makes every call on c, which has ended.
-func requireClientAnswers(t *testing.T, c *Client) {
+func requireClientAnswers(t *testing.T, c *chanio.Client) {
 	t.Helper()
 	err := c.Err()
 	for range 2 {
@@ -32,24 +34,24 @@ func requireClientAnswers(t *testing.T, c *Client) {
 		require.Zero(t, c.Stats().Sessions)
 		require.Equal(t, err, c.Err())
 	}
-	last := EventKind(0)
+	last := chanio.EventKind(0)
 	for e := range c.Events() {
 		last = e.Kind
 	}
-	if c.set.EventQueue > 0 {
-		require.Equal(t, EventStopped, last)
+	if c.Settings().EventQueue > 0 {
+		require.Equal(t, chanio.EventStopped, last)
 	}
 }
 
 func TestAClientEndsWhileItDials(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(c *Client, cancel context.CancelCauseFunc) error
+		end  func(c *chanio.Client, cancel context.CancelCauseFunc) error
 		err  error
 	}{
-		{"Close", func(c *Client, _ context.CancelCauseFunc) error { return c.Close() }, nil},
-		{"Shutdown", func(c *Client, _ context.CancelCauseFunc) error { return c.Shutdown(context.Background()) }, nil},
-		{"the context", func(c *Client, cancel context.CancelCauseFunc) error { cancel(errTest); return nil }, errTest},
+		{"Close", func(c *chanio.Client, _ context.CancelCauseFunc) error { return c.Close() }, nil},
+		{"Shutdown", func(c *chanio.Client, _ context.CancelCauseFunc) error { return c.Shutdown(context.Background()) }, nil},
+		{"the context", func(c *chanio.Client, cancel context.CancelCauseFunc) error { cancel(errTest); return nil }, errTest},
 	} {
 		for _, dialer := range []struct {
 			name string
@@ -59,7 +61,7 @@ func TestAClientEndsWhileItDials(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)
-					c := Connect(ctx, "tcp", somewhere, &Options{Dialer: failingDialer(dialer.hook), Backoff: Backoff{Min: time.Hour}})
+					c := chanio.Connect(ctx, "tcp", somewhere, &chanio.Options{Dialer: failingDialer(dialer.hook), Backoff: chanio.Backoff{Min: time.Hour}})
 					synctest.Wait()
 					start := time.Now()
 					require.NoError(t, test.end(c, cancel))
@@ -87,13 +89,13 @@ func peerOf(t *testing.T, ln net.Listener) net.Conn {
 }
 
 // clientOf connects a client that tries again at once, for the rest of the test.
-func clientOf(t *testing.T, o Options) (*Client, net.Listener) {
+func clientOf(t *testing.T, o chanio.Options) (*chanio.Client, net.Listener) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { ln.Close() })
-	o.Backoff = Backoff{Min: time.Microsecond}
-	c := Connect(context.Background(), "tcp", ln.Addr().String(), &o)
+	o.Backoff = chanio.Backoff{Min: time.Microsecond}
+	c := chanio.Connect(context.Background(), "tcp", ln.Addr().String(), &o)
 	t.Cleanup(func() { c.Close() })
 	return c, ln
 }
@@ -102,7 +104,7 @@ func TestConnectKeepsOneSessionUp(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			c, ln := clientOf(t, q.o)
-			var last *Session
+			var last *chanio.Session
 			for range 5 {
 				peer := peerOf(t, ln)
 				s, _ := await(t, c.Sessions(), "a session")
@@ -128,7 +130,7 @@ func TestConnectKeepsOneSessionUp(t *testing.T) {
 }
 
 func TestEventsOfAClientComeInOrder(t *testing.T) {
-	c, ln := clientOf(t, Options{})
+	c, ln := clientOf(t, chanio.Options{})
 	for range 3 {
 		peerOf(t, ln)
 		s, _ := await(t, c.Sessions(), "a session")
@@ -137,30 +139,30 @@ func TestEventsOfAClientComeInOrder(t *testing.T) {
 	peerOf(t, ln)
 	await(t, c.Sessions(), "a session")
 	require.NoError(t, c.Close())
-	var kinds []EventKind
-	var session *Session
+	var kinds []chanio.EventKind
+	var session *chanio.Session
 	for e := range c.Events() {
 		kinds = append(kinds, e.Kind)
 		switch e.Kind {
-		case EventConnected:
+		case chanio.EventConnected:
 			session = e.Session
-		case EventDisconnected:
+		case chanio.EventDisconnected:
 			require.Same(t, session, e.Session)
 			require.Error(t, e.Err)
 		}
 	}
-	require.Equal(t, []EventKind{
-		EventStarted,
-		EventConnected, EventDisconnected,
-		EventConnected, EventDisconnected,
-		EventConnected, EventDisconnected,
-		EventConnected, EventDisconnected,
-		EventStopped,
+	require.Equal(t, []chanio.EventKind{
+		chanio.EventStarted,
+		chanio.EventConnected, chanio.EventDisconnected,
+		chanio.EventConnected, chanio.EventDisconnected,
+		chanio.EventConnected, chanio.EventDisconnected,
+		chanio.EventConnected, chanio.EventDisconnected,
+		chanio.EventStopped,
 	}, kinds)
 }
 
 func TestASessionThatNobodyReceivesRunsOnAndIsReplaced(t *testing.T) {
-	c, ln := clientOf(t, Options{})
+	c, ln := clientOf(t, chanio.Options{})
 	first := peerOf(t, ln)
 	require.NoError(t, first.(*net.TCPConn).SetLinger(0))
 	first.Close()
@@ -174,7 +176,7 @@ func TestASessionThatNobodyReceivesRunsOnAndIsReplaced(t *testing.T) {
 }
 
 func TestShutdownOfAClientLetsTheHandlerFinish(t *testing.T) {
-	c, ln := clientOf(t, Options{})
+	c, ln := clientOf(t, chanio.Options{})
 	peer := peerOf(t, ln)
 	s, _ := await(t, c.Sessions(), "a session")
 	handled := make(chan struct{})
@@ -197,10 +199,10 @@ func TestShutdownOfAClientLetsTheHandlerFinish(t *testing.T) {
 }
 
 func TestShutdownOfAClientDropsWhatNobodyReceived(t *testing.T) {
-	c, ln := clientOf(t, Options{CloseTimeout: patience})
+	c, ln := clientOf(t, chanio.Options{CloseTimeout: patience})
 	peer := peerOf(t, ln)
 	for e := range c.Events() {
-		if e.Kind == EventConnected {
+		if e.Kind == chanio.EventConnected {
 			break
 		}
 	}
@@ -213,14 +215,14 @@ func TestShutdownOfAClientDropsWhatNobodyReceived(t *testing.T) {
 }
 
 func TestShutdownOfAClientWithAContextThatEndsAborts(t *testing.T) {
-	c, ln := clientOf(t, Options{CloseTimeout: patience})
+	c, ln := clientOf(t, chanio.Options{CloseTimeout: patience})
 	peerOf(t, ln)
 	s, _ := await(t, c.Sessions(), "a session")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Equal(t, context.Canceled, c.Shutdown(ctx))
 	require.True(t, isClosed(s.Done()))
-	require.ErrorIs(t, s.Err(), ErrClosed)
+	require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 	require.NoError(t, c.Err())
 }
 
@@ -230,14 +232,14 @@ func TestTheEndOfAClientsContextIsTheCauseOfItsSession(t *testing.T) {
 	defer ln.Close()
 	for _, received := range []bool{true, false} {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		c := Connect(ctx, "tcp", ln.Addr().String(), nil)
+		c := chanio.Connect(ctx, "tcp", ln.Addr().String(), nil)
 		peer := peerOf(t, ln)
 		if received {
 			await(t, c.Sessions(), "a session")
 		}
-		var s *Session
+		var s *chanio.Session
 		for e := range c.Events() {
-			if e.Kind == EventConnected {
+			if e.Kind == chanio.EventConnected {
 				s = e.Session
 				break
 			}

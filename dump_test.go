@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
@@ -19,7 +20,7 @@ import (
 func libraryStacks() (stacks [][]string) {
 	dump := make([]byte, 1<<20)
 	dump = dump[:runtime.Stack(dump, true)]
-	ours := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(reflect.TypeFor[Session]().PkgPath()) + `\.(.+)\([^()]*\)$`)
+	ours := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(reflect.TypeFor[chanio.Session]().PkgPath()) + `\.(.+)\([^()]*\)$`)
 	for goroutine := range strings.SplitSeq(string(dump), "\n\n") {
 		calls, _, _ := strings.Cut(goroutine, "\ncreated by ")
 		var stack []string
@@ -38,7 +39,7 @@ func TestAGoroutineDumpTellsWhoIsWho(t *testing.T) {
 		serverConfig, _ := testTLS(t)
 		_, ln := serveMem(t, nil)
 		ln.dial()
-		_, tlsListener := serveMem(t, &Options{TLS: serverConfig})
+		_, tlsListener := serveMem(t, &chanio.Options{TLS: serverConfig})
 		tlsListener.dial() // and says nothing
 
 		s, _ := memSession(t, nil)
@@ -46,14 +47,14 @@ func TestAGoroutineDumpTellsWhoIsWho(t *testing.T) {
 		m, _ := memPeers(t, t.Context(), nil)
 		m.in <- datagram.Packet{Addr: peerAddress(1), Data: []byte("hello")}
 		_, p := memPacketConn(t, t.Context(), nil)
-		require.NoError(t, p.Put(Packet{Addr: peerAddress(1), Data: []byte("a datagram that nobody reads")}))
+		require.NoError(t, p.Put(chanio.Packet{Addr: peerAddress(1), Data: []byte("a datagram that nobody reads")}))
 
-		h := NewHub(t.Context(), nil)
+		h := chanio.NewHub(t.Context(), nil)
 		defer h.Close()
 		h.Send()
-		c := Connect(t.Context(), "tcp", somewhere, &Options{Dialer: failingDialer(hang)})
+		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{Dialer: failingDialer(hang)})
 		defer c.Close()
-		service := NewService(t.Context(), nil)
+		service := chanio.NewService(t.Context(), nil)
 		defer service.Close()
 		require.NoError(t, service.Post(func(ctx context.Context) { <-ctx.Done() }))
 		synctest.Wait()

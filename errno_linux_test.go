@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"syscall"

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package chanio
+package chanio_test
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -12,20 +12,22 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // queueOf returns the event queue that o asks for.
-func queueOf(t *testing.T, o *Options) *eventQueue {
+func queueOf(t *testing.T, o *chanio.Options) *chanio.EventQueue {
 	t.Helper()
-	set, err := o.resolve(false)
+	q, err := chanio.NewEventQueue(o)
 	require.NoError(t, err)
-	return newEventQueue(set)
+	return q
 }
 
 // drainCounts returns the counts of the events in c until it is closed.
-func drainCounts(c <-chan Event) (counts []int) {
+func drainCounts(c <-chan chanio.Event) (counts []int) {
 	for e := range c {
-		if e.Kind != EventStopped {
+		if e.Kind != chanio.EventStopped {
 			counts = append(counts, e.Count)
 		}
 	}
@@ -51,21 +53,21 @@ func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
 		{"no queue", -1, 2, 2, nil, 5, false, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			q := queueOf(t, &Options{EventQueue: test.limit})
+			q := queueOf(t, &chanio.Options{EventQueue: test.limit})
 			for i := range test.before {
-				q.emit(Event{Count: i})
+				q.Emit(chanio.Event{Count: i})
 			}
-			c := q.channel()
+			c := q.Channel()
 			for i := range test.after {
-				q.emit(Event{Count: test.before + i})
+				q.Emit(chanio.Event{Count: test.before + i})
 			}
-			q.close(test.wantStoppedErr)
+			q.Close(test.wantStoppedErr)
 			var counts []int
 			stopped := false
 			for e := range c {
 				require.False(t, stopped, "EventStopped is the last")
 				require.False(t, e.Time.IsZero())
-				if stopped = e.Kind == EventStopped; stopped {
+				if stopped = e.Kind == chanio.EventStopped; stopped {
 					require.Equal(t, test.wantStoppedErr, e.Err)
 				} else {
 					counts = append(counts, e.Count)
@@ -73,35 +75,35 @@ func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
 			}
 			require.Equal(t, test.want, counts)
 			require.Equal(t, test.wantStopped, stopped)
-			require.Equal(t, test.wantDropped, q.lost())
-			q.emit(Event{}) // after the end: nothing
-			require.Equal(t, test.wantDropped, q.lost())
+			require.Equal(t, test.wantDropped, q.Lost())
+			q.Emit(chanio.Event{}) // after the end: nothing
+			require.Equal(t, test.wantDropped, q.Lost())
 		})
 	}
 }
 
 func TestEventsCanBeAskedForAfterTheEnd(t *testing.T) {
-	q := queueOf(t, &Options{EventQueue: 4})
-	q.emit(Event{Count: 7})
-	q.close(nil)
-	require.Equal(t, []int{7}, drainCounts(q.channel()))
-	require.Empty(t, drainCounts(q.channel()), "it is the same channel")
+	q := queueOf(t, &chanio.Options{EventQueue: 4})
+	q.Emit(chanio.Event{Count: 7})
+	q.Close(nil)
+	require.Equal(t, []int{7}, drainCounts(q.Channel()))
+	require.Empty(t, drainCounts(q.Channel()), "it is the same channel")
 }
 
 func TestEventsReachWhoWaitsForThemWithoutAQueue(t *testing.T) {
-	q := queueOf(t, &Options{EventQueue: -1})
-	c := q.channel()
+	q := queueOf(t, &chanio.Options{EventQueue: -1})
+	c := q.Channel()
 	got := make(chan []int)
 	go func() { got <- drainCounts(c) }()
 	emitted := 0
 	for {
-		q.emit(Event{Count: emitted}) // until the receiver waits
+		q.Emit(chanio.Event{Count: emitted}) // until the receiver waits
 		emitted++
-		if q.lost() < int64(emitted) {
+		if q.Lost() < int64(emitted) {
 			break
 		}
 	}
-	q.close(nil)
+	q.Close(nil)
 	counts, _ := await(t, got, "the events")
 	require.Equal(t, []int{emitted - 1}, counts)
 }
@@ -110,8 +112,8 @@ func TestEventsOfManyGoroutinesAreBoundedAndCounted(t *testing.T) {
 	const senders, each = 8, 500
 	for _, limit := range []int{-1, 1, 64} {
 		t.Run(fmt.Sprintf("a queue of %d", limit), func(t *testing.T) {
-			q := queueOf(t, &Options{EventQueue: limit})
-			c := q.channel()
+			q := queueOf(t, &chanio.Options{EventQueue: limit})
+			c := q.Channel()
 			received := make(chan int64, 1)
 			go func() {
 				n := int64(0)
@@ -124,31 +126,31 @@ func TestEventsOfManyGoroutinesAreBoundedAndCounted(t *testing.T) {
 			for range senders {
 				wg.Go(func() {
 					for range each {
-						q.emit(Event{})
+						q.Emit(chanio.Event{})
 					}
 				})
 			}
 			wg.Wait()
-			q.close(nil)
+			q.Close(nil)
 			n, _ := await(t, received, "the events")
-			require.EqualValues(t, senders*each+1, n+q.lost(), "each is received or counted")
+			require.EqualValues(t, senders*each+1, n+q.Lost(), "each is received or counted")
 		})
 	}
 }
 
 func TestEventsOfNobodyTakeNoMemory(t *testing.T) {
-	q := queueOf(t, &Options{EventQueue: 1 << 20})
-	q.emit(Event{})
-	require.Nil(t, q.ch, "the channel is made when it is asked for")
-	require.LessOrEqual(t, cap(q.early.ring), 8)
+	q := queueOf(t, &chanio.Options{EventQueue: 1 << 20})
+	q.Emit(chanio.Event{})
+	require.LessOrEqual(t, q.Early(), 8)
+	require.Zero(t, q.Buffered(), "the channel is made when it is asked for")
 }
 
 func TestEventKindsHaveNames(t *testing.T) {
-	for k, want := range map[EventKind]string{
-		EventStarted: "started", EventConnected: "connected", EventHandshaked: "handshaked",
-		EventDisconnected: "disconnected", EventLagged: "lagged", EventJoined: "joined",
-		EventLeft: "left", EventFailed: "failed", EventStopped: "stopped",
-		0: "EventKind(0)", -1: "EventKind(-1)", EventStopped + 1: fmt.Sprintf("EventKind(%d)", EventStopped+1),
+	for k, want := range map[chanio.EventKind]string{
+		chanio.EventStarted: "started", chanio.EventConnected: "connected", chanio.EventHandshaked: "handshaked",
+		chanio.EventDisconnected: "disconnected", chanio.EventLagged: "lagged", chanio.EventJoined: "joined",
+		chanio.EventLeft: "left", chanio.EventFailed: "failed", chanio.EventStopped: "stopped",
+		0: "EventKind(0)", -1: "EventKind(-1)", chanio.EventStopped + 1: fmt.Sprintf("EventKind(%d)", chanio.EventStopped+1),
 	} {
 		require.Equal(t, want, k.String())
 	}
@@ -157,13 +159,13 @@ func TestEventKindsHaveNames(t *testing.T) {
 func TestLoggerGetsEveryEventAsARecord(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	q := queueOf(t, &Options{EventQueue: -1, Logger: log}) // even those that are lost
-	s := NewSession(t.Context(), nil, nil)
-	q.emit(Event{Kind: EventStarted})
-	q.emit(Event{Kind: EventConnected, Session: s})
-	q.emit(Event{Kind: EventFailed, Err: errTest})
-	q.emit(Event{Kind: EventLagged, Session: s, Count: 5})
-	q.close(nil)
+	q := queueOf(t, &chanio.Options{EventQueue: -1, Logger: log}) // even those that are lost
+	s := chanio.NewSession(t.Context(), nil, nil)
+	q.Emit(chanio.Event{Kind: chanio.EventStarted})
+	q.Emit(chanio.Event{Kind: chanio.EventConnected, Session: s})
+	q.Emit(chanio.Event{Kind: chanio.EventFailed, Err: errTest})
+	q.Emit(chanio.Event{Kind: chanio.EventLagged, Session: s, Count: 5})
+	q.Close(nil)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 5)
 	require.Contains(t, lines[0], `level=DEBUG msg="chanio: started"`)
@@ -177,8 +179,8 @@ func TestLoggerGetsEveryEventAsARecord(t *testing.T) {
 
 func TestLoggerBelowItsLevelIsSilent(t *testing.T) {
 	var out bytes.Buffer
-	q := queueOf(t, &Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
-	q.emit(Event{Kind: EventConnected})
+	q := queueOf(t, &chanio.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	q.Emit(chanio.Event{Kind: chanio.EventConnected})
 	require.Empty(t, out.String())
 }
 
@@ -190,12 +192,12 @@ func TestErrorsAnswerErrorsIs(t *testing.T) {
 		is   []error
 		text string
 	}{
-		{"closed", wrapOp("write", "tcp", nil, at, ErrClosed), []error{ErrClosed, net.ErrClosed}, "chanio: write tcp 192.0.2.1:80: closed"},
-		{"lagged", fmt.Errorf("x: %w", ErrLagged), []error{ErrLagged}, "x: chanio: too far behind its hub"},
-		{"timeout", wrapOp("close", "tcp", nil, at, &timeoutError{"CloseTimeout", 5e9}), []error{os.ErrDeadlineExceeded}, "chanio: close tcp 192.0.2.1:80: CloseTimeout of 5s exceeded"},
-		{"of the system", wrapOp("read", "tcp", nil, at, os.NewSyscallError("read", os.ErrPermission)), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: read: permission denied"},
-		{"of a call inside net", wrapOp("read", "tcp", nil, at, &net.OpError{Op: "raw-read", Net: "tcp", Addr: at, Err: os.ErrPermission}), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: permission denied"},
-		{"of another operation", wrapOp("listen", "tcp", nil, at, &net.OpError{Op: "set", Net: "tcp", Addr: at, Err: os.ErrPermission}), []error{os.ErrPermission}, "chanio: set tcp 192.0.2.1:80: permission denied"},
+		{"closed", chanio.WrapOp("write", "tcp", nil, at, chanio.ErrClosed), []error{chanio.ErrClosed, net.ErrClosed}, "chanio: write tcp 192.0.2.1:80: closed"},
+		{"lagged", fmt.Errorf("x: %w", chanio.ErrLagged), []error{chanio.ErrLagged}, "x: chanio: too far behind its hub"},
+		{"timeout", chanio.WrapOp("close", "tcp", nil, at, chanio.NewTimeout("CloseTimeout", 5e9)), []error{os.ErrDeadlineExceeded}, "chanio: close tcp 192.0.2.1:80: CloseTimeout of 5s exceeded"},
+		{"of the system", chanio.WrapOp("read", "tcp", nil, at, os.NewSyscallError("read", os.ErrPermission)), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: read: permission denied"},
+		{"of a call inside net", chanio.WrapOp("read", "tcp", nil, at, &net.OpError{Op: "raw-read", Net: "tcp", Addr: at, Err: os.ErrPermission}), []error{os.ErrPermission}, "chanio: read tcp 192.0.2.1:80: permission denied"},
+		{"of another operation", chanio.WrapOp("listen", "tcp", nil, at, &net.OpError{Op: "set", Net: "tcp", Addr: at, Err: os.ErrPermission}), []error{os.ErrPermission}, "chanio: set tcp 192.0.2.1:80: permission denied"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, is := range test.is {
@@ -204,10 +206,10 @@ func TestErrorsAnswerErrorsIs(t *testing.T) {
 			require.Equal(t, test.text, test.err.Error())
 		})
 	}
-	require.NotErrorIs(t, net.ErrClosed, ErrClosed)
-	require.NoError(t, wrapOp("read", "tcp", nil, nil, nil))
-	wrapped := wrapOp("read", "tcp", nil, at, errTest)
-	require.Same(t, wrapped, wrapOp("write", "udp", nil, nil, wrapped), "once is enough")
+	require.NotErrorIs(t, net.ErrClosed, chanio.ErrClosed)
+	require.NoError(t, chanio.WrapOp("read", "tcp", nil, nil, nil))
+	wrapped := chanio.WrapOp("read", "tcp", nil, at, errTest)
+	require.Same(t, wrapped, chanio.WrapOp("write", "udp", nil, nil, wrapped), "once is enough")
 	var op *net.OpError
 	require.True(t, errors.As(wrapped, &op))
 	require.Equal(t, at, op.Addr)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"slices"
@@ -6,20 +6,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/buffer"
+	"example.com/chanio"
 )
 
 // fuzzFraming returns the framing that kind selects, of all kinds.
-func fuzzFraming(kind uint8) Framing {
-	all := []Framing{
-		Lines{}, Delimiter{Byte: 'a'}, LengthPrefix{Size: 2}, LengthPrefix{Varint: true, IncludesHeader: true}, netstring{},
-		Lines{CRLF: true, Unterminated: true}, Delimiter{Unterminated: true}, elsewhere{}, sealed{3},
+func fuzzFraming(kind uint8) chanio.Framing {
+	all := []chanio.Framing{
+		chanio.Lines{}, chanio.Delimiter{Byte: 'a'}, chanio.LengthPrefix{Size: 2}, chanio.LengthPrefix{Varint: true, IncludesHeader: true}, netstring{},
+		chanio.Lines{CRLF: true, Unterminated: true}, chanio.Delimiter{Unterminated: true}, elsewhere{}, sealed{3},
 	}
 	return all[int(kind)%len(all)]
 }
 
 // elsewhere is a Framing whose messages are not parts of Next's input.
-type elsewhere struct{ LengthPrefix }
+type elsewhere struct{ chanio.LengthPrefix }
 
 func (f elsewhere) Next(buf []byte, max int) ([]byte, int, error) {
 	m, n, err := f.LengthPrefix.Next(buf, max)
@@ -53,59 +53,51 @@ func FuzzBatch(f *testing.F) {
 			rest = rest[n:]
 		}
 
-		if len(rest)-maxOverhead >= limit {
+		if len(rest)-chanio.MaxOverhead >= limit {
 			t.Skip("a session ends, whatever Next says")
 		}
-		in := inbox{codec: codecOf(framing), limit: limit, copies: copies}
+		in := chanio.NewInbox(framing, limit, copies)
 		var got []string
 		collect := func() {
-			if in.out.buf == nil {
+			b := in.Batch()
+			if b == nil {
 				return
 			}
-			b := Batch{batchMemory: in.out}
 			require.NotZero(t, b.Len())
-			require.LessOrEqual(t, b.Size(), max(blockSize, len(b.At(0))), "64 KiB, or one message")
-			checkWire(t, &b, framing)
+			require.LessOrEqual(t, b.Size(), max(chanio.BlockSize, len(b.At(0))), "64 KiB, or one message")
+			checkWire(t, b, framing)
 			for i, m := range b.All() {
 				got = append(got, string(m))
-				kept := in.message(i)
+				kept := in.Message(i)
 				if string(m) != string(kept) || len(kept) != cap(kept) {
 					t.Fatalf("message %d is not its copy", i)
 				}
 			}
-			in.out = batchMemory{}
+			in.Forget()
 			b.Release()
 		}
 		// Large inputs are cut into few pieces: a fuzzer wants many inputs a second.
 		step := max(1+int(cut), len(data)/200)
 		var err error
 		for wire := data; len(wire) > 0 && err == nil; collect() {
-			if in.more {
-				err = in.again()
+			if in.More() {
+				err = in.Again()
 				continue
 			}
-			w := in.window()
-			buf := w.buf
-			if buf == nil {
-				buf = buffer.Get(w.to)
-			}
-			n := copy(buf.B[w.from:w.to], wire[:min(len(wire), step)])
+			var n int
+			n, err = in.Read(wire, step)
 			require.Positive(t, n)
 			wire = wire[n:]
-			err = in.took(w, buf, n)
-			held := len(in.short)
-			if in.long != nil {
-				held = len(in.long.B)
-			}
-			require.LessOrEqual(t, held, max(2*claimFactor*in.have, shortRest), "of %d bytes", in.have)
+			have, held := in.Part()
+			require.LessOrEqual(t, held, max(2*chanio.ClaimFactor*have, chanio.ShortRest), "of %d bytes", have)
 		}
-		for in.more && err == nil {
-			err = in.again()
+		for in.More() && err == nil {
+			err = in.Again()
 			collect()
 		}
 		if err == nil && !failed {
-			if err = in.final(); err == nil {
-				if m, finalErr := in.codec.final(rest); len(rest) > 0 && finalErr == nil {
+			if err = in.Final(); err == nil {
+				if m, finalErr := chanio.Final(chanio.CodecOf(framing), rest); len(rest) > 0 && finalErr == nil {
 					want = append(want, string(m))
 				}
 				collect()
@@ -117,15 +109,15 @@ func FuzzBatch(f *testing.F) {
 			t.Fatalf("%d messages, want %d: %v", len(got), len(want), err)
 		}
 		require.Equal(t, failed, err != nil, "%v", err)
-		in.free()
+		in.Free()
 	})
 }
 
 // checkWire checks that the wire form that a batch claims to have in memory is
 // right.
-func checkWire(t *testing.T, b *Batch, framing Framing) {
+func checkWire(t *testing.T, b *chanio.Batch, framing chanio.Framing) {
 	t.Helper()
-	wire, ok := b.wire(codecOf(framing))
+	wire, ok := b.Wire(chanio.CodecOf(framing))
 	if !ok {
 		return
 	}

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
@@ -34,7 +35,7 @@ func writeInPieces(conn net.Conn, p []byte, limit int, rng *rand.Rand) error {
 }
 
 func TestFramedMessagesArriveWholeHoweverTheStreamIsCut(t *testing.T) {
-	for _, f := range []Framing{Lines{}, Delimiter{Byte: 0}, LengthPrefix{Size: 1}, LengthPrefix{Size: 2, LittleEndian: true, IncludesHeader: true}, LengthPrefix{Size: 4}, LengthPrefix{Size: 8}, LengthPrefix{Varint: true}} {
+	for _, f := range []chanio.Framing{chanio.Lines{}, chanio.Delimiter{Byte: 0}, chanio.LengthPrefix{Size: 1}, chanio.LengthPrefix{Size: 2, LittleEndian: true, IncludesHeader: true}, chanio.LengthPrefix{Size: 4}, chanio.LengthPrefix{Size: 8}, chanio.LengthPrefix{Varint: true}} {
 		for _, cut := range []int{1, 3, 100, 5000, 100000} {
 			for _, q := range queues {
 				t.Run(fmt.Sprintf("%T%v/cut %d/%s", f, f, cut, q.name), func(t *testing.T) {
@@ -42,10 +43,10 @@ func TestFramedMessagesArriveWholeHoweverTheStreamIsCut(t *testing.T) {
 					o := q.o
 					o.Framing = f
 					a, b := net.Pipe()
-					s := NewSession(context.Background(), b, &o)
+					s := chanio.NewSession(context.Background(), b, &o)
 					defer s.Close()
 					sizes := []int{0, 1, 2, 31, 32, 127, 128, 129, 200, 255}
-					if f != (LengthPrefix{Size: 1}) && cut >= 100 {
+					if f != (chanio.LengthPrefix{Size: 1}) && cut >= 100 {
 						sizes = append(sizes, 4000, 60000)
 					}
 					var want [][]byte
@@ -79,10 +80,10 @@ func TestFramedMessagesArriveWholeHoweverTheStreamIsCut(t *testing.T) {
 
 // framedPair returns a session under o, which is in a bubble, and its peer's
 // end.
-func framedPair(t *testing.T, o *Options) (*Session, net.Conn) {
+func framedPair(t *testing.T, o *chanio.Options) (*chanio.Session, net.Conn) {
 	t.Helper()
 	a, b := net.Pipe()
-	s := NewSession(t.Context(), b, o)
+	s := chanio.NewSession(t.Context(), b, o)
 	t.Cleanup(func() { s.Abort(nil); <-s.Done(); a.Close() })
 	return s, a
 }
@@ -104,7 +105,7 @@ func TestAMessageMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, conn := framedPair(t, &Options{Framing: Lines{}})
+				s, conn := framedPair(t, &chanio.Options{Framing: chanio.Lines{}})
 				began := time.Now()
 				var peer sync.WaitGroup
 				defer peer.Wait()
@@ -138,7 +139,7 @@ func TestAMessageMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
 
 func TestTimeInWhichNobodyReceivesIsNotThePeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, conn := framedPair(t, &Options{Framing: Lines{}, RecvQueue: -1})
+		s, conn := framedPair(t, &chanio.Options{Framing: chanio.Lines{}, RecvQueue: -1})
 		go func() {
 			conn.Write([]byte("one\ntwo\nthr"))
 			conn.Write([]byte("ee\n"))
@@ -154,20 +155,20 @@ func TestAMessagePastMaxMessageEndsTheSessionAndIsNotHeld(t *testing.T) {
 	header := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	for _, tt := range []struct {
 		name string
-		f    Framing
+		f    chanio.Framing
 		wire []byte
 		ok   bool
 	}{
-		{"a header of 4 GiB", LengthPrefix{Size: 8}, header(4 << 30), false},
-		{"a header that no int holds", LengthPrefix{Size: 8}, header(math.MaxUint64), false},
-		{"one byte too many", LengthPrefix{Size: 8}, header(1001), false},
-		{"exactly the limit", LengthPrefix{Size: 8}, append(header(1000), make([]byte, 1000)...), true},
-		{"a line too long", Lines{}, bytes.Repeat([]byte("x"), 1010), false},
-		{"a line of the limit", Lines{}, append(bytes.Repeat([]byte("x"), 1000), '\r', '\n'), true},
+		{"a header of 4 GiB", chanio.LengthPrefix{Size: 8}, header(4 << 30), false},
+		{"a header that no int holds", chanio.LengthPrefix{Size: 8}, header(math.MaxUint64), false},
+		{"one byte too many", chanio.LengthPrefix{Size: 8}, header(1001), false},
+		{"exactly the limit", chanio.LengthPrefix{Size: 8}, append(header(1000), make([]byte, 1000)...), true},
+		{"a line too long", chanio.Lines{}, bytes.Repeat([]byte("x"), 1010), false},
+		{"a line of the limit", chanio.Lines{}, append(bytes.Repeat([]byte("x"), 1000), '\r', '\n'), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, conn := framedPair(t, &Options{Framing: tt.f, MaxMessage: 1000})
+				s, conn := framedPair(t, &chanio.Options{Framing: tt.f, MaxMessage: 1000})
 				began := time.Now()
 				go conn.Write(tt.wire)
 				m, ok := <-s.Recv()
@@ -176,7 +177,7 @@ func TestAMessagePastMaxMessageEndsTheSessionAndIsNotHeld(t *testing.T) {
 					require.Len(t, m, 1000)
 					return
 				}
-				require.ErrorIs(t, s.Err(), ErrMessageTooLarge)
+				require.ErrorIs(t, s.Err(), chanio.ErrMessageTooLarge)
 				require.Equal(t, began, time.Now(), "at once")
 			})
 		})
@@ -186,24 +187,24 @@ func TestAMessagePastMaxMessageEndsTheSessionAndIsNotHeld(t *testing.T) {
 func TestWhatIsLeftAtTheEndOfTheStreamIsNeverSilence(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		f    Framing
+		f    chanio.Framing
 		wire string
 		want []string
 		err  error
 	}{
-		{"nothing", Lines{}, "a\n", []string{"a"}, nil},
-		{"a line without its end", Lines{}, "a\nPAY 1000", []string{"a"}, io.ErrUnexpectedEOF},
-		{"a line of which the LF is missing", Lines{}, "a\nb\r", []string{"a"}, io.ErrUnexpectedEOF},
-		{"an unterminated line", Lines{Unterminated: true}, "a\nb", []string{"a", "b"}, nil},
-		{"a message without its delimiter", Delimiter{}, "a\x00b", []string{"a"}, io.ErrUnexpectedEOF},
-		{"an unterminated message", Delimiter{Unterminated: true}, "a\x00b", []string{"a", "b"}, nil},
-		{"only a delimiter", Delimiter{}, "\x00", []string{""}, nil},
-		{"half a header", LengthPrefix{Size: 2}, "\x00\x01a\x00", []string{"a"}, io.ErrUnexpectedEOF},
-		{"half a message", LengthPrefix{Size: 2}, "\x00\x01a\x00\x03bc", []string{"a"}, io.ErrUnexpectedEOF},
+		{"nothing", chanio.Lines{}, "a\n", []string{"a"}, nil},
+		{"a line without its end", chanio.Lines{}, "a\nPAY 1000", []string{"a"}, io.ErrUnexpectedEOF},
+		{"a line of which the LF is missing", chanio.Lines{}, "a\nb\r", []string{"a"}, io.ErrUnexpectedEOF},
+		{"an unterminated line", chanio.Lines{Unterminated: true}, "a\nb", []string{"a", "b"}, nil},
+		{"a message without its delimiter", chanio.Delimiter{}, "a\x00b", []string{"a"}, io.ErrUnexpectedEOF},
+		{"an unterminated message", chanio.Delimiter{Unterminated: true}, "a\x00b", []string{"a", "b"}, nil},
+		{"only a delimiter", chanio.Delimiter{}, "\x00", []string{""}, nil},
+		{"half a header", chanio.LengthPrefix{Size: 2}, "\x00\x01a\x00", []string{"a"}, io.ErrUnexpectedEOF},
+		{"half a message", chanio.LengthPrefix{Size: 2}, "\x00\x01a\x00\x03bc", []string{"a"}, io.ErrUnexpectedEOF},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, conn := framedPair(t, &Options{Framing: tt.f})
+				s, conn := framedPair(t, &chanio.Options{Framing: tt.f})
 				go func() {
 					conn.Write([]byte(tt.wire))
 					conn.Close()
@@ -225,7 +226,7 @@ func TestWhatIsLeftAtTheEndOfTheStreamIsNeverSilence(t *testing.T) {
 
 func TestWhatCannotBeFramedIsTheSendersErrorAndNeverOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, conn := framedPair(t, &Options{Framing: Lines{}})
+		s, conn := framedPair(t, &chanio.Options{Framing: chanio.Lines{}})
 		lines := bufio.NewScanner(conn)
 		require.Error(t, s.Put([]byte("a\nb")))
 		_, err := s.Write([]byte("c\nd"))
@@ -247,7 +248,7 @@ func TestFramedSessionsSendEachMessageInItsFrame(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			o := q.o
-			o.Framing = LengthPrefix{Size: 4}
+			o.Framing = chanio.LengthPrefix{Size: 4}
 			l := listenTCP(t, &o)
 			conn, s := joinTCP(t, l)
 			var want [][]byte
@@ -283,14 +284,14 @@ func TestFramedSessionsSendEachMessageInItsFrame(t *testing.T) {
 
 func TestFramingWorksOverTLSAndForDialAndConnect(t *testing.T) {
 	server, client := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server, Framing: Lines{}})
-	o := &Options{TLS: client, Framing: Lines{}}
-	c := Connect(t.Context(), "tcp", l.Addr().String(), o)
+	l := listenTCP(t, &chanio.Options{TLS: server, Framing: chanio.Lines{}})
+	o := &chanio.Options{TLS: client, Framing: chanio.Lines{}}
+	c := chanio.Connect(t.Context(), "tcp", l.Addr().String(), o)
 	defer c.Close()
-	d, err := Dial(t.Context(), "tcp", l.Addr().String(), o)
+	d, err := chanio.Dial(t.Context(), "tcp", l.Addr().String(), o)
 	require.NoError(t, err)
 	defer d.Abort(nil)
-	for _, s := range []*Session{<-c.Sessions(), d} {
+	for _, s := range []*chanio.Session{<-c.Sessions(), d} {
 		require.NoError(t, s.Put([]byte("hello")))
 		require.NoError(t, s.Put(nil))
 	}
@@ -305,8 +306,8 @@ func TestFramingWorksOverTLSAndForDialAndConnect(t *testing.T) {
 
 func TestAHubOfAnotherFramingFramesAsItsMembersDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, peer := framedPair(t, &Options{Framing: Lines{}})
-		h := NewHub(t.Context(), &Options{Framing: LengthPrefix{Size: 4}})
+		s, peer := framedPair(t, &chanio.Options{Framing: chanio.Lines{}})
+		h := chanio.NewHub(t.Context(), &chanio.Options{Framing: chanio.LengthPrefix{Size: 4}})
 		defer h.Close()
 		require.NoError(t, h.Join(s))
 		require.NoError(t, h.Multicast([]byte("a line")))
@@ -317,12 +318,12 @@ func TestAHubOfAnotherFramingFramesAsItsMembersDo(t *testing.T) {
 
 // keyed is a Framing with a function in it.
 type keyed struct {
-	Lines
+	chanio.Lines
 	key func() []byte
 }
 
 func TestAFramingWithAFunctionInItIsTheSameAsItself(t *testing.T) {
-	o := &Options{Framing: keyed{key: func() []byte { return nil }}}
+	o := &chanio.Options{Framing: keyed{key: func() []byte { return nil }}}
 	l := listenTCP(t, o)
 	conn, s := joinTCP(t, l)
 	require.Equal(t, 1, l.Hub().Len(), "the listener's own hub")
@@ -333,15 +334,15 @@ func TestAFramingWithAFunctionInItIsTheSameAsItself(t *testing.T) {
 	require.NoError(t, h.Multicast([]byte("two")))
 	read(t, conn, "two\n")
 
-	other := testHub(t, &Options{Framing: keyed{key: func() []byte { return nil }}})
+	other := testHub(t, &chanio.Options{Framing: keyed{key: func() []byte { return nil }}})
 	require.NoError(t, other.Join(s))
-	require.NotNil(t, other.others.Load(), "nothing can tell that it is the same: it has a log of its own")
+	require.True(t, other.HasOtherFeeds(), "nothing can tell that it is the same: it has a log of its own")
 	require.NoError(t, other.Multicast([]byte("three")))
 	read(t, conn, "three\n")
-	require.Nil(t, h.others.Load())
+	require.False(t, h.HasOtherFeeds())
 	framing := &keyed{key: func() []byte { return nil }}
-	pointed, _ := memSession(t, &Options{Framing: framing})
-	require.NoError(t, testHub(t, &Options{Framing: framing}).Join(pointed), "one pointer")
+	pointed, _ := memSession(t, &chanio.Options{Framing: framing})
+	require.NoError(t, testHub(t, &chanio.Options{Framing: framing}).Join(pointed), "one pointer")
 }
 
 // A slow framed peer may hold only what has arrived: many sessions that each
@@ -351,7 +352,7 @@ func TestALargeHeaderCostsNothingUntilItsBytesArrive(t *testing.T) {
 	before := memory.Live()
 	for range sessions {
 		a, b := net.Pipe()
-		s := NewSession(t.Context(), b, &Options{Framing: LengthPrefix{Size: 4}})
+		s := chanio.NewSession(t.Context(), b, &chanio.Options{Framing: chanio.LengthPrefix{Size: 4}})
 		defer func() { s.Abort(nil); <-s.Done(); a.Close() }()
 		_, err := a.Write(binary.BigEndian.AppendUint32(nil, claimed))
 		require.NoError(t, err)
@@ -382,7 +383,7 @@ func TestAFramingMayLookPastAMessagesEnd(t *testing.T) {
 	want := []string{"one", "two", "", "three", "a longer one that no read has whole", "x", "y", "z"}
 	for _, ahead := range []int{1, 2, 3, 8} {
 		for cut := 1; cut <= len(wire); cut++ {
-			s, peer := framedPair(t, &Options{Framing: sealed{ahead}})
+			s, peer := framedPair(t, &chanio.Options{Framing: sealed{ahead}})
 			go func() {
 				for p := []byte(wire); len(p) > 0; p = p[min(cut, len(p)):] {
 					peer.Write(p[:min(cut, len(p))])

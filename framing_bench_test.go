@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"io"
 	"testing"
+
+	"example.com/chanio"
 )
 
 // The payload and the buffer of the benchmarks are small messages, as many as a
@@ -16,17 +18,17 @@ const (
 )
 
 var benchFramings = []namedFraming{
-	{"lines", Lines{}},
-	{"delimiter", Delimiter{}},
-	{"length4", LengthPrefix{}},
-	{"length2-little-header", LengthPrefix{Size: 2, LittleEndian: true, IncludesHeader: true}},
-	{"varint", LengthPrefix{Varint: true}},
-	{"varint-header", LengthPrefix{Varint: true, IncludesHeader: true}},
+	{"lines", chanio.Lines{}},
+	{"delimiter", chanio.Delimiter{}},
+	{"length4", chanio.LengthPrefix{}},
+	{"length2-little-header", chanio.LengthPrefix{Size: 2, LittleEndian: true, IncludesHeader: true}},
+	{"varint", chanio.LengthPrefix{Varint: true}},
+	{"varint-header", chanio.LengthPrefix{Varint: true, IncludesHeader: true}},
 	{"user", netstring{}},
 }
 
 // benchWire is a buffer full of whole frames.
-func benchWire(b *testing.B, f Framing) []byte {
+func benchWire(b *testing.B, f chanio.Framing) []byte {
 	b.Helper()
 	message := bytes.Repeat([]byte{'x'}, benchPayload)
 	wire := make([]byte, 0, benchBuffer)
@@ -76,13 +78,13 @@ func BenchmarkFramingAppend(b *testing.B) {
 func BenchmarkFramingScan(b *testing.B) {
 	for _, f := range benchFramings {
 		b.Run(f.name, func(b *testing.B) {
-			c := codecOf(f.framing)
+			c := chanio.CodecOf(f.framing)
 			wire := benchWire(b, f.framing)
 			b.ReportAllocs()
 			b.SetBytes(benchPayload)
 			buf := wire
 			for b.Loop() {
-				message, n, _, err := c.scan(buf, 0, benchPayload)
+				message, n, _, err := chanio.Scan(c, buf, 0, benchPayload)
 				if err != nil || len(message) != benchPayload {
 					b.Fatal(len(message), err)
 				}
@@ -93,7 +95,7 @@ func BenchmarkFramingScan(b *testing.B) {
 		})
 	}
 	b.Run("std-scanner", func(b *testing.B) {
-		wire := benchWire(b, Lines{})
+		wire := benchWire(b, chanio.Lines{})
 		b.ReportAllocs()
 		b.SetBytes(benchPayload)
 		s := bufio.NewScanner(&ring{wire: wire})
@@ -104,7 +106,7 @@ func BenchmarkFramingScan(b *testing.B) {
 		}
 	})
 	b.Run("std-binary", func(b *testing.B) {
-		wire := benchWire(b, LengthPrefix{})
+		wire := benchWire(b, chanio.LengthPrefix{})
 		b.ReportAllocs()
 		b.SetBytes(benchPayload)
 		r := bufio.NewReaderSize(&ring{wire: wire}, benchBuffer)
@@ -141,10 +143,10 @@ func BenchmarkFramingDribble(b *testing.B) {
 	for _, f := range benchFramings {
 		b.Run(f.name, func(b *testing.B) {
 			message := bytes.Repeat([]byte{'x'}, size)
-			if _, ok := f.framing.(LengthPrefix); ok && f.framing.(LengthPrefix).Size == 2 {
+			if _, ok := f.framing.(chanio.LengthPrefix); ok && f.framing.(chanio.LengthPrefix).Size == 2 {
 				message = message[:1<<16-3]
 			}
-			c := codecOf(f.framing)
+			c := chanio.CodecOf(f.framing)
 			wire, err := c.AppendFrame(nil, message)
 			if err != nil {
 				b.Fatal(err)
@@ -157,7 +159,7 @@ func BenchmarkFramingDribble(b *testing.B) {
 					if end < need {
 						continue
 					}
-					if _, _, need, err = c.scan(wire[:end], seen, size); err != nil {
+					if _, _, need, err = chanio.Scan(c, wire[:end], seen, size); err != nil {
 						b.Fatal(err)
 					}
 					seen = end

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -8,13 +8,15 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // feeder decodes as a session's reader does: what arrives goes into one buffer,
 // which is scanned again when there is more. It fails the test if scan breaks
 // its contract.
 type feeder struct {
-	codec      codec
+	codec      chanio.Codec
 	limit      int
 	buf        []byte
 	seen, need int // the last scan's, if it found no message
@@ -24,7 +26,7 @@ func (d *feeder) feed(t *testing.T, chunk []byte) (messages []string, err error)
 	t.Helper()
 	d.buf = append(d.buf, chunk...)
 	for len(d.buf) > 0 {
-		message, n, need, err := d.codec.scan(d.buf, d.seen, d.limit)
+		message, n, need, err := chanio.Scan(d.codec, d.buf, d.seen, d.limit)
 		if err != nil {
 			if message != nil || n != 0 {
 				t.Fatalf("message %q and n %d with error %v", message, n, err)
@@ -61,7 +63,7 @@ func (d *feeder) end() (messages []string, err error) {
 	if len(d.buf) == 0 {
 		return nil, nil
 	}
-	message, err := d.codec.final(d.buf)
+	message, err := chanio.Final(d.codec, d.buf)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +80,9 @@ func within(part, whole []byte) bool {
 }
 
 // decode feeds chunks, and the end of the stream, to a new reader.
-func decode(t *testing.T, f Framing, limit int, chunks ...[]byte) ([]string, error) {
+func decode(t *testing.T, f chanio.Framing, limit int, chunks ...[]byte) ([]string, error) {
 	t.Helper()
-	d := &feeder{codec: codecOf(f), limit: limit}
+	d := &feeder{codec: chanio.CodecOf(f), limit: limit}
 	var all []string
 	for _, chunk := range chunks {
 		messages, err := d.feed(t, chunk)
@@ -104,11 +106,11 @@ func dribble(wire []byte) [][]byte {
 
 // encode frames the messages that f accepts, and returns those too. accepts and
 // AppendFrame must agree.
-func encode(t *testing.T, f Framing, messages ...[]byte) (wire []byte, accepted []string) {
+func encode(t *testing.T, f chanio.Framing, messages ...[]byte) (wire []byte, accepted []string) {
 	t.Helper()
 	for _, m := range messages {
 		framed, err := f.AppendFrame(wire, m)
-		if accepts := codecOf(f).accepts(m); fmt.Sprint(err) != fmt.Sprint(accepts) {
+		if accepts := chanio.Accepts(chanio.CodecOf(f), m); fmt.Sprint(err) != fmt.Sprint(accepts) {
 			t.Fatalf("AppendFrame: %v, but accepts: %v", err, accepts)
 		}
 		if err != nil {
@@ -130,13 +132,13 @@ func encode(t *testing.T, f Framing, messages ...[]byte) (wire []byte, accepted 
 }
 
 // refusable reports whether f has no way to frame m.
-func refusable(f Framing, m []byte) bool {
+func refusable(f chanio.Framing, m []byte) bool {
 	switch f := f.(type) {
-	case Lines:
+	case chanio.Lines:
 		return bytes.Contains(m, []byte("\n"))
-	case Delimiter:
+	case chanio.Delimiter:
 		return bytes.Contains(m, []byte{f.Byte})
-	case LengthPrefix:
+	case chanio.LengthPrefix:
 		length := uint64(len(m))
 		if f.IncludesHeader {
 			length += uint64(f.Size)
@@ -148,7 +150,7 @@ func refusable(f Framing, m []byte) bool {
 
 // requireRoundTrip sends messages through f in one piece, byte by byte, and cut
 // in two at every byte.
-func requireRoundTrip(t *testing.T, f Framing, messages ...[]byte) {
+func requireRoundTrip(t *testing.T, f chanio.Framing, messages ...[]byte) {
 	t.Helper()
 	wire, want := encode(t, f, messages...)
 	limit := 0

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // netstring is a Framing as a user would write one: 5:hello,
@@ -35,7 +37,7 @@ func (netstring) Next(buf []byte, max int) ([]byte, int, error) {
 			return nil, 0, fmt.Errorf("netstring: bad length %q", digits)
 		}
 		if length = 10*length + int(c-'0'); length > max {
-			return nil, 0, fmt.Errorf("netstring: %w", ErrMessageTooLarge)
+			return nil, 0, fmt.Errorf("netstring: %w", chanio.ErrMessageTooLarge)
 		}
 	}
 	switch end := colon + 1 + length; {
@@ -52,26 +54,26 @@ func (netstring) Next(buf []byte, max int) ([]byte, int, error) {
 
 type namedFraming struct {
 	name    string
-	framing Framing
+	framing chanio.Framing
 }
 
 // framings returns framings with every valid setting, and a user's own.
 func framings() []namedFraming {
 	all := []namedFraming{
-		{"lines", Lines{}},
-		{"lines CRLF", Lines{CRLF: true}},
-		{"lines unterminated", Lines{Unterminated: true}},
-		{"delimiter unterminated", Delimiter{Byte: ';', Unterminated: true}},
-		{"delimiter NUL", Delimiter{}},
-		{"delimiter ;", Delimiter{Byte: ';'}},
-		{"length varint", LengthPrefix{Varint: true}},
-		{"length varint with header", LengthPrefix{Varint: true, IncludesHeader: true}},
+		{"lines", chanio.Lines{}},
+		{"lines CRLF", chanio.Lines{CRLF: true}},
+		{"lines unterminated", chanio.Lines{Unterminated: true}},
+		{"delimiter unterminated", chanio.Delimiter{Byte: ';', Unterminated: true}},
+		{"delimiter NUL", chanio.Delimiter{}},
+		{"delimiter ;", chanio.Delimiter{Byte: ';'}},
+		{"length varint", chanio.LengthPrefix{Varint: true}},
+		{"length varint with header", chanio.LengthPrefix{Varint: true, IncludesHeader: true}},
 		{"netstring", netstring{}},
 	}
 	for _, size := range []int{0, 1, 2, 4, 8} {
 		for _, little := range []bool{false, true} {
 			for _, header := range []bool{false, true} {
-				f := LengthPrefix{Size: size, LittleEndian: little, IncludesHeader: header}
+				f := chanio.LengthPrefix{Size: size, LittleEndian: little, IncludesHeader: header}
 				all = append(all, namedFraming{fmt.Sprintf("length %d little=%v header=%v", size, little, header), f})
 			}
 		}
@@ -80,11 +82,11 @@ func framings() []namedFraming {
 }
 
 // overhead returns how many bytes beyond the limit c may ever wait for.
-func overhead(c codec) int {
-	if _, ok := c.(userFraming); ok {
-		return maxOverhead
+func overhead(c chanio.Codec) int {
+	if chanio.IsUsers(c) {
+		return chanio.MaxOverhead
 	}
-	return maxHeader
+	return chanio.MaxHeader
 }
 
 func FuzzFramingRoundTrip(f *testing.F) {
@@ -128,7 +130,7 @@ func kind(err error) string {
 	switch {
 	case err == nil:
 		return "none"
-	case errors.Is(err, ErrMessageTooLarge):
+	case errors.Is(err, chanio.ErrMessageTooLarge):
 		return "too large"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "unexpected EOF"
@@ -139,7 +141,7 @@ func kind(err error) string {
 func FuzzLinesAgreeWithScanner(f *testing.F) {
 	f.Add([]byte("a\nb\r\nc\r\r\n\n\r"))
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		got, err := decode(t, Lines{Unterminated: true}, len(wire), wire)
+		got, err := decode(t, chanio.Lines{Unterminated: true}, len(wire), wire)
 		require.NoError(t, err)
 		require.Equal(t, scanLines(t, wire), got)
 
@@ -148,7 +150,7 @@ func FuzzLinesAgreeWithScanner(f *testing.F) {
 		for _, m := range got {
 			messages = append(messages, []byte(m))
 		}
-		again, _ := encode(t, Lines{}, messages...)
+		again, _ := encode(t, chanio.Lines{}, messages...)
 		require.Equal(t, got, scanLines(t, again))
 	})
 }
@@ -165,9 +167,9 @@ func scanLines(t *testing.T, wire []byte) (lines []string) {
 }
 
 func FuzzLengthPrefixAgreesWithBinary(f *testing.F) {
-	var all []LengthPrefix
+	var all []chanio.LengthPrefix
 	for _, n := range framings() {
-		if p, ok := n.framing.(LengthPrefix); ok {
+		if p, ok := n.framing.(chanio.LengthPrefix); ok {
 			all = append(all, p)
 		}
 	}
@@ -184,7 +186,7 @@ func FuzzLengthPrefixAgreesWithBinary(f *testing.F) {
 }
 
 // readLengthPrefixed is what a program without the library would write.
-func readLengthPrefixed(p LengthPrefix, limit int, wire []byte) (messages []string, err error) {
+func readLengthPrefixed(p chanio.LengthPrefix, limit int, wire []byte) (messages []string, err error) {
 	for r := bytes.NewReader(wire); ; {
 		before := r.Len()
 		length, err := readLength(p, r)
@@ -202,7 +204,7 @@ func readLengthPrefixed(p LengthPrefix, limit int, wire []byte) (messages []stri
 			length -= uint64(header)
 		}
 		if length > uint64(limit) {
-			return messages, ErrMessageTooLarge
+			return messages, chanio.ErrMessageTooLarge
 		}
 		message := make([]byte, length)
 		if _, err := io.ReadFull(r, message); err != nil {
@@ -212,7 +214,7 @@ func readLengthPrefixed(p LengthPrefix, limit int, wire []byte) (messages []stri
 	}
 }
 
-func readLength(p LengthPrefix, r *bytes.Reader) (uint64, error) {
+func readLength(p chanio.LengthPrefix, r *bytes.Reader) (uint64, error) {
 	if p.Varint {
 		before := r.Len()
 		length, err := binary.ReadUvarint(r)
@@ -220,7 +222,7 @@ func readLength(p LengthPrefix, r *bytes.Reader) (uint64, error) {
 		case err == io.EOF || err == io.ErrUnexpectedEOF:
 			return 0, err
 		case err != nil: // more than 64 bits
-			return 0, ErrMessageTooLarge
+			return 0, chanio.ErrMessageTooLarge
 		case before-r.Len() != len(binary.AppendUvarint(nil, length)):
 			return 0, errors.New("overlong varint")
 		}
@@ -230,7 +232,7 @@ func readLength(p LengthPrefix, r *bytes.Reader) (uint64, error) {
 	if p.LittleEndian {
 		order = binary.LittleEndian
 	}
-	b := make([]byte, p.size())
+	b := make([]byte, p.HeaderSize())
 	if _, err := io.ReadFull(r, b); err != nil {
 		return 0, err
 	}

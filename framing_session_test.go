@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/chanio/internal/sock"
+	"example.com/chanio"
 )
 
 // talk is a SessionFraming of lines. The first word says what each line is: MSG
@@ -31,8 +31,8 @@ func (talk) AppendFrame(dst, message []byte) ([]byte, error) {
 func (talk) Next([]byte, int) ([]byte, int, error) {
 	return nil, 0, errors.New("a session must read by its own reader")
 }
-func (talk) Accepts([]byte) error   { return nil }
-func (talk) NewReader() FrameReader { return new(talkReader) }
+func (talk) Accepts([]byte) error          { return nil }
+func (talk) NewReader() chanio.FrameReader { return new(talkReader) }
 
 type talkReader struct {
 	parts   []byte
@@ -77,10 +77,10 @@ func (r *talkReader) Final(rest []byte) error {
 func (r *talkReader) End(cause error) []byte { return fmt.Appendf(nil, "BYE %v\n", cause) }
 
 // talkPair returns a session that talks, and its peer.
-func talkPair(t *testing.T, o Options) (*Session, *memConn, *bufio.Reader) {
+func talkPair(t *testing.T, o chanio.Options) (*chanio.Session, *memConn, *bufio.Reader) {
 	o.Framing = talk{}
 	a, b := memPair()
-	s := NewSession(t.Context(), b, &o)
+	s := chanio.NewSession(t.Context(), b, &o)
 	t.Cleanup(func() { s.Abort(nil); a.Close(); <-s.Done() })
 	return s, a, bufio.NewReader(a)
 }
@@ -99,7 +99,7 @@ func hears(t *testing.T, r *bufio.Reader, want string) {
 }
 
 func TestRepliesOfAFramingGoOutAheadOfWhatWaitsToBeSent(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer, r := talkPair(t, o)
 		for i := range 3 {
 			go s.Put(fmt.Appendf(nil, "%d", i))
@@ -119,7 +119,7 @@ func TestRepliesOfAFramingGoOutAheadOfWhatWaitsToBeSent(t *testing.T) {
 }
 
 func TestAPeerThatTakesNoRepliesIsNotReadFrom(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.WriteTimeout = time.Minute
 		s, peer, _ := talkPair(t, o)
 		ping := []byte("PING " + strings.Repeat("x", 1000) + "\n")
@@ -133,7 +133,7 @@ func TestAPeerThatTakesNoRepliesIsNotReadFrom(t *testing.T) {
 				break
 			}
 		}
-		require.Less(t, taken, 8*maxReplies)
+		require.Less(t, taken, 8*chanio.MaxReplies)
 		require.NoError(t, s.Err())
 		go io.Copy(io.Discard, peer)
 		synctest.Wait() // it goes on as soon as the peer takes them
@@ -143,7 +143,7 @@ func TestAPeerThatTakesNoRepliesIsNotReadFrom(t *testing.T) {
 }
 
 func TestAMessageInPartsIsOneAndHasToBeWholeInTime(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.MessageTimeout = time.Minute
 		s, peer, r := talkPair(t, o)
 		say(t, peer, "PART hello, \nPING p\nMSG world\n")
@@ -164,7 +164,7 @@ func TestAMessageInPartsIsOneAndHasToBeWholeInTime(t *testing.T) {
 
 func TestAFramingHasTheLastWordAndHearsWhyItEnds(t *testing.T) {
 	type pair struct {
-		s    *Session
+		s    *chanio.Session
 		peer *memConn
 	}
 	for _, test := range []struct {
@@ -181,7 +181,7 @@ func TestAFramingHasTheLastWordAndHearsWhyItEnds(t *testing.T) {
 		{"an end of stream inside a frame", func(t *testing.T, p pair) { say(t, p.peer, "MS"); p.peer.CloseWrite() }, []string{"BYE unexpected EOF"}, "unexpected EOF"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				s, peer, r := talkPair(t, o)
 				require.NoError(t, s.Put([]byte("accepted before")))
 				test.end(t, pair{s, peer})
@@ -221,11 +221,11 @@ func TestAFramingHasTheLastWordAndHearsWhyItEnds(t *testing.T) {
 }
 
 func TestAFramingHearsOfAShutdownBehindEverybodysLastMessage(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Framing = talk{}
 		l, ln := serveMem(t, &o)
 		handled := make(chan struct{})
-		served := serveEach(l, func(s *Session) {
+		served := serveEach(l, func(s *chanio.Session) {
 			close(handled)
 			for range s.Recv() {
 			}
@@ -248,7 +248,7 @@ func TestAFramingHearsOfAShutdownBehindEverybodysLastMessage(t *testing.T) {
 			last = append(last, line)
 		}
 		require.ElementsMatch(t, []string{"MSG everybody's last\n", "MSG my last\n"}, last)
-		hears(t, r, "BYE "+ErrShutdown.Error())
+		hears(t, r, "BYE "+chanio.ErrShutdown.Error())
 		peer.Close()
 		require.NoError(t, <-down)
 		<-served
@@ -260,9 +260,9 @@ func TestWhatAHandoverHasReadAndAgreedOnIsTheSessions(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	handing := handingListener{ln, func(c net.Conn) net.Conn {
-		return &Handover{Conn: c, Buffered: []byte("MSG read before\nMSG cu"), Framing: talk{"other"}, Reader: reader}
+		return &chanio.Handover{Conn: c, Buffered: []byte("MSG read before\nMSG cu"), Framing: talk{"other"}, Reader: reader}
 	}}
-	l := Serve(t.Context(), handing, &Options{Framing: talk{}})
+	l := chanio.Serve(t.Context(), handing, &chanio.Options{Framing: talk{}})
 	defer l.Close()
 	peer, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -272,11 +272,10 @@ func TestWhatAHandoverHasReadAndAgreedOnIsTheSessions(t *testing.T) {
 	require.Equal(t, "read before", string(<-s.Recv()))
 	require.Equal(t, "cut", string(<-s.Recv()))
 	require.Same(t, reader, s.FrameReader())
-	require.Equal(t, talk{"other"}, s.set.Framing)
+	require.Equal(t, talk{"other"}, s.Settings().Framing)
 	require.Equal(t, peer.LocalAddr().String(), s.RemoteAddr().String())
-	tr, ok := s.tr.(*stream)
-	require.True(t, ok)
-	require.Equal(t, sock.Of(tr.conn) != nil, tr.raw != nil, "a socket keeps its fast path")
+	raw, socket := s.StreamIsRaw()
+	require.Equal(t, socket, raw, "a socket keeps its fast path")
 }
 
 // handingListener accepts what hand makes of a connection.

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestFramingRoundTripsHoweverTheStreamIsCut(t *testing.T) {
@@ -31,7 +33,7 @@ func TestFramingRoundTripsWhereHeadersGrow(t *testing.T) {
 	for _, f := range framings() {
 		t.Run(f.name, func(t *testing.T) {
 			sizes := []int{1<<14 - 4, 1<<14 - 3, 1<<14 - 2, 1<<14 - 1, 1 << 14, 1<<16 - 3, 1<<16 - 2, 1<<16 - 1, 1 << 16}
-			if p, ok := f.framing.(LengthPrefix); ok && p.Varint {
+			if p, ok := f.framing.(chanio.LengthPrefix); ok && p.Varint {
 				sizes = append(sizes, 1<<21-5, 1<<21-4, 1<<21-3, 1<<21-1, 1<<21)
 			}
 			for _, n := range sizes {
@@ -56,7 +58,7 @@ func TestFramingAllowsExactlyTheLimit(t *testing.T) {
 				past, _ := encode(t, f.framing, bytes.Repeat([]byte{'x'}, limit+1))
 				for _, chunks := range [][][]byte{{past}, dribble(past)} {
 					got, err = decode(t, f.framing, limit, chunks...)
-					require.ErrorIs(t, err, ErrMessageTooLarge)
+					require.ErrorIs(t, err, chanio.ErrMessageTooLarge)
 					require.Empty(t, got)
 				}
 			}
@@ -82,7 +84,7 @@ func TestLinesTakesLFAndCRLF(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, chunks := range [][][]byte{{[]byte(tt.wire)}, dribble([]byte(tt.wire))} {
-				got, err := decode(t, Lines{Unterminated: true}, 3, chunks...)
+				got, err := decode(t, chanio.Lines{Unterminated: true}, 3, chunks...)
 				require.NoError(t, err)
 				require.Equal(t, tt.want, got)
 			}
@@ -92,15 +94,15 @@ func TestLinesTakesLFAndCRLF(t *testing.T) {
 
 func TestLinesSendsCRLFIfAsked(t *testing.T) {
 	for message, want := range map[string]string{"": "\r\n", "a": "a\r\n", "a\r": "a\r\r\n"} {
-		wire, err := Lines{CRLF: true}.AppendFrame(nil, []byte(message))
+		wire, err := chanio.Lines{CRLF: true}.AppendFrame(nil, []byte(message))
 		require.NoError(t, err)
 		require.Equal(t, want, string(wire))
-		got, n, err := Lines{CRLF: true}.Next(wire, 10)
+		got, n, err := chanio.Lines{CRLF: true}.Next(wire, 10)
 		require.NoError(t, err)
 		require.Equal(t, len(wire), n)
 		require.Equal(t, message, string(got))
 	}
-	_, err := Lines{CRLF: true}.AppendFrame(nil, []byte("a\nb"))
+	_, err := chanio.Lines{CRLF: true}.AppendFrame(nil, []byte("a\nb"))
 	require.Error(t, err)
 }
 
@@ -112,7 +114,7 @@ func TestLinesSendsLF(t *testing.T) {
 		{"but CRLF after a carriage return, which LF alone would swallow", "a\r", "a\r\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Lines{}.AppendFrame([]byte("before "), []byte(tt.message))
+			got, err := chanio.Lines{}.AppendFrame([]byte("before "), []byte(tt.message))
 			require.NoError(t, err)
 			require.Equal(t, "before "+tt.wire, string(got))
 		})
@@ -122,14 +124,14 @@ func TestLinesSendsLF(t *testing.T) {
 func TestUnterminatedMessageIsTooLargeAtTheByteThatMakesItSo(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
-		framing   Framing
+		framing   chanio.Framing
 		fits, bad string
 	}{
-		{"lines", Lines{}, "abc", "abcd"},
-		{"lines, maybe before LF", Lines{}, "abc\r", "abc\r\r"},
-		{"lines, a carriage return inside", Lines{}, "ab\r", "ab\rd"},
-		{"delimiter", Delimiter{}, "abc", "abcd"},
-		{"delimiter LF strips nothing", Delimiter{Byte: '\n'}, "ab\r", "abc\r"},
+		{"lines", chanio.Lines{}, "abc", "abcd"},
+		{"lines, maybe before LF", chanio.Lines{}, "abc\r", "abc\r\r"},
+		{"lines, a carriage return inside", chanio.Lines{}, "ab\r", "ab\rd"},
+		{"delimiter", chanio.Delimiter{}, "abc", "abcd"},
+		{"delimiter LF strips nothing", chanio.Delimiter{Byte: '\n'}, "ab\r", "abc\r"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			message, n, err := tt.framing.Next([]byte(tt.fits), 3)
@@ -137,7 +139,7 @@ func TestUnterminatedMessageIsTooLargeAtTheByteThatMakesItSo(t *testing.T) {
 			require.Zero(t, n)
 			require.Nil(t, message)
 			_, _, err = tt.framing.Next([]byte(tt.bad), 3)
-			require.ErrorIs(t, err, ErrMessageTooLarge)
+			require.ErrorIs(t, err, chanio.ErrMessageTooLarge)
 			require.ErrorContains(t, err, "4 bytes, the limit is 3")
 		})
 	}
@@ -146,20 +148,20 @@ func TestUnterminatedMessageIsTooLargeAtTheByteThatMakesItSo(t *testing.T) {
 func TestMessageThatHoldsItsDelimiterIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		framing Framing
+		framing chanio.Framing
 		message string
 		err     string
 	}{
-		{"lines", Lines{}, "two\nlines", "chanio: lines: message has a newline at byte 3"},
-		{"lines, at the end", Lines{}, "line\r\n", "chanio: lines: message has a newline at byte 5"},
-		{"NUL", Delimiter{}, "\x00", "chanio: delimiter: message has the delimiter 0x00 at byte 0"},
-		{"semicolon", Delimiter{Byte: ';'}, "a;b", "chanio: delimiter: message has the delimiter 0x3b at byte 1"},
+		{"lines", chanio.Lines{}, "two\nlines", "chanio: lines: message has a newline at byte 3"},
+		{"lines, at the end", chanio.Lines{}, "line\r\n", "chanio: lines: message has a newline at byte 5"},
+		{"NUL", chanio.Delimiter{}, "\x00", "chanio: delimiter: message has the delimiter 0x00 at byte 0"},
+		{"semicolon", chanio.Delimiter{Byte: ';'}, "a;b", "chanio: delimiter: message has the delimiter 0x3b at byte 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dst, err := tt.framing.AppendFrame([]byte("before"), []byte(tt.message))
 			require.EqualError(t, err, tt.err)
 			require.Equal(t, "before", string(dst))
-			require.EqualError(t, codecOf(tt.framing).accepts([]byte(tt.message)), tt.err)
+			require.EqualError(t, chanio.Accepts(chanio.CodecOf(tt.framing), []byte(tt.message)), tt.err)
 		})
 	}
 }
@@ -168,14 +170,14 @@ func TestScanNeverLooksAtAByteTwice(t *testing.T) {
 	// The delimiter in the part already seen must not be found.
 	for _, tt := range []struct {
 		name    string
-		framing Framing
+		framing chanio.Framing
 		buf     string
 	}{
-		{"lines", Lines{}, "\nabc"},
-		{"delimiter", Delimiter{}, "\x00abc"},
+		{"lines", chanio.Lines{}, "\nabc"},
+		{"delimiter", chanio.Delimiter{}, "\x00abc"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, n, need, err := codecOf(tt.framing).scan([]byte(tt.buf), 1, 10)
+			_, n, need, err := chanio.Scan(chanio.CodecOf(tt.framing), []byte(tt.buf), 1, 10)
 			require.NoError(t, err)
 			require.Zero(t, n)
 			require.Equal(t, 5, need)
@@ -186,21 +188,21 @@ func TestScanNeverLooksAtAByteTwice(t *testing.T) {
 func TestScanNeedsTheWholeFrameOnceItKnowsTheHeader(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		framing Framing
+		framing chanio.Framing
 		buf     string
 		need    int
 	}{
-		{"no header yet", LengthPrefix{}, "\x00", 4},
-		{"header alone", LengthPrefix{}, "\x00\x00\x01\x00", 260},
-		{"header and some", LengthPrefix{}, "\x00\x00\x01\x00abc", 260},
-		{"with header", LengthPrefix{Size: 2, IncludesHeader: true}, "\x01\x00abc", 256},
-		{"no varint yet", LengthPrefix{Varint: true}, "\x80", 2},
-		{"varint", LengthPrefix{Varint: true}, "\x80\x02", 258},
-		{"lines", Lines{}, "abc", 4},
+		{"no header yet", chanio.LengthPrefix{}, "\x00", 4},
+		{"header alone", chanio.LengthPrefix{}, "\x00\x00\x01\x00", 260},
+		{"header and some", chanio.LengthPrefix{}, "\x00\x00\x01\x00abc", 260},
+		{"with header", chanio.LengthPrefix{Size: 2, IncludesHeader: true}, "\x01\x00abc", 256},
+		{"no varint yet", chanio.LengthPrefix{Varint: true}, "\x80", 2},
+		{"varint", chanio.LengthPrefix{Varint: true}, "\x80\x02", 258},
+		{"lines", chanio.Lines{}, "abc", 4},
 		{"a user's", netstring{}, "256:", 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, n, need, err := codecOf(tt.framing).scan([]byte(tt.buf), 0, 256)
+			_, n, need, err := chanio.Scan(chanio.CodecOf(tt.framing), []byte(tt.buf), 0, 256)
 			require.NoError(t, err)
 			require.Zero(t, n)
 			require.Equal(t, tt.need, need)
@@ -209,8 +211,8 @@ func TestScanNeedsTheWholeFrameOnceItKnowsTheHeader(t *testing.T) {
 }
 
 // terminated reports whether f takes no message without its end.
-func terminated(f Framing) bool {
-	return f != (Lines{Unterminated: true}) && f != (Delimiter{Byte: ';', Unterminated: true})
+func terminated(f chanio.Framing) bool {
+	return f != (chanio.Lines{Unterminated: true}) && f != (chanio.Delimiter{Byte: ';', Unterminated: true})
 }
 
 func TestEndOfStreamInsideAMessage(t *testing.T) {
@@ -219,7 +221,7 @@ func TestEndOfStreamInsideAMessage(t *testing.T) {
 			wire, _ := encode(t, f.framing, []byte("whole"), []byte("half"))
 			got, err := decode(t, f.framing, 100, wire[:len(wire)-1])
 			switch f.framing.(type) {
-			case Lines, Delimiter:
+			case chanio.Lines, chanio.Delimiter:
 				if terminated(f.framing) {
 					break
 				}
@@ -252,15 +254,15 @@ func TestUserFramingIsNotTrusted(t *testing.T) {
 		text  string
 		wants int
 	}{
-		{name: "takes more than there is", next: wild{n: 11}, buf: 10, text: "chanio: framing chanio.wild: Next took 11 of 10 bytes"},
-		{name: "takes less than nothing", next: wild{n: -1}, buf: 10, text: "chanio: framing chanio.wild: Next took -1 of 10 bytes"},
-		{name: "ignores the limit", next: wild{message: make([]byte, 9), n: 10}, buf: 10, err: ErrMessageTooLarge},
+		{name: "takes more than there is", next: wild{n: 11}, buf: 10, text: "chanio: framing chanio_test.wild: Next took 11 of 10 bytes"},
+		{name: "takes less than nothing", next: wild{n: -1}, buf: 10, text: "chanio: framing chanio_test.wild: Next took -1 of 10 bytes"},
+		{name: "ignores the limit", next: wild{message: make([]byte, 9), n: 10}, buf: 10, err: chanio.ErrMessageTooLarge},
 		{name: "has an error of its own", next: wild{n: 10, err: io.ErrNoProgress}, buf: 10, err: io.ErrNoProgress},
-		{name: "waits for more", next: wild{}, buf: 8 + maxOverhead - 1, wants: 8 + maxOverhead},
-		{name: "waits for ever", next: wild{}, buf: 8 + maxOverhead, err: ErrMessageTooLarge},
+		{name: "waits for more", next: wild{}, buf: 8 + chanio.MaxOverhead - 1, wants: 8 + chanio.MaxOverhead},
+		{name: "waits for ever", next: wild{}, buf: 8 + chanio.MaxOverhead, err: chanio.ErrMessageTooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, n, need, err := codecOf(tt.next).scan(make([]byte, tt.buf), 0, 8)
+			_, n, need, err := chanio.Scan(chanio.CodecOf(tt.next), make([]byte, tt.buf), 0, 8)
 			require.Zero(t, n)
 			require.Equal(t, tt.wants, need)
 			if tt.err != nil {
@@ -277,12 +279,12 @@ func TestUserFramingIsNotTrusted(t *testing.T) {
 }
 
 func TestUserFramingRefusesForItself(t *testing.T) {
-	require.Equal(t, io.ErrShortWrite, codecOf(wild{err: io.ErrShortWrite}).accepts(nil))
-	require.NoError(t, codecOf(wild{}).accepts(nil))
+	require.Equal(t, io.ErrShortWrite, chanio.Accepts(chanio.CodecOf(wild{err: io.ErrShortWrite}), nil))
+	require.NoError(t, chanio.Accepts(chanio.CodecOf(wild{}), nil))
 }
 
 // shouted embeds one of the library's framings and changes it.
-type shouted struct{ Lines }
+type shouted struct{ chanio.Lines }
 
 func (f shouted) Next(buf []byte, max int) ([]byte, int, error) {
 	message, n, err := f.Lines.Next(buf, max)
@@ -290,8 +292,8 @@ func (f shouted) Next(buf []byte, max int) ([]byte, int, error) {
 }
 
 func TestFramingThatEmbedsOneOfOursKeepsItsOwnMethods(t *testing.T) {
-	for _, f := range []Framing{shouted{}, &shouted{}} {
-		message, n, _, err := codecOf(f).scan([]byte("hey\n"), 0, 10)
+	for _, f := range []chanio.Framing{shouted{}, &shouted{}} {
+		message, n, _, err := chanio.Scan(chanio.CodecOf(f), []byte("hey\n"), 0, 10)
 		require.NoError(t, err)
 		require.Equal(t, 4, n)
 		require.Equal(t, "HEY", string(message))
@@ -299,29 +301,29 @@ func TestFramingThatEmbedsOneOfOursKeepsItsOwnMethods(t *testing.T) {
 }
 
 func TestFramingByPointerIsTheSame(t *testing.T) {
-	for _, f := range []Framing{&Lines{}, &Delimiter{}, &LengthPrefix{Size: 2}} {
-		if _, ok := codecOf(f).(userFraming); ok {
+	for _, f := range []chanio.Framing{&chanio.Lines{}, &chanio.Delimiter{}, &chanio.LengthPrefix{Size: 2}} {
+		if chanio.IsUsers(chanio.CodecOf(f)) {
 			t.Errorf("%T is taken for a user's", f)
 		}
 		requireRoundTrip(t, f, []byte("a"), nil, []byte("b"))
 	}
-	require.Nil(t, codecOf(nil), "a raw stream")
+	require.Nil(t, chanio.CodecOf(nil), "a raw stream")
 }
 
 func TestFramingAllocatesNothingForAMessage(t *testing.T) {
 	message := []byte(strings.Repeat("x", 32))
 	for _, f := range framings() {
 		t.Run(f.name, func(t *testing.T) {
-			c := codecOf(f.framing)
+			c := chanio.CodecOf(f.framing)
 			wire, _ := encode(t, f.framing, message)
 			room := make([]byte, 0, 2*len(wire))
 			require.Zero(t, testing.AllocsPerRun(100, func() {
 				_, _ = c.AppendFrame(room, message)
 				_, _, _ = c.Next(wire, 32)
-				_, _, _, _ = c.scan(wire[:len(wire)-1], 0, 32)
+				_, _, _, _ = chanio.Scan(c, wire[:len(wire)-1], 0, 32)
 			}))
-			if _, ok := c.(userFraming); !ok {
-				require.Zero(t, testing.AllocsPerRun(100, func() { _ = c.accepts(message) }))
+			if !chanio.IsUsers(c) {
+				require.Zero(t, testing.AllocsPerRun(100, func() { _ = chanio.Accepts(c, message) }))
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // patience is how long tests over real sockets wait for something that must
@@ -53,8 +55,8 @@ func noise(n int) []byte {
 	return b
 }
 
-// echo is the handler that every user writes first.
-func echo(s *Session) {
+// sendBack is the handler that every user writes first.
+func sendBack(s *chanio.Session) {
 	defer s.Close()
 	for m := range s.Recv() {
 		select {
@@ -66,9 +68,9 @@ func echo(s *Session) {
 
 // memSession returns a session over memory and its peer's end. Both are closed
 // when the test ends.
-func memSession(t *testing.T, o *Options) (*Session, *memConn) {
+func memSession(t *testing.T, o *chanio.Options) (*chanio.Session, *memConn) {
 	a, peer := memPair()
-	s := NewSession(context.Background(), a, o)
+	s := chanio.NewSession(context.Background(), a, o)
 	t.Cleanup(func() {
 		s.Abort(nil)
 		peer.Close()
@@ -79,13 +81,13 @@ func memSession(t *testing.T, o *Options) (*Session, *memConn) {
 
 // eachPair runs f for every kind of connection and every length of queues, with
 // a session at one end and the bare connection at the other.
-func eachPair(t *testing.T, f func(t *testing.T, s *Session, peer net.Conn)) {
+func eachPair(t *testing.T, f func(t *testing.T, s *chanio.Session, peer net.Conn)) {
 	for _, p := range pairs {
 		for _, q := range queues {
 			t.Run(p.name+"/"+q.name, func(t *testing.T) {
 				a, peer := p.make(t)
 				require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
-				s := NewSession(context.Background(), a, &q.o)
+				s := chanio.NewSession(context.Background(), a, &q.o)
 				defer func() {
 					s.Abort(nil)
 					peer.Close()
@@ -98,7 +100,7 @@ func eachPair(t *testing.T, f func(t *testing.T, s *Session, peer net.Conn)) {
 }
 
 // eachQueue runs f in a synctest bubble for every length of queues.
-func eachQueue(t *testing.T, f func(t *testing.T, o Options)) {
+func eachQueue(t *testing.T, f func(t *testing.T, o chanio.Options)) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { f(t, q.o) })
@@ -110,13 +112,13 @@ var errTest = errors.New("a cause of the test")
 
 // fill puts messages into s, whose peer does not read, until s has no more
 // room, and returns how many bytes were accepted. It is for synctest bubbles.
-func fill(t *testing.T, s *Session) (accepted int64) {
+func fill(t *testing.T, s *chanio.Session) (accepted int64) {
 	t.Helper()
 	for {
 		giveUp := make(chan struct{})
 		result := make(chan error)
 		m := make([]byte, 1000)
-		go func() { result <- s.put(m, giveUp) }()
+		go func() { result <- s.PutUnless(m, giveUp) }()
 		synctest.Wait()
 		select {
 		case err := <-result:
@@ -124,7 +126,7 @@ func fill(t *testing.T, s *Session) (accepted int64) {
 			accepted += int64(len(m))
 		default:
 			close(giveUp)
-			require.Equal(t, errGivenUp, <-result)
+			require.Equal(t, chanio.ErrGivenUp, <-result)
 			return accepted
 		}
 	}
@@ -132,7 +134,7 @@ func fill(t *testing.T, s *Session) (accepted int64) {
 
 // requireAllIsCounted requires that each accepted byte is counted as sent or as
 // undelivered, once the session is Done.
-func requireAllIsCounted(t *testing.T, s *Session, accepted int64) {
+func requireAllIsCounted(t *testing.T, s *chanio.Session, accepted int64) {
 	t.Helper()
 	require.True(t, isClosed(s.Done()))
 	st := s.Stats()
@@ -141,16 +143,16 @@ func requireAllIsCounted(t *testing.T, s *Session, accepted int64) {
 }
 
 // serveMem serves connections in memory until the test ends.
-func serveMem(t *testing.T, o *Options) (*Listener, *memListener) {
+func serveMem(t *testing.T, o *chanio.Options) (*chanio.Listener, *memListener) {
 	ln := newMemListener()
-	l := Serve(context.Background(), ln, o)
+	l := chanio.Serve(context.Background(), ln, o)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l, ln
 }
 
 // serveEach runs handler for each session of l. It returns a channel that is
 // closed when l has stopped and all handlers have returned.
-func serveEach(l *Listener, handler func(*Session)) <-chan struct{} {
+func serveEach(l *chanio.Listener, handler func(*chanio.Session)) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -177,32 +179,32 @@ func (l portableListener) Accept() (net.Conn, error) {
 // listeners are the ways to listen on real sockets.
 var listeners = []struct {
 	name   string
-	listen func(t *testing.T, ctx context.Context, o *Options) *Listener
+	listen func(t *testing.T, ctx context.Context, o *chanio.Options) *chanio.Listener
 }{
-	{"tcp", func(t *testing.T, ctx context.Context, o *Options) *Listener {
+	{"tcp", func(t *testing.T, ctx context.Context, o *chanio.Options) *chanio.Listener {
 		return listenOn(t, ctx, "tcp", "127.0.0.1:0", o)
 	}},
-	{"unix", func(t *testing.T, ctx context.Context, o *Options) *Listener {
+	{"unix", func(t *testing.T, ctx context.Context, o *chanio.Options) *chanio.Listener {
 		return listenOn(t, ctx, "unix", unixPath(t), o)
 	}},
-	{"portable", func(t *testing.T, ctx context.Context, o *Options) *Listener {
+	{"portable", func(t *testing.T, ctx context.Context, o *chanio.Options) *chanio.Listener {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		return Serve(ctx, portableListener{ln}, o)
+		return chanio.Serve(ctx, portableListener{ln}, o)
 	}},
 }
 
 // listenOn listens until the test ends.
-func listenOn(t *testing.T, ctx context.Context, network, address string, o *Options) *Listener {
+func listenOn(t *testing.T, ctx context.Context, network, address string, o *chanio.Options) *chanio.Listener {
 	t.Helper()
-	l, err := Listen(ctx, network, address, o)
+	l, err := chanio.Listen(ctx, network, address, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
 }
 
 // connectTo connects to l with an ordinary connection, for the rest of the test.
-func connectTo(t testing.TB, l *Listener) net.Conn {
+func connectTo(t testing.TB, l *chanio.Listener) net.Conn {
 	t.Helper()
 	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	require.NoError(t, err)
@@ -212,7 +214,7 @@ func connectTo(t testing.TB, l *Listener) net.Conn {
 }
 
 // eachListener runs f for every way to listen and every length of queues.
-func eachListener(t *testing.T, f func(t *testing.T, l *Listener)) {
+func eachListener(t *testing.T, f func(t *testing.T, l *chanio.Listener)) {
 	for _, way := range listeners {
 		for _, q := range queues {
 			t.Run(way.name+"/"+q.name, func(t *testing.T) {
@@ -246,3 +248,65 @@ func requireTimeout(t *testing.T, err error) {
 
 // since returns how much time has passed in the bubble.
 func since(start time.Time) time.Duration { return time.Since(start) }
+
+// dialListener connects to l, with TLS if l wants it.
+func dialListener(t *testing.T, l *chanio.Listener) net.Conn {
+	t.Helper()
+	if l.Settings().TLS == nil {
+		return connectTo(t, l)
+	}
+	_, client := testTLS(t)
+	return dialPeer(t, l.Addr(), client)
+}
+
+// acceptedBy returns a session of l and its peer's end.
+func acceptedBy(t *testing.T, l *chanio.Listener) (*chanio.Session, net.Conn) {
+	t.Helper()
+	conn := dialListener(t, l)
+	s, ok := await(t, l.Sessions(), "a session")
+	require.True(t, ok)
+	return s, conn
+}
+
+// streamListeners are the ways to listen for sessions over a kernel's socket.
+var streamListeners = []struct {
+	name    string
+	network string
+	tls     bool
+}{
+	{"tcp", "tcp", false},
+	{"unix", "unix", false},
+	{"tls", "tcp", true},
+	{"tls unix", "unix", true},
+}
+
+// eachStream runs f for sessions of all kinds and with every queue length.
+func eachStream(t *testing.T, f func(t *testing.T, l *chanio.Listener, s *chanio.Session, peer net.Conn)) {
+	for _, way := range streamListeners {
+		for _, q := range queues {
+			t.Run(way.name+"/"+q.name, func(t *testing.T) {
+				o := q.o
+				if way.tls {
+					o.TLS, _ = testTLS(t)
+				}
+				address := anyAddress(t, way.network)
+				l := listenOn(t, t.Context(), way.network, address, &o)
+				s, peer := acceptedBy(t, l)
+				f(t, l, s, peer)
+				require.NoError(t, l.Close())
+			})
+		}
+	}
+}
+
+// eachSocket runs f over a tcp and a unix socket.
+func eachSocket(t *testing.T, f func(t *testing.T, conn, peer net.Conn)) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			conn, peer := socketPair(t, network)
+			defer peer.Close()
+			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+			f(t, conn, peer)
+		})
+	}
+}

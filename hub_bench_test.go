@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A sink is a connection whose writes cost nothing, and whose peer never
@@ -31,12 +33,12 @@ func (s *sink) Close() error {
 }
 
 // sinkHub returns a hub of n members over sinks.
-func sinkHub(b *testing.B, n int, o *Options) *Hub {
+func sinkHub(b *testing.B, n int, o *chanio.Options) *chanio.Hub {
 	b.Helper()
 	h := testHub(b, o)
 	for range n {
 		conn, _ := net.Pipe()
-		s := NewSession(context.Background(), &sink{Conn: conn, closed: make(chan struct{})}, nil)
+		s := chanio.NewSession(context.Background(), &sink{Conn: conn, closed: make(chan struct{})}, nil)
 		b.Cleanup(func() { s.Abort(nil); <-s.Done() })
 		require.NoError(b, h.Join(s))
 	}
@@ -49,7 +51,7 @@ func BenchmarkHubPublish(b *testing.B) {
 	m := make([]byte, 32)
 	for _, members := range []int{0, 1, 100} {
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
-			h := sinkHub(b, members, &Options{Lag: LagBlock})
+			h := sinkHub(b, members, &chanio.Options{Lag: chanio.LagBlock})
 			b.ReportAllocs()
 			for b.Loop() {
 				h.Multicast(m)
@@ -78,7 +80,7 @@ func BenchmarkHubWake(b *testing.B) {
 // BenchmarkHubJoinLeave is one member that joins and leaves beside a hundred
 // others.
 func BenchmarkHubJoinLeave(b *testing.B) {
-	h := sinkHub(b, 100, &Options{EventQueue: -1})
+	h := sinkHub(b, 100, &chanio.Options{EventQueue: -1})
 	s := pipeSessions(b, 1, nil)[0]
 	b.ReportAllocs()
 	for b.Loop() {
@@ -92,7 +94,7 @@ func BenchmarkIdleHubs(b *testing.B) {
 	sessions := pipeSessions(b, 3, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		h := NewHub(b.Context(), nil)
+		h := chanio.NewHub(b.Context(), nil)
 		for _, s := range sessions {
 			h.Join(s)
 		}

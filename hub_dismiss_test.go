@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,19 +8,21 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
 	for _, way := range []struct {
 		name string
-		end  func(s *Session) // does not wait
+		end  func(s *chanio.Session) // does not wait
 	}{
-		{"CloseWrite", func(s *Session) { s.CloseWrite() }},
-		{"Close", (*Session).beginClose},
+		{"CloseWrite", func(s *chanio.Session) { s.CloseWrite() }},
+		{"Close", (*chanio.Session).BeginClose},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := testHub(t, &Options{MaxLag: 1000})
+				h := testHub(t, &chanio.Options{MaxLag: 1000})
 				s, peer := joinMem(t, h, nil)
 				require.NoError(t, h.Multicast(message(0, 400)))
 				synctest.Wait() // in a write
@@ -30,18 +32,16 @@ func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
 				synctest.Wait()
 				way.end(s)
 
-				h.mu.Lock()
-				late := h.treat(s.placesNow()[0])
-				h.mu.Unlock()
+				report := h.Lag(s)
 				all := readInto(peer)
 				synctest.Wait() // the writer has written everything, and looks for more
 				require.Empty(t, all, "there is no end of stream behind what is missing")
 				require.Empty(t, flushed)
 
-				h.report([]lagger{late})
+				report()
 				require.Equal(t, message(0, 400), <-all)
-				require.ErrorIs(t, s.Err(), ErrLagged)
-				require.ErrorIs(t, <-flushed, ErrClosed)
+				require.ErrorIs(t, s.Err(), chanio.ErrLagged)
+				require.ErrorIs(t, <-flushed, chanio.ErrClosed)
 				require.EqualValues(t, 400, s.Stats().Undelivered)
 			})
 		})
@@ -69,8 +69,8 @@ func (l heldLog) Handle(context.Context, slog.Record) error {
 func TestADismissalDoesNotWaitForTheLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logger := heldLog{new(atomic.Bool), make(chan struct{})}
-		h := testHub(t, &Options{MaxLag: 1000, Logger: slog.New(logger)})
-		slow, _ := joinMem(t, h, &Options{WriteTimeout: -1})
+		h := testHub(t, &chanio.Options{MaxLag: 1000, Logger: slog.New(logger)})
+		slow, _ := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 		_, peer := joinMem(t, h, nil)
 		all := readInto(peer)
 		for i := range 2 { // the first is in a write
@@ -83,7 +83,7 @@ func TestADismissalDoesNotWaitForTheLogger(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, published, "the publisher waits for the Logger")
 		<-slow.Done()
-		require.ErrorIs(t, slow.Err(), ErrLagged)
+		require.ErrorIs(t, slow.Err(), chanio.ErrLagged)
 		require.NoError(t, h.Flush(t.Context()), "the other member has everything")
 
 		close(logger.release)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestCloseOfAHubLeavesSessionsOpenAndWhatWasPublishedArrives(t *testing.T) {
@@ -18,7 +20,7 @@ func TestCloseOfAHubLeavesSessionsOpenAndWhatWasPublishedArrives(t *testing.T) {
 		t.Run(end.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
-				h := NewHub(ctx, nil)
+				h := chanio.NewHub(ctx, nil)
 				events := h.Events()
 				s, peer := joinMem(t, h, nil)
 				require.False(t, isClosed(h.Done()))
@@ -39,12 +41,12 @@ func TestCloseOfAHubLeavesSessionsOpenAndWhatWasPublishedArrives(t *testing.T) {
 					require.NoError(t, h.Err())
 				}
 				synctest.Wait()
-				require.Equal(t, []EventKind{EventStarted, EventJoined, EventLeft, EventStopped}, kinds(events))
+				require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventJoined, chanio.EventLeft, chanio.EventStopped}, kinds(events))
 				require.True(t, isClosed(events))
 
-				require.ErrorIs(t, h.Multicast([]byte("x")), ErrClosed)
-				require.ErrorIs(t, h.Join(s), ErrClosed)
-				require.ErrorIs(t, h.Flush(t.Context()), ErrClosed)
+				require.ErrorIs(t, h.Multicast([]byte("x")), chanio.ErrClosed)
+				require.ErrorIs(t, h.Join(s), chanio.ErrClosed)
+				require.ErrorIs(t, h.Flush(t.Context()), chanio.ErrClosed)
 				h.Leave(s)
 				require.Zero(t, h.Len())
 				require.NoError(t, h.Shutdown(t.Context()), "it waits for who has left, too")
@@ -65,27 +67,27 @@ func TestCloseOfAHubLeavesSessionsOpenAndWhatWasPublishedArrives(t *testing.T) {
 // it.
 var hubEnds = []struct {
 	name string
-	end  func(t *testing.T, h *Hub, cancel context.CancelCauseFunc) error
+	end  func(t *testing.T, h *chanio.Hub, cancel context.CancelCauseFunc) error
 }{
-	{"Close", func(t *testing.T, h *Hub, _ context.CancelCauseFunc) error {
+	{"Close", func(t *testing.T, h *chanio.Hub, _ context.CancelCauseFunc) error {
 		require.NoError(t, h.Close())
 		return nil
 	}},
-	{"Close, twice at once", func(t *testing.T, h *Hub, _ context.CancelCauseFunc) error {
+	{"Close, twice at once", func(t *testing.T, h *chanio.Hub, _ context.CancelCauseFunc) error {
 		go h.Close()
 		require.NoError(t, h.Close())
 		return nil
 	}},
-	{"Close of one whose Send was used", func(t *testing.T, h *Hub, _ context.CancelCauseFunc) error {
+	{"Close of one whose Send was used", func(t *testing.T, h *chanio.Hub, _ context.CancelCauseFunc) error {
 		h.Send()
 		require.NoError(t, h.Close())
 		return nil
 	}},
-	{"Shutdown", func(t *testing.T, h *Hub, _ context.CancelCauseFunc) error {
+	{"Shutdown", func(t *testing.T, h *chanio.Hub, _ context.CancelCauseFunc) error {
 		require.NoError(t, h.Shutdown(t.Context()))
 		return nil
 	}},
-	{"the end of its context", func(_ *testing.T, _ *Hub, cancel context.CancelCauseFunc) error {
+	{"the end of its context", func(_ *testing.T, _ *chanio.Hub, cancel context.CancelCauseFunc) error {
 		cause := errors.New("cause")
 		cancel(cause)
 		return cause
@@ -97,25 +99,25 @@ func TestAHubUnderAContextThatHasEndedEndsWithItsCause(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
 	for range 100 {
-		h := NewHub(ctx, nil)
+		h := chanio.NewHub(ctx, nil)
 		awaitDone(t, h)
 		require.Equal(t, cause, h.Err())
 	}
 }
 
 func TestAHubOfBadOptionsHasEndedWithThatErr(t *testing.T) {
-	h := NewHub(t.Context(), &Options{Lag: 17})
+	h := chanio.NewHub(t.Context(), &chanio.Options{Lag: 17})
 	require.True(t, isClosed(h.Done()))
 	require.ErrorContains(t, h.Err(), "Lag")
-	require.ErrorIs(t, h.Join(pipeSessions(t, 1, nil)[0]), ErrClosed)
-	require.ErrorIs(t, h.Flush(t.Context()), ErrClosed)
+	require.ErrorIs(t, h.Join(pipeSessions(t, 1, nil)[0]), chanio.ErrClosed)
+	require.ErrorIs(t, h.Flush(t.Context()), chanio.ErrClosed)
 	require.NoError(t, h.Close())
 	require.True(t, isClosed(h.Events()))
 }
 
 func TestTheEndOfAnIdleHubLeavesNothingWithItsContext(t *testing.T) {
 	ctx := &watchedContext{Context: t.Context()}
-	h := NewHub(ctx, nil)
+	h := chanio.NewHub(ctx, nil)
 	require.Equal(t, 1, ctx.watching())
 	require.NoError(t, h.Close())
 	require.Zero(t, ctx.watching())
@@ -125,9 +127,9 @@ func TestTheEndOfAnIdleHubLeavesNothingWithItsContext(t *testing.T) {
 // leaks.
 func TestHubsSessionsAndListenersEndInAnyOrder(t *testing.T) {
 	type world struct {
-		l      *Listener
-		room   *Hub
-		s      *Session
+		l      *chanio.Listener
+		room   *chanio.Hub
+		s      *chanio.Session
 		conn   net.Conn
 		cancel context.CancelFunc
 	}
@@ -150,10 +152,10 @@ func TestHubsSessionsAndListenersEndInAnyOrder(t *testing.T) {
 			t.Run(ends[first].name+" then "+ends[second].name, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				l, err := Listen(ctx, "tcp", "127.0.0.1:0", &Options{Lag: LagPolicy(first % 3), MaxLag: 1 << 16})
+				l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &chanio.Options{Lag: chanio.LagPolicy(first % 3), MaxLag: 1 << 16})
 				require.NoError(t, err)
 				conn, s := joinTCP(t, l)
-				w := &world{l, NewHub(ctx, nil), s, conn, cancel}
+				w := &world{l, chanio.NewHub(ctx, nil), s, conn, cancel}
 				require.NoError(t, w.room.Join(s))
 				var publishers sync.WaitGroup
 				publishers.Go(func() {

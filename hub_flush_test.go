@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestFlushWaitsUntilEveryMemberHasWrittenWhatWasPublishedBefore(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		h := testHub(t, &o)
 		require.NoError(t, h.Flush(t.Context()), "an empty hub")
 		_, a := joinMem(t, h, &o)
@@ -49,16 +51,9 @@ func TestFlushWaitsUntilEveryMemberHasWrittenWhatWasPublishedBefore(t *testing.T
 }
 
 // requireNoMarks requires that nothing of a Flush is left.
-func requireNoMarks(t *testing.T, h *Hub) {
+func requireNoMarks(t *testing.T, h *chanio.Hub) {
 	t.Helper()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for f := range h.feeds {
-		for _, m := range f.places {
-			w := m.waits.Load()
-			require.True(t, w == nil || w.marks == nil)
-		}
-	}
+	require.Zero(t, h.Marks())
 }
 
 func TestAHubsFlushReturnsTheErrorOfItsContext(t *testing.T) {

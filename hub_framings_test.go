@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -9,15 +9,17 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestMembersOfDifferentFramingsGetTheSameMessagesInTheSameOrder(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		const publishers, each = 4, 100
 		h := testHub(t, &o)
-		framings := []Framing{nil, Lines{}, LengthPrefix{Size: 2}, Lines{CRLF: true}}
+		framings := []chanio.Framing{nil, chanio.Lines{}, chanio.LengthPrefix{Size: 2}, chanio.Lines{CRLF: true}}
 		var got [2][]<-chan []byte
-		var sessions []*Session
+		var sessions []*chanio.Session
 		for i := range got { // two of each
 			for _, f := range framings {
 				o := o
@@ -46,7 +48,7 @@ func TestMembersOfDifferentFramingsGetTheSameMessagesInTheSameOrder(t *testing.T
 		}
 		require.Zero(t, h.Len())
 		synctest.Wait()
-		require.Nil(t, h.others.Load(), "a framing that no member has costs nothing")
+		require.False(t, h.HasOtherFeeds(), "a framing that no member has costs nothing")
 		raw := string(<-got[0][0])
 		require.Equal(t, publishers*each, strings.Count(raw, ";"))
 		require.Equal(t, raw, string(<-got[1][0]))
@@ -62,7 +64,7 @@ func TestMembersOfDifferentFramingsGetTheSameMessagesInTheSameOrder(t *testing.T
 func unprefixed(t *testing.T, stream []byte) (all []byte) {
 	t.Helper()
 	for len(stream) > 0 {
-		m, n, err := LengthPrefix{Size: 2}.Next(stream, 1<<16)
+		m, n, err := chanio.LengthPrefix{Size: 2}.Next(stream, 1<<16)
 		require.NoError(t, err)
 		require.Positive(t, n)
 		all = append(all, m...)
@@ -73,7 +75,7 @@ func unprefixed(t *testing.T, stream []byte) (all []byte) {
 
 // A heldFraming is Lines, whose next AppendFrame waits.
 type heldFraming struct {
-	Lines
+	chanio.Lines
 	hold chan struct{} // AppendFrame receives from it as often as it takes one from held
 	held chan struct{}
 }
@@ -90,11 +92,11 @@ func (f heldFraming) AppendFrame(dst, message []byte) ([]byte, error) {
 func TestWhoJoinsWithAnotherFramingMissesNothingBetweenTwoMessages(t *testing.T) {
 	for _, publish := range []struct {
 		name string
-		do   func(h *Hub, m string) error
+		do   func(h *chanio.Hub, m string) error
 	}{
-		{"message", func(h *Hub, m string) error { return h.Multicast([]byte(m)) }},
-		{"batch", func(h *Hub, m string) error {
-			b := NewBatch()
+		{"message", func(h *chanio.Hub, m string) error { return h.Multicast([]byte(m)) }},
+		{"batch", func(h *chanio.Hub, m string) error {
+			b := chanio.NewBatch()
 			defer b.Release()
 			b.Append([]byte(m))
 			return h.MulticastBatch(b)
@@ -103,13 +105,13 @@ func TestWhoJoinsWithAnotherFramingMissesNothingBetweenTwoMessages(t *testing.T)
 		t.Run(publish.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := heldFraming{hold: make(chan struct{}), held: make(chan struct{}, 1)}
-				h := testHub(t, &Options{Framing: f})
-				early, earlyPeer := joinMem(t, h, &Options{Framing: f})
+				h := testHub(t, &chanio.Options{Framing: f})
+				early, earlyPeer := joinMem(t, h, &chanio.Options{Framing: f})
 				f.held <- struct{}{}
 				done := make(chan error)
 				go func() { done <- publish.do(h, "begun before") }()
 				synctest.Wait()
-				late, latePeer := joinMem(t, h, &Options{Framing: Lines{CRLF: true}})
+				late, latePeer := joinMem(t, h, &chanio.Options{Framing: chanio.Lines{CRLF: true}})
 				require.NoError(t, h.Multicast([]byte("begun after")))
 				f.hold <- struct{}{}
 				require.NoError(t, <-done)
@@ -125,11 +127,11 @@ func TestWhoJoinsWithAnotherFramingMissesNothingBetweenTwoMessages(t *testing.T)
 
 func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{MaxLag: 1000})
+		h := testHub(t, &chanio.Options{MaxLag: 1000})
 		events := h.Events()
 		s1, raw := joinMem(t, h, nil)
-		s2, line := joinMem(t, h, &Options{Framing: Lines{}})
-		s3, line2 := joinMem(t, h, &Options{Framing: Lines{}})
+		s2, line := joinMem(t, h, &chanio.Options{Framing: chanio.Lines{}})
+		s3, line2 := joinMem(t, h, &chanio.Options{Framing: chanio.Lines{}})
 		kinds(events)
 		require.NoError(t, h.Multicast([]byte("one")))
 		require.NoError(t, h.Multicast([]byte("not\na line")))
@@ -144,19 +146,19 @@ func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 		read(t, line2, "one\ntwo\n")
 		require.EqualValues(t, 4, h.Stats().MessagesDropped)
 		require.Zero(t, s1.Stats().MessagesDropped)
-		for _, s := range []*Session{s2, s3} {
+		for _, s := range []*chanio.Session{s2, s3} {
 			require.EqualValues(t, 2, s.Stats().MessagesDropped)
 			require.NoError(t, s.Err())
 		}
-		failed := make(map[*Session][]error)
+		failed := make(map[*chanio.Session][]error)
 		for range 4 {
 			e := <-events
-			require.Equal(t, EventFailed, e.Kind)
+			require.Equal(t, chanio.EventFailed, e.Kind)
 			failed[e.Session] = append(failed[e.Session], e.Err)
 		}
-		for _, s := range []*Session{s2, s3} {
+		for _, s := range []*chanio.Session{s2, s3} {
 			require.ErrorContains(t, failed[s][0], "newline")
-			require.ErrorIs(t, failed[s][1], ErrMessageTooLarge)
+			require.ErrorIs(t, failed[s][1], chanio.ErrMessageTooLarge)
 		}
 
 		h.Leave(s1)
@@ -169,10 +171,10 @@ func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 
 func TestEventsOfAMessageThatCannotBeCarriedAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{EventQueue: 5})
+		h := testHub(t, &chanio.Options{EventQueue: 5})
 		joinMem(t, h, nil)
 		for range 20 {
-			joinMem(t, h, &Options{Framing: Lines{}})
+			joinMem(t, h, &chanio.Options{Framing: chanio.Lines{}})
 		}
 		events := h.Events()
 		lost := h.Stats().EventsDropped
@@ -184,20 +186,20 @@ func TestEventsOfAMessageThatCannotBeCarriedAreBounded(t *testing.T) {
 }
 
 func TestMulticastExceptReachesAllOthers(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		h := testHub(t, &o)
 		lined := o
-		lined.Framing = Lines{}
+		lined.Framing = chanio.Lines{}
 		a, pa := joinMem(t, h, &o)
 		b, pb := joinMem(t, h, &o)
 		c, pc := joinMem(t, h, &lined)
 		stranger, _ := memSession(t, &o)
-		want := make(map[*Session]string)
+		want := make(map[*chanio.Session]string)
 		for i := range 60 {
 			m := fmt.Sprintf("%d,", i)
-			except := []*Session{a, b, c, stranger, nil}[i%5]
+			except := []*chanio.Session{a, b, c, stranger, nil}[i%5]
 			require.NoError(t, h.MulticastExcept([]byte(m), except))
-			for _, s := range []*Session{a, b, c} {
+			for _, s := range []*chanio.Session{a, b, c} {
 				if s != except {
 					want[s] += m
 				}
@@ -207,13 +209,13 @@ func TestMulticastExceptReachesAllOthers(t *testing.T) {
 			}
 		}
 		if o.SendQueue < 0 {
-			require.NotEmpty(t, a.placesNow()[0].behind.parts)
+			require.Positive(t, a.PartsBehind())
 		}
 		all := []<-chan []byte{readInto(pa), readInto(pb), readInto(pc)}
 		require.NoError(t, h.Flush(t.Context()))
 		require.Zero(t, h.Stats().BytesPending)
-		require.Zero(t, h.first.log.Kept())
-		for i, s := range []*Session{a, b, c} {
+		require.Zero(t, h.Kept())
+		for i, s := range []*chanio.Session{a, b, c} {
 			require.NoError(t, s.CloseWrite())
 			require.Equal(t, want[s], strings.ReplaceAll(string(<-all[i]), "\n", ""), "member %d", i)
 		}
@@ -229,13 +231,13 @@ func TestABatchIsMulticastInOrderWithNothingInBetween(t *testing.T) {
 		const publishers, batches, size = 3, 20, 10
 		h := testHub(t, nil)
 		s, peer := joinMem(t, h, nil)
-		l, linePeer := joinMem(t, h, &Options{Framing: Lines{}})
+		l, linePeer := joinMem(t, h, &chanio.Options{Framing: chanio.Lines{}})
 		raw, line := readInto(peer), readInto(linePeer)
 		var all sync.WaitGroup
 		for p := range publishers {
 			all.Go(func() {
 				for range batches {
-					b := NewBatch()
+					b := chanio.NewBatch()
 					for i := range size {
 						b.Append(fmt.Appendf(nil, "%d%d", p, i))
 					}
@@ -262,22 +264,22 @@ func TestABatchIsMulticastInOrderWithNothingInBetween(t *testing.T) {
 
 func TestMulticastBatchAnswersForWhatItCannotPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{Framing: Lines{}, MaxLag: 1000})
-		s, peer := joinMem(t, h, &Options{Framing: Lines{}})
-		foul := NewBatch()
+		h := testHub(t, &chanio.Options{Framing: chanio.Lines{}, MaxLag: 1000})
+		s, peer := joinMem(t, h, &chanio.Options{Framing: chanio.Lines{}})
+		foul := chanio.NewBatch()
 		for _, m := range []string{"a", "b\n", "c"} {
 			foul.Append([]byte(m))
 		}
 		require.ErrorContains(t, h.MulticastBatch(foul), "message 1 of 3")
 		require.Zero(t, h.Stats().MessagesReceived, "none of it")
-		require.NoError(t, h.MulticastBatch(NewBatch()))
+		require.NoError(t, h.MulticastBatch(chanio.NewBatch()))
 
 		r, rawPeer := joinMem(t, h, nil)
 		raw := readInto(rawPeer)
 		require.NoError(t, h.MulticastBatch(foul), "one member can have it all")
 		require.EqualValues(t, 1, h.Stats().MessagesDropped)
 		all := readInto(peer)
-		large := NewBatch()
+		large := chanio.NewBatch()
 		for range 10 {
 			large.Append(make([]byte, 300))
 			synctest.Wait()
@@ -289,13 +291,13 @@ func TestMulticastBatchAnswersForWhatItCannotPublish(t *testing.T) {
 		require.Equal(t, 4+10*301, len(<-all))
 		require.Equal(t, 4+10*300, len(<-raw))
 
-		gone := NewBatch()
+		gone := chanio.NewBatch()
 		gone.Append([]byte("x"))
 		gone.Release()
 		require.Error(t, h.MulticastBatch(gone))
 		require.NoError(t, h.Close())
-		require.ErrorIs(t, h.MulticastBatch(foul), ErrClosed)
-		require.ErrorIs(t, h.MulticastBatch(NewBatch()), ErrClosed)
+		require.ErrorIs(t, h.MulticastBatch(foul), chanio.ErrClosed)
+		require.ErrorIs(t, h.MulticastBatch(chanio.NewBatch()), chanio.ErrClosed)
 	})
 }
 
@@ -303,8 +305,8 @@ func TestHubsOfASessionAreThoseThatItIsAMemberOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := memSession(t, nil)
 		require.Empty(t, slices.Collect(s.Hubs()))
-		var want []*Hub
-		for i := range 2 * fewHubs {
+		var want []*chanio.Hub
+		for i := range 2 * chanio.FewHubs {
 			h := testHub(t, nil)
 			require.NoError(t, h.Join(s))
 			require.NoError(t, h.Multicast([]byte("kept back")))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -8,20 +8,22 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // listenTCP returns a listener on a free port of the loopback interface. It
 // ends with the test.
-func listenTCP(t testing.TB, o *Options) *Listener {
+func listenTCP(t testing.TB, o *chanio.Options) *chanio.Listener {
 	t.Helper()
-	l, err := Listen(context.Background(), "tcp", "127.0.0.1:0", o)
+	l, err := chanio.Listen(context.Background(), "tcp", "127.0.0.1:0", o)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
 }
 
 // joinTCP returns a plain client of l and its session, which is in the hub.
-func joinTCP(t testing.TB, l *Listener) (net.Conn, *Session) {
+func joinTCP(t testing.TB, l *chanio.Listener) (net.Conn, *chanio.Session) {
 	t.Helper()
 	conn, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -39,7 +41,7 @@ func read(t *testing.T, conn io.Reader, want string) {
 }
 
 // joinMem returns a session over memory that is a member of h, and its peer.
-func joinMem(t *testing.T, h *Hub, o *Options) (*Session, *memConn) {
+func joinMem(t *testing.T, h *chanio.Hub, o *chanio.Options) (*chanio.Session, *memConn) {
 	t.Helper()
 	s, peer := memSession(t, o)
 	require.NoError(t, h.Join(s))
@@ -47,8 +49,8 @@ func joinMem(t *testing.T, h *Hub, o *Options) (*Session, *memConn) {
 }
 
 // testHub returns a hub that ends with the test.
-func testHub(t testing.TB, o *Options) *Hub {
-	h := NewHub(context.Background(), o)
+func testHub(t testing.TB, o *chanio.Options) *chanio.Hub {
+	h := chanio.NewHub(context.Background(), o)
 	t.Cleanup(func() { h.Close() })
 	return h
 }
@@ -65,7 +67,7 @@ func readInto(conn io.Reader) <-chan []byte {
 }
 
 // kinds returns the kinds of the events that are in events now.
-func kinds(events <-chan Event) (k []EventKind) {
+func kinds(events <-chan chanio.Event) (k []chanio.EventKind) {
 	for {
 		select {
 		case e, ok := <-events:
@@ -84,4 +86,4 @@ func message(i, n int) []byte {
 	return bytes.Repeat([]byte{byte(i), byte(i >> 8), byte(i >> 16), '.'}, n/4+1)[:n]
 }
 
-var lagPolicies = []LagPolicy{LagDisconnect, LagDrop, LagBlock}
+var lagPolicies = []chanio.LagPolicy{chanio.LagDisconnect, chanio.LagDrop, chanio.LagBlock}

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,16 +11,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // heldPublisher publishes messages of size bytes to a hub whose only member's
 // peer does not read, until its Multicast is held. The result of that Multicast
 // is sent to the channel.
-func heldPublisher(t *testing.T, h *Hub, size int) <-chan error {
+func heldPublisher(t *testing.T, h *chanio.Hub, size int) <-chan error {
 	t.Helper()
 	require.NoError(t, h.Multicast(message(0, size)))
 	synctest.Wait() // it is in a write
-	for i := range int(h.maxLag) / size {
+	for i := range int(h.MaxLag()) / size {
 		require.NoError(t, h.Multicast(message(i, size)))
 	}
 	held := make(chan error, 1)
@@ -33,56 +35,56 @@ func heldPublisher(t *testing.T, h *Hub, size int) <-chan error {
 func TestAPublisherThatLagBlockHoldsIsReleased(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		release func(t *testing.T, h *Hub, s *Session, peer net.Conn, cancelHub, cancelSession context.CancelFunc)
+		release func(t *testing.T, h *chanio.Hub, s *chanio.Session, peer net.Conn, cancelHub, cancelSession context.CancelFunc)
 		want    error // of the Multicast that was held
 		err     error // of the session
 		after   time.Duration
 	}{
-		{name: "by the member that reads", release: func(_ *testing.T, _ *Hub, _ *Session, peer net.Conn, _, _ context.CancelFunc) {
+		{name: "by the member that reads", release: func(_ *testing.T, _ *chanio.Hub, _ *chanio.Session, peer net.Conn, _, _ context.CancelFunc) {
 			go io.Copy(io.Discard, peer)
 		}},
-		{name: "by the member's death", release: func(_ *testing.T, _ *Hub, _ *Session, peer net.Conn, _, _ context.CancelFunc) {
+		{name: "by the member's death", release: func(_ *testing.T, _ *chanio.Hub, _ *chanio.Session, peer net.Conn, _, _ context.CancelFunc) {
 			peer.Close()
 		}, err: io.ErrClosedPipe},
-		{name: "by the member's Abort", release: func(_ *testing.T, _ *Hub, s *Session, _ net.Conn, _, _ context.CancelFunc) {
+		{name: "by the member's Abort", release: func(_ *testing.T, _ *chanio.Hub, s *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			s.Abort(nil)
-		}, err: ErrClosed},
-		{name: "by Leave", release: func(_ *testing.T, h *Hub, s *Session, _ net.Conn, _, _ context.CancelFunc) {
+		}, err: chanio.ErrClosed},
+		{name: "by Leave", release: func(_ *testing.T, h *chanio.Hub, s *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			h.Leave(s)
 		}},
-		{name: "by the session's CloseWrite", release: func(t *testing.T, _ *Hub, s *Session, _ net.Conn, _, _ context.CancelFunc) {
+		{name: "by the session's CloseWrite", release: func(t *testing.T, _ *chanio.Hub, s *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			require.NoError(t, s.CloseWrite())
 		}},
-		{name: "by the session's Close", release: func(t *testing.T, _ *Hub, s *Session, _ net.Conn, _, _ context.CancelFunc) {
+		{name: "by the session's Close", release: func(t *testing.T, _ *chanio.Hub, s *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			go s.Close()
 		}},
-		{name: "by the end of the session's context", release: func(_ *testing.T, _ *Hub, _ *Session, _ net.Conn, _, cancel context.CancelFunc) {
+		{name: "by the end of the session's context", release: func(_ *testing.T, _ *chanio.Hub, _ *chanio.Session, _ net.Conn, _, cancel context.CancelFunc) {
 			cancel()
 		}, err: context.Canceled},
-		{name: "by the hub's Close", release: func(t *testing.T, h *Hub, _ *Session, _ net.Conn, _, _ context.CancelFunc) {
+		{name: "by the hub's Close", release: func(t *testing.T, h *chanio.Hub, _ *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			require.NoError(t, h.Close())
-		}, want: ErrClosed},
-		{name: "by the end of the hub's context", release: func(_ *testing.T, _ *Hub, _ *Session, _ net.Conn, cancel, _ context.CancelFunc) {
+		}, want: chanio.ErrClosed},
+		{name: "by the end of the hub's context", release: func(_ *testing.T, _ *chanio.Hub, _ *chanio.Session, _ net.Conn, cancel, _ context.CancelFunc) {
 			cancel()
-		}, want: ErrClosed},
-		{name: "by the hub's Shutdown when its context ends", release: func(t *testing.T, h *Hub, _ *Session, _ net.Conn, _, _ context.CancelFunc) {
+		}, want: chanio.ErrClosed},
+		{name: "by the hub's Shutdown when its context ends", release: func(t *testing.T, h *chanio.Hub, _ *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
-		}, want: ErrClosed},
-		{name: "by WriteTimeout", release: func(*testing.T, *Hub, *Session, net.Conn, context.CancelFunc, context.CancelFunc) {
+		}, want: chanio.ErrClosed},
+		{name: "by WriteTimeout", release: func(*testing.T, *chanio.Hub, *chanio.Session, net.Conn, context.CancelFunc, context.CancelFunc) {
 			time.Sleep(3 * time.Second)
-		}, err: ErrLagged, after: 3 * time.Second},
+		}, err: chanio.ErrLagged, after: 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hubCtx, cancelHub := context.WithCancel(t.Context())
 				sessionCtx, cancelSession := context.WithCancel(t.Context())
 				defer cancelHub()
-				h := NewHub(hubCtx, &Options{Lag: LagBlock, MaxLag: 1000, WriteTimeout: 3 * time.Second})
+				h := chanio.NewHub(hubCtx, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000, WriteTimeout: 3 * time.Second})
 				defer h.Close()
 				conn, peer := memPair()
-				s := NewSession(sessionCtx, conn, nil)
+				s := chanio.NewSession(sessionCtx, conn, nil)
 				defer func() { cancelSession(); peer.Close(); <-s.Done() }()
 				require.NoError(t, h.Join(s))
 				began := time.Now()
@@ -102,8 +104,8 @@ func TestAPublisherThatLagBlockHoldsIsReleased(t *testing.T) {
 }
 
 func TestLagBlockLosesNothingHoweverSlowAMemberIs(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Lag, o.MaxLag = LagBlock, 1000
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Lag, o.MaxLag = chanio.LagBlock, 1000
 		h := testHub(t, &o)
 		s, peer := joinMem(t, h, nil)
 		var want []byte
@@ -148,17 +150,17 @@ func TestTheMemberThatHoldsAPublisherForWriteTimeoutEndsWithErrLagged(t *testing
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1000, WriteTimeout: test.hub})
+				h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000, WriteTimeout: test.hub})
 				events := h.Events()
-				s, _ := joinMem(t, h, &Options{WriteTimeout: test.session})
+				s, _ := joinMem(t, h, &chanio.Options{WriteTimeout: test.session})
 				began := time.Now()
 				require.NoError(t, <-heldPublisher(t, h, 400))
 				require.Equal(t, test.want, time.Since(began))
 				<-s.Done()
-				require.ErrorIs(t, s.Err(), ErrLagged)
+				require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 				require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
 				synctest.Wait()
-				require.Equal(t, []EventKind{EventStarted, EventJoined, EventLagged, EventLeft}, kinds(events))
+				require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventJoined, chanio.EventLagged, chanio.EventLeft}, kinds(events))
 			})
 		})
 	}
@@ -166,19 +168,17 @@ func TestTheMemberThatHoldsAPublisherForWriteTimeoutEndsWithErrLagged(t *testing
 
 func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1000, WriteTimeout: time.Second})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000, WriteTimeout: time.Second})
 		s, _ := joinMem(t, h, nil)
 		held := heldPublisher(t, h, 400)
-		h.mu.Lock()
-		h.waits.gate.timer.Stop()
-		h.mu.Unlock()
+		h.StopGate()
 		time.Sleep(time.Second)
-		stuck := h.dismissStuck()
-		require.Len(t, stuck, 1)
-		s.writeExpired() // before the hub ends it
-		h.report(stuck)
+		stuck, report := h.DismissStuck()
+		require.Equal(t, 1, stuck)
+		s.WriteExpired() // before the hub ends it
+		report()
 		<-s.Done()
-		require.ErrorIs(t, s.Err(), ErrLagged)
+		require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 		require.NoError(t, <-held)
 	})
 }
@@ -186,8 +186,8 @@ func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
 func TestProgressStartsTheHubsWriteTimeoutAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 64 << 10 // one write each
-		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1 << 20, WriteTimeout: time.Second})
-		s, peer := joinMem(t, h, &Options{WriteTimeout: -1})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 20, WriteTimeout: time.Second})
+		s, peer := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 		held := heldPublisher(t, h, size)
 		began := time.Now()
 		time.Sleep(600 * time.Millisecond)
@@ -198,31 +198,31 @@ func TestProgressStartsTheHubsWriteTimeoutAnew(t *testing.T) {
 		require.NoError(t, <-held)
 		require.Equal(t, 1600*time.Millisecond, time.Since(began))
 		<-s.Done()
-		require.ErrorIs(t, s.Err(), ErrLagged)
+		require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 	})
 }
 
 func TestAnOldTimerDoesNotEndAMemberThatHasJustBegunToHoldPublishers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1000})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000})
 		s, _ := joinMem(t, h, nil)
 		held := heldPublisher(t, h, 400)
 		time.Sleep(time.Second)
-		h.gateExpired() // the callback of a timer that was stopped too late
+		h.GateExpired() // the callback of a timer that was stopped too late
 		synctest.Wait()
 		require.NoError(t, s.Err())
 		require.Empty(t, held)
 		h.Leave(s)
 		require.NoError(t, <-held)
-		h.gateExpired()
+		h.GateExpired()
 	})
 }
 
 func TestAHandlerThatPublishesWithLagBlockWhileItsPeerDoesNotReadIsReleased(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Lag, o.MaxLag = LagBlock, 1000
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Lag, o.MaxLag = chanio.LagBlock, 1000
 		ln := newMemListener()
-		l := Serve(context.Background(), ln, &o)
+		l := chanio.Serve(context.Background(), ln, &o)
 		defer l.Close()
 		var handlers sync.WaitGroup
 		handlers.Go(func() {

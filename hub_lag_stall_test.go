@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -13,12 +13,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
 func TestStalledMembersHoldAWriteEachAndNoMore(t *testing.T) {
 	const members, maxLag, size = 100, 1 << 20, 1 << 10
-	h := testHub(t, &Options{Lag: LagDrop, MaxLag: maxLag, EventQueue: -1})
+	h := testHub(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: maxLag, EventQueue: -1})
 	m := make([]byte, size)
 	publish := func(n int) {
 		for range n {
@@ -26,15 +27,15 @@ func TestStalledMembersHoldAWriteEachAndNoMore(t *testing.T) {
 		}
 	}
 	before := memory.Live()
-	for _, s := range pipeSessions(t, members, &Options{WriteTimeout: -1}) {
+	for _, s := range pipeSessions(t, members, &chanio.Options{WriteTimeout: -1}) {
 		require.NoError(t, h.Join(s)) // each stalls at another place
 		publish(200)
 	}
 	publish(10 * maxLag / size)
 	grown := memory.Live() - before
 	t.Logf("%d KiB a member", grown/members>>10)
-	const write = 3 * blockSize // a chunk, one more message that still fit, and the session itself
-	require.Less(t, grown, int64(maxLag+blockSize+members*write))
+	const write = 3 * chanio.BlockSize // a chunk, one more message that still fit, and the session itself
+	require.Less(t, grown, int64(maxLag+chanio.BlockSize+members*write))
 }
 
 // A pace keeps a publisher at most ahead bytes ahead of the slowest of its
@@ -84,8 +85,8 @@ func TestAStalledMemberCostsTheOthersNothing(t *testing.T) {
 	messages := int(total / size)
 	for _, lag := range lagPolicies {
 		t.Run(lag.String(), func(t *testing.T) {
-			o := &Options{Lag: lag, MaxLag: maxLag, WriteTimeout: -1, EventQueue: 1 << 16}
-			if lag == LagBlock {
+			o := &chanio.Options{Lag: lag, MaxLag: maxLag, WriteTimeout: -1, EventQueue: 1 << 16}
+			if lag == chanio.LagBlock {
 				o.WriteTimeout = time.Second
 			}
 			l := listenTCP(t, o)
@@ -122,14 +123,14 @@ func TestAStalledMemberCostsTheOthersNothing(t *testing.T) {
 			readers.Wait()
 			t.Logf("the heap grew by %d KiB", grown>>10)
 			require.Less(t, grown, int64(16<<20))
-			if lag == LagDrop {
+			if lag == chanio.LagDrop {
 				requireOnlyLaggedIsMissing(t, l, stalledConn, stalled, messages, size)
 				return
 			}
 			awaitDone(t, stalled)
 			// If publishing takes long, its WriteTimeout expires before it lags.
-			if err := stalled.Err(); lag != LagBlock || !errors.Is(err, os.ErrDeadlineExceeded) {
-				require.ErrorIs(t, err, ErrLagged)
+			if err := stalled.Err(); lag != chanio.LagBlock || !errors.Is(err, os.ErrDeadlineExceeded) {
+				require.ErrorIs(t, err, chanio.ErrLagged)
 			}
 			require.Equal(t, healthy, l.Hub().Len())
 		})
@@ -137,7 +138,7 @@ func TestAStalledMemberCostsTheOthersNothing(t *testing.T) {
 }
 
 // requireOnlyLaggedIsMissing reads what a member that skipped messages got.
-func requireOnlyLaggedIsMissing(t *testing.T, l *Listener, conn net.Conn, s *Session, messages, size int) {
+func requireOnlyLaggedIsMissing(t *testing.T, l *chanio.Listener, conn net.Conn, s *chanio.Session, messages, size int) {
 	t.Helper()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	var got, last int
@@ -156,7 +157,7 @@ func requireOnlyLaggedIsMissing(t *testing.T, l *Listener, conn net.Conn, s *Ses
 	require.NoError(t, l.Hub().Close())
 	lagged := 0
 	for e := range l.Hub().Events() {
-		if e.Kind == EventLagged {
+		if e.Kind == chanio.EventLagged {
 			require.Equal(t, s, e.Session)
 			lagged += e.Count
 		}

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
@@ -19,8 +20,8 @@ func TestAMemberMayBeExactlyMaxLagBehind(t *testing.T) {
 	for _, lag := range lagPolicies {
 		t.Run(lag.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := testHub(t, &Options{Lag: lag, MaxLag: 1000})
-				s, peer := joinMem(t, h, &Options{WriteTimeout: -1})
+				h := testHub(t, &chanio.Options{Lag: lag, MaxLag: 1000})
+				s, peer := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 				var want []byte
 				publish := func(n int) {
 					m := message(len(want), n)
@@ -43,8 +44,8 @@ func TestAMemberMayBeExactlyMaxLagBehind(t *testing.T) {
 }
 
 func TestLagDisconnectEndsTheSessionThatIsMoreThanMaxLagBehind(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Lag, o.MaxLag = LagDisconnect, 1000
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Lag, o.MaxLag = chanio.LagDisconnect, 1000
 		h := testHub(t, &o)
 		events := h.Events()
 		slow, _ := joinMem(t, h, nil)
@@ -58,7 +59,7 @@ func TestLagDisconnectEndsTheSessionThatIsMoreThanMaxLagBehind(t *testing.T) {
 			synctest.Wait()
 		}
 		awaitDone(t, slow)
-		require.ErrorIs(t, slow.Err(), ErrLagged)
+		require.ErrorIs(t, slow.Err(), chanio.ErrLagged)
 		require.ErrorContains(t, slow.Err(), "chanio: ")
 		require.Equal(t, 1, h.Len())
 		for range h.All() {
@@ -71,7 +72,7 @@ func TestLagDisconnectEndsTheSessionThatIsMoreThanMaxLagBehind(t *testing.T) {
 			t.Errorf("%v is a member of a closed hub", s.ID())
 		}
 		if o.EventQueue == 0 {
-			require.Equal(t, []EventKind{EventStarted, EventJoined, EventJoined, EventLagged, EventLeft, EventLeft, EventStopped}, kinds(events))
+			require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventJoined, chanio.EventJoined, chanio.EventLagged, chanio.EventLeft, chanio.EventLeft, chanio.EventStopped}, kinds(events))
 		}
 		peer.Close()
 		require.Equal(t, want, <-healthy)
@@ -79,11 +80,11 @@ func TestLagDisconnectEndsTheSessionThatIsMoreThanMaxLagBehind(t *testing.T) {
 }
 
 func TestLagDropSkipsToTheNewestMessage(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Lag, o.MaxLag = LagDrop, 1000
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Lag, o.MaxLag = chanio.LagDrop, 1000
 		h := testHub(t, &o)
 		events := h.Events()
-		s, peer := joinMem(t, h, &Options{WriteTimeout: -1})
+		s, peer := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 		sent := func(i int) []byte { return message(i, 400) }
 		for i := range 6 {
 			require.NoError(t, h.Multicast(sent(i)))
@@ -103,7 +104,7 @@ func TestLagDropSkipsToTheNewestMessage(t *testing.T) {
 		if o.EventQueue == 0 {
 			count := 0
 			for range 4 {
-				if e := <-events; e.Kind == EventLagged {
+				if e := <-events; e.Kind == chanio.EventLagged {
 					require.NoError(t, e.Err)
 					require.Equal(t, s, e.Session)
 					count += e.Count
@@ -116,16 +117,13 @@ func TestLagDropSkipsToTheNewestMessage(t *testing.T) {
 
 func TestATimeoutOfTheSessionBesideLagDisconnectSaysTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{Lag: LagDisconnect})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagDisconnect})
 		s, _ := joinMem(t, h, nil)
-		m := s.placesNow()[0]
-		h.mu.Lock()
-		late := h.treat(m)
-		h.mu.Unlock()
-		s.writeExpired() // before the hub ends it
-		h.report([]lagger{late})
+		report := h.Lag(s)
+		s.WriteExpired() // before the hub ends it
+		report()
 		<-s.Done()
-		require.ErrorIs(t, s.Err(), ErrLagged)
+		require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 	})
 }
 
@@ -133,13 +131,13 @@ func TestWhoIsNoMemberAnyMoreKeepsNothingThatIsPublishedLater(t *testing.T) {
 	const maxLag, messages, size = 1 << 20, 512, 64 << 10
 	for _, test := range []struct {
 		name string
-		lag  LagPolicy
-		end  func(h *Hub, s *Session)
+		lag  chanio.LagPolicy
+		end  func(h *chanio.Hub, s *chanio.Session)
 	}{
-		{"a session that was ended for being behind", LagDisconnect, func(_ *Hub, s *Session) {}},
-		{"a session that was aborted", LagBlock, func(_ *Hub, s *Session) { s.Abort(nil) }},
-		{"a session that has left, and whose peer does not read", LagBlock, func(h *Hub, s *Session) { h.Leave(s) }},
-		{"a session that left and came back many times", LagDrop, func(h *Hub, s *Session) {
+		{"a session that was ended for being behind", chanio.LagDisconnect, func(_ *chanio.Hub, s *chanio.Session) {}},
+		{"a session that was aborted", chanio.LagBlock, func(_ *chanio.Hub, s *chanio.Session) { s.Abort(nil) }},
+		{"a session that has left, and whose peer does not read", chanio.LagBlock, func(h *chanio.Hub, s *chanio.Session) { h.Leave(s) }},
+		{"a session that left and came back many times", chanio.LagDrop, func(h *chanio.Hub, s *chanio.Session) {
 			for range 10 {
 				h.Leave(s)
 				h.Join(s)
@@ -148,10 +146,10 @@ func TestWhoIsNoMemberAnyMoreKeepsNothingThatIsPublishedLater(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h := testHub(t, &Options{Lag: test.lag, MaxLag: maxLag})
-			s := pipeSessions(t, 1, &Options{WriteTimeout: -1})[0]
+			h := testHub(t, &chanio.Options{Lag: test.lag, MaxLag: maxLag})
+			s := pipeSessions(t, 1, &chanio.Options{WriteTimeout: -1})[0]
 			conn, peer := net.Pipe()
-			healthy := NewSession(context.Background(), conn, nil)
+			healthy := chanio.NewSession(context.Background(), conn, nil)
 			defer func() { healthy.Abort(nil); <-healthy.Done() }()
 			require.NoError(t, h.Join(s))
 			require.NoError(t, h.Join(healthy))
@@ -181,7 +179,7 @@ func TestASessionsFlushIsNotHeldUpByWhatItsHubSkipped(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := testHub(t, &Options{Lag: LagDrop, MaxLag: 1000})
+				h := testHub(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: 1000})
 				s, peer := joinMem(t, h, nil)
 				_, other := joinMem(t, h, nil)
 				go io.Copy(io.Discard, other)
@@ -220,9 +218,9 @@ func TestASessionsFlushIsNotHeldUpByWhatItsHubSkipped(t *testing.T) {
 
 func TestPublishingWithLagDropNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{Lag: LagDrop, MaxLag: 1000})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: 1000})
 		for range 10 {
-			joinMem(t, h, &Options{WriteTimeout: -1})
+			joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 		}
 		began := time.Now()
 		for i := range 10_000 {
@@ -234,17 +232,17 @@ func TestPublishingWithLagDropNeverWaits(t *testing.T) {
 
 func TestALateMemberIsTreatedOnceAPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := testHub(t, &Options{Lag: LagDrop, MaxLag: 1000, EventQueue: 1000})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: 1000, EventQueue: 1000})
 		events := h.Events()
 		for range 5 {
-			joinMem(t, h, &Options{WriteTimeout: -1})
+			joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 		}
 		require.NoError(t, h.Multicast(message(0, 1000)))
 		synctest.Wait()
 		require.NoError(t, h.Multicast(message(1, 1000)))
 		kinds(events)
 		require.NoError(t, h.Multicast(message(2, 1000)))
-		require.Equal(t, []EventKind{EventLagged, EventLagged, EventLagged, EventLagged, EventLagged}, kinds(events))
+		require.Equal(t, []chanio.EventKind{chanio.EventLagged, chanio.EventLagged, chanio.EventLagged, chanio.EventLagged, chanio.EventLagged}, kinds(events))
 		require.EqualValues(t, 5, h.Stats().MessagesDropped)
 	})
 }
@@ -252,21 +250,21 @@ func TestALateMemberIsTreatedOnceAPublish(t *testing.T) {
 func TestBytesOfAMemberThatEndsAreSentOrUndelivered(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(h *Hub, s *Session, peer net.Conn)
+		end  func(h *chanio.Hub, s *chanio.Session, peer net.Conn)
 	}{
-		{"Abort", func(_ *Hub, s *Session, _ net.Conn) { s.Abort(nil) }},
-		{"the peer's death", func(_ *Hub, _ *Session, peer net.Conn) { peer.Close() }},
-		{"being behind", func(h *Hub, s *Session, _ net.Conn) {
+		{"Abort", func(_ *chanio.Hub, s *chanio.Session, _ net.Conn) { s.Abort(nil) }},
+		{"the peer's death", func(_ *chanio.Hub, _ *chanio.Session, peer net.Conn) { peer.Close() }},
+		{"being behind", func(h *chanio.Hub, s *chanio.Session, _ net.Conn) {
 			for s.Err() == nil {
 				h.Multicast(message(0, 300))
 			}
 		}},
-		{"Close", func(_ *Hub, s *Session, peer net.Conn) { go io.Copy(io.Discard, peer); s.Close() }},
-		{"Close of one whose peer does not read", func(_ *Hub, s *Session, peer net.Conn) { s.Close() }},
+		{"Close", func(_ *chanio.Hub, s *chanio.Session, peer net.Conn) { go io.Copy(io.Discard, peer); s.Close() }},
+		{"Close of one whose peer does not read", func(_ *chanio.Hub, s *chanio.Session, peer net.Conn) { s.Close() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := testHub(t, &Options{MaxLag: 1000})
+				h := testHub(t, &chanio.Options{MaxLag: 1000})
 				s, peer := joinMem(t, h, nil)
 				for i := range 4 {
 					require.NoError(t, h.Multicast(message(i, 300)))
@@ -280,7 +278,7 @@ func TestBytesOfAMemberThatEndsAreSentOrUndelivered(t *testing.T) {
 				own := s.Stats()
 				require.Equal(t, st.BytesReceived, own.BytesSent+own.Undelivered)
 				if own.Undelivered > 0 {
-					require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+					require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 				}
 			})
 		})
@@ -289,9 +287,9 @@ func TestBytesOfAMemberThatEndsAreSentOrUndelivered(t *testing.T) {
 
 func TestNoByteIsCountedTwiceWhenAMemberEndsBesideItsWriter(t *testing.T) {
 	for range 50 {
-		h := testHub(t, &Options{Lag: LagBlock})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock})
 		conn, peer := net.Pipe()
-		s := NewSession(t.Context(), conn, nil)
+		s := chanio.NewSession(t.Context(), conn, nil)
 		require.NoError(t, h.Join(s))
 		var publisher sync.WaitGroup
 		publisher.Go(func() {

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -12,16 +12,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
 // pipeSessions returns n sessions whose peers neither read nor write.
-func pipeSessions(t testing.TB, n int, o *Options) []*Session {
+func pipeSessions(t testing.TB, n int, o *chanio.Options) []*chanio.Session {
 	t.Helper()
-	sessions := make([]*Session, n)
+	sessions := make([]*chanio.Session, n)
 	for i := range sessions {
 		a, _ := net.Pipe()
-		sessions[i] = NewSession(context.Background(), a, o)
+		sessions[i] = chanio.NewSession(context.Background(), a, o)
 	}
 	t.Cleanup(func() {
 		for _, s := range sessions {
@@ -50,10 +51,10 @@ func idleHub(t *testing.T) int64 {
 	const hubs, members = 10_000, 300
 	sessions := pipeSessions(t, members, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	all := make([]*Hub, hubs)
+	all := make([]*chanio.Hub, hubs)
 	before := memory.Live()
 	for i := range all {
-		all[i] = NewHub(ctx, nil)
+		all[i] = chanio.NewHub(ctx, nil)
 		for j := range 3 {
 			require.NoError(t, all[i].Join(sessions[(3*i+j)%members]))
 		}
@@ -73,7 +74,7 @@ func TestTenThousandIdleMembersCostNoGoroutineBeyondTheirSessions(t *testing.T) 
 	const members = 10_000
 	sessions := pipeSessions(t, members, nil)
 	before := runtime.NumGoroutine()
-	h := NewHub(t.Context(), nil)
+	h := chanio.NewHub(t.Context(), nil)
 	for _, s := range sessions {
 		require.NoError(t, h.Join(s))
 	}
@@ -89,8 +90,8 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 		for _, sessions := range []int{leavers, 1} {
 			t.Run(fmt.Sprintf("%v, %d sessions", lag, sessions), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := testHub(t, &Options{Lag: lag, MaxLag: maxLag})
-					stuck := pipeSessions(t, sessions, &Options{WriteTimeout: -1})
+					h := testHub(t, &chanio.Options{Lag: lag, MaxLag: maxLag})
+					stuck := pipeSessions(t, sessions, &chanio.Options{WriteTimeout: -1})
 					_, peer := joinMem(t, h, nil)
 					before := memory.Live()
 					m := make([]byte, size)
@@ -108,11 +109,11 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 					ended := 0
 					for _, s := range stuck {
 						if s.Err() != nil {
-							require.ErrorIs(t, s.Err(), ErrLagged)
+							require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 							ended++
 						}
 					}
-					require.Equal(t, lag != LagDrop, ended > 0, "%d have ended", ended)
+					require.Equal(t, lag != chanio.LagDrop, ended > 0, "%d have ended", ended)
 					runtime.KeepAlive(stuck)
 				})
 			})
@@ -123,7 +124,7 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 func TestLagBlockWaitsForThoseThatHaveLeftRatherThanLoseWhatTheyWereToGet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 400
-		h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1000})
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000})
 		_, peer := joinMem(t, h, nil)
 		go io.Copy(io.Discard, peer)
 		defer peer.Close()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -9,16 +9,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
-// visit lets n sessions that leave input unread join h and end, one after
+// visitRoom lets n sessions that leave input unread join h and end, one after
 // another.
-func visit(t *testing.T, h *Hub, n int) {
+func visitRoom(t *testing.T, h *chanio.Hub, n int) {
 	t.Helper()
 	for range n {
 		a, b := net.Pipe()
-		s := NewSession(t.Context(), a, nil)
+		s := chanio.NewSession(t.Context(), a, nil)
 		require.NoError(t, h.Join(s))
 		require.NoError(t, h.Multicast([]byte("hello")))
 		s.Abort(nil)
@@ -31,11 +32,11 @@ func TestAnIdleRoomHoldsLessThan1KBAfterItsVisitors(t *testing.T) {
 	const rooms, visitors, limit = 2000, 40, 1024
 	least := int64(1 << 40)
 	for try := 0; try < 4 && least >= limit; try++ { // the rest of the process's memory comes and goes
-		all := make([]*Hub, rooms)
+		all := make([]*chanio.Hub, rooms)
 		before := memory.Live()
 		for i := range all {
-			all[i] = NewHub(t.Context(), nil)
-			visit(t, all[i], visitors)
+			all[i] = chanio.NewHub(t.Context(), nil)
+			visitRoom(t, all[i], visitors)
 		}
 		least = min(least, (memory.Live()-before)/rooms)
 		for _, h := range all {
@@ -48,41 +49,35 @@ func TestAnIdleRoomHoldsLessThan1KBAfterItsVisitors(t *testing.T) {
 
 func TestPublishingToAnIdleRoomWakesAFewAndLeavesTheOthersToAGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const members = 5 * wakeAtOnce
+		const members = 5 * chanio.WakeAtOnce
 		h := testHub(t, nil)
 		var peers []*memConn
 		for range members {
 			_, peer := joinMem(t, h, nil)
 			peers = append(peers, peer)
 		}
-		var few [wakeAtOnce]*member
-		h.mu.Lock()
-		at := h.first.log.Append([]byte("one"))
-		h.first.published(at, 0)
-		h.counts.owed += 3 * members
-		require.Len(t, h.wake(few[:0], &h.first), wakeAtOnce)
-		require.EqualValues(t, members-wakeAtOnce, h.first.due)
-		require.NotNil(t, h.waits.waker)
-		h.mu.Unlock()
-		for _, m := range few {
-			m.s.memberReady(m)
-		}
+		woken, due, waking, finish := h.BeginPublish([]byte("one"))
+		require.Equal(t, chanio.WakeAtOnce, woken)
+		require.EqualValues(t, members-chanio.WakeAtOnce, due)
+		require.True(t, waking)
+		finish()
 		require.NoError(t, h.Multicast([]byte("two"))) // beside the waker
 		for _, peer := range peers {
 			read(t, peer, "onetwo")
 		}
 		synctest.Wait()
-		require.Nil(t, h.waits.waker, "it has ended")
-		require.EqualValues(t, members, h.first.parked)
-		require.Zero(t, h.first.due)
+		parked, due, waking := h.Wakes()
+		require.False(t, waking, "it has ended")
+		require.EqualValues(t, members, parked)
+		require.Zero(t, due)
 	})
 }
 
 func TestJoinAndLeaveWhoAreDueAndNotYetWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const members = 4 * wakeAtOnce
+		const members = 4 * chanio.WakeAtOnce
 		h := testHub(t, nil)
-		var sessions []*Session
+		var sessions []*chanio.Session
 		var all []<-chan []byte
 		for range members {
 			s, peer := joinMem(t, h, nil)
@@ -104,24 +99,21 @@ func TestJoinAndLeaveWhoAreDueAndNotYetWoken(t *testing.T) {
 		for i := range sessions {
 			require.Equal(t, 50, strings.Count(string(<-all[i]), ","), "member %d", i)
 		}
-		require.Empty(t, h.first.places)
+		require.Zero(t, h.Places())
 	})
 }
 
 func TestJoinAndLeaveLookAtNoOtherRoomOfASession(t *testing.T) {
 	s := pipeSessions(t, 1, nil)[0]
-	for range 10 * fewHubs {
+	for range 10 * chanio.FewHubs {
 		require.NoError(t, testHub(t, nil).Join(s))
 	}
 	h := testHub(t, nil)
 	require.NoError(t, h.Join(s))
-	require.Len(t, s.hubs.byHub, 10*fewHubs+1)
+	require.Equal(t, 10*chanio.FewHubs+1, s.IndexedHubs())
 	h.Leave(s)
-	require.Len(t, s.hubs.places, 10*fewHubs)
-	for i, m := range s.hubs.places {
-		require.EqualValues(t, i, m.slot)
-		require.Same(t, m, s.hubs.byHub[m.feed.hub])
-	}
+	require.Equal(t, 10*chanio.FewHubs, s.MemberPlaces())
+	require.True(t, s.HubIndexIsRight())
 }
 
 // BenchmarkJoinLeaveOfASessionInManyRooms must not depend on the number of
@@ -131,7 +123,7 @@ func BenchmarkJoinLeaveOfASessionInManyRooms(b *testing.B) {
 		b.Run(fmt.Sprint(rooms), func(b *testing.B) {
 			s := pipeSessions(b, 1, nil)[0]
 			for range rooms {
-				require.NoError(b, NewHub(b.Context(), nil).Join(s))
+				require.NoError(b, chanio.NewHub(b.Context(), nil).Join(s))
 			}
 			h := testHub(b, nil)
 			b.ReportAllocs()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -13,12 +13,14 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestASessionInManyHubsGetsEachOfThemInOrder(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		const rooms, messages = 5, 100
-		var hubs [rooms]*Hub
+		var hubs [rooms]*chanio.Hub
 		s, peer := memSession(t, &o)
 		for i := range hubs {
 			hubs[i] = testHub(t, &o)
@@ -56,11 +58,11 @@ func TestNoHubOfASessionWaitsForAnother(t *testing.T) {
 		s, peer := joinMem(t, busy, nil)
 		require.NoError(t, quiet.Join(s))
 		for range 100 {
-			require.NoError(t, busy.Multicast(make([]byte, blockSize)))
+			require.NoError(t, busy.Multicast(make([]byte, chanio.BlockSize)))
 		}
 		synctest.Wait()
 		require.NoError(t, quiet.Multicast([]byte("!")))
-		got := make([]byte, 4*blockSize)
+		got := make([]byte, 4*chanio.BlockSize)
 		_, err := io.ReadFull(peer, got)
 		require.NoError(t, err)
 		require.Contains(t, string(got), "!")
@@ -72,12 +74,12 @@ func TestASessionsOwnMessagesDoNotKeepItsHubsWaiting(t *testing.T) {
 		h := testHub(t, nil)
 		s, peer := joinMem(t, h, nil)
 		go func() {
-			for s.Put(make([]byte, blockSize)) == nil {
+			for s.Put(make([]byte, chanio.BlockSize)) == nil {
 			}
 		}()
 		synctest.Wait()
 		require.NoError(t, h.Multicast([]byte("!")))
-		got := make([]byte, 4*blockSize)
+		got := make([]byte, 4*chanio.BlockSize)
 		_, err := io.ReadFull(peer, got)
 		require.NoError(t, err)
 		require.Contains(t, string(got), "!")
@@ -88,13 +90,13 @@ func TestASessionsOwnMessagesDoNotKeepItsHubsWaiting(t *testing.T) {
 func TestAHubDoesNotKeepASessionsOwnMessagesWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, nil)
-		s, peer := joinMem(t, h, &Options{SendQueue: 1})
+		s, peer := joinMem(t, h, &chanio.Options{SendQueue: 1})
 		for range 100 {
-			require.NoError(t, h.Multicast(make([]byte, blockSize)))
+			require.NoError(t, h.Multicast(make([]byte, chanio.BlockSize)))
 		}
 		synctest.Wait()
 		require.NoError(t, s.Put([]byte("!")))
-		got := make([]byte, 4*blockSize)
+		got := make([]byte, 4*chanio.BlockSize)
 		_, err := io.ReadFull(peer, got)
 		require.NoError(t, err)
 		require.Contains(t, string(got), "!")
@@ -102,7 +104,7 @@ func TestAHubDoesNotKeepASessionsOwnMessagesWaiting(t *testing.T) {
 }
 
 func TestWhoLeavesAndComesBackGetsBothPartsInOrder(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		h := testHub(t, &o)
 		s, peer := joinMem(t, h, &o)
 		var want []byte
@@ -141,17 +143,17 @@ func TestWhoLeavesAndComesBackGetsBothPartsInOrder(t *testing.T) {
 // sessionEnds are the ends of a session that flush what was published before.
 var sessionEnds = []struct {
 	name string
-	end  func(s *Session) error
+	end  func(s *chanio.Session) error
 }{
-	{"CloseWrite", (*Session).CloseWrite},
-	{"Close", func(s *Session) error { go s.Close(); return nil }},
-	{"closing Send", func(s *Session) error { close(s.Send()); return nil }},
+	{"CloseWrite", (*chanio.Session).CloseWrite},
+	{"Close", func(s *chanio.Session) error { go s.Close(); return nil }},
+	{"closing Send", func(s *chanio.Session) error { close(s.Send()); return nil }},
 }
 
 func TestASessionThatIsClosedFlushesWhatItsHubsPublishedBefore(t *testing.T) {
 	for _, end := range sessionEnds {
 		t.Run(end.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				h, room := testHub(t, &o), testHub(t, &o)
 				s, peer := joinMem(t, h, &o)
 				require.NoError(t, room.Join(s))
@@ -208,7 +210,7 @@ func TestShutdownOfAListenerFlushesWhatWasMulticastBefore(t *testing.T) {
 // both ways and parses the stream.
 func TestSentAndMulticastMessagesNeverSplitEachOther(t *testing.T) {
 	const messages = 2000
-	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 18})
+	l := listenTCP(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 18})
 	conn, s := joinTCP(t, l)
 	var senders sync.WaitGroup
 	for id, send := range []func([]byte) error{l.Multicast, s.Put, l.Multicast} {

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"crypto/sha256"
@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestEveryMemberGetsEveryMessageOfManyPublishersInOneOrder(t *testing.T) {
@@ -20,7 +22,7 @@ func TestEveryMemberGetsEveryMessageOfManyPublishersInOneOrder(t *testing.T) {
 	if testing.Short() {
 		each = 5_000
 	}
-	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 20})
+	l := listenTCP(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 20})
 	sums := make([][32]byte, members)
 	counts := make([][publishers]int, members)
 	var readers sync.WaitGroup
@@ -86,7 +88,7 @@ func TestEveryMemberGetsEveryMessageOfManyPublishersInOneOrder(t *testing.T) {
 func TestAMemberGetsExactlyWhatIsMulticastWhileItIsConnected(t *testing.T) {
 	l := listenTCP(t, nil)
 	var conns [3]net.Conn
-	var sessions [3]*Session
+	var sessions [3]*chanio.Session
 	publish := func() {
 		require.NoError(t, l.Multicast([]byte("test")))
 		require.NoError(t, l.Hub().Flush(t.Context()))
@@ -114,31 +116,31 @@ func TestAMemberGetsExactlyWhatIsMulticastWhileItIsConnected(t *testing.T) {
 }
 
 func TestJoinRefusesWhoCannotBeAMember(t *testing.T) {
-	ended := func(o *Options) *Session {
+	ended := func(o *chanio.Options) *chanio.Session {
 		s := pipeSessions(t, 1, o)[0]
 		s.Abort(nil)
 		return s
 	}
-	closedHub := NewHub(t.Context(), nil)
+	closedHub := chanio.NewHub(t.Context(), nil)
 	require.NoError(t, closedHub.Close())
 	halfClosed, _ := memSession(t, nil)
 	require.NoError(t, halfClosed.CloseWrite())
 	running, _ := memSession(t, nil)
-	closedLines := NewHub(t.Context(), &Options{Framing: Lines{}})
+	closedLines := chanio.NewHub(t.Context(), &chanio.Options{Framing: chanio.Lines{}})
 	require.NoError(t, closedLines.Close())
 	for _, test := range []struct {
 		name string
-		hub  *Hub
-		s    *Session
+		hub  *chanio.Hub
+		s    *chanio.Session
 		want error // nil if text says it
 		text string
 	}{
 		{"nil", testHub(t, nil), nil, nil, "nil session"},
-		{"a session that has ended", testHub(t, nil), ended(nil), ErrClosed, "closed"},
-		{"a session that was closed for writing", testHub(t, nil), halfClosed, ErrClosed, "closed"},
-		{"a session, to a hub that was closed", closedHub, running, ErrClosed, "closed"},
-		{"a session with another framing that has ended", testHub(t, &Options{Framing: Lines{}}), ended(nil), ErrClosed, "closed"},
-		{"a session with another framing, to a hub that was closed", closedLines, running, ErrClosed, "closed"},
+		{"a session that has ended", testHub(t, nil), ended(nil), chanio.ErrClosed, "closed"},
+		{"a session that was closed for writing", testHub(t, nil), halfClosed, chanio.ErrClosed, "closed"},
+		{"a session, to a hub that was closed", closedHub, running, chanio.ErrClosed, "closed"},
+		{"a session with another framing that has ended", testHub(t, &chanio.Options{Framing: chanio.Lines{}}), ended(nil), chanio.ErrClosed, "closed"},
+		{"a session with another framing, to a hub that was closed", closedLines, running, chanio.ErrClosed, "closed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.hub.Join(test.s)
@@ -163,7 +165,7 @@ func TestToJoinTwiceIsOnceAndLeaveIsIdempotent(t *testing.T) {
 			require.NoError(t, h.Join(s))
 		}
 		require.Equal(t, 1, h.Len())
-		require.Equal(t, []*Session{s}, slices.Collect(h.All()))
+		require.Equal(t, []*chanio.Session{s}, slices.Collect(h.All()))
 		all := readInto(peer)
 		require.NoError(t, h.Multicast([]byte("once")))
 		for range 3 {
@@ -175,37 +177,37 @@ func TestToJoinTwiceIsOnceAndLeaveIsIdempotent(t *testing.T) {
 		require.Equal(t, "once", string(<-all))
 		require.EqualValues(t, 1, h.Stats().Accepted)
 		require.NoError(t, h.Close())
-		require.Equal(t, []EventKind{EventStarted, EventJoined, EventLeft, EventStopped}, kinds(h.Events()))
+		require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventJoined, chanio.EventLeft, chanio.EventStopped}, kinds(h.Events()))
 	})
 }
 
 func TestMulticastAnswersForWhatItCannotPublish(t *testing.T) {
-	closed := func(o *Options) *Hub {
-		h := NewHub(t.Context(), o)
+	closed := func(o *chanio.Options) *chanio.Hub {
+		h := chanio.NewHub(t.Context(), o)
 		require.NoError(t, h.Close())
 		return h
 	}
 	foul := errors.New("foul")
-	prefix := LengthPrefix{Size: 1}
+	prefix := chanio.LengthPrefix{Size: 1}
 	for _, test := range []struct {
 		name string
-		hub  *Hub
+		hub  *chanio.Hub
 		n    int
 		want error
 	}{
 		{"to nobody", testHub(t, nil), 10, nil},
 		{"nothing to nobody", testHub(t, nil), 0, nil},
-		{"exactly MaxLag", testHub(t, &Options{MaxLag: 10}), 10, nil},
-		{"more than MaxLag", testHub(t, &Options{MaxLag: 10}), 11, ErrMessageTooLarge},
-		{"exactly MaxLag with its framing", testHub(t, &Options{MaxLag: 10, Framing: prefix}), 9, nil},
-		{"more than MaxLag with its framing", testHub(t, &Options{MaxLag: 10, Framing: prefix}), 10, ErrMessageTooLarge},
-		{"more than the framing can say", testHub(t, &Options{Framing: prefix}), 256, ErrMessageTooLarge},
-		{"what the framing refuses", testHub(t, &Options{Framing: wild{err: foul}}), 10, foul},
-		{"after Close", closed(nil), 10, ErrClosed},
-		{"nothing after Close", closed(nil), 0, ErrClosed},
-		{"more than MaxLag after Close", closed(&Options{MaxLag: 10}), 11, ErrClosed},
-		{"what the framing refuses, after Close", closed(&Options{Framing: wild{err: foul}}), 10, ErrClosed},
-		{"to a hub of bad options", NewHub(t.Context(), &Options{MaxLag: -1}), 10, ErrClosed},
+		{"exactly MaxLag", testHub(t, &chanio.Options{MaxLag: 10}), 10, nil},
+		{"more than MaxLag", testHub(t, &chanio.Options{MaxLag: 10}), 11, chanio.ErrMessageTooLarge},
+		{"exactly MaxLag with its framing", testHub(t, &chanio.Options{MaxLag: 10, Framing: prefix}), 9, nil},
+		{"more than MaxLag with its framing", testHub(t, &chanio.Options{MaxLag: 10, Framing: prefix}), 10, chanio.ErrMessageTooLarge},
+		{"more than the framing can say", testHub(t, &chanio.Options{Framing: prefix}), 256, chanio.ErrMessageTooLarge},
+		{"what the framing refuses", testHub(t, &chanio.Options{Framing: wild{err: foul}}), 10, foul},
+		{"after Close", closed(nil), 10, chanio.ErrClosed},
+		{"nothing after Close", closed(nil), 0, chanio.ErrClosed},
+		{"more than MaxLag after Close", closed(&chanio.Options{MaxLag: 10}), 11, chanio.ErrClosed},
+		{"what the framing refuses, after Close", closed(&chanio.Options{Framing: wild{err: foul}}), 10, chanio.ErrClosed},
+		{"to a hub of bad options", chanio.NewHub(t.Context(), &chanio.Options{MaxLag: -1}), 10, chanio.ErrClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.hub.Multicast(make([]byte, test.n))
@@ -220,8 +222,8 @@ func TestMulticastAnswersForWhatItCannotPublish(t *testing.T) {
 }
 
 func TestAHubOutlivesAFramingThatPanics(t *testing.T) {
-	h := testHub(t, &Options{Framing: panicky{}})
-	s := pipeSessions(t, 1, &Options{Framing: panicky{}})[0]
+	h := testHub(t, &chanio.Options{Framing: panicky{}})
+	s := pipeSessions(t, 1, &chanio.Options{Framing: panicky{}})[0]
 	require.NoError(t, h.Join(s))
 	for range 3 {
 		require.PanicsWithValue(t, "no", func() { h.Multicast([]byte("x")) })
@@ -231,13 +233,13 @@ func TestAHubOutlivesAFramingThatPanics(t *testing.T) {
 }
 
 // panicky is a Framing that breaks its contract.
-type panicky struct{ Lines }
+type panicky struct{ chanio.Lines }
 
 func (panicky) AppendFrame([]byte, []byte) ([]byte, error) { panic("no") }
 
 func TestMulticastCopiesAndFramesOnce(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Framing = LengthPrefix{Size: 2}
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Framing = chanio.LengthPrefix{Size: 2}
 		h := testHub(t, &o)
 		_, first := joinMem(t, h, &o)
 		_, second := joinMem(t, h, &o)
@@ -259,7 +261,7 @@ func TestMulticastCopiesAndFramesOnce(t *testing.T) {
 }
 
 func TestEmptyMessagesAreNothingOnRawStreamsAndHoldUpNobody(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		h := testHub(t, &o)
 		s, peer := joinMem(t, h, &o)
 		all := readInto(peer)
@@ -276,8 +278,8 @@ func TestEmptyMessagesAreNothingOnRawStreamsAndHoldUpNobody(t *testing.T) {
 }
 
 func TestSendMulticastsInOrder(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Framing = Lines{}
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Framing = chanio.Lines{}
 		h := testHub(t, &o)
 		events := h.Events()
 		s, peer := joinMem(t, h, &o)
@@ -295,14 +297,14 @@ func TestSendMulticastsInOrder(t *testing.T) {
 		require.Equal(t, "a\nb\nc\n", string(<-all))
 		if o.EventQueue == 0 {
 			synctest.Wait()
-			require.Equal(t, []EventKind{EventStarted, EventJoined, EventFailed, EventLeft}, kinds(events))
+			require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventJoined, chanio.EventFailed, chanio.EventLeft}, kinds(events))
 		}
 	})
 }
 
 func TestSendAfterTheEndIsReceivedByNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(t.Context(), &Options{SendQueue: -1})
+		h := chanio.NewHub(t.Context(), &chanio.Options{SendQueue: -1})
 		require.NoError(t, h.Close())
 		select {
 		case h.Send() <- []byte("x"):
@@ -329,8 +331,8 @@ func TestAHubWhoseSendAUserClosedStillMulticasts(t *testing.T) {
 
 func TestCloseEndsAHubWhoseSendIsHeldByLagBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(t.Context(), &Options{Lag: LagBlock, MaxLag: 1000, SendQueue: 10})
-		joinMem(t, h, &Options{WriteTimeout: -1})
+		h := chanio.NewHub(t.Context(), &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000, SendQueue: 10})
+		joinMem(t, h, &chanio.Options{WriteTimeout: -1})
 		for range 10 {
 			h.Send() <- make([]byte, 400)
 		}
@@ -350,7 +352,7 @@ func TestStatsOfAHubCountWhatWasPublishedSentAndMissed(t *testing.T) {
 			require.NoError(t, h.Multicast([]byte("12345")))
 			synctest.Wait()
 		}
-		require.Equal(t, Stats{
+		require.Equal(t, chanio.Stats{
 			Sessions: 2, Accepted: 2,
 			BytesReceived: 15, MessagesReceived: 3,
 			BytesSent: 15, MessagesSent: 3,
@@ -359,7 +361,7 @@ func TestStatsOfAHubCountWhatWasPublishedSentAndMissed(t *testing.T) {
 		b.Abort(nil)
 		<-b.Done()
 		require.NoError(t, a.Close())
-		require.Equal(t, Stats{
+		require.Equal(t, chanio.Stats{
 			Accepted:      2,
 			BytesReceived: 15, MessagesReceived: 3,
 			BytesSent: 15, MessagesSent: 3,

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"io"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // TestJoinAndLeaveAtAnyTimeWhilePublishing lets members come and go beside a
@@ -22,7 +24,7 @@ func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
 	if testing.Short() {
 		rounds = 100
 	}
-	l := listenTCP(t, &Options{Lag: LagBlock, MaxLag: 1 << 16, ManualJoin: true})
+	l := listenTCP(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 16, ManualJoin: true})
 	h := l.Hub()
 	var begun, done atomic.Int64 // messages whose publishing has begun, and is done
 	next := make(chan struct{})  // each asks for a message
@@ -110,16 +112,16 @@ func TestManyDoEverythingAtOnce(t *testing.T) {
 	}
 	for _, lag := range lagPolicies {
 		t.Run(lag.String(), func(t *testing.T) {
-			o := &Options{Lag: lag, MaxLag: 1 << 14, WriteTimeout: 200 * time.Millisecond, CloseTimeout: 100 * time.Millisecond}
-			var hubs [3]atomic.Pointer[Hub]
+			o := &chanio.Options{Lag: lag, MaxLag: 1 << 14, WriteTimeout: 200 * time.Millisecond, CloseTimeout: 100 * time.Millisecond}
+			var hubs [3]atomic.Pointer[chanio.Hub]
 			for i := range hubs {
-				hubs[i].Store(NewHub(t.Context(), o))
+				hubs[i].Store(chanio.NewHub(t.Context(), o))
 			}
-			var slots [sessions]atomic.Pointer[Session]
+			var slots [sessions]atomic.Pointer[chanio.Session]
 			var peers sync.WaitGroup
 			connect := func(i int, deaf bool) {
 				conn, peer := net.Pipe()
-				s := NewSession(t.Context(), conn, o)
+				s := chanio.NewSession(t.Context(), conn, o)
 				if old := slots[i].Swap(s); old != nil {
 					old.Abort(nil)
 				}
@@ -175,7 +177,7 @@ func TestManyDoEverythingAtOnce(t *testing.T) {
 						case n < 96:
 							connect(i, n%2 == 0)
 						case n < 97:
-							h.Swap(NewHub(t.Context(), o)).Close()
+							h.Swap(chanio.NewHub(t.Context(), o)).Close()
 						default:
 							s.Err()
 						}

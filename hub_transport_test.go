@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"io"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // TestMembersOverEveryTransportShareOneHub has accepted and dialed sessions of
@@ -14,10 +16,10 @@ import (
 func TestMembersOverEveryTransportShareOneHub(t *testing.T) {
 	const messages = 300
 	server, client := testTLS(t)
-	h := testHub(t, &Options{Lag: LagBlock, MaxLag: 1 << 16})
+	h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 16})
 	var streams []<-chan []byte
-	var sessions []*Session
-	join := func(s *Session, peer io.Reader) {
+	var sessions []*chanio.Session
+	join := func(s *chanio.Session, peer io.Reader) {
 		require.NoError(t, h.Join(s))
 		sessions = append(sessions, s)
 		streams = append(streams, readInto(peer))
@@ -25,14 +27,14 @@ func TestMembersOverEveryTransportShareOneHub(t *testing.T) {
 	for _, p := range pairs {
 		for range 2 {
 			conn, peer := p.make(t)
-			s := NewSession(t.Context(), conn, nil)
+			s := chanio.NewSession(t.Context(), conn, nil)
 			t.Cleanup(func() { s.Abort(nil); peer.Close(); <-s.Done() })
 			join(s, peer)
 		}
 	}
-	a, b := tlsPair(t, Options{}, server, client)
+	a, b := tlsPair(t, chanio.Options{}, server, client)
 	join(a, b.NetConn())
-	a, b = tlsPair(t, Options{}, server, client)
+	a, b = tlsPair(t, chanio.Options{}, server, client)
 	join(b, a.NetConn())
 
 	var want []byte
@@ -49,7 +51,7 @@ func TestMembersOverEveryTransportShareOneHub(t *testing.T) {
 
 func TestToUDPSessionsAMessageIsADatagram(t *testing.T) {
 	l := listenUDP(t, nil)
-	tcp := listenTCP(t, &Options{ManualJoin: true})
+	tcp := listenTCP(t, &chanio.Options{ManualJoin: true})
 	h := testHub(t, nil)
 	conn, err := net.Dial("udp", l.Addr().String())
 	require.NoError(t, err)

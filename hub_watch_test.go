@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestASessionGetsWhatItsPriorHubOwesItBeforeTheNextOnesMessages(t *testing.T) {
@@ -14,7 +16,7 @@ func TestASessionGetsWhatItsPriorHubOwesItBeforeTheNextOnesMessages(t *testing.T
 		past, room := testHub(t, nil), testHub(t, nil)
 		s, peer := joinMem(t, past, nil) // reads nothing yet
 		var want []byte
-		publish := func(h *Hub, i int) {
+		publish := func(h *chanio.Hub, i int) {
 			m := message(i, 40_000) // a write holds only a few of these
 			want = append(want, m...)
 			require.NoError(t, h.Multicast(m))
@@ -49,13 +51,13 @@ func TestJoinAfterAnEmptyPastIsJoin(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "hello", string(got))
 		room.Close()
-		require.ErrorIs(t, room.JoinAfter(s, past), ErrClosed)
+		require.ErrorIs(t, room.JoinAfter(s, past), chanio.ErrClosed)
 	})
 }
 
 func TestMovingToAndFroKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hubs := [2]*Hub{testHub(t, nil), testHub(t, nil)}
+		hubs := [2]*chanio.Hub{testHub(t, nil), testHub(t, nil)}
 		s, peer := joinMem(t, hubs[0], nil)
 		var want []byte
 		for i := range 100 {

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"io"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestAcceptErrorsThatPassAreRetriedWithAGrowingPause(t *testing.T) {
@@ -59,12 +61,12 @@ func TestAnAcceptThatFailsForGoodEndsTheListenerWithThatErr(t *testing.T) {
 		<-l.Done()
 		require.ErrorIs(t, l.Err(), errTest)
 		require.ErrorContains(t, l.Err(), "chanio: accept mem mem: ")
-		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 	})
 }
 
 func TestMaxSessionsIsNeverExceeded(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.MaxSessions = 3
 		l, ln := serveMem(t, &o)
 		var connected atomic.Int32
@@ -96,9 +98,9 @@ func TestMaxSessionsIsNeverExceededWhileTheyComeAndGo(t *testing.T) {
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
 			const bound, clients, each = 4, 12, 20
-			l := way.listen(t, t.Context(), &Options{MaxSessions: bound})
+			l := way.listen(t, t.Context(), &chanio.Options{MaxSessions: bound})
 			var live, most atomic.Int32
-			handled := serveEach(l, func(s *Session) {
+			handled := serveEach(l, func(s *chanio.Session) {
 				n := live.Add(1)
 				for most := &most; n > most.Load(); {
 					most.Store(n)

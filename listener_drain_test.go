@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,20 +10,22 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestDrainLetsSessionsRunUntilTheyEnd(t *testing.T) {
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
 			l := way.listen(t, t.Context(), nil)
-			handled := serveEach(l, echo)
+			handled := serveEach(l, sendBack)
 			conn := connectTo(t, l)
 			requireAnswer(t, conn, "before")
 
 			ctx, cancel := context.WithCancel(t.Context())
 			drained := make(chan error, 1)
 			go func() { drained <- l.Drain(ctx) }()
-			await(t, l.draining, "the drain")
+			await(t, l.Draining(), "the drain")
 			requireAnswer(t, conn, "while it drains")
 			cancel()
 			require.ErrorIs(t, <-drained, context.Canceled)
@@ -55,8 +57,8 @@ func TestWhatHasConnectedBeforeADrainIsDelivered(t *testing.T) {
 			}
 			drained := make(chan error, 1)
 			go func() { drained <- l.Drain(t.Context()) }()
-			<-l.draining
-			serveEach(l, echo)
+			<-l.Draining()
+			serveEach(l, sendBack)
 			for _, conn := range conns {
 				requireAnswer(t, conn, "hello")
 				require.NoError(t, conn.Close())
@@ -68,7 +70,7 @@ func TestWhatHasConnectedBeforeADrainIsDelivered(t *testing.T) {
 
 func TestADrainWaitsForHandshakesAndDeliversWhatComesOfThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, t.Context(), Options{})
+		m := newMemServer(t, t.Context(), chanio.Options{})
 		silent := m.ln.dial()
 		raw := m.ln.dial()
 		defer raw.Close()
@@ -90,17 +92,17 @@ func TestADrainWaitsForHandshakesAndDeliversWhatComesOfThem(t *testing.T) {
 func TestCloseEndsADrain(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(l *Listener, cancel context.CancelFunc)
+		end  func(l *chanio.Listener, cancel context.CancelFunc)
 	}{
-		{"Close", func(l *Listener, _ context.CancelFunc) { l.Close() }},
-		{"Shutdown", func(l *Listener, _ context.CancelFunc) { l.Shutdown(context.Background()) }},
-		{"the context", func(_ *Listener, cancel context.CancelFunc) { cancel() }},
+		{"Close", func(l *chanio.Listener, _ context.CancelFunc) { l.Close() }},
+		{"Shutdown", func(l *chanio.Listener, _ context.CancelFunc) { l.Shutdown(context.Background()) }},
+		{"the context", func(_ *chanio.Listener, cancel context.CancelFunc) { cancel() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				m := newMemServer(t, ctx, Options{HandshakeTimeout: -1})
+				m := newMemServer(t, ctx, chanio.Options{HandshakeTimeout: -1})
 				m.connect(t) // and is never received
 				m.ln.dial()  // and never says anything
 				drained := make(chan error, 1)
@@ -126,7 +128,7 @@ func TestADrainBesideARestartEndsTheListener(t *testing.T) {
 
 func TestADrainingUDPListenerServesItsPeersAndNobodyNew(t *testing.T) {
 	l := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
-	handled := serveEach(l, echo)
+	handled := serveEach(l, sendBack)
 	old, err := net.Dial("udp", l.Addr().String())
 	require.NoError(t, err)
 	defer old.Close()
@@ -140,7 +142,7 @@ func TestADrainingUDPListenerServesItsPeersAndNobodyNew(t *testing.T) {
 	require.NoError(t, exchange())
 	drained := make(chan error, 1)
 	go func() { drained <- l.Drain(t.Context()) }()
-	<-l.draining
+	<-l.Draining()
 	require.NoError(t, exchange())
 	require.Equal(t, 1, l.Len())
 	l.DisconnectAll()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,37 +11,39 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // listenerEnds are the ways in which a listener ends.
 var listenerEnds = []struct {
 	name    string
-	end     func(l *Listener, ln *memListener, cancel context.CancelCauseFunc)
+	end     func(l *chanio.Listener, ln *memListener, cancel context.CancelCauseFunc)
 	err     error // the listener's
 	session error // its sessions'; nil if they end cleanly
 }{
-	{"Close", func(l *Listener, _ *memListener, _ context.CancelCauseFunc) { l.Close() }, nil, ErrClosed},
-	{"Shutdown", func(l *Listener, _ *memListener, _ context.CancelCauseFunc) { l.Shutdown(context.Background()) }, nil, nil},
-	{"the context", func(_ *Listener, _ *memListener, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest, errTest},
-	{"a failed accept", func(_ *Listener, ln *memListener, _ context.CancelCauseFunc) { ln.errs <- errTest }, errTest, ErrClosed},
+	{"Close", func(l *chanio.Listener, _ *memListener, _ context.CancelCauseFunc) { l.Close() }, nil, chanio.ErrClosed},
+	{"Shutdown", func(l *chanio.Listener, _ *memListener, _ context.CancelCauseFunc) { l.Shutdown(context.Background()) }, nil, nil},
+	{"the context", func(_ *chanio.Listener, _ *memListener, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest, errTest},
+	{"a failed accept", func(_ *chanio.Listener, ln *memListener, _ context.CancelCauseFunc) { ln.errs <- errTest }, errTest, chanio.ErrClosed},
 }
 
 func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
 	for _, end := range listenerEnds {
 		t.Run(end.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				ctx, cancel := context.WithCancelCause(context.Background())
 				defer cancel(nil)
 				ln := newMemListener()
-				l := Serve(ctx, ln, &o)
+				l := chanio.Serve(ctx, ln, &o)
 				require.NoError(t, l.Err())
-				var all []*Session
+				var all []*chanio.Session
 				for range 3 {
 					peer := ln.dial()
 					go io.Copy(io.Discard, peer)
 					s := <-l.Sessions()
 					all = append(all, s)
-					go echo(s)
+					go sendBack(s)
 				}
 				var undelivered *memConn
 				if end.name != "a failed accept" { // that needs an Accept that waits
@@ -63,7 +65,7 @@ func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
 				for i, s := range all {
 					require.True(t, isClosed(s.Done()))
 					if i == 3 && end.session == nil {
-						require.ErrorIs(t, s.Err(), ErrClosed, "what nobody received is dropped")
+						require.ErrorIs(t, s.Err(), chanio.ErrClosed, "what nobody received is dropped")
 					} else {
 						requireErr(t, end.session, s.Err(), "a session's Err")
 					}
@@ -82,7 +84,7 @@ func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
 }
 
 // requireListenerAnswers makes every call on l, which has ended.
-func requireListenerAnswers(t *testing.T, l *Listener) {
+func requireListenerAnswers(t *testing.T, l *chanio.Listener) {
 	t.Helper()
 	err := l.Err()
 	for range 2 {
@@ -102,25 +104,25 @@ func requireListenerAnswers(t *testing.T, l *Listener) {
 	}
 	stopped := false
 	for e := range l.Events() {
-		stopped = e.Kind == EventStopped
+		stopped = e.Kind == chanio.EventStopped
 	}
-	require.Equal(t, l.set.EventQueue > 0, stopped, "EventStopped is the last")
+	require.Equal(t, l.Settings().EventQueue > 0, stopped, "EventStopped is the last")
 }
 
 func TestAListenerMayBeEndedByItsHandlers(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(l *Listener)
+		end  func(l *chanio.Listener)
 	}{
-		{"Close", func(l *Listener) { l.Close() }},
-		{"Shutdown", func(l *Listener) { l.Shutdown(context.Background()) }},
-		{"DisconnectAll, then Close", func(l *Listener) { l.DisconnectAll(); l.Close() }},
+		{"Close", func(l *chanio.Listener) { l.Close() }},
+		{"Shutdown", func(l *chanio.Listener) { l.Shutdown(context.Background()) }},
+		{"DisconnectAll, then Close", func(l *chanio.Listener) { l.DisconnectAll(); l.Close() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, ln := serveMem(t, nil)
 				ended := make(chan struct{})
-				handled := serveEach(l, func(s *Session) {
+				handled := serveEach(l, func(s *chanio.Session) {
 					for range s.Recv() {
 						test.end(l)
 						close(ended)
@@ -137,8 +139,8 @@ func TestAListenerMayBeEndedByItsHandlers(t *testing.T) {
 }
 
 func TestDisconnectAllAbortsTheSessionsAndTheListenerGoesOn(t *testing.T) {
-	eachListener(t, func(t *testing.T, l *Listener) {
-		handled := serveEach(l, echo)
+	eachListener(t, func(t *testing.T, l *chanio.Listener) {
+		handled := serveEach(l, sendBack)
 		for range 3 {
 			var conns []net.Conn
 			for range 5 {
@@ -155,7 +157,7 @@ func TestDisconnectAllAbortsTheSessionsAndTheListenerGoesOn(t *testing.T) {
 			require.Zero(t, l.Len())
 			for _, s := range all {
 				require.True(t, isClosed(s.Done()))
-				require.ErrorIs(t, s.Err(), ErrClosed)
+				require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 			}
 			for _, conn := range conns {
 				_, err := conn.Read(make([]byte, 1))
@@ -172,24 +174,24 @@ func TestSessionsMayBeEndedWhileTheyAreAccepted(t *testing.T) {
 	// Whoever knows a listener's sessions may end them before they have begun.
 	for _, test := range []struct {
 		name string
-		end  func(l *Listener)
+		end  func(l *chanio.Listener)
 	}{
-		{"DisconnectAll", (*Listener).DisconnectAll},
-		{"All", func(l *Listener) {
+		{"DisconnectAll", (*chanio.Listener).DisconnectAll},
+		{"All", func(l *chanio.Listener) {
 			for s := range l.All() {
 				s.Close()
 			}
 		}},
-		{"events", func(l *Listener) {
-			if e := <-l.Events(); e.Kind == EventConnected {
+		{"events", func(l *chanio.Listener) {
+			if e := <-l.Events(); e.Kind == chanio.EventConnected {
 				e.Session.Abort(nil)
 				<-e.Session.Done()
 			}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{CloseTimeout: time.Millisecond})
-			handled := serveEach(l, echo)
+			l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{CloseTimeout: time.Millisecond})
+			handled := serveEach(l, sendBack)
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				for !isClosed(l.Done()) {
@@ -218,9 +220,9 @@ func TestSessionsMayBeEndedWhileTheyAreAccepted(t *testing.T) {
 func TestAHandlerThatForgetsToCloseLeavesNoSession(t *testing.T) {
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
-			l := way.listen(t, t.Context(), &Options{HalfCloseTimeout: 10 * time.Millisecond})
-			ended := make(chan *Session, 10)
-			handled := serveEach(l, func(s *Session) {
+			l := way.listen(t, t.Context(), &chanio.Options{HalfCloseTimeout: 10 * time.Millisecond})
+			ended := make(chan *chanio.Session, 10)
+			handled := serveEach(l, func(s *chanio.Session) {
 				for range s.Recv() {
 				}
 				ended <- s

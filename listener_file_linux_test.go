@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // Between bind and the chmod that follows, the file's permissions must not be
@@ -15,9 +17,7 @@ func TestSocketModeHoldsFromTheMomentTheFileIsThere(t *testing.T) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	require.NoError(t, err)
 	defer syscall.Close(fd)
-	set, err := (&Options{SocketMode: 0o600}).resolve(false)
-	require.NoError(t, err)
-	require.NoError(t, set.restrict("unix", uintptr(fd)))
+	require.NoError(t, (&chanio.Options{SocketMode: 0o600}).RestrictSocket(fd))
 	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
 	info, err := os.Stat(path)
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // An old listener closes, in each way, after another one has taken over its
@@ -18,21 +20,21 @@ import (
 func TestClosingAUnixListenerLeavesTheFileOfItsSuccessor(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		listen func(t *testing.T, path string) *Listener
+		listen func(t *testing.T, path string) *chanio.Listener
 	}{
-		{"Listen", func(t *testing.T, path string) *Listener { return listenOn(t, t.Context(), "unix", path, nil) }},
-		{"Serve", func(t *testing.T, path string) *Listener {
+		{"Listen", func(t *testing.T, path string) *chanio.Listener { return listenOn(t, t.Context(), "unix", path, nil) }},
+		{"Serve", func(t *testing.T, path string) *chanio.Listener {
 			ln, err := net.Listen("unix", path)
 			require.NoError(t, err)
-			return Serve(t.Context(), ln, nil)
+			return chanio.Serve(t.Context(), ln, nil)
 		}},
 	} {
 		for _, end := range []struct {
 			name string
-			end  func(t *testing.T, l *Listener)
+			end  func(t *testing.T, l *chanio.Listener)
 		}{
-			{"Close", func(t *testing.T, l *Listener) { require.NoError(t, l.Close()) }},
-			{"Shutdown", func(t *testing.T, l *Listener) { require.NoError(t, l.Shutdown(t.Context())) }},
+			{"Close", func(t *testing.T, l *chanio.Listener) { require.NoError(t, l.Close()) }},
+			{"Shutdown", func(t *testing.T, l *chanio.Listener) { require.NoError(t, l.Shutdown(t.Context())) }},
 		} {
 			t.Run(test.name+"/"+end.name, func(t *testing.T) {
 				path := unixPath(t)
@@ -54,13 +56,13 @@ func TestARestartedUnixListenerLeavesTheFileOfItsSuccessor(t *testing.T) {
 	old := listenOn(t, t.Context(), "unix", path, nil)
 	require.NoError(t, os.Remove(path))
 	successor := listenOn(t, t.Context(), "unix", path, nil)
-	require.ErrorIs(t, old.Restart(t.Context()), errAddressInUse)
+	require.ErrorIs(t, old.Restart(t.Context()), chanio.ErrAddressInUse)
 	requireListenerAnswers(t, successor)
 }
 
 func TestKeepSocketLeavesTheFileAndTheNextListenerReplacesIt(t *testing.T) {
 	path := unixPath(t)
-	o := &Options{KeepSocket: true}
+	o := &chanio.Options{KeepSocket: true}
 	l := listenOn(t, t.Context(), "unix", path, o)
 	require.NoError(t, l.Restart(t.Context()))
 	require.NoError(t, l.Close())
@@ -70,7 +72,7 @@ func TestKeepSocketLeavesTheFileAndTheNextListenerReplacesIt(t *testing.T) {
 
 	ln, err := net.Listen("unix", unixPath(t))
 	require.NoError(t, err)
-	served := Serve(t.Context(), ln, o)
+	served := chanio.Serve(t.Context(), ln, o)
 	require.NoError(t, served.Close())
 	require.FileExists(t, ln.Addr().String())
 }
@@ -78,7 +80,7 @@ func TestKeepSocketLeavesTheFileAndTheNextListenerReplacesIt(t *testing.T) {
 func TestSocketModeIsTheFilesWhateverTheUmask(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o600, 0o666, 0o660} {
 		path := unixPath(t)
-		l := listenOn(t, t.Context(), "unix", path, &Options{SocketMode: mode})
+		l := listenOn(t, t.Context(), "unix", path, &chanio.Options{SocketMode: mode})
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		require.Equal(t, mode, info.Mode().Perm())
@@ -88,7 +90,7 @@ func TestSocketModeIsTheFilesWhateverTheUmask(t *testing.T) {
 		require.Equal(t, mode, info.Mode().Perm(), "after a restart")
 		requireListenerAnswers(t, l)
 	}
-	_, err := Listen(t.Context(), "unix", "@chanio-test", &Options{SocketMode: 0o600})
+	_, err := chanio.Listen(t.Context(), "unix", "@chanio-test", &chanio.Options{SocketMode: 0o600})
 	require.ErrorContains(t, err, `chanio: option SocketMode: "@chanio-test" has no file`)
 }
 
@@ -100,7 +102,7 @@ func TestControlSeesTheSocketBeforeItIsBoundAndItsErrorFailsTheCall(t *testing.T
 				address = unixPath(t)
 			}
 			called := 0
-			o := &Options{Control: func(_, address string, c syscall.RawConn) error {
+			o := &chanio.Options{Control: func(_, address string, c syscall.RawConn) error {
 				called++
 				var err error
 				require.NoError(t, c.Control(func(fd uintptr) {
@@ -113,7 +115,7 @@ func TestControlSeesTheSocketBeforeItIsBoundAndItsErrorFailsTheCall(t *testing.T
 			require.NoError(t, l.Restart(t.Context()))
 			require.Equal(t, 2, called, "a restart makes another socket")
 
-			_, err := Listen(context.Background(), network, address, &Options{Control: func(string, string, syscall.RawConn) error { return errTest }})
+			_, err := chanio.Listen(context.Background(), network, address, &chanio.Options{Control: func(string, string, syscall.RawConn) error { return errTest }})
 			require.ErrorIs(t, err, errTest)
 		})
 	}

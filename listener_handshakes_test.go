@@ -1,110 +1,24 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
 	"crypto/tls"
 	"io"
 	"net"
-	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
-
-// evictable returns a handshake, and a function that reports whether it was
-// evicted.
-func evictable() (one *handshake, evicted func() bool) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	return &handshake{cancel: cancel}, func() bool { return ctx.Err() != nil }
-}
-
-// beginOne begins a handshake from an address.
-func beginOne(t *testing.T, h *handshakes, from string) (one *handshake, evicted func() bool) {
-	t.Helper()
-	one, evicted = evictable()
-	require.True(t, h.begin(one, netip.MustParseAddr(from)))
-	return one, evicted
-}
-
-func TestASilentHandshakeOfTheAddressThatHasTheMostIsEvicted(t *testing.T) {
-	for range 20 { // the choice is random
-		h := &handshakes{limit: 100}
-		_, good := beginOne(t, h, "192.0.2.1")
-		_, also := beginOne(t, h, "192.0.2.1")
-		for range 98 {
-			beginOne(t, h, "192.0.2.2")
-		}
-		for range 90 {
-			beginOne(t, h, "192.0.2.3")
-		}
-		require.False(t, good() || also())
-		require.Equal(t, 100, h.running())
-	}
-}
-
-func TestWhoHasSentSomethingIsEvictedAfterAllWhoHaveNot(t *testing.T) {
-	h := &handshakes{limit: 10}
-	var heard []func() bool
-	for range 7 {
-		one, evicted := beginOne(t, h, "192.0.2.1")
-		h.hear(one, netip.MustParseAddr("192.0.2.1"))
-		heard = append(heard, evicted)
-	}
-	var silent []func() bool
-	for range 30 {
-		_, evicted := beginOne(t, h, "192.0.2.2")
-		silent = append(silent, evicted)
-	}
-	for _, evicted := range heard {
-		require.False(t, evicted())
-	}
-	left := 0
-	for _, evicted := range silent {
-		if !evicted() {
-			left++
-		}
-	}
-	require.Equal(t, 3, left)
-}
-
-func TestFullOfThoseThatHaveSentSomethingANewOneThatHasNotYetIsSpared(t *testing.T) {
-	h := &handshakes{limit: 100}
-	flood := func() {
-		one, _ := beginOne(t, h, "192.0.2.2")
-		h.hear(one, netip.MustParseAddr("192.0.2.2"))
-	}
-	for range 100 {
-		flood()
-	}
-	_, evicted := beginOne(t, h, "192.0.2.1") // its first bytes are in flight
-	for range 1000 {
-		flood()
-	}
-	require.False(t, evicted())
-}
-
-func TestPlacesThatUndeliveredSessionsHoldAreNotTakenFromHandshakes(t *testing.T) {
-	h := &handshakes{limit: 3}
-	for range 2 {
-		one, _ := beginOne(t, h, "192.0.2.1")
-		require.True(t, h.end(one, true))
-	}
-	_, evicted := beginOne(t, h, "192.0.2.1")
-	another, _ := evictable()
-	require.False(t, h.begin(another, netip.Addr{}))
-	require.False(t, evicted())
-	h.delivered()
-	require.True(t, h.begin(another, netip.Addr{}))
-}
 
 func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{MaxHandshakes: 2, HandshakeTimeout: -1})
+		m := newMemServer(t, context.Background(), chanio.Options{MaxHandshakes: 2, HandshakeTimeout: -1})
 		talking := m.ln.dial()
 		defer talking.Close()
 		_, err := talking.Write([]byte{22})
@@ -113,7 +27,7 @@ func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 		synctest.Wait()
 
 		m.connect(t)
-		e := tlsEvent(t, m.Events(), EventFailed)
+		e := tlsEvent(t, m.Events(), chanio.EventFailed)
 		requireHandshakeError(t, e.Err, silent.RemoteAddr(), "dropped: it had sent nothing when MaxHandshakes = 2 was exceeded")
 		_, err = silent.Read(make([]byte, 1))
 		require.Error(t, err)
@@ -126,40 +40,19 @@ func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 		synctest.Wait()
 		third := m.ln.dial()
 		defer third.Close()
-		e = tlsEvent(t, m.Events(), EventFailed)
+		e = tlsEvent(t, m.Events(), chanio.EventFailed)
 		requireHandshakeError(t, e.Err, second.RemoteAddr(), "had sent nothing")
 		synctest.Wait()
 		talking.Close()
-		e = tlsEvent(t, m.Events(), EventFailed)
+		e = tlsEvent(t, m.Events(), chanio.EventFailed)
 		requireHandshakeError(t, e.Err, talking.RemoteAddr(), "EOF")
 	})
-}
-
-func TestBytesThatItsGoroutineHasNotSeenYetKeepAHandshake(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("it cannot be told there without reading")
-	}
-	peer, conn := socketPair(t, "tcp")
-	defer peer.Close()
-	defer conn.Close()
-	_, err := peer.Write([]byte{22})
-	require.NoError(t, err)
-	h := &handshakes{limit: 4}
-	one, evicted := evictable()
-	one.socket, err = conn.(*net.TCPConn).SyscallConn()
-	require.NoError(t, err)
-	require.True(t, h.begin(one, netip.Addr{}))
-	for range 100 {
-		another, _ := evictable()
-		require.True(t, h.begin(another, netip.Addr{}))
-	}
-	require.False(t, evicted())
 }
 
 // Bytes that have come count even if their goroutine has not seen them yet.
 func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
 	server, _ := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server, HandshakeTimeout: -1, MaxHandshakes: 8})
+	l := listenTCP(t, &chanio.Options{TLS: server, HandshakeTimeout: -1, MaxHandshakes: 8})
 	serveEcho(t, l)
 	var talking []net.Conn
 	for range 4 {
@@ -172,7 +65,7 @@ func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
 		connectTo(t, l)
 	}
 	for range 40 + 4 - 8 {
-		e := tlsEvent(t, l.Events(), EventFailed)
+		e := tlsEvent(t, l.Events(), chanio.EventFailed)
 		require.ErrorContains(t, e.Err, "had sent nothing")
 	}
 	for _, conn := range talking {
@@ -222,8 +115,8 @@ func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {
 	}{{"plain", false}, {"TLS", true}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := Options{HandshakeTimeout: 20 * time.Second}
-				var l *Listener
+				o := chanio.Options{HandshakeTimeout: 20 * time.Second}
+				var l *chanio.Listener
 				var ln *memListener
 				good := func() { ln.dial() }
 				if test.tls {
@@ -238,11 +131,11 @@ func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {
 				dialWaiting(ln)
 				good()
 				<-l.Sessions()
-				require.Less(t, time.Since(start), 2*attention)
+				require.Less(t, time.Since(start), 2*chanio.Attention)
 				require.Equal(t, 1, l.Len())
 
 				for range 2 { // and they end as those that never shake hands do
-					e := tlsEvent(t, l.Events(), EventFailed)
+					e := tlsEvent(t, l.Events(), chanio.EventFailed)
 					require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
 					require.Equal(t, 20*time.Second, e.Time.Sub(start).Truncate(time.Second))
 				}
@@ -264,7 +157,7 @@ func TestATLSListenerOverWaitingConnectionsHoldsUpNoOther(t *testing.T) {
 		ca := newAuthority(t, "ca")
 		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, 1, nil)}, SessionTicketsDisabled: true}
 		ln := newMemListener()
-		l := Serve(t.Context(), tls.NewListener(ln, config), nil)
+		l := chanio.Serve(t.Context(), tls.NewListener(ln, config), nil)
 		defer l.Close()
 		dialWaiting(ln)
 		raw := ln.dial()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"crypto/tls"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestNetHTTPServesOnANetListener(t *testing.T) {
@@ -25,7 +27,7 @@ func TestNetHTTPServesOnANetListener(t *testing.T) {
 		{"ServeTLS of net/http", false, true, "HTTP/2.0 with TLS"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := &Options{}
+			o := &chanio.Options{}
 			if test.tls {
 				o.TLS = server
 			}
@@ -120,7 +122,7 @@ func TestCloseOfANetListenerEndsAcceptAndLeavesWhatItReturned(t *testing.T) {
 }
 
 func TestAcceptOfWhatIsNoStreamOfBytesIsUnsupported(t *testing.T) {
-	framed := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{Framing: Lines{}})
+	framed := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{Framing: chanio.Lines{}})
 	_, err := framed.NetListener().Accept()
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	datagrams := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
@@ -131,7 +133,7 @@ func TestAcceptOfWhatIsNoStreamOfBytesIsUnsupported(t *testing.T) {
 func TestANetConnHasAConnectionStateOverTLSOnly(t *testing.T) {
 	server, client := testTLS(t)
 	type stater interface{ ConnectionState() tls.ConnectionState }
-	l := listenTCP(t, &Options{TLS: server})
+	l := listenTCP(t, &chanio.Options{TLS: server})
 	dialTLS(t, l, client)
 	conn, err := l.NetListener().Accept()
 	require.NoError(t, err)
@@ -147,7 +149,7 @@ func TestANetConnHasAConnectionStateOverTLSOnly(t *testing.T) {
 
 func TestAcceptTellsWhatEndedTheListener(t *testing.T) {
 	ln := newMemListener()
-	l := Serve(t.Context(), ln, nil)
+	l := chanio.Serve(t.Context(), ln, nil)
 	ln.errs <- errTest
 	_, err := l.NetListener().Accept()
 	require.ErrorIs(t, err, errTest)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // BenchmarkProxyEcho: an op is a message of 32 bytes from a plain peer through
@@ -22,7 +24,7 @@ func BenchmarkProxyEcho(b *testing.B) {
 			name, header string
 		}{{"without", ""}, {"with", proxyHeader1}} {
 			b.Run(inFlight.name+"/"+proxied.name, func(b *testing.B) {
-				l, err := Listen(context.Background(), "tcp", "127.0.0.1:0", &Options{ProxyProtocol: proxied.header != ""})
+				l, err := chanio.Listen(context.Background(), "tcp", "127.0.0.1:0", &chanio.Options{ProxyProtocol: proxied.header != ""})
 				require.NoError(b, err)
 				defer l.Close()
 				conn := connectTo(b, l)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 const proxyHeader1 = "PROXY TCP4 192.0.2.1 192.0.2.2 12345 443\r\n"
@@ -26,7 +28,7 @@ func proxyHeader2() string {
 
 // eachProxied runs f for a listener with the PROXY protocol on each network,
 // plain and with TLS. connect sends a header first.
-func eachProxied(t *testing.T, o Options, f func(t *testing.T, l *Listener, connect func(header string) net.Conn)) {
+func eachProxied(t *testing.T, o chanio.Options, f func(t *testing.T, l *chanio.Listener, connect func(header string) net.Conn)) {
 	server, client := testTLS(t)
 	o.ProxyProtocol = true
 	for _, test := range []struct {
@@ -58,7 +60,7 @@ func eachProxied(t *testing.T, o Options, f func(t *testing.T, l *Listener, conn
 func TestASessionBehindAProxyHasItsClientsAddresses(t *testing.T) {
 	for name, header := range map[string]string{"v1": proxyHeader1, "v2": proxyHeader2()} {
 		t.Run(name, func(t *testing.T) {
-			eachProxied(t, Options{}, func(t *testing.T, l *Listener, connect func(string) net.Conn) {
+			eachProxied(t, chanio.Options{}, func(t *testing.T, l *chanio.Listener, connect func(string) net.Conn) {
 				conn := connect(header)
 				answered := make(chan struct{})
 				go func() {
@@ -85,7 +87,7 @@ func TestAProxysOwnConnectionHasItsOwnAddresses(t *testing.T) {
 		"LOCAL":   "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00",
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := listenTCP(t, &Options{ProxyProtocol: true})
+			l := listenTCP(t, &chanio.Options{ProxyProtocol: true})
 			conn := connectTo(t, l)
 			_, err := io.WriteString(conn, header)
 			require.NoError(t, err)
@@ -96,14 +98,14 @@ func TestAProxysOwnConnectionHasItsOwnAddresses(t *testing.T) {
 }
 
 func TestWhoSendsNoPROXYHeaderIsResetAndHoldsUpNobody(t *testing.T) {
-	eachProxied(t, Options{}, func(t *testing.T, l *Listener, connect func(string) net.Conn) {
+	eachProxied(t, chanio.Options{}, func(t *testing.T, l *chanio.Listener, connect func(string) net.Conn) {
 		silent := connectTo(t, l)
 		bad := connectTo(t, l)
 		_, err := io.WriteString(bad, "GET / HTTP/1.1\r\n\r\n")
 		require.NoError(t, err)
 		_, err = bad.Read(make([]byte, 1))
 		require.Error(t, err)
-		e := tlsEvent(t, l.Events(), EventFailed)
+		e := tlsEvent(t, l.Events(), chanio.EventFailed)
 		require.ErrorContains(t, e.Err, `no valid PROXY header: it begins with "GET / HTTP/1"`)
 
 		good := connect(proxyHeader1)
@@ -111,20 +113,20 @@ func TestWhoSendsNoPROXYHeaderIsResetAndHoldsUpNobody(t *testing.T) {
 		_, ok := await(t, l.Sessions(), "the good one's session")
 		require.True(t, ok)
 		silent.Close()
-		e = tlsEvent(t, l.Events(), EventFailed)
+		e = tlsEvent(t, l.Events(), chanio.EventFailed)
 		require.ErrorIs(t, e.Err, io.ErrUnexpectedEOF)
 	})
 }
 
 func TestAPROXYHeaderThatIsCutAnywhereIsAFailure(t *testing.T) {
-	l := listenTCP(t, &Options{ProxyProtocol: true, EventQueue: 1000})
+	l := listenTCP(t, &chanio.Options{ProxyProtocol: true, EventQueue: 1000})
 	for _, header := range []string{proxyHeader1, proxyHeader2()} {
 		for n := range len(header) {
 			conn := connectTo(t, l)
 			_, err := io.WriteString(conn, header[:n])
 			require.NoError(t, err)
 			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
-			e := tlsEvent(t, l.Events(), EventFailed)
+			e := tlsEvent(t, l.Events(), chanio.EventFailed)
 			require.ErrorIs(t, e.Err, io.ErrUnexpectedEOF, "after %d bytes", n)
 			conn.Close()
 		}
@@ -133,11 +135,11 @@ func TestAPROXYHeaderThatIsCutAnywhereIsAFailure(t *testing.T) {
 }
 
 func TestAPROXYHeaderMustComeWithinHandshakeTimeout(t *testing.T) {
-	l := listenTCP(t, &Options{ProxyProtocol: true, HandshakeTimeout: 50 * time.Millisecond})
+	l := listenTCP(t, &chanio.Options{ProxyProtocol: true, HandshakeTimeout: 50 * time.Millisecond})
 	conn := connectTo(t, l)
 	_, err := io.WriteString(conn, proxyHeader1[:20])
 	require.NoError(t, err)
-	e := tlsEvent(t, l.Events(), EventFailed)
+	e := tlsEvent(t, l.Events(), chanio.EventFailed)
 	require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
 	require.ErrorContains(t, e.Err, "HandshakeTimeout")
 	_, err = conn.Read(make([]byte, 1))
@@ -146,13 +148,13 @@ func TestAPROXYHeaderMustComeWithinHandshakeTimeout(t *testing.T) {
 
 func TestAPROXYHeaderFromElsewhereIsRefused(t *testing.T) {
 	from := []netip.Prefix{netip.MustParsePrefix("127.0.0.7/32"), netip.MustParsePrefix("2001:db8::/32")}
-	l := listenTCP(t, &Options{ProxyProtocol: true, ProxyFrom: from})
+	l := listenTCP(t, &chanio.Options{ProxyProtocol: true, ProxyFrom: from})
 	requireRefused(t, l) // it is not even waited for
-	e := tlsEvent(t, l.Events(), EventFailed)
+	e := tlsEvent(t, l.Events(), chanio.EventFailed)
 	require.ErrorContains(t, e.Err, "its address is not in ProxyFrom")
 	require.ErrorContains(t, e.Err, "->127.0.0.1:")
 
-	unix := listenOn(t, t.Context(), "unix", unixPath(t), &Options{ProxyProtocol: true, ProxyFrom: from})
+	unix := listenOn(t, t.Context(), "unix", unixPath(t), &chanio.Options{ProxyProtocol: true, ProxyFrom: from})
 	conn := connectTo(t, unix)
 	_, err := io.WriteString(conn, proxyHeader1)
 	require.NoError(t, err)
@@ -162,7 +164,7 @@ func TestAPROXYHeaderFromElsewhereIsRefused(t *testing.T) {
 
 // requireRefused checks that a connection to l ends at once, perhaps already in
 // the dial.
-func requireRefused(t *testing.T, l *Listener) {
+func requireRefused(t *testing.T, l *chanio.Listener) {
 	t.Helper()
 	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	if err == nil {
@@ -180,14 +182,14 @@ func TestMaxSessionsPerAddrBoundsWhatOneAddressHas(t *testing.T) {
 			continue // its peers have no address
 		}
 		t.Run(way.name, func(t *testing.T) {
-			l := way.listen(t, t.Context(), &Options{MaxSessionsPerAddr: 2})
+			l := way.listen(t, t.Context(), &chanio.Options{MaxSessionsPerAddr: 2})
 			connectTo(t, l)
 			connectTo(t, l)
 			first, _ := await(t, l.Sessions(), "a session")
 			await(t, l.Sessions(), "another session")
 			requireRefused(t, l)
-			e := tlsEvent(t, l.Events(), EventFailed)
-			require.ErrorIs(t, e.Err, ErrTooManySessions)
+			e := tlsEvent(t, l.Events(), chanio.EventFailed)
+			require.ErrorIs(t, e.Err, chanio.ErrTooManySessions)
 			require.ErrorContains(t, e.Err, "MaxSessionsPerAddr = 2")
 
 			first.Abort(nil)
@@ -200,7 +202,7 @@ func TestMaxSessionsPerAddrBoundsWhatOneAddressHas(t *testing.T) {
 
 func TestMaxSessionsPerAddrIsAboutTheProxysClientsAndFailuresGiveItBack(t *testing.T) {
 	server, _ := testTLS(t)
-	l := listenTCP(t, &Options{ProxyProtocol: true, MaxSessionsPerAddr: 1})
+	l := listenTCP(t, &chanio.Options{ProxyProtocol: true, MaxSessionsPerAddr: 1})
 	for i, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1"} {
 		conn := connectTo(t, l)
 		_, err := io.WriteString(conn, "PROXY TCP4 "+address+" 192.0.2.9 1 1\r\n")
@@ -209,45 +211,45 @@ func TestMaxSessionsPerAddrIsAboutTheProxysClientsAndFailuresGiveItBack(t *testi
 			await(t, l.Sessions(), "the session of another client")
 			continue
 		}
-		require.ErrorIs(t, tlsEvent(t, l.Events(), EventFailed).Err, ErrTooManySessions)
+		require.ErrorIs(t, tlsEvent(t, l.Events(), chanio.EventFailed).Err, chanio.ErrTooManySessions)
 	}
 
-	secure := listenTCP(t, &Options{TLS: server, MaxSessionsPerAddr: 1})
+	secure := listenTCP(t, &chanio.Options{TLS: server, MaxSessionsPerAddr: 1})
 	for range 3 { // handshakes that fail hold nothing
 		connectTo(t, secure).Close()
-		require.NotErrorIs(t, tlsEvent(t, secure.Events(), EventFailed).Err, ErrTooManySessions)
+		require.NotErrorIs(t, tlsEvent(t, secure.Events(), chanio.EventFailed).Err, chanio.ErrTooManySessions)
 	}
 }
 
 func TestStreamOptionsAreErrorsOnUDP(t *testing.T) {
-	for name, o := range map[string]*Options{
+	for name, o := range map[string]*chanio.Options{
 		"ProxyProtocol":      {ProxyProtocol: true},
 		"MaxSessionsPerAddr": {MaxSessionsPerAddr: 1},
 	} {
-		_, err := Listen(t.Context(), "udp", "127.0.0.1:0", o)
+		_, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", o)
 		require.ErrorContains(t, err, "chanio: option "+name+" is not for udp")
 	}
 }
 
 func TestDialContextDialsInTheDialersPlace(t *testing.T) {
 	server, client := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server})
+	l := listenTCP(t, &chanio.Options{TLS: server})
 	serveEcho(t, l)
 	called := ""
-	o := &Options{TLS: client, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	o := &chanio.Options{TLS: client, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		called = network + " " + address
 		return new(net.Dialer).DialContext(ctx, network, l.Addr().String())
 	}}
-	s, err := Dial(t.Context(), "tcp", "localhost:1", o)
+	s, err := chanio.Dial(t.Context(), "tcp", "localhost:1", o)
 	require.NoError(t, err)
 	require.Equal(t, "tcp localhost:1", called)
 	requireEcho(t, s, "over TLS")
 
 	none := func(context.Context, string, string) (net.Conn, error) { return nil, nil }
-	_, err = Dial(t.Context(), "tcp", "127.0.0.1:1", &Options{DialContext: none})
+	_, err = chanio.Dial(t.Context(), "tcp", "127.0.0.1:1", &chanio.Options{DialContext: none})
 	require.ErrorContains(t, err, "DialContext returned nil")
 	hangs := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
-	_, err = Dial(t.Context(), "tcp", "127.0.0.1:1", &Options{DialContext: hangs, DialTimeout: time.Millisecond})
+	_, err = chanio.Dial(t.Context(), "tcp", "127.0.0.1:1", &chanio.Options{DialContext: hangs, DialTimeout: time.Millisecond})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
@@ -265,7 +267,7 @@ func TestADialContextThatReturnsDatagramsIsAnErrorThatSaysSo(t *testing.T) {
 			}
 			defer peer.Close()
 			var dialed net.Conn
-			o := &Options{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			o := &chanio.Options{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				var err error
 				dialed, err = new(net.Dialer).DialContext(ctx, network, peer.LocalAddr().String())
 				return dialed, err
@@ -277,11 +279,11 @@ func TestADialContextThatReturnsDatagramsIsAnErrorThatSaysSo(t *testing.T) {
 				_, err = dialed.Write(nil)
 				require.ErrorIs(t, err, net.ErrClosed, "it is closed")
 			}
-			_, err = Dial(t.Context(), "tcp", "127.0.0.1:1", o)
+			_, err = chanio.Dial(t.Context(), "tcp", "127.0.0.1:1", o)
 			requireTold(err)
 
-			c := Connect(t.Context(), "tcp", "127.0.0.1:1", o)
-			e := tlsEvent(t, c.Events(), EventFailed)
+			c := chanio.Connect(t.Context(), "tcp", "127.0.0.1:1", o)
+			e := tlsEvent(t, c.Events(), chanio.EventFailed)
 			require.NoError(t, c.Close())
 			requireTold(e.Err)
 		})

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
@@ -23,7 +25,7 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 			t.Run(network+"/"+q.name, func(t *testing.T) {
 				address := anyAddress(t, network)
 				l := listenOn(t, t.Context(), network, address, &q.o)
-				handled := serveEach(l, echo)
+				handled := serveEach(l, sendBack)
 				before, sessions, events := l.Addr().String(), l.Sessions(), l.Events()
 				for range 5 {
 					conn := connectTo(t, l)
@@ -36,7 +38,7 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 
 					require.NoError(t, l.Restart(t.Context()))
 					require.True(t, isClosed(all[0].Done()))
-					require.ErrorIs(t, all[0].Err(), ErrClosed)
+					require.ErrorIs(t, all[0].Err(), chanio.ErrClosed)
 					require.Equal(t, before, l.Addr().String())
 					require.Equal(t, sessions, l.Sessions())
 					require.Equal(t, events, l.Events())
@@ -45,7 +47,7 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 				require.EqualValues(t, 5, l.Stats().Accepted)
 				require.NoError(t, l.Close())
 				await(t, handled, "the handlers")
-				require.ErrorIs(t, l.Restart(t.Context()), ErrClosed)
+				require.ErrorIs(t, l.Restart(t.Context()), chanio.ErrClosed)
 			})
 		}
 	}
@@ -53,12 +55,12 @@ func TestRestartKeepsTheChannelsAndTheAddress(t *testing.T) {
 
 func TestAnAddressIsBoundAgainOnlyWhenItIsFree(t *testing.T) {
 	ln := &slowClose{memListener: newMemListener(), release: make(chan struct{})}
-	src := &streams{ln: ln}
-	go src.interrupt()
+	interrupt, release := chanio.AcceptFrom(ln)
+	go interrupt()
 	_, err := ln.Accept() // has failed already, and the address is not free
 	require.ErrorIs(t, err, net.ErrClosed)
 	time.AfterFunc(20*time.Millisecond, func() { close(ln.release) })
-	src.release()
+	release()
 	require.True(t, ln.free.Load())
 }
 
@@ -81,7 +83,7 @@ func TestRestartDropsWhatNobodyReceived(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	connectTo(t, l)
 	for e := range l.Events() {
-		if e.Kind == EventConnected {
+		if e.Kind == chanio.EventConnected {
 			break
 		}
 	}
@@ -116,41 +118,40 @@ func TestARestartThatFailsEndsTheListenerWithThatErr(t *testing.T) {
 	require.Equal(t, err, l.Err())
 	awaitDone(t, l)
 	require.True(t, isClosed(s.Done()))
-	require.ErrorIs(t, l.Restart(t.Context()), ErrClosed)
+	require.ErrorIs(t, l.Restart(t.Context()), chanio.ErrClosed)
 	require.NoError(t, l.Close())
 }
 
 func TestARestartWhosePortWasTakenEndsTheListenerWithThatErr(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	address := l.Addr().String()
-	bind := l.bind
-	l.bind = func() (source, error) { // at a moment when the port is free
+	l.BeforeBind(func() error { // at a moment when the port is free
 		other, err := net.Listen("tcp", address)
 		require.NoError(t, err)
 		t.Cleanup(func() { other.Close() })
-		return bind()
-	}
-	require.ErrorIs(t, l.Restart(t.Context()), errAddressInUse)
+		return nil
+	})
+	require.ErrorIs(t, l.Restart(t.Context()), chanio.ErrAddressInUse)
 	awaitDone(t, l)
-	require.ErrorIs(t, l.Err(), errAddressInUse)
+	require.ErrorIs(t, l.Err(), chanio.ErrAddressInUse)
 	require.ErrorContains(t, l.Err(), address)
 }
 
 func TestRestartGoesOnWhenItsContextEnds(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	bind, release := l.bind, make(chan struct{})
-	l.bind = func() (source, error) {
+	release := make(chan struct{})
+	l.BeforeBind(func() error {
 		cancel()
 		<-release
-		return bind()
-	}
+		return nil
+	})
 	require.ErrorIs(t, l.Restart(ctx), context.Canceled)
 	require.ErrorIs(t, l.Restart(ctx), context.Canceled, "a context that has ended starts none")
 	require.ErrorContains(t, l.Restart(t.Context()), "under way")
 	close(release)
 	for restarts := 0; restarts < 2; {
-		if e, _ := await(t, l.Events(), "EventStarted"); e.Kind == EventStarted {
+		if e, _ := await(t, l.Events(), "EventStarted"); e.Kind == chanio.EventStarted {
 			restarts++
 		}
 	}
@@ -161,24 +162,19 @@ func TestRestartGoesOnWhenItsContextEnds(t *testing.T) {
 func TestRestartBesideTheEndIsAnswered(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(l *Listener, cancel func())
+		end  func(l *chanio.Listener, cancel func())
 	}{
-		{"Close", func(l *Listener, _ func()) { l.Close() }},
-		{"Shutdown", func(l *Listener, _ func()) { l.Shutdown(context.Background()) }},
-		{"the context", func(_ *Listener, cancel func()) { cancel() }},
-		{"a failed accept", func(l *Listener, _ func()) {
-			l.mu.Lock()
-			src := l.src
-			l.mu.Unlock()
-			src.interrupt()
-		}},
+		{"Close", func(l *chanio.Listener, _ func()) { l.Close() }},
+		{"Shutdown", func(l *chanio.Listener, _ func()) { l.Shutdown(context.Background()) }},
+		{"the context", func(_ *chanio.Listener, cancel func()) { cancel() }},
+		{"a failed accept", func(l *chanio.Listener, _ func()) { l.Interrupt() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for range 50 {
 				ctx, cancel := context.WithCancel(t.Context())
-				l, err := Listen(ctx, "tcp", "127.0.0.1:0", nil)
+				l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", nil)
 				require.NoError(t, err)
-				handled := serveEach(l, echo)
+				handled := serveEach(l, sendBack)
 				conn, err := net.Dial("tcp", l.Addr().String())
 				require.NoError(t, err)
 				results := make(chan error, 3)

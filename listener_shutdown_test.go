@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -12,10 +12,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestAShutdownListenerWithAnExpiredContextAborts(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		ln.dial()
 		s := <-l.Sessions()
@@ -25,14 +27,14 @@ func TestAShutdownListenerWithAnExpiredContextAborts(t *testing.T) {
 		require.Equal(t, context.DeadlineExceeded, l.Shutdown(ctx))
 		require.Equal(t, time.Second, since(start), "whatever CloseTimeout says")
 		require.True(t, isClosed(l.Done()))
-		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 		require.NoError(t, l.Err())
 		require.NoError(t, l.Shutdown(ctx), "all is gone already")
 	})
 }
 
 func TestShutdownWithAContextThatHasEndedReturnsAtOnce(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		ln.dial()
 		s := <-l.Sessions()
@@ -47,10 +49,10 @@ func TestShutdownWithAContextThatHasEndedReturnsAtOnce(t *testing.T) {
 }
 
 func TestShutdownClosesRecvAndLetsHandlersFinish(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		var answered atomic.Int32
-		handled := serveEach(l, func(s *Session) {
+		handled := serveEach(l, func(s *chanio.Session) {
 			for range s.Recv() {
 			}
 			<-time.After(3 * time.Second) // it has work to finish
@@ -80,7 +82,7 @@ func TestShutdownClosesRecvAndLetsHandlersFinish(t *testing.T) {
 }
 
 func TestShutdownClosesWhatRemainsAfterCloseTimeout(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		peer := ln.dial()
 		s := <-l.Sessions() // its handler never ends it
@@ -96,7 +98,7 @@ func TestShutdownClosesWhatRemainsAfterCloseTimeout(t *testing.T) {
 }
 
 func TestShutdownIsOverEvenIfPeersTakeNothing(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.WriteTimeout = -1
 		l, ln := serveMem(t, &o)
 		ln.dial()
@@ -111,7 +113,7 @@ func TestShutdownIsOverEvenIfPeersTakeNothing(t *testing.T) {
 }
 
 func TestShutdownDropsWhatNobodyReceived(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		peer := ln.dial()
 		synctest.Wait()
@@ -133,7 +135,7 @@ func TestShutdownDeliversWhatASlowReaderHasNotReadYet(t *testing.T) {
 				o.CloseTimeout, o.WriteTimeout = patience, patience
 				l := way.listen(t, t.Context(), &o)
 				answering := make(chan struct{})
-				handled := serveEach(l, func(s *Session) {
+				handled := serveEach(l, func(s *chanio.Session) {
 					defer s.Close()
 					for range s.Recv() {
 						close(answering)
@@ -148,7 +150,7 @@ func TestShutdownDeliversWhatASlowReaderHasNotReadYet(t *testing.T) {
 				await(t, answering, "the handler")
 				result := make(chan error, 1)
 				go func() { result <- l.Shutdown(context.Background()) }()
-				await(t, l.quit, "the beginning of Shutdown") // and nothing was read yet
+				await(t, l.Quit(), "the beginning of Shutdown") // and nothing was read yet
 				got, err := io.ReadAll(conn)
 				require.NoError(t, err)
 				require.True(t, bytes.Equal(want, got))
@@ -162,9 +164,9 @@ func TestShutdownDeliversWhatASlowReaderHasNotReadYet(t *testing.T) {
 }
 
 func TestCloseFromHandlersDuringShutdown(t *testing.T) {
-	eachListener(t, func(t *testing.T, l *Listener) {
+	eachListener(t, func(t *testing.T, l *chanio.Listener) {
 		var ready sync.WaitGroup
-		handled := serveEach(l, func(s *Session) {
+		handled := serveEach(l, func(s *chanio.Session) {
 			ready.Done()
 			var wg sync.WaitGroup
 			for range s.Recv() {
@@ -194,7 +196,7 @@ func TestCloseFromHandlersDuringShutdown(t *testing.T) {
 }
 
 func TestCloseDuringShutdownAborts(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		ln.dial()
 		s := <-l.Sessions()
@@ -202,6 +204,6 @@ func TestCloseDuringShutdownAborts(t *testing.T) {
 		start := time.Now()
 		require.NoError(t, l.Shutdown(context.Background()))
 		require.Equal(t, time.Second, since(start))
-		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 	})
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestHelloAndAHalfCloseComeBack(t *testing.T) {
-	eachListener(t, func(t *testing.T, l *Listener) {
-		handled := serveEach(l, echo)
+	eachListener(t, func(t *testing.T, l *chanio.Listener) {
+		handled := serveEach(l, sendBack)
 		conn := connectTo(t, l)
 		_, err := conn.Write([]byte("hello"))
 		require.NoError(t, err)
@@ -42,20 +44,20 @@ func TestListenOnEachNetwork(t *testing.T) {
 			if test.network == "unix" {
 				test.address = unixPath(t)
 			}
-			l, err := Listen(t.Context(), test.network, test.address, nil)
+			l, err := chanio.Listen(t.Context(), test.network, test.address, nil)
 			if errors.Is(err, errNoAddress) || errors.Is(err, errNoFamily) {
 				t.Skip(err)
 			}
 			require.NoError(t, err)
 			defer l.Close()
-			serveEach(l, echo)
+			serveEach(l, sendBack)
 			if tcp, ok := l.Addr().(*net.TCPAddr); ok {
 				require.Equal(t, test.want, tcp.IP.String())
 				require.NotZero(t, tcp.Port)
 			} else {
 				require.Equal(t, test.address, l.Addr().String())
 			}
-			s, err := Dial(t.Context(), test.network, l.Addr().String(), nil)
+			s, err := chanio.Dial(t.Context(), test.network, l.Addr().String(), nil)
 			require.NoError(t, err)
 			require.Equal(t, l.Addr().String(), s.RemoteAddr().String())
 			require.NoError(t, s.Put([]byte("hello")))
@@ -83,14 +85,14 @@ func TestBadInputToListenIsAnErrorThatNamesIt(t *testing.T) {
 		{"no port", "tcp", "127.0.0.1", t.Context(), []string{"listen", "127.0.0.1", "missing port"}},
 		{"a bad port", "tcp", "127.0.0.1:99999", t.Context(), []string{"listen", "99999"}},
 		{"an address of the other family", "tcp6", "127.0.0.1:0", t.Context(), []string{"listen", "127.0.0.1"}},
-		{"a port in use", "tcp", used, t.Context(), []string{"listen", used, errAddressInUse.Error()}},
+		{"a port in use", "tcp", used, t.Context(), []string{"listen", used, chanio.ErrAddressInUse.Error()}},
 		{"an address of another host", "tcp", "192.0.2.1:0", t.Context(), []string{"listen", "192.0.2.1:0"}},
-		{"a path that is a file", "unix", file, t.Context(), []string{"listen", file, errAddressInUse.Error()}},
+		{"a path that is a file", "unix", file, t.Context(), []string{"listen", file, chanio.ErrAddressInUse.Error()}},
 		{"a path that does not exist", "unix", "/nowhere/at/all", t.Context(), []string{"listen", "/nowhere/at/all"}},
 		{"a context that has ended", "tcp", "127.0.0.1:0", ended, []string{"listen", errTest.Error()}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := Listen(test.ctx, test.network, test.address, nil)
+			l, err := chanio.Listen(test.ctx, test.network, test.address, nil)
 			if errors.Is(err, errNoFamily) {
 				t.Skipf("no unix sockets here: %v", err)
 			}
@@ -110,13 +112,13 @@ func TestBadInputToListenIsAnErrorThatNamesIt(t *testing.T) {
 }
 
 func TestServeOfANilListenerHasEndedWithThatErr(t *testing.T) {
-	l := Serve(t.Context(), nil, nil)
+	l := chanio.Serve(t.Context(), nil, nil)
 	awaitDone(t, l)
 	require.ErrorContains(t, l.Err(), "chanio: Serve of a nil net.Listener")
 	_, ok := await(t, l.Sessions(), "Sessions")
 	require.False(t, ok)
 	for e := range l.Events() {
-		require.Contains(t, []EventKind{EventStarted, EventStopped}, e.Kind)
+		require.Contains(t, []chanio.EventKind{chanio.EventStarted, chanio.EventStopped}, e.Kind)
 	}
 	require.NotNil(t, l.Addr())
 	require.Zero(t, l.Len())
@@ -129,7 +131,7 @@ func TestServeOfANilListenerHasEndedWithThatErr(t *testing.T) {
 func TestServeOfAListenerWithoutAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := nowhere{newMemListener()}
-		l := Serve(t.Context(), ln, nil)
+		l := chanio.Serve(t.Context(), ln, nil)
 		ln.dial()
 		require.NotNil(t, <-l.Sessions())
 		ln.errs <- acceptErrors[0]
@@ -155,9 +157,9 @@ func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
 	require.FileExists(t, path)
 
 	l := listenOn(t, t.Context(), "unix", path, nil)
-	serveEach(l, echo)
-	_, err = Listen(t.Context(), "unix", path, nil)
-	require.ErrorIs(t, err, errAddressInUse)
+	serveEach(l, sendBack)
+	_, err = chanio.Listen(t.Context(), "unix", path, nil)
+	require.ErrorIs(t, err, chanio.ErrAddressInUse)
 	conn := connectTo(t, l) // the listener in use was not harmed
 	_, err = conn.Write([]byte("x"))
 	require.NoError(t, err)
@@ -173,13 +175,13 @@ func TestADatagramSocketFileIsNoStaleOne(t *testing.T) {
 	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	defer other.Close()
-	_, err = Listen(t.Context(), "unix", path, nil)
-	require.ErrorIs(t, err, errAddressInUse)
+	_, err = chanio.Listen(t.Context(), "unix", path, nil)
+	require.ErrorIs(t, err, chanio.ErrAddressInUse)
 	require.FileExists(t, path)
 }
 
 func TestSessionsThatNobodyReceivesPauseTheAcceptingAndNothingElse(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		first := ln.dial()
 		s := <-l.Sessions()
@@ -194,7 +196,7 @@ func TestSessionsThatNobodyReceivesPauseTheAcceptingAndNothingElse(t *testing.T)
 		require.False(t, third.Load())
 		require.Equal(t, 2, l.Len())
 
-		go echo(s)
+		go sendBack(s)
 		go first.Write([]byte("x"))
 		_, err := io.ReadFull(first, make([]byte, 1))
 		require.NoError(t, err, "a session that runs never pauses")
@@ -221,9 +223,9 @@ func TestASessionWhosePeerHasGoneIsStillDeliveredWithItsMessages(t *testing.T) {
 }
 
 func TestSessionAllAndLenKnowTheSessionsThatLive(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
-		var all []*Session
+		var all []*chanio.Session
 		for i := range 5 {
 			ln.dial()
 			s := <-l.Sessions()
@@ -251,7 +253,7 @@ func TestSessionAllAndLenKnowTheSessionsThatLive(t *testing.T) {
 }
 
 func TestStatsOfAListenerIncludeSessionsThatHaveEnded(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		for i := range 4 {
 			peer := ln.dial()
@@ -292,37 +294,37 @@ func TestEventsOfAListenerComeInOrder(t *testing.T) {
 			<-s.Done()
 		}
 		require.NoError(t, l.Close())
-		var kinds []EventKind
+		var kinds []chanio.EventKind
 		for e := range l.Events() {
 			kinds = append(kinds, e.Kind)
 			switch e.Kind {
-			case EventDisconnected:
+			case chanio.EventDisconnected:
 				require.Equal(t, errTest, e.Err)
 				require.NotNil(t, e.Session)
-			case EventConnected:
+			case chanio.EventConnected:
 				require.NotNil(t, e.Session)
 				require.NoError(t, e.Err)
-			case EventFailed:
+			case chanio.EventFailed:
 				require.ErrorIs(t, e.Err, acceptErrors[0])
 				var op *net.OpError
 				require.ErrorAs(t, e.Err, &op)
 				require.Equal(t, memAddr{}, op.Addr)
 			}
 		}
-		require.Equal(t, []EventKind{
-			EventStarted, EventFailed,
-			EventConnected, EventDisconnected,
-			EventConnected, EventDisconnected,
-			EventConnected, EventDisconnected,
-			EventStopped,
+		require.Equal(t, []chanio.EventKind{
+			chanio.EventStarted, chanio.EventFailed,
+			chanio.EventConnected, chanio.EventDisconnected,
+			chanio.EventConnected, chanio.EventDisconnected,
+			chanio.EventConnected, chanio.EventDisconnected,
+			chanio.EventStopped,
 		}, kinds)
 	})
 }
 
 func TestEventsThatNobodyReadsHoldUpNothing(t *testing.T) {
-	eachListener(t, func(t *testing.T, l *Listener) {
+	eachListener(t, func(t *testing.T, l *chanio.Listener) {
 		l.Events() // and never receive
-		handled := serveEach(l, echo)
+		handled := serveEach(l, sendBack)
 		for range 100 {
 			conn := connectTo(t, l)
 			_, err := conn.Write([]byte("x"))
@@ -334,6 +336,6 @@ func TestEventsThatNobodyReadsHoldUpNothing(t *testing.T) {
 		}
 		require.NoError(t, l.Shutdown(t.Context()))
 		await(t, handled, "the handlers")
-		require.EqualValues(t, 202-min(202, l.set.EventQueue), l.Stats().EventsDropped)
+		require.EqualValues(t, 202-min(202, l.Settings().EventQueue), l.Stats().EventsDropped)
 	})
 }

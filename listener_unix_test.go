@@ -1,6 +1,6 @@
 //go:build unix
 
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/child"
 )
 
@@ -33,7 +34,7 @@ var children = child.Parts{
 func TestChild(t *testing.T) { child.Play(t, children) }
 
 // listenAs listens in the way that listeners has under that name.
-func listenAs(t *testing.T, name string, o *Options) *Listener {
+func listenAs(t *testing.T, name string, o *chanio.Options) *chanio.Listener {
 	for _, way := range listeners {
 		if way.name == name {
 			return way.listen(t, t.Context(), o)
@@ -55,7 +56,7 @@ func heap() int64 {
 func childEcho(t *testing.T, commands *bufio.Scanner) {
 	l := listenAs(t, os.Getenv("CHANIO_TEST_LISTENER"), nil)
 	before := heap()
-	handled := serveEach(l, echo)
+	handled := serveEach(l, sendBack)
 	child.Answer(l.Addr().Network(), " ", l.Addr())
 	for commands.Scan() {
 		child.Answer(heap() - before)
@@ -129,13 +130,13 @@ func sendNoise(conn net.Conn, size int, stalled chan<- struct{}) []byte {
 // childWithoutDescriptors accepts until it runs out of descriptors, checks what
 // happens, frees them, and goes on.
 func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
-	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{EventQueue: 1 << 12})
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{EventQueue: 1 << 12})
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	limit.Cur = 40
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 	freed := make(chan struct{})
-	handled := serveEach(l, func(s *Session) {
+	handled := serveEach(l, func(s *chanio.Session) {
 		select {
 		case <-freed:
 		case <-s.Done():
@@ -149,12 +150,12 @@ func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
 	disconnected := 0
 	for e := range l.Events() {
 		switch e.Kind {
-		case EventFailed:
+		case chanio.EventFailed:
 			require.ErrorIs(t, e.Err, syscall.EMFILE)
 			if failed = append(failed, e.Time); len(failed) == tries {
 				close(freed)
 			}
-		case EventDisconnected:
+		case chanio.EventDisconnected:
 			disconnected++
 		}
 		if disconnected == manyPeers {
@@ -162,7 +163,7 @@ func childWithoutDescriptors(t *testing.T, _ *bufio.Scanner) {
 		}
 	}
 	for i := 1; i < tries; i++ {
-		pause := acceptPauseMin << (i - 1)
+		pause := chanio.AcceptPauseMin << (i - 1)
 		require.GreaterOrEqual(t, failed[i].Sub(failed[i-1]), pause, "it does not spin")
 	}
 	require.NoError(t, l.Err())
@@ -202,7 +203,7 @@ func childWithManySessions(t *testing.T, commands *bufio.Scanner) {
 	go func() {
 		defer close(handled)
 		for s := range l.Sessions() {
-			handlers.Go(func() { echo(s) })
+			handlers.Go(func() { sendBack(s) })
 		}
 	}()
 	child.Answer(l.Addr().Network(), " ", l.Addr())
@@ -282,8 +283,8 @@ func TestARestartedServerCanServeItsPeersAgain(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			address := anyAddress(t, network)
 			l := listenOn(t, t.Context(), network, address, nil)
-			handled := serveEach(l, echo)
-			c := Connect(t.Context(), network, l.Addr().String(), &Options{Backoff: Backoff{Min: time.Microsecond, Max: time.Millisecond}})
+			handled := serveEach(l, sendBack)
+			c := chanio.Connect(t.Context(), network, l.Addr().String(), &chanio.Options{Backoff: chanio.Backoff{Min: time.Microsecond, Max: time.Millisecond}})
 			for range 30 {
 				s, ok := await(t, c.Sessions(), "a session")
 				require.True(t, ok)

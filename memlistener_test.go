@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"net"
@@ -12,13 +12,16 @@ import (
 type memConn struct {
 	net.Conn          // what is read
 	out      net.Conn // what is written
+	far      *memConn // the other end
 }
 
 // memPair returns the two ends of a connection in memory.
 func memPair() (a, b *memConn) {
 	toB, fromA := net.Pipe()
 	toA, fromB := net.Pipe()
-	return &memConn{Conn: fromB, out: toB}, &memConn{Conn: fromA, out: toA}
+	a, b = &memConn{Conn: fromB, out: toB}, &memConn{Conn: fromA, out: toA}
+	a.far, b.far = b, a
+	return a, b
 }
 
 func (c *memConn) Write(p []byte) (int, error) { return c.out.Write(p) }

@@ -1,6 +1,7 @@
-package chanio
+package chanio_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -40,23 +41,23 @@ func newMemSocket() *memSocket {
 	return m
 }
 
-func (m *memSocket) ReadMsgUDPAddrPort(b, _ []byte) (n, oobn, flags int, addr netip.AddrPort, err error) {
+func (m *memSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	m.mu.Lock()
 	stopped := m.stopped
 	m.mu.Unlock()
 	select {
 	case p := <-m.in:
-		return copy(b, p.Data), 0, 0, p.Addr, nil
+		return copy(b, p.Data), net.UDPAddrFromAddrPort(p.Addr), nil
 	case err := <-m.fail:
-		return 0, 0, 0, addr, err
+		return 0, nil, err
 	case <-stopped:
-		return 0, 0, 0, addr, os.ErrDeadlineExceeded
+		return 0, nil, os.ErrDeadlineExceeded
 	case <-m.closed:
-		return 0, 0, 0, addr, net.ErrClosed
+		return 0, nil, net.ErrClosed
 	}
 }
 
-func (m *memSocket) WriteMsgUDPAddrPort(b, _ []byte, to netip.AddrPort) (n, oobn int, err error) {
+func (m *memSocket) WriteTo(b []byte, to net.Addr) (int, error) {
 	m.mu.Lock()
 	before := m.writeBefore
 	m.mu.Unlock()
@@ -66,17 +67,21 @@ func (m *memSocket) WriteMsgUDPAddrPort(b, _ []byte, to netip.AddrPort) (n, oobn
 	}
 	select {
 	case <-m.closed:
-		return 0, 0, net.ErrClosed
+		return 0, net.ErrClosed
 	default:
 	}
 	select {
-	case m.out <- datagram.Packet{Addr: to, Data: append([]byte{}, b...)}:
-		return len(b), 0, nil
+	case m.out <- datagram.Packet{Addr: to.(*net.UDPAddr).AddrPort(), Data: append([]byte{}, b...)}:
+		return len(b), nil
 	case <-late:
-		return 0, 0, os.ErrDeadlineExceeded
+		return 0, os.ErrDeadlineExceeded
 	case <-m.closed:
-		return 0, 0, net.ErrClosed
+		return 0, net.ErrClosed
 	}
+}
+
+func (m *memSocket) SetDeadline(t time.Time) error {
+	return errors.Join(m.SetReadDeadline(t), m.SetWriteDeadline(t))
 }
 
 // SetReadDeadline takes only a time in the past and the zero time.

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"net"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 	"example.com/chanio/internal/test/netns"
 )
@@ -47,21 +48,21 @@ func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 		} {
 			t.Run(c.name+", "+f.network, func(t *testing.T) {
 				netns.Enter(t, "ip link set lo up;"+c.before+c.make)
-				p, err := ListenMulticast(t.Context(), f.network, f.group, &Options{Multicast: Multicast{Interface: interfaceNamed(t, "d0")}})
+				p, err := chanio.ListenMulticast(t.Context(), f.network, f.group, &chanio.Options{Multicast: chanio.Multicast{Interface: interfaceNamed(t, "d0")}})
 				require.NoError(t, err)
 				defer p.Close()
-				nextEvent(t, p, EventStarted)
+				nextEvent(t, p, chanio.EventStarted)
 				heard(t, p, f.group)
 				for range 2 {
 					require.NoError(t, netns.Run(c.gone))
 					gone := time.Now()
-					event := nextEvent(t, p, EventFailed)
+					event := nextEvent(t, p, chanio.EventFailed)
 					require.Less(t, time.Since(gone), soon)
 					require.ErrorIs(t, event.Err, datagram.ErrInterfaceGone)
 					require.ErrorContains(t, event.Err, `"d0"`)
 					require.NoError(t, netns.Run(c.back))
 					back := time.Now()
-					nextEvent(t, p, EventJoined)
+					nextEvent(t, p, chanio.EventJoined)
 					heard(t, p, f.group)
 					require.Less(t, time.Since(back), soon)
 				}
@@ -79,7 +80,7 @@ func interfaceNamed(t *testing.T, name string) *net.Interface {
 }
 
 // heard sends to the group through d0, and waits until p has received that.
-func heard(t *testing.T, p *PacketConn, group string) {
+func heard(t *testing.T, p *chanio.PacketConn, group string) {
 	t.Helper()
 	to := netip.MustParseAddrPort(group)
 	address := "10.9.9.1:0"
@@ -88,7 +89,7 @@ func heard(t *testing.T, p *PacketConn, group string) {
 	}
 	from := packetConn(t, "udp", address, nil, false)
 	defer from.Close()
-	require.NoError(t, from.Put(Packet{Addr: to, IfIndex: interfaceNamed(t, "d0").Index, Data: []byte("news")}))
+	require.NoError(t, from.Put(chanio.Packet{Addr: to, IfIndex: interfaceNamed(t, "d0").Index, Data: []byte("news")}))
 	require.NoError(t, from.Flush(t.Context()))
 	require.Equal(t, "news", string(nextPacket(t, p).Data))
 }

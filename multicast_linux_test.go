@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"net"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/netns"
 )
 
@@ -24,14 +25,14 @@ func TestWhatLeavesTheHost(t *testing.T) {
 	for _, f := range linkFamilies {
 		for _, c := range []struct {
 			name        string
-			multicast   Multicast
+			multicast   chanio.Multicast
 			here, there bool // who receives it
 		}{
-			{"by default", Multicast{}, true, true},
-			{"with a TTL", Multicast{TTL: 3}, true, true},
-			{"a TTL of 0 stays on the host", Multicast{TTL: -1}, true, false},
-			{"NoLoopback is silent to the own host", Multicast{NoLoopback: true}, false, true},
-			{"both are silent to all", Multicast{TTL: -1, NoLoopback: true}, false, false},
+			{"by default", chanio.Multicast{}, true, true},
+			{"with a TTL", chanio.Multicast{TTL: 3}, true, true},
+			{"a TTL of 0 stays on the host", chanio.Multicast{TTL: -1}, true, false},
+			{"NoLoopback is silent to the own host", chanio.Multicast{NoLoopback: true}, false, true},
+			{"both are silent to all", chanio.Multicast{TTL: -1, NoLoopback: true}, false, false},
 		} {
 			for _, member := range []bool{true, false} {
 				name := f.name + ", " + c.name
@@ -40,14 +41,14 @@ func TestWhatLeavesTheHost(t *testing.T) {
 				}
 				t.Run(name, func(t *testing.T) {
 					elsewhere := netns.Veth(t)
-					join := func() (*PacketConn, error) {
+					join := func() (*chanio.PacketConn, error) {
 						v0, err := net.InterfaceByName("v0")
 						if err != nil {
 							return nil, err
 						}
-						return ListenMulticast(t.Context(), f.network, f.group, &Options{Multicast: Multicast{Interface: v0}})
+						return chanio.ListenMulticast(t.Context(), f.network, f.group, &chanio.Options{Multicast: chanio.Multicast{Interface: v0}})
 					}
-					var here, there *PacketConn
+					var here, there *chanio.PacketConn
 					var err error
 					elsewhere(func() { there, err = join() })
 					require.NoError(t, err)
@@ -58,18 +59,18 @@ func TestWhatLeavesTheHost(t *testing.T) {
 						t.Cleanup(func() { here.Close() })
 					}
 
-					send := func(m Multicast, message string) {
+					send := func(m chanio.Multicast, message string) {
 						m.Interface, err = net.InterfaceByName("v0")
 						require.NoError(t, err)
-						s := packetConn(t, f.network, f.wildcard, &Options{Multicast: m}, false)
-						require.NoError(t, s.Put(Packet{Addr: netip.MustParseAddrPort(f.group), Data: []byte(message)}))
+						s := packetConn(t, f.network, f.wildcard, &chanio.Options{Multicast: m}, false)
+						require.NoError(t, s.Put(chanio.Packet{Addr: netip.MustParseAddrPort(f.group), Data: []byte(message)}))
 						require.NoError(t, s.Close())
 						for e := range s.Events() {
-							require.NotEqual(t, EventFailed, e.Kind, "%v", e.Err)
+							require.NotEqual(t, chanio.EventFailed, e.Kind, "%v", e.Err)
 						}
 					}
 					send(c.multicast, "message")
-					send(Multicast{}, "end")
+					send(chanio.Multicast{}, "end")
 					if c.here && member {
 						requireNext(t, here, "message")
 					}

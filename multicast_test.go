@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // loopbackInterface returns the loopback interface.
@@ -58,7 +60,7 @@ func freePort(t testing.TB) uint16 {
 }
 
 // onLoopback returns o with its groups on the loopback interface.
-func onLoopback(t testing.TB, o Options) *Options {
+func onLoopback(t testing.TB, o chanio.Options) *chanio.Options {
 	t.Helper()
 	o.Multicast.Interface = loopbackInterface(t)
 	return &o
@@ -66,9 +68,9 @@ func onLoopback(t testing.TB, o Options) *Options {
 
 // groupConn returns an endpoint that has joined group on the loopback
 // interface.
-func groupConn(t testing.TB, network, group string, port uint16, o Options, oneByOne bool) *PacketConn {
+func groupConn(t testing.TB, network, group string, port uint16, o chanio.Options, oneByOne bool) *chanio.PacketConn {
 	t.Helper()
-	p, err := listenMulticast(t.Context(), network, net.JoinHostPort(group, fmt.Sprint(port)), onLoopback(t, o), oneByOne)
+	p, err := chanio.ListenMulticastBy(t.Context(), network, net.JoinHostPort(group, fmt.Sprint(port)), onLoopback(t, o), oneByOne)
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Close() })
 	return p
@@ -77,25 +79,25 @@ func groupConn(t testing.TB, network, group string, port uint16, o Options, oneB
 // A groupSender sends strings to groups on one port.
 type groupSender struct {
 	t testing.TB
-	*PacketConn
+	*chanio.PacketConn
 	port uint16
 }
 
 func newGroupSender(t testing.TB, network, address string, port uint16, oneByOne bool) groupSender {
 	t.Helper()
-	return groupSender{t, packetConn(t, network, address, onLoopback(t, Options{}), oneByOne), port}
+	return groupSender{t, packetConn(t, network, address, onLoopback(t, chanio.Options{}), oneByOne), port}
 }
 
 func (s groupSender) send(group, message string) {
 	s.t.Helper()
 	to := netip.AddrPortFrom(netip.MustParseAddr(group), s.port)
-	require.NoError(s.t, s.Put(Packet{Addr: to, Data: []byte(message)}))
+	require.NoError(s.t, s.Put(chanio.Packet{Addr: to, Data: []byte(message)}))
 	require.NoError(s.t, s.Flush(s.t.Context()))
 }
 
 // requireNext requires that message is the next that p receives. On the
 // loopback interface nothing overtakes, so nothing else came before it.
-func requireNext(t testing.TB, p *PacketConn, message string) Packet {
+func requireNext(t testing.TB, p *chanio.PacketConn, message string) chanio.Packet {
 	t.Helper()
 	m := nextPacket(t, p)
 	require.Equal(t, message, string(m.Data))
@@ -136,8 +138,8 @@ func TestAGroupsMembersReceiveWhatIsSentToItUntilTheyLeave(t *testing.T) {
 func TestTwoGroupsOnOnePortDoNotMix(t *testing.T) {
 	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
 		port := freePort(t)
-		one := groupConn(t, f.network, f.one, port, Options{}, oneByOne)
-		two := groupConn(t, f.network, f.two, port, Options{}, oneByOne)
+		one := groupConn(t, f.network, f.one, port, chanio.Options{}, oneByOne)
+		two := groupConn(t, f.network, f.two, port, chanio.Options{}, oneByOne)
 		s := newGroupSender(t, f.network, f.sender, port, oneByOne)
 		for i := range 3 {
 			s.send(f.one, fmt.Sprint("one ", i))
@@ -153,8 +155,8 @@ func TestTwoGroupsOnOnePortDoNotMix(t *testing.T) {
 func TestAWildcardEndpointReceivesOnlyTheGroupsThatItJoined(t *testing.T) {
 	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
 		port := freePort(t)
-		groupConn(t, f.network, f.one, port, Options{}, oneByOne) // the host is a member
-		p := packetConn(t, f.network, fmt.Sprintf(":%d", port), &Options{ReuseAddr: true}, oneByOne)
+		groupConn(t, f.network, f.one, port, chanio.Options{}, oneByOne) // the host is a member
+		p := packetConn(t, f.network, fmt.Sprintf(":%d", port), &chanio.Options{ReuseAddr: true}, oneByOne)
 		require.NoError(t, p.JoinGroup(netip.MustParseAddr(f.two), loopbackInterface(t)))
 		s := newGroupSender(t, f.network, f.sender, port, oneByOne)
 		s.send(f.one, "one")
@@ -166,15 +168,15 @@ func TestAWildcardEndpointReceivesOnlyTheGroupsThatItJoined(t *testing.T) {
 func TestSeveralEndpointsShareAGroupsPortAndAllReceive(t *testing.T) {
 	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
 		port := freePort(t)
-		var members []*PacketConn
+		var members []*chanio.PacketConn
 		for range 5 {
-			members = append(members, groupConn(t, f.network, f.one, port, Options{}, oneByOne))
+			members = append(members, groupConn(t, f.network, f.one, port, chanio.Options{}, oneByOne))
 		}
 		s := newGroupSender(t, f.network, f.sender, port, oneByOne)
 		const n = 20
 		to := netip.AddrPortFrom(netip.MustParseAddr(f.one), port)
 		for i := range n { // not one by one: GSO must find some
-			require.NoError(t, s.Put(Packet{Addr: to, Data: []byte{byte(i)}}))
+			require.NoError(t, s.Put(chanio.Packet{Addr: to, Data: []byte{byte(i)}}))
 		}
 		for _, p := range members {
 			for i := range n {
@@ -190,7 +192,7 @@ func TestAGroupsEndpointReceivesNothingElse(t *testing.T) {
 	}
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		port := freePort(t)
-		p := groupConn(t, "udp4", "239.255.7.1", port, Options{}, oneByOne)
+		p := groupConn(t, "udp4", "239.255.7.1", port, chanio.Options{}, oneByOne)
 		require.Equal(t, netip.AddrPortFrom(netip.MustParseAddr("239.255.7.1"), port), p.LocalAddr())
 		s := newGroupSender(t, "udp4", "127.0.0.1:0", port, oneByOne)
 		s.send("127.0.0.1", "to the port")
@@ -212,7 +214,7 @@ func TestASourceSpecificJoinFilters(t *testing.T) {
 		}
 		t.Run("Options.Multicast.Source", func(t *testing.T) {
 			port := freePort(t)
-			o := Options{Multicast: Multicast{Source: netip.MustParseAddr(from[1])}}
+			o := chanio.Options{Multicast: chanio.Multicast{Source: netip.MustParseAddr(from[1])}}
 			p := groupConn(t, "udp4", group, port, o, oneByOne)
 			for i, s := range senders(t, port) {
 				s.send(group, from[i])
@@ -251,27 +253,27 @@ func TestAGroupThatCannotBeJoinedIsAnErrorThatSaysWhy(t *testing.T) {
 	lo := loopbackInterface(t)
 	for _, c := range []struct {
 		name, network, group string
-		multicast            Multicast
+		multicast            chanio.Multicast
 		want                 string
 	}{
-		{"no group", "udp4", "127.0.0.1:5000", Multicast{}, "not a multicast group"},
-		{"no IPv6 group", "udp6", "[::1]:5000", Multicast{}, "not a multicast group"},
-		{"no address", "udp4", "localhost:5000", Multicast{}, "localhost"},
-		{"no port", "udp4", "239.255.7.1", Multicast{}, "missing port"},
-		{"port 0", "udp4", "239.255.7.1:0", Multicast{}, "port 0"},
-		{"a service of no name", "udp4", "239.255.7.1:no-such-service", Multicast{}, "no-such-service"},
-		{"an IPv6 group over IPv4", "udp4", "[ff02::7:1]:5000", Multicast{}, "not of udp4"},
-		{"an IPv4 group over IPv6", "udp6", "239.255.7.1:5000", Multicast{}, "not of udp6"},
-		{"a network of streams", "tcp", "239.255.7.1:5000", Multicast{}, "unknown network tcp"},
-		{"a bad interface", "udp4", "239.255.7.1:5000", Multicast{Interface: nowhere}, "nowhere0"},
-		{"a bad interface, IPv6", "udp6", "[ff05::7:1]:5000", Multicast{Interface: nowhere}, "nowhere0"},
-		{"a bad zone", "udp6", "[ff02::7:1%nowhere0]:5000", Multicast{}, "nowhere0"},
-		{"a source of another family", "udp4", "239.255.7.1:5000", Multicast{Interface: lo, Source: netip.MustParseAddr("::1")}, "::1"},
-		{"a source that is a group", "udp4", "239.255.7.1:5000", Multicast{Interface: lo, Source: netip.MustParseAddr("239.1.1.1")}, "239.1.1.1"},
-		{"a TTL that is none", "udp4", "239.255.7.1:5000", Multicast{TTL: 256}, "TTL"},
+		{"no group", "udp4", "127.0.0.1:5000", chanio.Multicast{}, "not a multicast group"},
+		{"no IPv6 group", "udp6", "[::1]:5000", chanio.Multicast{}, "not a multicast group"},
+		{"no address", "udp4", "localhost:5000", chanio.Multicast{}, "localhost"},
+		{"no port", "udp4", "239.255.7.1", chanio.Multicast{}, "missing port"},
+		{"port 0", "udp4", "239.255.7.1:0", chanio.Multicast{}, "port 0"},
+		{"a service of no name", "udp4", "239.255.7.1:no-such-service", chanio.Multicast{}, "no-such-service"},
+		{"an IPv6 group over IPv4", "udp4", "[ff02::7:1]:5000", chanio.Multicast{}, "not of udp4"},
+		{"an IPv4 group over IPv6", "udp6", "239.255.7.1:5000", chanio.Multicast{}, "not of udp6"},
+		{"a network of streams", "tcp", "239.255.7.1:5000", chanio.Multicast{}, "unknown network tcp"},
+		{"a bad interface", "udp4", "239.255.7.1:5000", chanio.Multicast{Interface: nowhere}, "nowhere0"},
+		{"a bad interface, IPv6", "udp6", "[ff05::7:1]:5000", chanio.Multicast{Interface: nowhere}, "nowhere0"},
+		{"a bad zone", "udp6", "[ff02::7:1%nowhere0]:5000", chanio.Multicast{}, "nowhere0"},
+		{"a source of another family", "udp4", "239.255.7.1:5000", chanio.Multicast{Interface: lo, Source: netip.MustParseAddr("::1")}, "::1"},
+		{"a source that is a group", "udp4", "239.255.7.1:5000", chanio.Multicast{Interface: lo, Source: netip.MustParseAddr("239.1.1.1")}, "239.1.1.1"},
+		{"a TTL that is none", "udp4", "239.255.7.1:5000", chanio.Multicast{TTL: 256}, "TTL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := ListenMulticast(t.Context(), c.network, c.group, &Options{Multicast: c.multicast})
+			p, err := chanio.ListenMulticast(t.Context(), c.network, c.group, &chanio.Options{Multicast: c.multicast})
 			require.ErrorContains(t, err, c.want)
 			require.Regexp(t, "^chanio: ", err.Error())
 			require.Nil(t, p)
@@ -307,12 +309,12 @@ func TestAGroupsZoneIsItsInterface(t *testing.T) {
 	withMulticast6(t)
 	lo := loopbackInterface(t)
 	port := freePort(t)
-	p, err := ListenMulticast(t.Context(), "udp6", fmt.Sprintf("[ff02::7:1%%%s]:%d", lo.Name, port), nil)
+	p, err := chanio.ListenMulticast(t.Context(), "udp6", fmt.Sprintf("[ff02::7:1%%%s]:%d", lo.Name, port), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Close() })
 	s := packetConn(t, "udp6", "[::1]:0", nil, false)
 	to := netip.AddrPortFrom(netip.MustParseAddr("ff02::7:1%"+lo.Name), port)
-	require.NoError(t, s.Put(Packet{Addr: to, Data: []byte("x")}))
+	require.NoError(t, s.Put(chanio.Packet{Addr: to, Data: []byte("x")}))
 	m := requireNext(t, p, "x")
 	require.Equal(t, to, m.Local, "with the zone")
 	require.Equal(t, to, p.LocalAddr())
@@ -337,14 +339,14 @@ func TestADualEndpointJoinsGroupsOfBothFamilies(t *testing.T) {
 func TestOneEndpointSendsToGroupsOfBothFamilies(t *testing.T) {
 	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
 		port := freePort(t)
-		p := groupConn(t, f.network, f.one, port, Options{}, oneByOne)
+		p := groupConn(t, f.network, f.one, port, chanio.Options{}, oneByOne)
 		s := newGroupSender(t, "udp", ":0", port, oneByOne)
 		s.send(f.one, "by the option")
 		requireNext(t, p, "by the option")
 
 		to := netip.AddrPortFrom(netip.MustParseAddr(f.one), port)
 		plain := packetConn(t, "udp", ":0", nil, oneByOne)
-		require.NoError(t, plain.Put(Packet{Addr: to, IfIndex: loopbackInterface(t).Index, Data: []byte("by IfIndex")}))
+		require.NoError(t, plain.Put(chanio.Packet{Addr: to, IfIndex: loopbackInterface(t).Index, Data: []byte("by IfIndex")}))
 		requireNext(t, p, "by IfIndex")
 	})
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package chanio
+package chanio_test
 
 import (
 	"net"

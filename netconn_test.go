@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -17,7 +17,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
+
+	"example.com/chanio"
 )
+
+// halfCloser is a connection that can end one direction.
+type halfCloser interface{ CloseWrite() error }
 
 // hiddenConn is a connection whose descriptor the library does not see, so it
 // takes the portable path.
@@ -87,11 +92,11 @@ var pairs = []struct {
 // queues are the queue lengths that every promise must hold with.
 var queues = []struct {
 	name string
-	o    Options
+	o    chanio.Options
 }{
-	{"default queues", Options{}},
-	{"queues of 0", Options{RecvQueue: -1, SendQueue: -1, EventQueue: -1}},
-	{"queues of 1", Options{RecvQueue: 1, SendQueue: 1, EventQueue: 1}},
+	{"default queues", chanio.Options{}},
+	{"queues of 0", chanio.Options{RecvQueue: -1, SendQueue: -1, EventQueue: -1}},
+	{"queues of 1", chanio.Options{RecvQueue: 1, SendQueue: 1, EventQueue: 1}},
 }
 
 func TestNetConnIsANetConn(t *testing.T) {
@@ -100,8 +105,8 @@ func TestNetConnIsANetConn(t *testing.T) {
 			t.Run(p.name+"/"+q.name, func(t *testing.T) {
 				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 					a, b := p.make(t)
-					s1 := NewSession(context.Background(), a, &q.o)
-					s2 := NewSession(context.Background(), b, &q.o)
+					s1 := chanio.NewSession(context.Background(), a, &q.o)
+					s2 := chanio.NewSession(context.Background(), b, &q.o)
 					return s1.NetConn(), s2.NetConn(), func() {
 						s1.Abort(nil)
 						s2.Abort(nil)
@@ -115,7 +120,7 @@ func TestNetConnIsANetConn(t *testing.T) {
 }
 
 func TestNOfANetConnWriteThatTimedOutIsWhatWasAccepted(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.WriteTimeout = -1
 		s, peer := memSession(t, &o)
 		c := s.NetConn()
@@ -126,7 +131,7 @@ func TestNOfANetConnWriteThatTimedOutIsWhatWasAccepted(t *testing.T) {
 		require.Equal(t, time.Minute, since(start))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Positive(t, n)
-		require.LessOrEqual(t, n, (cap(s.Send())+2)*netWriteSize, "queues are bounded in bytes")
+		require.LessOrEqual(t, n, (cap(s.Send())+2)*chanio.NetWriteSize, "queues are bounded in bytes")
 		_, err = c.Write([]byte("x"))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "until the deadline is moved")
 
@@ -142,7 +147,7 @@ func TestNOfANetConnWriteThatTimedOutIsWhatWasAccepted(t *testing.T) {
 }
 
 func TestNetConnDeadlinesDoNotDisturbTheSession(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		c := s.NetConn()
 		for range 3 {
@@ -207,7 +212,7 @@ func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
 				defer cancel(nil)
 				a, peer := memPair()
 				defer peer.Close()
-				s := NewSession(ctx, a, &end.o)
+				s := chanio.NewSession(ctx, a, &end.o)
 				c := s.NetConn()
 				go io.Copy(io.Discard, peer)
 				end.end(s, peer, cancel)
@@ -236,7 +241,7 @@ func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
 }
 
 func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.RecvQueue = 1
 		s, peer := memSession(t, &o)
 		c := s.NetConn()
@@ -256,7 +261,7 @@ func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testi
 }
 
 func TestNetConnCloseWriteAndCloseAreTheSessions(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		c := s.NetConn()
 		require.Equal(t, s.LocalAddr(), c.LocalAddr())
@@ -275,7 +280,7 @@ func TestNetConnCloseWriteAndCloseAreTheSessions(t *testing.T) {
 
 func TestNetConnIsForRawStreamsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := memSession(t, &Options{Framing: headed{}})
+		s, _ := memSession(t, &chanio.Options{Framing: netstring{}})
 		c := s.NetConn()
 		_, err := c.Read(make([]byte, 1))
 		require.ErrorIs(t, err, errors.ErrUnsupported)
@@ -285,9 +290,9 @@ func TestNetConnIsForRawStreamsOnly(t *testing.T) {
 }
 
 func TestNetConnWritesOfManyGoroutinesStayWhole(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		c := s.NetConn()
-		const writers, size = 4, 3*netWriteSize + 17
+		const writers, size = 4, 3*chanio.NetWriteSize + 17
 		var wg sync.WaitGroup
 		for i := range writers {
 			wg.Go(func() {

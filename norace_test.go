@@ -1,5 +1,5 @@
 //go:build !race
 
-package chanio
+package chanio_test
 
 const raceEnabled = false

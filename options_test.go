@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,19 +10,21 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestZeroOptionsAreTheDefaults(t *testing.T) {
-	for _, o := range []*Options{nil, {}} {
-		s, err := o.resolve(false)
+	for _, o := range []*chanio.Options{nil, {}} {
+		s, err := o.Resolve(false)
 		require.NoError(t, err)
-		require.Equal(t, Options{
+		require.Equal(t, chanio.Options{
 			HandshakeTimeout: 10 * time.Second,
 			MaxHandshakes:    1024,
 			MaxMessage:       1 << 20,
 			MessageTimeout:   30 * time.Second,
-			RecvQueue:        defaultQueue,
-			SendQueue:        defaultQueue,
+			RecvQueue:        chanio.DefaultQueue,
+			SendQueue:        chanio.DefaultQueue,
 			EventQueue:       64,
 			PostQueue:        65536,
 			WriteTimeout:     10 * time.Second,
@@ -30,9 +32,9 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 			HalfCloseTimeout: time.Minute,
 			DialTimeout:      10 * time.Second,
 			MaxLag:           16 << 20,
-			Backoff:          Backoff{100 * time.Millisecond, 30 * time.Second, 2, 0.2},
+			Backoff:          chanio.Backoff{100 * time.Millisecond, 30 * time.Second, 2, 0.2},
 		}, s.Options)
-		s, err = o.resolve(true)
+		s, err = o.Resolve(true)
 		require.NoError(t, err)
 		require.Equal(t, 2*time.Minute, s.IdleTimeout, "udp")
 		require.Equal(t, 65536, s.MaxSessions, "udp")
@@ -41,24 +43,24 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 
 func TestNegativeOptionsAreNone(t *testing.T) {
 	for _, peers := range []bool{false, true} {
-		s, err := (&Options{
+		s, err := (&chanio.Options{
 			HandshakeTimeout: -1, MaxHandshakes: -1, MessageTimeout: -1, RecvQueue: -1, SendQueue: -1,
 			EventQueue: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DialTimeout: -1,
-			MaxSessions: -1, Backoff: Backoff{Min: -1, Jitter: -1},
-		}).resolve(peers)
+			MaxSessions: -1, Backoff: chanio.Backoff{Min: -1, Jitter: -1},
+		}).Resolve(peers)
 		require.NoError(t, err)
-		require.Equal(t, Options{
+		require.Equal(t, chanio.Options{
 			MaxMessage: 1 << 20, PostQueue: 65536, MaxLag: 16 << 20,
-			Backoff: Backoff{Max: 30 * time.Second, Factor: 2},
+			Backoff: chanio.Backoff{Max: 30 * time.Second, Factor: 2},
 		}, s.Options)
 	}
 }
 
 func TestOptionsAreNotModified(t *testing.T) {
-	o := Options{RecvQueue: -1}
+	o := chanio.Options{RecvQueue: -1}
 	before := o
-	NewSession(t.Context(), nil, &o)
-	_, err := o.resolve(true)
+	chanio.NewSession(t.Context(), nil, &o)
+	_, err := o.Resolve(true)
 	require.NoError(t, err)
 	require.Equal(t, before, o)
 }
@@ -67,30 +69,30 @@ func TestOptionsAreNotModified(t *testing.T) {
 // name.
 var wrongOptions = []struct {
 	name string // the field
-	o    Options
+	o    chanio.Options
 }{
-	{"MaxMessage", Options{MaxMessage: -1}},
-	{"RecvQueue", Options{RecvQueue: math.MaxInt}},
-	{"SendQueue", Options{SendQueue: math.MaxInt}},
-	{"EventQueue", Options{EventQueue: math.MaxInt}},
-	{"PostQueue", Options{PostQueue: -1}},
-	{"ReadBuffer", Options{ReadBuffer: -1}},
-	{"WriteBuffer", Options{WriteBuffer: -1}},
-	{"SocketMode", Options{SocketMode: fs.ModeSetuid | 0o600}},
-	{"ProxyFrom", Options{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
-	{"ProxyFrom[0]", Options{ProxyProtocol: true, ProxyFrom: []netip.Prefix{{}}}},
-	{"MaxLag", Options{MaxLag: -1}},
-	{"Lag", Options{Lag: -1}},
-	{"Lag", Options{Lag: LagBlock + 1}},
-	{"Backoff.Max", Options{Backoff: Backoff{Max: -1}}},
-	{"Backoff.Max", Options{Backoff: Backoff{Min: time.Second, Max: time.Millisecond}}},
-	{"Backoff.Factor", Options{Backoff: Backoff{Factor: 0.5}}},
-	{"Backoff.Factor", Options{Backoff: Backoff{Factor: -1}}},
-	{"Backoff.Factor", Options{Backoff: Backoff{Factor: math.NaN()}}},
-	{"Backoff.Factor", Options{Backoff: Backoff{Factor: math.Inf(1)}}},
-	{"Backoff.Jitter", Options{Backoff: Backoff{Jitter: 1.5}}},
-	{"Backoff.Jitter", Options{Backoff: Backoff{Jitter: math.NaN()}}},
-	{"Multicast.TTL", Options{Multicast: Multicast{TTL: 256}}},
+	{"MaxMessage", chanio.Options{MaxMessage: -1}},
+	{"RecvQueue", chanio.Options{RecvQueue: math.MaxInt}},
+	{"SendQueue", chanio.Options{SendQueue: math.MaxInt}},
+	{"EventQueue", chanio.Options{EventQueue: math.MaxInt}},
+	{"PostQueue", chanio.Options{PostQueue: -1}},
+	{"ReadBuffer", chanio.Options{ReadBuffer: -1}},
+	{"WriteBuffer", chanio.Options{WriteBuffer: -1}},
+	{"SocketMode", chanio.Options{SocketMode: fs.ModeSetuid | 0o600}},
+	{"ProxyFrom", chanio.Options{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+	{"ProxyFrom[0]", chanio.Options{ProxyProtocol: true, ProxyFrom: []netip.Prefix{{}}}},
+	{"MaxLag", chanio.Options{MaxLag: -1}},
+	{"Lag", chanio.Options{Lag: -1}},
+	{"Lag", chanio.Options{Lag: chanio.LagBlock + 1}},
+	{"Backoff.Max", chanio.Options{Backoff: chanio.Backoff{Max: -1}}},
+	{"Backoff.Max", chanio.Options{Backoff: chanio.Backoff{Min: time.Second, Max: time.Millisecond}}},
+	{"Backoff.Factor", chanio.Options{Backoff: chanio.Backoff{Factor: 0.5}}},
+	{"Backoff.Factor", chanio.Options{Backoff: chanio.Backoff{Factor: -1}}},
+	{"Backoff.Factor", chanio.Options{Backoff: chanio.Backoff{Factor: math.NaN()}}},
+	{"Backoff.Factor", chanio.Options{Backoff: chanio.Backoff{Factor: math.Inf(1)}}},
+	{"Backoff.Jitter", chanio.Options{Backoff: chanio.Backoff{Jitter: 1.5}}},
+	{"Backoff.Jitter", chanio.Options{Backoff: chanio.Backoff{Jitter: math.NaN()}}},
+	{"Multicast.TTL", chanio.Options{Multicast: chanio.Multicast{TTL: 256}}},
 }
 
 func TestAWrongOptionIsAnErrorThatNamesTheFieldEverywhere(t *testing.T) {
@@ -101,18 +103,18 @@ func TestAWrongOptionIsAnErrorThatNamesTheFieldEverywhere(t *testing.T) {
 				require.ErrorContains(t, err, "chanio: option "+test.name+" ")
 			}
 			ctx := t.Context()
-			_, err := Listen(ctx, "tcp", "127.0.0.1:0", &test.o)
+			_, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &test.o)
 			requireNamed(err)
-			_, err = Dial(ctx, "tcp", "127.0.0.1:1", &test.o)
+			_, err = chanio.Dial(ctx, "tcp", "127.0.0.1:1", &test.o)
 			requireNamed(err)
 
 			a, b := net.Pipe()
-			s := NewSession(ctx, a, &test.o)
+			s := chanio.NewSession(ctx, a, &test.o)
 			awaitDone(t, s)
 			requireNamed(s.Err())
 			b.Close()
 
-			c := Connect(ctx, "tcp", "127.0.0.1:1", &test.o)
+			c := chanio.Connect(ctx, "tcp", "127.0.0.1:1", &test.o)
 			awaitDone(t, c)
 			requireNamed(c.Err())
 			_, ok := await(t, c.Sessions(), "Sessions")
@@ -121,7 +123,7 @@ func TestAWrongOptionIsAnErrorThatNamesTheFieldEverywhere(t *testing.T) {
 
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
-			l := Serve(ctx, ln, &test.o)
+			l := chanio.Serve(ctx, ln, &test.o)
 			awaitDone(t, l)
 			requireNamed(l.Err())
 			_, ok = await(t, l.Sessions(), "Sessions")
@@ -137,25 +139,25 @@ func TestBackoffGrowsFromMinByFactorToMax(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		name string
-		b    Backoff
+		b    chanio.Backoff
 		want []time.Duration
 	}{
-		{"default", Backoff{}, []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms}},
-		{"to Max", Backoff{Min: 10 * ms, Max: 35 * ms}, []time.Duration{10 * ms, 20 * ms, 35 * ms, 35 * ms}},
-		{"Max is Min", Backoff{Min: 10 * ms, Max: 10 * ms}, []time.Duration{10 * ms, 10 * ms}},
-		{"Min above the default Max", Backoff{Min: time.Hour}, []time.Duration{time.Hour, time.Hour}},
-		{"constant", Backoff{Factor: 1}, []time.Duration{100 * ms, 100 * ms}},
-		{"steep", Backoff{Factor: math.MaxFloat64}, []time.Duration{100 * ms, 30 * time.Second, 30 * time.Second}},
-		{"none at first", Backoff{Min: -1}, []time.Duration{0, 100 * ms, 200 * ms, 400 * ms}},
-		{"none at first, constant", Backoff{Min: -1, Factor: 1}, []time.Duration{0, 100 * ms, 100 * ms}},
-		{"none at first, up to less than the default", Backoff{Min: -1, Max: ms}, []time.Duration{0, ms, ms}},
+		{"default", chanio.Backoff{}, []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms}},
+		{"to Max", chanio.Backoff{Min: 10 * ms, Max: 35 * ms}, []time.Duration{10 * ms, 20 * ms, 35 * ms, 35 * ms}},
+		{"Max is Min", chanio.Backoff{Min: 10 * ms, Max: 10 * ms}, []time.Duration{10 * ms, 10 * ms}},
+		{"Min above the default Max", chanio.Backoff{Min: time.Hour}, []time.Duration{time.Hour, time.Hour}},
+		{"constant", chanio.Backoff{Factor: 1}, []time.Duration{100 * ms, 100 * ms}},
+		{"steep", chanio.Backoff{Factor: math.MaxFloat64}, []time.Duration{100 * ms, 30 * time.Second, 30 * time.Second}},
+		{"none at first", chanio.Backoff{Min: -1}, []time.Duration{0, 100 * ms, 200 * ms, 400 * ms}},
+		{"none at first, constant", chanio.Backoff{Min: -1, Factor: 1}, []time.Duration{0, 100 * ms, 100 * ms}},
+		{"none at first, up to less than the default", chanio.Backoff{Min: -1, Max: ms}, []time.Duration{0, ms, ms}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := (&Options{Backoff: test.b}).resolve(false)
+			s, err := (&chanio.Options{Backoff: test.b}).Resolve(false)
 			require.NoError(t, err)
-			d := noPause
+			d := chanio.NoPause
 			for _, want := range test.want {
-				d = s.Backoff.next(d)
+				d = s.Backoff.Next(d)
 				require.Equal(t, want, d)
 			}
 		})
@@ -169,10 +171,10 @@ func TestJitterIsDrawnFromTheEndOfThePause(t *testing.T) {
 		low    time.Duration
 	}{{"default", 0, 80}, {"half", 0.5, 50}, {"all", 1, 0}, {"none", -1, 100}} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := (&Options{Backoff: Backoff{Jitter: test.jitter}}).resolve(false)
+			s, err := (&chanio.Options{Backoff: chanio.Backoff{Jitter: test.jitter}}).Resolve(false)
 			require.NoError(t, err)
 			for range 1000 {
-				d := s.Backoff.jitter(100 * time.Second)
+				d := s.Backoff.Jittered(100 * time.Second)
 				require.LessOrEqual(t, d, 100*time.Second)
 				require.GreaterOrEqual(t, d, test.low*time.Second)
 			}
@@ -181,7 +183,7 @@ func TestJitterIsDrawnFromTheEndOfThePause(t *testing.T) {
 }
 
 func TestSocketOptionsReachTheSocket(t *testing.T) {
-	o := &Options{
+	o := &chanio.Options{
 		Nagle:       true,
 		ReadBuffer:  1 << 16,
 		WriteBuffer: 1 << 16,
@@ -190,9 +192,9 @@ func TestSocketOptionsReachTheSocket(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	l, err := Listen(ctx, "tcp", "127.0.0.1:0", o)
+	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", o)
 	require.NoError(t, err)
-	c, err := Dial(ctx, "tcp", l.Addr().String(), o)
+	c, err := chanio.Dial(ctx, "tcp", l.Addr().String(), o)
 	require.NoError(t, err)
 	s, _ := await(t, l.Sessions(), "the session")
 	require.NoError(t, c.Put([]byte("hello")))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -10,25 +10,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
 // packetsOf returns a batch of n packets to a peer, of 0, 1, 2 … bytes.
-func packetsOf(to netip.AddrPort, n int) *PacketBatch {
-	b := NewPacketBatch()
+func packetsOf(to netip.AddrPort, n int) *chanio.PacketBatch {
+	b := chanio.NewPacketBatch()
 	for i := range n {
-		b.Append(Packet{Addr: to, Data: bytes.Repeat([]byte{byte(i)}, i)})
+		b.Append(chanio.Packet{Addr: to, Data: bytes.Repeat([]byte{byte(i)}, i)})
 	}
 	return b
 }
 
 func TestAPacketBatchHoldsWhatWasAppended(t *testing.T) {
 	to, local := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")
-	b := NewPacketBatch()
+	b := chanio.NewPacketBatch()
 	size := 0
 	for i := range 300 {
 		data := bytes.Repeat([]byte{byte(i)}, i)
-		b.Append(Packet{Addr: to, Local: local, IfIndex: i, Data: data})
+		b.Append(chanio.Packet{Addr: to, Local: local, IfIndex: i, Data: data})
 		clear(data)
 		size += i
 	}
@@ -37,7 +38,7 @@ func TestAPacketBatchHoldsWhatWasAppended(t *testing.T) {
 	n := 0
 	for i, p := range b.All() {
 		require.Equal(t, n, i)
-		require.Equal(t, Packet{to, local, i, bytes.Repeat([]byte{byte(i)}, i)}, p)
+		require.Equal(t, chanio.Packet{to, local, i, bytes.Repeat([]byte{byte(i)}, i)}, p)
 		require.Equal(t, len(p.Data), cap(p.Data))
 		n++
 	}
@@ -45,15 +46,15 @@ func TestAPacketBatchHoldsWhatWasAppended(t *testing.T) {
 	require.Equal(t, b.At(299), b.At(300))
 	b.Release()
 	b.Release()
-	b.Append(Packet{Addr: to})
+	b.Append(chanio.Packet{Addr: to})
 	require.Zero(t, b.Len())
 	require.Zero(t, b.Size())
-	new(PacketBatch).Release()
+	new(chanio.PacketBatch).Release()
 }
 
 func TestBatchesComeBackFromAnEchoWholeAndInOrder(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
-		for _, o := range []*Options{nil, {RecvQueue: -1, SendQueue: -1}} {
+		for _, o := range []*chanio.Options{nil, {RecvQueue: -1, SendQueue: -1}} {
 			server, client := packetConn(t, "udp4", "127.0.0.1:0", o, oneByOne), packetConn(t, "udp4", "127.0.0.1:0", o, oneByOne)
 			go func() {
 				for b := range server.RecvBatch() {
@@ -115,8 +116,8 @@ func TestAPacketBatchHasOneOwner(t *testing.T) {
 	peer := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
 	b := packetsOf(peer.LocalAddr(), 2)
 	require.NoError(t, p.PutBatch(b))
-	require.ErrorIs(t, p.PutBatch(b), errBatchGone)
-	require.ErrorIs(t, peer.PutBatch(b), errBatchGone)
+	require.ErrorIs(t, p.PutBatch(b), chanio.ErrBatchGone)
+	require.ErrorIs(t, peer.PutBatch(b), chanio.ErrBatchGone)
 	b.Release()
 	require.NoError(t, p.Flush(t.Context()))
 	nextPacket(t, peer)
@@ -124,28 +125,28 @@ func TestAPacketBatchHasOneOwner(t *testing.T) {
 
 	gone := packetsOf(peer.LocalAddr(), 2)
 	gone.Release()
-	require.ErrorIs(t, p.PutBatch(gone), errBatchGone)
+	require.ErrorIs(t, p.PutBatch(gone), chanio.ErrBatchGone)
 	p.SendBatch() <- gone
-	require.ErrorIs(t, nextEvent(t, p, EventFailed).Err, errBatchGone)
+	require.ErrorIs(t, nextEvent(t, p, chanio.EventFailed).Err, chanio.ErrBatchGone)
 	p.SendBatch() <- nil
-	require.ErrorContains(t, nextEvent(t, p, EventFailed).Err, "nil batch")
+	require.ErrorContains(t, nextEvent(t, p, chanio.EventFailed).Err, "nil batch")
 	require.Error(t, p.PutBatch(nil))
-	require.ErrorIs(t, p.Flush(t.Context()), errBatchGone)
+	require.ErrorIs(t, p.Flush(t.Context()), chanio.ErrBatchGone)
 
 	require.NoError(t, p.Close())
 	left := packetsOf(peer.LocalAddr(), 1)
-	require.ErrorIs(t, p.PutBatch(left), ErrClosed)
+	require.ErrorIs(t, p.PutBatch(left), chanio.ErrClosed)
 	require.Equal(t, 1, left.Len(), "it is still the caller's")
 	left.Release()
 }
 
 func TestAPacketOfABatchThatCannotBeSentFailsAlone(t *testing.T) {
 	p, peer := packetConn(t, "udp4", "127.0.0.1:0", nil, false), packetConn(t, "udp4", "127.0.0.1:0", nil, false)
-	b := NewPacketBatch()
-	b.Append(Packet{Addr: peer.LocalAddr(), Data: []byte("before")})
-	b.Append(Packet{Data: []byte("to nobody")})
-	b.Append(Packet{Addr: peer.LocalAddr(), Data: make([]byte, 65508)})
-	b.Append(Packet{Addr: peer.LocalAddr(), Data: []byte("after")})
+	b := chanio.NewPacketBatch()
+	b.Append(chanio.Packet{Addr: peer.LocalAddr(), Data: []byte("before")})
+	b.Append(chanio.Packet{Data: []byte("to nobody")})
+	b.Append(chanio.Packet{Addr: peer.LocalAddr(), Data: make([]byte, 65508)})
+	b.Append(chanio.Packet{Addr: peer.LocalAddr(), Data: []byte("after")})
 	require.NoError(t, p.PutBatch(b))
 	require.Equal(t, "before", string(nextPacket(t, peer).Data))
 	require.Equal(t, "after", string(nextPacket(t, peer).Data))
@@ -156,7 +157,7 @@ func TestAPacketOfABatchThatCannotBeSentFailsAlone(t *testing.T) {
 
 func TestBatchesThatTheKernelDoesNotTakeAreCountedAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, p := memPacketConn(t, t.Context(), &Options{WriteTimeout: -1, CloseTimeout: time.Second})
+		m, p := memPacketConn(t, t.Context(), &chanio.Options{WriteTimeout: -1, CloseTimeout: time.Second})
 		require.NoError(t, p.PutBatch(packetsOf(somePeer, 4))) // under way
 		synctest.Wait()
 		require.NoError(t, p.PutBatch(packetsOf(somePeer, 4))) // waits

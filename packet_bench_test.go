@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/ipv4"
+
+	"example.com/chanio"
 )
 
 // BenchmarkPacketEcho measures one client with datagrams in flight and an echo
@@ -19,10 +21,10 @@ func BenchmarkPacketEcho(b *testing.B) {
 	}{{"batches", false}, {"one by one", true}} {
 		for _, inFlight := range []int{1, 1000} {
 			b.Run(fmt.Sprintf("%s/%d in flight", mode.name, inFlight), func(b *testing.B) {
-				server, err := listenPacket(b.Context(), "udp4", "127.0.0.1:0", nil, mode.oneByOne)
+				server, err := chanio.ListenPacketBy(b.Context(), "udp4", "127.0.0.1:0", nil, mode.oneByOne)
 				require.NoError(b, err)
 				defer server.Close()
-				client, err := listenPacket(b.Context(), "udp4", "127.0.0.1:0", nil, mode.oneByOne)
+				client, err := chanio.ListenPacketBy(b.Context(), "udp4", "127.0.0.1:0", nil, mode.oneByOne)
 				require.NoError(b, err)
 				defer client.Close()
 				go func() {
@@ -33,7 +35,7 @@ func BenchmarkPacketEcho(b *testing.B) {
 						}
 					}
 				}()
-				m := Packet{Addr: server.LocalAddr(), Data: make([]byte, 32)}
+				m := chanio.Packet{Addr: server.LocalAddr(), Data: make([]byte, 32)}
 				for range inFlight {
 					require.NoError(b, client.Put(m))
 				}
@@ -97,7 +99,7 @@ func BenchmarkGroup(b *testing.B) {
 			port := freePort(b)
 			got := make(chan struct{})
 			for range 100 {
-				p := groupConn(b, "udp4", "239.255.7.9", port, Options{}, mode.oneByOne)
+				p := groupConn(b, "udp4", "239.255.7.9", port, chanio.Options{}, mode.oneByOne)
 				go func() {
 					n := 0
 					for range p.Recv() {
@@ -107,8 +109,8 @@ func BenchmarkGroup(b *testing.B) {
 					}
 				}()
 			}
-			s := packetConn(b, "udp4", "127.0.0.1:0", onLoopback(b, Options{}), mode.oneByOne)
-			m := Packet{Addr: netip.AddrPortFrom(netip.MustParseAddr("239.255.7.9"), port), Data: make([]byte, 32)}
+			s := packetConn(b, "udp4", "127.0.0.1:0", onLoopback(b, chanio.Options{}), mode.oneByOne)
+			m := chanio.Packet{Addr: netip.AddrPortFrom(netip.MustParseAddr("239.255.7.9"), port), Data: make([]byte, 32)}
 			b.ReportAllocs()
 			for n := 1; b.Loop(); n++ {
 				s.Send() <- m

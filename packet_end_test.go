@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
@@ -20,10 +21,10 @@ func TestCloseFlushesWhatWasAccepted(t *testing.T) {
 		for _, q := range queueSizes {
 			t.Run(q.name, func(t *testing.T) {
 				b := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)
-				a := packetConn(t, "udp4", "127.0.0.1:0", &Options{SendQueue: q.queue}, oneByOne)
+				a := packetConn(t, "udp4", "127.0.0.1:0", &chanio.Options{SendQueue: q.queue}, oneByOne)
 				const n = 50
 				for i := range n {
-					require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: []byte{byte(i)}}))
+					require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: []byte{byte(i)}}))
 				}
 				require.NoError(t, a.Close())
 				require.NoError(t, a.Err())
@@ -39,13 +40,11 @@ func TestCloseFlushesWhatWasAccepted(t *testing.T) {
 func TestAFirstPutBesideACloseIsSentOrRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), nil)
-		require.True(t, p.puts.enter()) // a Put begins
-		p.beginClose()
+		finish, ok := p.BeginPut()
+		require.True(t, ok)
+		p.BeginClose()
 		synctest.Wait()
-		p.needWriter() // and goes on
-		require.NoError(t, offer(p.send, Packet{Addr: somePeer, Data: []byte("accepted")}, p.refused, nil))
-		require.True(t, p.puts.leave())
-		close(p.putsGone)
+		require.NoError(t, finish(chanio.Packet{Addr: somePeer, Data: []byte("accepted")}))
 		require.Equal(t, "accepted", string((<-m.out).Data))
 		<-p.Done()
 		require.NoError(t, p.Close())
@@ -58,8 +57,8 @@ func TestAnEndpointThatHasEndedStartsNoWriter(t *testing.T) {
 		_, p := memPacketConn(t, t.Context(), nil)
 		require.NoError(t, p.Close())
 		p.Send()
-		require.False(t, p.writer.Load())
-		require.ErrorIs(t, p.Put(Packet{Addr: somePeer}), ErrClosed)
+		require.False(t, p.HasWriter())
+		require.ErrorIs(t, p.Put(chanio.Packet{Addr: somePeer}), chanio.ErrClosed)
 	})
 }
 
@@ -67,12 +66,12 @@ func TestAClosedSendMeansClose(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		a, b := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne), packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)
 		send := a.Send()
-		send <- Packet{Addr: b.LocalAddr(), Data: []byte("last")}
+		send <- chanio.Packet{Addr: b.LocalAddr(), Data: []byte("last")}
 		close(send)
 		require.Equal(t, "last", string(nextPacket(t, b).Data))
 		<-a.Done()
 		require.NoError(t, a.Err())
-		require.ErrorIs(t, a.Put(Packet{Addr: b.LocalAddr()}), ErrClosed)
+		require.ErrorIs(t, a.Put(chanio.Packet{Addr: b.LocalAddr()}), chanio.ErrClosed)
 		require.NoError(t, a.Close())
 	})
 }
@@ -80,10 +79,10 @@ func TestAClosedSendMeansClose(t *testing.T) {
 func TestPutOnASendThatAUserClosedIsAnErrorAndNoPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), nil)
-		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("x")}))
+		require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("x")}))
 		synctest.Wait() // the writer waits for the socket
 		close(p.Send())
-		require.ErrorIs(t, p.Put(Packet{Addr: somePeer}), ErrClosed)
+		require.ErrorIs(t, p.Put(chanio.Packet{Addr: somePeer}), chanio.ErrClosed)
 		require.Equal(t, "x", string((<-m.out).Data))
 		<-p.Done()
 		require.NoError(t, p.Err())
@@ -94,24 +93,24 @@ func TestTheEndOfAnEndpoint(t *testing.T) {
 	cause := errors.New("cause")
 	for _, c := range []struct {
 		name string
-		end  func(p *PacketConn, cancel context.CancelCauseFunc)
+		end  func(p *chanio.PacketConn, cancel context.CancelCauseFunc)
 		want error
 	}{
-		{"Close", func(p *PacketConn, _ context.CancelCauseFunc) { p.Close() }, nil},
-		{"Abort", func(p *PacketConn, _ context.CancelCauseFunc) { p.Abort(cause) }, cause},
-		{"Abort of nil", func(p *PacketConn, _ context.CancelCauseFunc) { p.Abort(nil) }, ErrClosed},
-		{"the context", func(_ *PacketConn, cancel context.CancelCauseFunc) { cancel(cause) }, cause},
-		{"the first counts", func(p *PacketConn, _ context.CancelCauseFunc) { p.Abort(cause); p.Abort(nil); p.Close() }, cause},
+		{"Close", func(p *chanio.PacketConn, _ context.CancelCauseFunc) { p.Close() }, nil},
+		{"Abort", func(p *chanio.PacketConn, _ context.CancelCauseFunc) { p.Abort(cause) }, cause},
+		{"Abort of nil", func(p *chanio.PacketConn, _ context.CancelCauseFunc) { p.Abort(nil) }, chanio.ErrClosed},
+		{"the context", func(_ *chanio.PacketConn, cancel context.CancelCauseFunc) { cancel(cause) }, cause},
+		{"the first counts", func(p *chanio.PacketConn, _ context.CancelCauseFunc) { p.Abort(cause); p.Abort(nil); p.Close() }, cause},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachPath(t, func(t *testing.T, oneByOne bool) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				p, err := listenPacket(ctx, "udp4", "127.0.0.1:0", nil, oneByOne)
+				p, err := chanio.ListenPacketBy(ctx, "udp4", "127.0.0.1:0", nil, oneByOne)
 				require.NoError(t, err)
 				require.NoError(t, p.Err())
 				pctx := p.Context()
-				require.NoError(t, p.Put(Packet{Addr: p.LocalAddr(), Data: []byte("to itself")}))
+				require.NoError(t, p.Put(chanio.Packet{Addr: p.LocalAddr(), Data: []byte("to itself")}))
 				nextPacket(t, p)
 
 				c.end(p, cancel)
@@ -129,23 +128,23 @@ func TestTheEndOfAnEndpoint(t *testing.T) {
 				requireEnd(p.Err())
 				<-p.Done()
 				requireEnd(p.Err())
-				var kinds []EventKind
+				var kinds []chanio.EventKind
 				for e := range p.Events() {
 					kinds = append(kinds, e.Kind)
-					if e.Kind == EventStopped {
+					if e.Kind == chanio.EventStopped {
 						requireEnd(e.Err)
 					}
 				}
-				require.Equal(t, []EventKind{EventStarted, EventStopped}, kinds)
+				require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventStopped}, kinds)
 				require.Error(t, pctx.Err())
 				if c.want != nil {
 					requireEnd(context.Cause(pctx))
 				}
 				require.Equal(t, context.Cause(pctx), context.Cause(p.Context()))
 
-				require.ErrorIs(t, p.Put(Packet{Addr: p.LocalAddr()}), ErrClosed)
-				require.ErrorIs(t, p.Put(Packet{Addr: p.LocalAddr()}), net.ErrClosed)
-				require.ErrorIs(t, p.JoinGroup(netip.MustParseAddr("239.1.1.1"), nil), ErrClosed)
+				require.ErrorIs(t, p.Put(chanio.Packet{Addr: p.LocalAddr()}), chanio.ErrClosed)
+				require.ErrorIs(t, p.Put(chanio.Packet{Addr: p.LocalAddr()}), net.ErrClosed)
+				require.ErrorIs(t, p.JoinGroup(netip.MustParseAddr("239.1.1.1"), nil), chanio.ErrClosed)
 				require.NoError(t, p.Close(), "idempotent")
 				require.NoError(t, p.Flush(t.Context()), "nothing was lost")
 			})
@@ -157,13 +156,13 @@ func TestCloseGivesUpWhenItsTimeIsUp(t *testing.T) {
 	for _, q := range queueSizes {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, p := memPacketConn(t, t.Context(), &Options{SendQueue: q.queue, WriteTimeout: -1})
+				m, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: q.queue, WriteTimeout: -1})
 				accepted := max(q.queue, 0) + 1 // one is with the writer
 				if q.queue == 0 {
-					accepted = defaultQueue + 1
+					accepted = chanio.DefaultQueue + 1
 				}
 				for range accepted {
-					require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("12345")}))
+					require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("12345")}))
 					synctest.Wait()
 				}
 				began := time.Now()
@@ -171,9 +170,9 @@ func TestCloseGivesUpWhenItsTimeIsUp(t *testing.T) {
 				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 				require.ErrorContains(t, err, "CloseTimeout of 5s")
 				require.Equal(t, err, p.Err())
-				require.Equal(t, defaultCloseTimeout, time.Since(began))
+				require.Equal(t, chanio.DefaultCloseTimeout, time.Since(began))
 				require.EqualValues(t, 5*accepted, p.Stats().Undelivered)
-				require.ErrorIs(t, p.Flush(t.Context()), ErrClosed)
+				require.ErrorIs(t, p.Flush(t.Context()), chanio.ErrClosed)
 				require.Equal(t, err, p.Close(), "idempotent")
 				_ = m
 			})
@@ -183,14 +182,14 @@ func TestCloseGivesUpWhenItsTimeIsUp(t *testing.T) {
 
 func TestCloseWaitsForTheKernelAndNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, p := memPacketConn(t, t.Context(), &Options{SendQueue: 3})
+		m, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: 3})
 		for i := range 3 {
-			require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte{byte(i)}}))
+			require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte{byte(i)}}))
 		}
 		closed := make(chan error)
 		go func() { closed <- p.Close() }()
 		synctest.Wait()
-		require.ErrorIs(t, p.Put(Packet{Addr: somePeer}), ErrClosed, "nothing new")
+		require.ErrorIs(t, p.Put(chanio.Packet{Addr: somePeer}), chanio.ErrClosed, "nothing new")
 		for i := range 3 {
 			time.Sleep(time.Second)
 			require.Equal(t, []byte{byte(i)}, (<-m.out).Data)
@@ -204,8 +203,8 @@ func TestCloseWaitsForTheKernelAndNoLonger(t *testing.T) {
 
 func TestWithoutACloseTimeoutCloseWaitsAsLongAsItTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, p := memPacketConn(t, t.Context(), &Options{CloseTimeout: -1, WriteTimeout: -1})
-		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("x")}))
+		m, p := memPacketConn(t, t.Context(), &chanio.Options{CloseTimeout: -1, WriteTimeout: -1})
+		require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("x")}))
 		closed := make(chan error)
 		go func() { closed <- p.Close() }()
 		time.Sleep(time.Hour)
@@ -217,9 +216,9 @@ func TestWithoutACloseTimeoutCloseWaitsAsLongAsItTakes(t *testing.T) {
 func TestTheContextsEndDoesNotWaitForTheKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, p := memPacketConn(t, ctx, &Options{SendQueue: 3})
+		_, p := memPacketConn(t, ctx, &chanio.Options{SendQueue: 3})
 		for range 3 {
-			require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("12345")}))
+			require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("12345")}))
 		}
 		go p.Close()
 		time.Sleep(time.Second)
@@ -236,21 +235,21 @@ func TestTheContextsEndDoesNotWaitForTheKernel(t *testing.T) {
 func TestTheEndReleasesAPutThatWaits(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(p *PacketConn)
+		end  func(p *chanio.PacketConn)
 	}{
-		{"Close", func(p *PacketConn) { p.Close() }},
-		{"Abort", func(p *PacketConn) { p.Abort(nil) }},
+		{"Close", func(p *chanio.PacketConn) { p.Close() }},
+		{"Abort", func(p *chanio.PacketConn) { p.Abort(nil) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, p := memPacketConn(t, t.Context(), &Options{SendQueue: -1})
-				require.NoError(t, p.Put(Packet{Addr: somePeer}))
+				_, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: -1})
+				require.NoError(t, p.Put(chanio.Packet{Addr: somePeer}))
 				synctest.Wait() // or the writer might still take the next one with it
 				put := make(chan error)
-				go func() { put <- p.Put(Packet{Addr: somePeer, Data: []byte("no room")}) }()
+				go func() { put <- p.Put(chanio.Packet{Addr: somePeer, Data: []byte("no room")}) }()
 				synctest.Wait()
 				go c.end(p)
-				require.ErrorIs(t, <-put, ErrClosed)
+				require.ErrorIs(t, <-put, chanio.ErrClosed)
 				<-p.Done()
 				require.Zero(t, p.Stats().Undelivered, "it was not accepted")
 			})
@@ -260,13 +259,13 @@ func TestTheEndReleasesAPutThatWaits(t *testing.T) {
 
 func TestAPacketThatTheKernelDoesNotTakeFailsAfterWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, p := memPacketConn(t, t.Context(), &Options{SendQueue: -1})
+		m, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: -1})
 		began := time.Now()
-		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("lost")}))
+		require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("lost")}))
 		synctest.Wait() // or the writer could take both at once
-		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("sent")}), "waits for room, which there is then")
-		require.Equal(t, defaultWriteTimeout, time.Since(began))
-		e := nextEvent(t, p, EventFailed)
+		require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("sent")}), "waits for room, which there is then")
+		require.Equal(t, chanio.DefaultWriteTimeout, time.Since(began))
+		e := nextEvent(t, p, chanio.EventFailed)
 		require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
 		require.ErrorContains(t, e.Err, somePeer.String())
 		require.Equal(t, "sent", string((<-m.out).Data))
@@ -278,10 +277,10 @@ func TestWhoDoesNotReceiveStopsTheReading(t *testing.T) {
 	for _, q := range queueSizes {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, p := memPacketConn(t, t.Context(), &Options{RecvQueue: q.queue})
+				m, p := memPacketConn(t, t.Context(), &chanio.Options{RecvQueue: q.queue})
 				room := max(q.queue, 0) + 1 // one is with the reader
 				if q.queue == 0 {
-					room = defaultQueue + 1
+					room = chanio.DefaultMessageQueue + 1
 				}
 				for i := range room {
 					m.in <- datagram.Packet{Addr: somePeer, Data: []byte{byte(i)}}
@@ -305,7 +304,7 @@ func TestWhoDoesNotReceiveStopsTheReading(t *testing.T) {
 
 func TestWhatWasReadAndNotReceivedIsCountedAsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, p := memPacketConn(t, t.Context(), &Options{RecvQueue: -1})
+		m, p := memPacketConn(t, t.Context(), &chanio.Options{RecvQueue: -1})
 		m.in <- datagram.Packet{Addr: somePeer, Data: []byte("nobody receives it")}
 		synctest.Wait()
 		require.NoError(t, p.Close())
@@ -320,7 +319,7 @@ func TestFlushReturnsWhenAllThatWasAcceptedIsWithTheKernel(t *testing.T) {
 	for _, q := range queueSizes {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, p := memPacketConn(t, t.Context(), &Options{SendQueue: q.queue, WriteTimeout: -1})
+				m, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: q.queue, WriteTimeout: -1})
 				require.NoError(t, p.Flush(t.Context()), "nothing was accepted")
 				go func() {
 					for range 3 {
@@ -330,7 +329,7 @@ func TestFlushReturnsWhenAllThatWasAcceptedIsWithTheKernel(t *testing.T) {
 				}()
 				began := time.Now()
 				for range 3 {
-					require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("12345")}))
+					require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("12345")}))
 				}
 				require.NoError(t, p.Flush(t.Context()))
 				require.Equal(t, 3*time.Second, time.Since(began))
@@ -342,8 +341,8 @@ func TestFlushReturnsWhenAllThatWasAcceptedIsWithTheKernel(t *testing.T) {
 
 func TestFlushEndsWithItsContextAndWithTheEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, p := memPacketConn(t, t.Context(), &Options{WriteTimeout: -1})
-		require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("x")}))
+		_, p := memPacketConn(t, t.Context(), &chanio.Options{WriteTimeout: -1})
+		require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("x")}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, p.Flush(ctx), context.DeadlineExceeded)
@@ -351,6 +350,6 @@ func TestFlushEndsWithItsContextAndWithTheEndpoint(t *testing.T) {
 		go func() { flushed <- p.Flush(t.Context()) }()
 		synctest.Wait()
 		p.Abort(nil)
-		require.ErrorIs(t, <-flushed, ErrClosed)
+		require.ErrorIs(t, <-flushed, chanio.ErrClosed)
 	})
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,28 +8,15 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
 // A wrapper hides all but the methods of a net.PacketConn.
 type wrapper struct{ net.PacketConn }
-
-// A socketInMemory is a memSocket as a net.PacketConn.
-type socketInMemory struct{ *memSocket }
-
-func (m socketInMemory) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, _, _, from, err := m.ReadMsgUDPAddrPort(b, nil)
-	return n, net.UDPAddrFromAddrPort(from), err
-}
-
-func (m socketInMemory) WriteTo(b []byte, to net.Addr) (int, error) {
-	n, _, err := m.WriteMsgUDPAddrPort(b, nil, to.(*net.UDPAddr).AddrPort())
-	return n, err
-}
 
 // eachGiven runs test with a socket of the kernel's and with one that has only
 // the methods of a net.PacketConn.
@@ -51,11 +38,11 @@ func eachGiven(t *testing.T, test func(t *testing.T, c net.PacketConn)) {
 
 func TestAPacketConnOverAnyNetPacketConn(t *testing.T) {
 	eachGiven(t, func(t *testing.T, c net.PacketConn) {
-		p := NewPacketConn(t.Context(), c, nil)
+		p := chanio.NewPacketConn(t.Context(), c, nil)
 		peer := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
 		require.Equal(t, c.LocalAddr().String(), p.LocalAddr().String())
 		for _, size := range []int{0, 1, 1472, 65507} {
-			require.NoError(t, peer.Put(Packet{Addr: p.LocalAddr(), Data: make([]byte, size)}))
+			require.NoError(t, peer.Put(chanio.Packet{Addr: p.LocalAddr(), Data: make([]byte, size)}))
 			m := nextPacket(t, p)
 			require.Len(t, m.Data, size)
 			require.Equal(t, peer.LocalAddr(), m.Addr)
@@ -71,12 +58,12 @@ func TestAPacketConnOverAnyNetPacketConn(t *testing.T) {
 
 func TestAUDPListenerOverAnyNetPacketConn(t *testing.T) {
 	eachGiven(t, func(t *testing.T, c net.PacketConn) {
-		l := ServePeers(t.Context(), c, nil)
+		l := chanio.ServePeers(t.Context(), c, nil)
 		defer l.Close()
 		require.Equal(t, c.LocalAddr().String(), l.Addr().String())
 		for range 3 {
 			client := connectTo(t, l)
-			go echo(beganWith(t, l, client))
+			go sendBack(beganWith(t, l, client))
 			require.Equal(t, "more", ask(t, client, "more"))
 		}
 		require.Equal(t, 3, l.Len())
@@ -89,7 +76,7 @@ func TestAUDPListenerOverAnyNetPacketConn(t *testing.T) {
 
 // beganWith lets client begin a session of l, and receives the message that
 // began it.
-func beganWith(t *testing.T, l *Listener, client net.Conn) *Session {
+func beganWith(t *testing.T, l *chanio.Listener, client net.Conn) *chanio.Session {
 	t.Helper()
 	_, err := client.Write([]byte("hello"))
 	require.NoError(t, err)
@@ -102,8 +89,8 @@ func TestWhatIsServedInMemoryEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		m, n := newMemSocket(), newMemSocket()
-		l := ServePeers(ctx, socketInMemory{m}, nil)
-		p := NewPacketConn(ctx, socketInMemory{n}, nil)
+		l := chanio.ServePeers(ctx, m, nil)
+		p := chanio.NewPacketConn(ctx, n, nil)
 		s := m.session(1, l)
 		m.answer(t, s)
 		n.in <- datagram.Packet{Addr: somePeer, Data: []byte("x")}
@@ -121,12 +108,12 @@ func TestWhatCannotBeServedHasEndedWithThatErr(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		conn net.PacketConn
-		o    *Options
+		o    *chanio.Options
 		want string
 	}{
 		{"nothing", nil, nil, "nil net.PacketConn"},
-		{"bad options", wrapper{nil}, &Options{MaxLag: -1}, "MaxLag"},
-		{"a framing", wrapper{nil}, &Options{Framing: Lines{}}, "Framing"},
+		{"bad options", wrapper{nil}, &chanio.Options{MaxLag: -1}, "MaxLag"},
+		{"a framing", wrapper{nil}, &chanio.Options{Framing: chanio.Lines{}}, "Framing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			open := func() net.PacketConn {
@@ -137,13 +124,13 @@ func TestWhatCannotBeServedHasEndedWithThatErr(t *testing.T) {
 				require.NoError(t, err)
 				return conn
 			}
-			p := NewPacketConn(t.Context(), open(), c.o)
+			p := chanio.NewPacketConn(t.Context(), open(), c.o)
 			<-p.Done()
 			require.ErrorContains(t, p.Err(), c.want)
-			require.ErrorIs(t, p.Put(Packet{Addr: netip.MustParseAddrPort("127.0.0.1:9")}), ErrClosed)
+			require.ErrorIs(t, p.Put(chanio.Packet{Addr: netip.MustParseAddrPort("127.0.0.1:9")}), chanio.ErrClosed)
 			_, ok := <-p.Recv()
 			require.False(t, ok)
-			l := ServePeers(t.Context(), open(), c.o)
+			l := chanio.ServePeers(t.Context(), open(), c.o)
 			<-l.Done()
 			require.ErrorContains(t, l.Err(), c.want)
 			_, ok = <-l.Sessions()
@@ -155,22 +142,22 @@ func TestWhatCannotBeServedHasEndedWithThatErr(t *testing.T) {
 func TestControlIsCalledBeforeADatagramSocketIsBound(t *testing.T) {
 	var calls []string
 	fail := error(nil)
-	o := &Options{Control: func(network, address string, c syscall.RawConn) error {
+	o := &chanio.Options{Control: func(network, address string, c syscall.RawConn) error {
 		require.NotNil(t, c)
 		calls = append(calls, network+" "+address)
 		return fail
 	}}
 	open := func() error {
-		l, err := Listen(t.Context(), "udp", "127.0.0.1:0", o)
+		l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", o)
 		if err == nil {
 			l.Close()
 		}
-		p, err2 := ListenPacket(t.Context(), "udp4", "127.0.0.1:0", o)
+		p, err2 := chanio.ListenPacket(t.Context(), "udp4", "127.0.0.1:0", o)
 		if err2 == nil {
 			p.Close()
 		}
-		g, err3 := ListenMulticast(t.Context(), "udp4", "239.255.77.1:45454", &Options{Control: o.Control,
-			Multicast: Multicast{Interface: loopbackInterface(t)}})
+		g, err3 := chanio.ListenMulticast(t.Context(), "udp4", "239.255.77.1:45454", &chanio.Options{Control: o.Control,
+			Multicast: chanio.Multicast{Interface: loopbackInterface(t)}})
 		if err3 == nil {
 			g.Close()
 		}
@@ -180,11 +167,11 @@ func TestControlIsCalledBeforeADatagramSocketIsBound(t *testing.T) {
 		return err
 	}
 	require.NoError(t, open())
-	require.Equal(t, []string{"udp4 127.0.0.1:0", "udp4 127.0.0.1:0", "udp4 239.255.77.1:45454"}, calls)
+	group := "udp4 239.255.77.1:45454"
+	if !bindsGroups {
+		group = "udp4 0.0.0.0:45454"
+	}
+	require.Equal(t, []string{"udp4 127.0.0.1:0", "udp4 127.0.0.1:0", group}, calls)
 	fail = errors.New("no")
 	require.ErrorIs(t, open(), fail)
-}
-
-func (m socketInMemory) SetDeadline(t time.Time) error {
-	return errors.Join(m.SetReadDeadline(t), m.SetWriteDeadline(t))
 }

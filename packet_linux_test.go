@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"encoding/binary"
@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestWhatTheKernelDropsForWantOfAReceiverIsCounted(t *testing.T) {
-	p := packetConn(t, "udp4", "127.0.0.1:0", &Options{RecvQueue: -1, ReadBuffer: 128 << 10}, false)
+	p := packetConn(t, "udp4", "127.0.0.1:0", &chanio.Options{RecvQueue: -1, ReadBuffer: 128 << 10}, false)
 	s, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(p.LocalAddr()))
 	require.NoError(t, err)
 	defer s.Close()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
@@ -26,9 +27,9 @@ func eachPath(t *testing.T, test func(t *testing.T, oneByOne bool)) {
 }
 
 // packetConn returns an endpoint that is closed with the test.
-func packetConn(t testing.TB, network, address string, o *Options, oneByOne bool) *PacketConn {
+func packetConn(t testing.TB, network, address string, o *chanio.Options, oneByOne bool) *chanio.PacketConn {
 	t.Helper()
-	p, err := listenPacket(t.Context(), network, address, o, oneByOne)
+	p, err := chanio.ListenPacketBy(t.Context(), network, address, o, oneByOne)
 	if err != nil && address[0] == '[' {
 		t.Skipf("no IPv6 here: %v", err)
 	}
@@ -39,21 +40,17 @@ func packetConn(t testing.TB, network, address string, o *Options, oneByOne bool
 
 // memPacketConn returns an endpoint over a socket in memory, closed with the
 // test.
-func memPacketConn(t *testing.T, ctx context.Context, o *Options) (*memSocket, *PacketConn) {
+func memPacketConn(t *testing.T, ctx context.Context, o *chanio.Options) (*memSocket, *chanio.PacketConn) {
 	t.Helper()
-	set, err := o.resolve(false)
-	require.NoError(t, err)
 	m := newMemSocket()
-	conn, err := datagram.New(m, "udp", datagramConfig(set, false))
-	require.NoError(t, err)
-	p, err := newPacketConn(ctx, "udp", conn, set)
-	require.NoError(t, err)
+	p := chanio.NewPacketConn(ctx, m, o)
+	require.NoError(t, p.Err())
 	t.Cleanup(func() { p.Abort(nil); <-p.Done() })
 	return m, p
 }
 
 // nextPacket returns the next packet that p receives.
-func nextPacket(t testing.TB, p *PacketConn) Packet {
+func nextPacket(t testing.TB, p *chanio.PacketConn) chanio.Packet {
 	t.Helper()
 	m, ok := <-p.Recv()
 	require.True(t, ok, "Recv was closed: %v", p.Err())
@@ -61,7 +58,7 @@ func nextPacket(t testing.TB, p *PacketConn) Packet {
 }
 
 // nextEvent returns the next event of a kind.
-func nextEvent(t testing.TB, p *PacketConn, kind EventKind) Event {
+func nextEvent(t testing.TB, p *chanio.PacketConn, kind chanio.EventKind) chanio.Event {
 	t.Helper()
 	for e := range p.Events() {
 		if e.Kind == kind {
@@ -69,7 +66,7 @@ func nextEvent(t testing.TB, p *PacketConn, kind EventKind) Event {
 		}
 	}
 	require.Failf(t, "no such event", "%v", kind)
-	return Event{}
+	return chanio.Event{}
 }
 
 // somePeer is an address without a peer.
@@ -90,7 +87,7 @@ func TestPacketsComeBackFromAnEchoWholeOnceAndInOrder(t *testing.T) {
 		for _, f := range packetFamilies {
 			for _, q := range queueSizes {
 				t.Run(f.name+", "+q.name, func(t *testing.T) {
-					o := &Options{RecvQueue: q.queue, SendQueue: q.queue}
+					o := &chanio.Options{RecvQueue: q.queue, SendQueue: q.queue}
 					server := packetConn(t, f.network, f.address, o, oneByOne)
 					client := packetConn(t, f.network, f.address, o, oneByOne)
 					go func() {
@@ -101,7 +98,7 @@ func TestPacketsComeBackFromAnEchoWholeOnceAndInOrder(t *testing.T) {
 					const n = 100 // few enough for any receive buffer
 					go func() {
 						for i := range n {
-							client.Send() <- Packet{Addr: server.LocalAddr(), Data: fmt.Append(nil, i)}
+							client.Send() <- chanio.Packet{Addr: server.LocalAddr(), Data: fmt.Append(nil, i)}
 						}
 					}()
 					for i := range n {
@@ -128,8 +125,8 @@ func TestDatagramsOfEverySizeArriveWhole(t *testing.T) {
 					for i := range data {
 						data[i] = byte(i * 7 >> 3)
 					}
-					require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: data}))
-					require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: []byte("next")}))
+					require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: data}))
+					require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: []byte("next")}))
 					require.Equal(t, string(data), string(nextPacket(t, b).Data))
 					require.Equal(t, "next", string(nextPacket(t, b).Data))
 				})
@@ -144,19 +141,19 @@ func TestADatagramTooLargeIsAnErrorThatNamesTheSizeAndEndsNothing(t *testing.T) 
 			t.Run(f.name, func(t *testing.T) {
 				a, b := packetConn(t, f.network, f.address, nil, oneByOne), packetConn(t, f.network, f.address, nil, oneByOne)
 				limit := datagram.MaxPayload(b.LocalAddr().Addr())
-				m := Packet{Addr: b.LocalAddr(), Data: make([]byte, limit+1)}
+				m := chanio.Packet{Addr: b.LocalAddr(), Data: make([]byte, limit+1)}
 
 				err := a.Put(m)
-				require.ErrorIs(t, err, ErrMessageTooLarge)
+				require.ErrorIs(t, err, chanio.ErrMessageTooLarge)
 				require.ErrorContains(t, err, fmt.Sprint(limit+1))
 				require.ErrorContains(t, err, b.LocalAddr().String())
 
 				a.Send() <- m
-				e := nextEvent(t, a, EventFailed)
-				require.ErrorIs(t, e.Err, ErrMessageTooLarge)
+				e := nextEvent(t, a, chanio.EventFailed)
+				require.ErrorIs(t, e.Err, chanio.ErrMessageTooLarge)
 				require.ErrorContains(t, e.Err, fmt.Sprint(limit+1))
 
-				require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: []byte("fits")}))
+				require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: []byte("fits")}))
 				require.Equal(t, "fits", string(nextPacket(t, b).Data))
 				require.NoError(t, a.Err())
 			})
@@ -168,13 +165,13 @@ func TestAPacketThatCannotBeSentIsAnEventWithItsAddress(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		a, b := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne), packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)
 		other := netip.MustParseAddrPort("[::1]:9")
-		require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: []byte("before")}))
-		require.NoError(t, a.Put(Packet{Addr: other, Data: []byte("IPv6 over IPv4")}))
-		require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: []byte("after")}))
+		require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: []byte("before")}))
+		require.NoError(t, a.Put(chanio.Packet{Addr: other, Data: []byte("IPv6 over IPv4")}))
+		require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: []byte("after")}))
 		require.Equal(t, "before", string(nextPacket(t, b).Data))
 		require.Equal(t, "after", string(nextPacket(t, b).Data))
 
-		err := nextEvent(t, a, EventFailed).Err
+		err := nextEvent(t, a, chanio.EventFailed).Err
 		op, ok := errors.AsType[*net.OpError](err)
 		require.True(t, ok)
 		require.Equal(t, other.String(), op.Addr.String())
@@ -193,17 +190,17 @@ func TestAPacketWithoutAnAddressIsAnError(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		for _, f := range packetFamilies {
 			t.Run(f.name, func(t *testing.T) {
-				o := &Options{SendQueue: 4}
+				o := &chanio.Options{SendQueue: 4}
 				p := packetConn(t, f.network, f.address, o, oneByOne)
 				other := packetConn(t, f.network, f.address, o, oneByOne)
 				port := other.LocalAddr().Port()
 				for _, nowhere := range []netip.AddrPort{{}, netip.AddrPortFrom(netip.Addr{}, port)} {
-					m := Packet{Addr: nowhere, Data: []byte("x")}
+					m := chanio.Packet{Addr: nowhere, Data: []byte("x")}
 					require.ErrorContains(t, p.Put(m), "no address")
 					p.Send() <- m
-					require.ErrorContains(t, nextEvent(t, p, EventFailed).Err, "no address")
+					require.ErrorContains(t, nextEvent(t, p, chanio.EventFailed).Err, "no address")
 				}
-				require.NoError(t, p.Put(Packet{Addr: other.LocalAddr(), Data: []byte("here")}))
+				require.NoError(t, p.Put(chanio.Packet{Addr: other.LocalAddr(), Data: []byte("here")}))
 				require.Equal(t, "here", string(nextPacket(t, other).Data), "and nothing before")
 				require.ErrorContains(t, p.Flush(t.Context()), "no address") // and MessagesSent is exact
 				require.EqualValues(t, 1, p.Stats().MessagesSent)
@@ -220,8 +217,8 @@ func TestAPeerThatRefusesDoesNotEndAnEndpointThatOthersUse(t *testing.T) {
 				gone := packetConn(t, f.network, f.address, nil, oneByOne)
 				require.NoError(t, gone.Close())
 				for range 20 {
-					require.NoError(t, a.Put(Packet{Addr: gone.LocalAddr(), Data: []byte("hello?")}))
-					require.NoError(t, a.Put(Packet{Addr: b.LocalAddr(), Data: []byte("hello")}))
+					require.NoError(t, a.Put(chanio.Packet{Addr: gone.LocalAddr(), Data: []byte("hello?")}))
+					require.NoError(t, a.Put(chanio.Packet{Addr: b.LocalAddr(), Data: []byte("hello")}))
 					require.Equal(t, "hello", string(nextPacket(t, b).Data))
 				}
 				require.NoError(t, a.Err())
@@ -268,7 +265,7 @@ func TestAPacketSentBackAsItCameIsAnsweredFromWhereThePeerWroteTo(t *testing.T) 
 			t.Run(c.name, func(t *testing.T) {
 				server, client := packetConn(t, c.network, c.wildcard, nil, oneByOne), packetConn(t, "udp", c.client, nil, oneByOne)
 				to := netip.AddrPortFrom(netip.MustParseAddr(c.to), server.LocalAddr().Port())
-				require.NoError(t, client.Put(Packet{Addr: to, Data: []byte("where?")}))
+				require.NoError(t, client.Put(chanio.Packet{Addr: to, Data: []byte("where?")}))
 				m := nextPacket(t, server)
 				require.Equal(t, client.LocalAddr(), m.Addr, "unmapped")
 				require.Equal(t, to, m.Local)
@@ -284,14 +281,14 @@ func TestAnEndpointIsOverWhenItsContextWas(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("cause")
 	cancel(cause)
-	_, err := ListenPacket(ctx, "udp4", "127.0.0.1:0", nil)
+	_, err := chanio.ListenPacket(ctx, "udp4", "127.0.0.1:0", nil)
 	require.ErrorIs(t, err, cause)
 }
 
 func TestWhatAnEndpointCannotBeMadeOf(t *testing.T) {
 	for _, c := range []struct {
 		name, network, address string
-		o                      *Options
+		o                      *chanio.Options
 		want                   string
 	}{
 		{"a network of streams", "tcp", "127.0.0.1:0", nil, "unknown network tcp"},
@@ -301,12 +298,12 @@ func TestWhatAnEndpointCannotBeMadeOf(t *testing.T) {
 		{"a group", "udp4", "239.1.2.3:5000", nil, "239.1.2.3:5000: a multicast group, which ListenMulticast is for"},
 		{"a group, at a service", "udp4", "239.1.2.3:domain", nil, "ListenMulticast"},
 		{"a group of IPv6", "udp6", "[ff02::1%lo]:5000", nil, "ListenMulticast"},
-		{"a bad option", "udp4", "127.0.0.1:0", &Options{MaxMessage: -1}, "MaxMessage"},
-		{"framing", "udp4", "127.0.0.1:0", &Options{Framing: Lines{}}, "Framing"},
-		{"a bad interface", "udp4", "127.0.0.1:0", &Options{Multicast: Multicast{Interface: &net.Interface{Index: 1 << 20, Name: "nowhere0"}}}, "nowhere0"},
+		{"a bad option", "udp4", "127.0.0.1:0", &chanio.Options{MaxMessage: -1}, "MaxMessage"},
+		{"framing", "udp4", "127.0.0.1:0", &chanio.Options{Framing: chanio.Lines{}}, "Framing"},
+		{"a bad interface", "udp4", "127.0.0.1:0", &chanio.Options{Multicast: chanio.Multicast{Interface: &net.Interface{Index: 1 << 20, Name: "nowhere0"}}}, "nowhere0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := ListenPacket(t.Context(), c.network, c.address, c.o)
+			p, err := chanio.ListenPacket(t.Context(), c.network, c.address, c.o)
 			require.ErrorContains(t, err, c.want)
 			require.Regexp(t, "^chanio: ", err.Error())
 			require.Nil(t, p)
@@ -317,13 +314,13 @@ func TestWhatAnEndpointCannotBeMadeOf(t *testing.T) {
 func TestFlushAndCloseTellOfPacketsThatFailed(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		p := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)
-		bad := Packet{Addr: netip.MustParseAddrPort("[::1]:9"), Data: []byte("x")}
+		bad := chanio.Packet{Addr: netip.MustParseAddrPort("[::1]:9"), Data: []byte("x")}
 		require.NoError(t, p.Put(bad))
 		require.ErrorContains(t, p.Flush(t.Context()), "[::1]:9")
 		require.NoError(t, p.Flush(t.Context()), "told once")
-		nextEvent(t, p, EventFailed)
+		nextEvent(t, p, chanio.EventFailed)
 		require.NoError(t, p.Put(bad))
-		p.Send() <- Packet{Addr: p.LocalAddr(), Data: make([]byte, 65508)}
+		p.Send() <- chanio.Packet{Addr: p.LocalAddr(), Data: make([]byte, 65508)}
 		require.ErrorContains(t, p.Close(), "1 more")
 		require.ErrorContains(t, p.Close(), "1 more")
 		require.NoError(t, p.Err())
@@ -333,7 +330,7 @@ func TestFlushAndCloseTellOfPacketsThatFailed(t *testing.T) {
 }
 
 func TestAnEndpointHasOneGoroutineAndASecondOnceItSends(t *testing.T) {
-	var all []*PacketConn
+	var all []*chanio.PacketConn
 	for range 5 {
 		all = append(all, packetConn(t, "udp4", "127.0.0.1:0", nil, false))
 	}
@@ -348,23 +345,23 @@ func TestAnEndpointHasOneGoroutineAndASecondOnceItSends(t *testing.T) {
 		return n
 	}
 	for _, p := range all { // so that all are running: a new goroutine has no frame yet
-		require.NoError(t, all[0].Put(Packet{Addr: p.LocalAddr()}))
+		require.NoError(t, all[0].Put(chanio.Packet{Addr: p.LocalAddr()}))
 		nextPacket(t, p)
 	}
 	require.Equal(t, 6, loops())
 	for _, p := range all {
-		require.NoError(t, p.Put(Packet{Addr: p.LocalAddr()}))
+		require.NoError(t, p.Put(chanio.Packet{Addr: p.LocalAddr()}))
 		nextPacket(t, p)
 	}
 	require.Equal(t, 10, loops())
 }
 
 func TestOptionsOfTheSocketAreSet(t *testing.T) {
-	o := &Options{ReuseAddr: true, ReadBuffer: 1 << 16, WriteBuffer: 1 << 16}
+	o := &chanio.Options{ReuseAddr: true, ReadBuffer: 1 << 16, WriteBuffer: 1 << 16}
 	a := packetConn(t, "udp4", "127.0.0.1:0", o, false)
-	b, err := ListenPacket(t.Context(), "udp4", a.LocalAddr().String(), o)
+	b, err := chanio.ListenPacket(t.Context(), "udp4", a.LocalAddr().String(), o)
 	require.NoError(t, err)
 	require.NoError(t, b.Close())
-	_, err = ListenPacket(t.Context(), "udp4", a.LocalAddr().String(), nil)
+	_, err = chanio.ListenPacket(t.Context(), "udp4", a.LocalAddr().String(), nil)
 	require.ErrorContains(t, err, "chanio: listen udp4 "+a.LocalAddr().String())
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // BenchmarkPipe: an op is 64 KiB from one peer through a Pipe to another, as
@@ -15,8 +17,8 @@ func BenchmarkPipe(b *testing.B) {
 		client, one := socketPair(b, "tcp")
 		other, server := socketPair(b, "tcp")
 		over := make(chan error, 1)
-		x, y := NewSession(context.Background(), one, nil), NewSession(context.Background(), other, nil)
-		go func() { over <- Pipe(context.Background(), x, y) }()
+		x, y := chanio.NewSession(context.Background(), one, nil), chanio.NewSession(context.Background(), other, nil)
+		go func() { over <- chanio.Pipe(context.Background(), x, y) }()
 		read := make(chan struct{})
 		go func() { // ends with the connection
 			defer close(read)
@@ -39,8 +41,8 @@ func BenchmarkPipe(b *testing.B) {
 		client, one := socketPair(b, "tcp")
 		other, server := socketPair(b, "tcp")
 		over := make(chan error, 1)
-		x, y := NewSession(context.Background(), one, nil), NewSession(context.Background(), other, nil)
-		go func() { over <- Pipe(context.Background(), x, y) }()
+		x, y := chanio.NewSession(context.Background(), one, nil), chanio.NewSession(context.Background(), other, nil)
+		go func() { over <- chanio.Pipe(context.Background(), x, y) }()
 		go func() { // ends with the connection
 			io.CopyBuffer(struct{ io.Writer }{server}, struct{ io.Reader }{server}, make([]byte, 64<<10))
 			server.Close()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -12,23 +12,25 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A piped is a Pipe between two connections, as a client and a server see it.
 type piped struct {
 	client, server net.Conn
-	a, b           *Session
+	a, b           *chanio.Session
 	over           chan error // what Pipe has returned
 }
 
-func pipeUp(t *testing.T, ctx context.Context, network string, o *Options) *piped {
+func pipeUp(t *testing.T, ctx context.Context, network string, o *chanio.Options) *piped {
 	t.Helper()
 	p := &piped{over: make(chan error, 1)}
 	var one, other net.Conn
 	p.client, one = connected(t, network)
 	other, p.server = connected(t, network)
-	p.a, p.b = NewSession(t.Context(), one, o), NewSession(t.Context(), other, o)
-	go func() { p.over <- Pipe(ctx, p.a, p.b) }()
+	p.a, p.b = chanio.NewSession(t.Context(), one, o), chanio.NewSession(t.Context(), other, o)
+	go func() { p.over <- chanio.Pipe(ctx, p.a, p.b) }()
 	return p
 }
 
@@ -104,7 +106,7 @@ func TestPipeGoesOnBehindWhatItsCallerHasSentAndReceived(t *testing.T) {
 	for range 50 { // an order that came about by chance would not last
 		client, one := connected(t, "tcp")
 		other, server := connected(t, "tcp")
-		a, b := NewSession(t.Context(), one, nil), NewSession(t.Context(), other, nil)
+		a, b := chanio.NewSession(t.Context(), one, nil), chanio.NewSession(t.Context(), other, nil)
 		_, err := client.Write([]byte("first "))
 		require.NoError(t, err)
 		first, _ := await(t, a.Recv(), "what the stream begins with")
@@ -116,7 +118,7 @@ func TestPipeGoesOnBehindWhatItsCallerHasSentAndReceived(t *testing.T) {
 		require.NoError(t, b.Put([]byte("header ")))
 		require.NoError(t, b.Put(first))
 		over := make(chan error, 1)
-		go func() { over <- Pipe(t.Context(), a, b) }()
+		go func() { over <- chanio.Pipe(t.Context(), a, b) }()
 		require.NoError(t, client.(halfCloser).CloseWrite())
 		require.NoError(t, server.(halfCloser).CloseWrite())
 		got, err := io.ReadAll(server)
@@ -163,10 +165,10 @@ func TestPipeFramesMessagesForTheOtherSide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, one := memPair()
 		other, server := memPair()
-		a := NewSession(t.Context(), one, &Options{Framing: Lines{}})
-		b := NewSession(t.Context(), other, &Options{Framing: LengthPrefix{Size: 1}})
+		a := chanio.NewSession(t.Context(), one, &chanio.Options{Framing: chanio.Lines{}})
+		b := chanio.NewSession(t.Context(), other, &chanio.Options{Framing: chanio.LengthPrefix{Size: 1}})
 		over := make(chan error, 1)
-		go func() { over <- Pipe(t.Context(), a, b) }()
+		go func() { over <- chanio.Pipe(t.Context(), a, b) }()
 		go client.Write([]byte("hello\n"))
 		got := make([]byte, 6)
 		_, err := io.ReadFull(server, got)
@@ -181,7 +183,7 @@ func TestPipeFramesMessagesForTheOtherSide(t *testing.T) {
 }
 
 func TestASlowReaderOfAPipeStopsTheOtherPeer(t *testing.T) {
-	p := pipeUp(t, t.Context(), "tcp", &Options{WriteTimeout: -1})
+	p := pipeUp(t, t.Context(), "tcp", &chanio.Options{WriteTimeout: -1})
 	var written int
 	require.NoError(t, p.client.SetWriteDeadline(time.Now().Add(time.Second)))
 	for {

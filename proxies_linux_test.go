@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"example.com/chanio"
 )
 
 // A frontProxy is a real proxy that can stand in front of a listener.
@@ -24,7 +26,7 @@ type frontProxy struct {
 	name string
 	// command returns a command that starts a proxy which listens on the
 	// inherited socket of that address, number 3, and passes connections on to l.
-	command func(t *testing.T, address net.Addr, l *Listener) *exec.Cmd
+	command func(t *testing.T, address net.Addr, l *chanio.Listener) *exec.Cmd
 }
 
 var frontProxies = []frontProxy{
@@ -34,8 +36,8 @@ var frontProxies = []frontProxy{
 	{"nginx v1", nginx},
 }
 
-func haproxy(how string) func(*testing.T, net.Addr, *Listener) *exec.Cmd {
-	return func(t *testing.T, _ net.Addr, l *Listener) *exec.Cmd {
+func haproxy(how string) func(*testing.T, net.Addr, *chanio.Listener) *exec.Cmd {
+	return func(t *testing.T, _ net.Addr, l *chanio.Listener) *exec.Cmd {
 		binary := needProgram(t, "haproxy", "haproxy")
 		config := filepath.Join(t.TempDir(), "haproxy.cfg")
 		require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
@@ -57,7 +59,7 @@ backend back
 
 const nginxStream = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
-func nginx(t *testing.T, address net.Addr, l *Listener) *exec.Cmd {
+func nginx(t *testing.T, address net.Addr, l *chanio.Listener) *exec.Cmd {
 	binary := needProgram(t, "nginx", "nginx-light")
 	if _, err := os.Stat(nginxStream); err != nil {
 		t.Skipf("nginx' stream module is missing: it is in Debian's package libnginx-mod-stream")
@@ -96,7 +98,7 @@ func needProgram(t testing.TB, name, debianPackage string) string {
 }
 
 // start starts the proxy in front of l, and returns its address.
-func (p *frontProxy) start(t *testing.T, l *Listener) string {
+func (p *frontProxy) start(t *testing.T, l *chanio.Listener) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // so that no other process takes the port, and it listens at once
 	require.NoError(t, err)
@@ -128,14 +130,14 @@ func TestBehindARealProxySessionsHaveTheirClientsAddresses(t *testing.T) {
 			tls           bool
 		}{{"tcp", "tcp", false}, {"unix", "unix", false}, {"TLS", "tcp", true}, {"TLS over unix", "unix", true}} {
 			t.Run(proxy.name+"/"+behind.name, func(t *testing.T) {
-				o := &Options{ProxyProtocol: true, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+				o := &chanio.Options{ProxyProtocol: true, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 				if behind.tls {
 					o.TLS = server
 				}
 				l := listenOn(t, t.Context(), behind.network, anyAddress(t, behind.network), o)
-				serveEach(l, func(s *Session) {
+				serveEach(l, func(s *chanio.Session) {
 					fmt.Fprintf(s, "%v %v\n", s.RemoteAddr(), s.LocalAddr())
-					echo(s)
+					sendBack(s)
 				})
 				front := proxy.start(t, l)
 				var clients errgroup.Group
@@ -186,12 +188,12 @@ func requireWhole(conn net.Conn, greeting string) error {
 // are ordinary sessions with the proxy's own address (LOCAL), and hold up no
 // other.
 func TestARealProxysHealthChecksAreItsOwn(t *testing.T) {
-	l := listenTCP(t, &Options{ProxyProtocol: true})
+	l := listenTCP(t, &chanio.Options{ProxyProtocol: true})
 	proxy := frontProxy{"haproxy", haproxy("send-proxy-v2 check inter 10ms\n  option tcp-check\n  tcp-check connect send-proxy\n  tcp-check send ping\n  tcp-check expect string ping")}
 	front := proxy.start(t, l)
 	checked := make(chan net.Addr, 1)
 	served := make(chan net.Addr, 1)
-	serveEach(l, func(s *Session) {
+	serveEach(l, func(s *chanio.Session) {
 		defer s.Close()
 		for m := range s.Recv() {
 			to := served
@@ -206,7 +208,7 @@ func TestARealProxysHealthChecksAreItsOwn(t *testing.T) {
 		}
 	})
 	from, _ := await(t, checked, "a health check")
-	require.Equal(t, netip.MustParseAddr("127.0.0.1"), hostOf(from))
+	require.Equal(t, netip.MustParseAddr("127.0.0.1"), chanio.HostOf(from))
 	conn, err := net.Dial("tcp", front)
 	require.NoError(t, err)
 	defer conn.Close()

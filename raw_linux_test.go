@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"net"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // Other code may have made the socket a blocking one, as os.File.Fd does. A
@@ -30,7 +32,7 @@ func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
 	require.NoError(t, rc.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) }))
 	require.NoError(t, err)
 
-	s := NewSession(t.Context(), conn, &Options{WriteTimeout: 50 * time.Millisecond})
+	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 50 * time.Millisecond})
 	runtime.GC() // stops all goroutines, so it waits for those that can't be stopped
 	_, err = peer.Write([]byte("x"))
 	require.NoError(t, err)

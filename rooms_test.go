@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,10 +11,12 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
-func testRooms(t testing.TB, o *Options) *Rooms[string] {
-	r := NewRooms[string](context.Background(), o)
+func testRooms(t testing.TB, o *chanio.Options) *chanio.Rooms[string] {
+	r := chanio.NewRooms[string](context.Background(), o)
 	t.Cleanup(func() { r.Close() })
 	return r
 }
@@ -22,12 +24,12 @@ func testRooms(t testing.TB, o *Options) *Rooms[string] {
 func TestARoomIsMadeWhenJoinedAndForgottenAfterItsLastMember(t *testing.T) {
 	for _, way := range []struct {
 		name string
-		end  func(r *Rooms[string], s *Session)
+		end  func(r *chanio.Rooms[string], s *chanio.Session)
 	}{
-		{"Leave", func(r *Rooms[string], s *Session) { r.Leave("a", s) }},
-		{"the session's end", func(_ *Rooms[string], s *Session) { s.Abort(nil) }},
-		{"CloseWrite", func(_ *Rooms[string], s *Session) { s.CloseWrite() }},
-		{"Close of the hub", func(r *Rooms[string], _ *Session) { h, _ := r.Hub("a"); h.Close() }},
+		{"Leave", func(r *chanio.Rooms[string], s *chanio.Session) { r.Leave("a", s) }},
+		{"the session's end", func(_ *chanio.Rooms[string], s *chanio.Session) { s.Abort(nil) }},
+		{"CloseWrite", func(_ *chanio.Rooms[string], s *chanio.Session) { s.CloseWrite() }},
+		{"Close of the hub", func(r *chanio.Rooms[string], _ *chanio.Session) { h, _ := r.Hub("a"); h.Close() }},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -84,7 +86,7 @@ func TestWhoCannotJoinLeavesNoRoom(t *testing.T) {
 	r := testRooms(t, nil)
 	s := pipeSessions(t, 1, nil)[0]
 	s.Abort(nil)
-	require.ErrorIs(t, r.Join("a", s), ErrClosed)
+	require.ErrorIs(t, r.Join("a", s), chanio.ErrClosed)
 	require.Error(t, r.Join("a", nil))
 	require.Zero(t, r.Len())
 }
@@ -92,20 +94,20 @@ func TestWhoCannotJoinLeavesNoRoom(t *testing.T) {
 func TestRoomsThatAreClosedTakeNobody(t *testing.T) {
 	cause := errors.New("cause")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	closed, ended := NewRooms[int](t.Context(), nil), NewRooms[int](ctx, nil)
-	bad := NewRooms[int](t.Context(), &Options{Lag: 17})
+	closed, ended := chanio.NewRooms[int](t.Context(), nil), chanio.NewRooms[int](ctx, nil)
+	bad := chanio.NewRooms[int](t.Context(), &chanio.Options{Lag: 17})
 	s := pipeSessions(t, 1, nil)[0]
-	for _, r := range []*Rooms[int]{closed, ended} {
+	for _, r := range []*chanio.Rooms[int]{closed, ended} {
 		require.NoError(t, r.Join(1, s))
 		require.NoError(t, r.Err())
 	}
 	require.NoError(t, closed.Close())
 	cancel(cause)
-	for _, r := range []*Rooms[int]{closed, ended, bad} {
+	for _, r := range []*chanio.Rooms[int]{closed, ended, bad} {
 		<-r.Done()
 		require.Zero(t, r.Len())
-		require.ErrorIs(t, r.Join(1, s), ErrClosed)
-		require.ErrorIs(t, r.Multicast(1, nil), ErrClosed)
+		require.ErrorIs(t, r.Join(1, s), chanio.ErrClosed)
+		require.ErrorIs(t, r.Multicast(1, nil), chanio.ErrClosed)
 		require.NoError(t, r.Close())
 		r.Leave(1, s)
 	}
@@ -117,11 +119,11 @@ func TestRoomsThatAreClosedTakeNobody(t *testing.T) {
 
 func TestRoomsLoseNoMessageAndLeakNoRoomHoweverMembersComeAndGo(t *testing.T) {
 	const workers, keys, rounds = 8, 3, 200
-	r := NewRooms[int](t.Context(), nil)
+	r := chanio.NewRooms[int](t.Context(), nil)
 	var all sync.WaitGroup
 	for w := range workers {
 		conn, peer := memPair()
-		s := NewSession(t.Context(), conn, nil)
+		s := chanio.NewSession(t.Context(), conn, nil)
 		got := readInto(peer)
 		all.Go(func() {
 			pace := rand.New(rand.NewPCG(uint64(w), 9))

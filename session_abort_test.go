@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestAbortEndsAtOnce(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, _ := memSession(t, &o)
 		accepted := fill(t, s)
 		start := time.Now()
@@ -28,7 +30,7 @@ func TestAbortEndsAtOnce(t *testing.T) {
 }
 
 func TestAbortDuringCloseIsWhatEndsIt(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, _ := memSession(t, &o)
 		accepted := fill(t, s)
 		time.AfterFunc(time.Second, func() { s.Abort(errTest) })
@@ -40,11 +42,11 @@ func TestAbortDuringCloseIsWhatEndsIt(t *testing.T) {
 }
 
 func TestTheContextClosesAtOnceWithoutFlushing(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		a, peer := memPair()
 		defer peer.Close()
-		s := NewSession(ctx, a, &o)
+		s := chanio.NewSession(ctx, a, &o)
 		accepted := fill(t, s)
 		start := time.Now()
 		cancel(errTest)
@@ -64,7 +66,7 @@ func TestAWithTimeoutContextIsTheSessionsLife(t *testing.T) {
 		defer cancel()
 		a, peer := memPair()
 		defer peer.Close()
-		s := NewSession(ctx, a, nil)
+		s := chanio.NewSession(ctx, a, nil)
 		start := time.Now()
 		<-s.Done()
 		require.Equal(t, time.Minute, since(start))
@@ -75,20 +77,20 @@ func TestAWithTimeoutContextIsTheSessionsLife(t *testing.T) {
 func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		o     Options
-		end   func(s *Session, cancel func())
+		o     chanio.Options
+		end   func(s *chanio.Session, cancel func())
 		reset bool
 	}{
-		{"Abort", Options{}, func(s *Session, _ func()) { s.Abort(nil) }, true},
-		{"a Close that ran out", Options{CloseTimeout: 50 * time.Millisecond, SendQueue: 8}, func(s *Session, _ func()) {
+		{"Abort", chanio.Options{}, func(s *chanio.Session, _ func()) { s.Abort(nil) }, true},
+		{"a Close that ran out", chanio.Options{CloseTimeout: 50 * time.Millisecond, SendQueue: 8}, func(s *chanio.Session, _ func()) {
 			for range 64 {
-				s.put(make([]byte, 1<<20), closedChan())
+				s.PutUnless(make([]byte, 1<<20), closedChan())
 			}
 			s.Close()
 		}, true},
-		{"the context", Options{}, func(_ *Session, cancel func()) { cancel() }, false},
-		{"Close", Options{}, func(s *Session, _ func()) { s.Close() }, false},
-		{"IdleTimeout", Options{IdleTimeout: 1}, func(*Session, func()) {}, false},
+		{"the context", chanio.Options{}, func(_ *chanio.Session, cancel func()) { cancel() }, false},
+		{"Close", chanio.Options{}, func(s *chanio.Session, _ func()) { s.Close() }, false},
+		{"IdleTimeout", chanio.Options{IdleTimeout: 1}, func(*chanio.Session, func()) {}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, peer := socketPair(t, "tcp")
@@ -96,7 +98,7 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			s := NewSession(ctx, a, &test.o)
+			s := chanio.NewSession(ctx, a, &test.o)
 			s.Put([]byte("x"))
 			s.Flush(t.Context())
 			test.end(s, cancel)
@@ -132,16 +134,16 @@ func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
 	const refills = 1000
 	for _, way := range []struct {
 		name string
-		end  func(s *Session) error
-	}{{"CloseWrite", (*Session).CloseWrite}, {"Close", (*Session).Close}} {
+		end  func(s *chanio.Session) error
+	}{{"CloseWrite", (*chanio.Session).CloseWrite}, {"Close", (*chanio.Session).Close}} {
 		for _, queue := range []int{1, 128} {
 			t.Run(way.name+", SendQueue "+strconv.Itoa(queue), func(t *testing.T) {
 				peer, b := memPair()
 				conn := &refilling{memConn: b}
 				conn.refills.Store(refills)
-				s := NewSession(t.Context(), conn, &Options{SendQueue: queue})
+				s := chanio.NewSession(t.Context(), conn, &chanio.Options{SendQueue: queue})
 				defer s.Close()
-				conn.send = s.needWriter().send
+				conn.send = s.Send()
 				go func() {
 					io.Copy(io.Discard, peer)
 					peer.Close()

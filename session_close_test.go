@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -13,10 +13,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestCloseFlushesWhatWasAcceptedAndSendsTheEndOfStream(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		want := noise(3 << 20)
 		go func() {
 			for rest := want; len(rest) > 0; {
@@ -38,7 +40,7 @@ func TestCloseFlushesWhatWasAcceptedAndSendsTheEndOfStream(t *testing.T) {
 }
 
 func TestCloseReturnsAsSoonAsThePeerHasEnded(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		go func() {
 			io.Copy(io.Discard, peer)
@@ -53,7 +55,7 @@ func TestCloseReturnsAsSoonAsThePeerHasEnded(t *testing.T) {
 }
 
 func TestCloseDiscardsInputFor500msAtMost(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		written := make(chan int)
 		go func() {
@@ -77,7 +79,7 @@ func TestCloseDiscardsInputFor500msAtMost(t *testing.T) {
 }
 
 func TestCloseIsOverWithinCloseTimeoutAndTellsWhatIsUnsent(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, _ := memSession(t, &o)
 		accepted := fill(t, s)
 		start := time.Now()
@@ -87,13 +89,13 @@ func TestCloseIsOverWithinCloseTimeoutAndTellsWhatIsUnsent(t *testing.T) {
 		require.Equal(t, err, s.Err())
 		require.Equal(t, err, s.Close(), "again")
 		require.Equal(t, accepted, s.Stats().Undelivered)
-		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+		require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 		requireAllIsCounted(t, s, accepted)
 	})
 }
 
 func TestCloseTimeoutIncludesTheWaitForThePeersEnd(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		require.NoError(t, s.Put([]byte("x")))
 		time.AfterFunc(4900*time.Millisecond, func() { peer.Read(make([]byte, 1)) })
@@ -106,7 +108,7 @@ func TestCloseTimeoutIncludesTheWaitForThePeersEnd(t *testing.T) {
 
 func TestCloseTimeoutThatIsShorterThanTheDiscardingBoundsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := memSession(t, &Options{CloseTimeout: 100 * time.Millisecond})
+		s, _ := memSession(t, &chanio.Options{CloseTimeout: 100 * time.Millisecond})
 		start := time.Now()
 		require.NoError(t, s.Close())
 		require.Equal(t, 100*time.Millisecond, since(start))
@@ -116,7 +118,7 @@ func TestCloseTimeoutThatIsShorterThanTheDiscardingBoundsIt(t *testing.T) {
 
 func TestCloseWithoutCloseTimeoutWaitsForTheWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, peer := memSession(t, &Options{CloseTimeout: -1, WriteTimeout: -1})
+		s, peer := memSession(t, &chanio.Options{CloseTimeout: -1, WriteTimeout: -1})
 		require.NoError(t, s.Put([]byte("x")))
 		time.AfterFunc(time.Hour, func() { peer.Read(make([]byte, 1)) })
 		start := time.Now()
@@ -124,7 +126,7 @@ func TestCloseWithoutCloseTimeoutWaitsForTheWriting(t *testing.T) {
 		require.Equal(t, time.Hour+500*time.Millisecond, since(start))
 	})
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := memSession(t, &Options{CloseTimeout: -1})
+		s, _ := memSession(t, &chanio.Options{CloseTimeout: -1})
 		require.NoError(t, s.Put([]byte("x")))
 		start := time.Now()
 		requireTimeout(t, s.Close())
@@ -133,7 +135,7 @@ func TestCloseWithoutCloseTimeoutWaitsForTheWriting(t *testing.T) {
 }
 
 func TestCloseAfterTheEndOfStreamWasSentStillWaitsForThePeers(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		require.NoError(t, s.CloseWrite())
 		synctest.Wait()
@@ -143,7 +145,7 @@ func TestCloseAfterTheEndOfStreamWasSentStillWaitsForThePeers(t *testing.T) {
 		require.NoError(t, s.Close())
 		require.Equal(t, 200*time.Millisecond, since(start))
 	})
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, _ := memSession(t, &o)
 		require.NoError(t, s.CloseWrite())
 		synctest.Wait()
@@ -154,11 +156,11 @@ func TestCloseAfterTheEndOfStreamWasSentStillWaitsForThePeers(t *testing.T) {
 }
 
 func TestAReadThatCloseInterruptsIsNoFailure(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()
 		conn := &slowDeadlines{memConn: a, release: make(chan struct{})}
-		s := NewSession(context.Background(), conn, &o)
+		s := chanio.NewSession(context.Background(), conn, &o)
 		go io.Copy(io.Discard, peer)
 		closed := make(chan error)
 		go func() { closed <- s.Close() }()
@@ -185,11 +187,11 @@ func (c *slowDeadlines) SetReadDeadline(t time.Time) error {
 }
 
 func TestACloseThatRunsOutWithAllWrittenIsInOrder(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()
 		conn := &slowCloseWrite{memConn: a, release: make(chan struct{})}
-		s := NewSession(context.Background(), conn, &o)
+		s := chanio.NewSession(context.Background(), conn, &o)
 		require.NoError(t, s.Put([]byte("x")))
 		go peer.Read(make([]byte, 1))
 		time.AfterFunc(time.Minute, func() { close(conn.release) })
@@ -213,7 +215,7 @@ func (c *slowCloseWrite) CloseWrite() error {
 }
 
 func TestCloseDropsWhatIsNotYetInRecv(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		const sent = 100
 		go func() {
@@ -223,8 +225,8 @@ func TestCloseDropsWhatIsNotYetInRecv(t *testing.T) {
 			peer.CloseWrite()
 		}()
 		synctest.Wait() // Recv is full, and the reader has one more in hand
-		waiting := len(s.recv)
-		require.Equal(t, cap(s.recv), waiting)
+		waiting, room := s.Queued()
+		require.Equal(t, room, waiting)
 		require.NoError(t, s.Close())
 		got := 0
 		for range s.Recv() {
@@ -244,7 +246,7 @@ func TestCloseAfterAFlushWithUnreadInputLosesNothing(t *testing.T) {
 				a, peer := p.make(t)
 				defer peer.Close()
 				require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
-				s := NewSession(t.Context(), a, &q.o)
+				s := chanio.NewSession(t.Context(), a, &q.o)
 				want := noise(100_000)
 
 				written := make(chan error, 1)
@@ -271,7 +273,7 @@ func TestCloseAfterAFlushWithUnreadInputLosesNothing(t *testing.T) {
 }
 
 func TestCloseIsSafeFromTenGoroutinesAtOnce(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		require.NoError(t, s.Put([]byte("x")))
 		go io.Copy(io.Discard, peer)
 		var wg sync.WaitGroup
@@ -291,7 +293,7 @@ func TestCloseIsSafeFromTenGoroutinesAtOnce(t *testing.T) {
 }
 
 func TestCloseIsSafeFromTheHandlerWhileItReceives(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		handled := make(chan struct{})
 		go func() {
 			defer close(handled)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -14,34 +14,36 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // failures are the ways in which a session ends. err is Err after it, nil for a
 // clean end. The peer reads nothing of what was sent before.
 var failures = []struct {
 	name string
-	o    Options
-	end  func(s *Session, peer *memConn, cancel context.CancelCauseFunc)
+	o    chanio.Options
+	end  func(s *chanio.Session, peer *memConn, cancel context.CancelCauseFunc)
 	err  error
 }{
-	{"Close", Options{}, func(s *Session, _ *memConn, _ context.CancelCauseFunc) { go s.Close() }, nil},
-	{"CloseWrite and the peer's end", Options{}, func(s *Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"Close", chanio.Options{}, func(s *chanio.Session, _ *memConn, _ context.CancelCauseFunc) { go s.Close() }, nil},
+	{"CloseWrite and the peer's end", chanio.Options{}, func(s *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
 		s.CloseWrite()
 		peer.CloseWrite()
 	}, nil},
-	{"closing Send and the peer's end", Options{}, func(s *Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"closing Send and the peer's end", chanio.Options{}, func(s *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
 		close(s.Send())
 		peer.CloseWrite()
 	}, nil},
-	{"the peer's end and HalfCloseTimeout", Options{}, func(_ *Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"the peer's end and HalfCloseTimeout", chanio.Options{}, func(_ *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
 		peer.CloseWrite()
 	}, os.ErrDeadlineExceeded},
-	{"Abort(nil)", Options{}, func(s *Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(nil) }, ErrClosed},
-	{"Abort", Options{}, func(s *Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(errTest) }, errTest},
-	{"the context", Options{}, func(_ *Session, _ *memConn, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest},
-	{"IdleTimeout", Options{IdleTimeout: time.Second}, func(*Session, *memConn, context.CancelCauseFunc) {}, os.ErrDeadlineExceeded},
-	{"a failed read", Options{}, func(s *Session, _ *memConn, _ context.CancelCauseFunc) {
-		s.tr.(*stream).conn.(*memConn).Conn.Close()
+	{"Abort(nil)", chanio.Options{}, func(s *chanio.Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(nil) }, chanio.ErrClosed},
+	{"Abort", chanio.Options{}, func(s *chanio.Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(errTest) }, errTest},
+	{"the context", chanio.Options{}, func(_ *chanio.Session, _ *memConn, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest},
+	{"IdleTimeout", chanio.Options{IdleTimeout: time.Second}, func(*chanio.Session, *memConn, context.CancelCauseFunc) {}, os.ErrDeadlineExceeded},
+	{"a failed read", chanio.Options{}, func(_ *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
+		peer.far.Conn.Close()
 	}, io.ErrClosedPipe},
 }
 
@@ -56,7 +58,7 @@ func TestAfterEachKindOfEndEveryCallAnswers(t *testing.T) {
 					o.RecvQueue, o.SendQueue = q.o.RecvQueue, q.o.SendQueue
 					a, peer := memPair()
 					defer peer.Close()
-					s := NewSession(ctx, a, &o)
+					s := chanio.NewSession(ctx, a, &o)
 					before := s.Context()
 					require.NoError(t, before.Err())
 					require.EqualValues(t, 1, s.Stats().Sessions)
@@ -76,7 +78,7 @@ func TestAfterEachKindOfEndEveryCallAnswers(t *testing.T) {
 					_, ok := <-s.Recv()
 					require.False(t, ok, "Recv is closed")
 					requireAllCallsAnswer(t, s)
-					require.Equal(t, Stats{Accepted: 1}, s.Stats())
+					require.Equal(t, chanio.Stats{Accepted: 1}, s.Stats())
 				})
 			})
 		}
@@ -85,20 +87,20 @@ func TestAfterEachKindOfEndEveryCallAnswers(t *testing.T) {
 
 // requireAllCallsAnswer makes every call on s, which has ended with nothing
 // undelivered.
-func requireAllCallsAnswer(t *testing.T, s *Session) {
+func requireAllCallsAnswer(t *testing.T, s *chanio.Session) {
 	t.Helper()
 	err := s.Err()
 	for range 2 {
-		require.ErrorIs(t, s.Put([]byte("x")), ErrClosed)
+		require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed)
 		require.ErrorIs(t, s.Put([]byte("x")), net.ErrClosed)
 		n, werr := s.Write([]byte("x"))
 		require.Zero(t, n)
-		require.ErrorIs(t, werr, ErrClosed, "whatever the cause was")
+		require.ErrorIs(t, werr, chanio.ErrClosed, "whatever the cause was")
 		require.NoError(t, s.Flush(t.Context()))
 		if s.Err() == nil {
 			require.NoError(t, s.CloseWrite())
 		} else {
-			require.ErrorIs(t, s.CloseWrite(), ErrClosed)
+			require.ErrorIs(t, s.CloseWrite(), chanio.ErrClosed)
 		}
 		require.NoError(t, s.Close())
 		s.Abort(errors.New("too late"))
@@ -120,13 +122,13 @@ func TestPutThatWaitsForRoomIsReleasedByEachKindOfEnd(t *testing.T) {
 					o.RecvQueue, o.SendQueue = q.o.RecvQueue, q.o.SendQueue
 					a, peer := memPair()
 					defer peer.Close()
-					s := NewSession(ctx, a, &o)
+					s := chanio.NewSession(ctx, a, &o)
 					accepted := fill(t, s)
 					result := make(chan error)
 					go func() { result <- s.Put([]byte("refused")) }()
 					synctest.Wait()
 					end.end(s, peer, cancel)
-					require.ErrorIs(t, <-result, ErrClosed)
+					require.ErrorIs(t, <-result, chanio.ErrClosed)
 					<-s.Done()
 					requireAllIsCounted(t, s, accepted)
 				})
@@ -139,7 +141,7 @@ func TestAPeerThatResetsWhileTheHandlerSends(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			a, peer := socketPair(t, "tcp")
-			s := NewSession(t.Context(), a, &q.o)
+			s := chanio.NewSession(t.Context(), a, &q.o)
 			accepted := make(chan int64, 1)
 			go func() {
 				n := int64(0)
@@ -169,7 +171,7 @@ func TestAPeerThatResetsWhileTheHandlerSends(t *testing.T) {
 func TestErrIsSetBeforeRecvIsClosed(t *testing.T) {
 	for range 100 {
 		a, peer := socketPair(t, "tcp")
-		s := NewSession(t.Context(), a, nil)
+		s := chanio.NewSession(t.Context(), a, nil)
 		require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
 		require.NoError(t, peer.Close())
 		_, ok := await(t, s.Recv(), "Recv")
@@ -180,18 +182,18 @@ func TestErrIsSetBeforeRecvIsClosed(t *testing.T) {
 }
 
 func TestWhoeverEndsASessionAtTheSameTimeItEndsOnce(t *testing.T) {
-	ends := []func(s *Session, peer net.Conn, cancel func()){
-		func(s *Session, _ net.Conn, _ func()) { s.Close() },
-		func(s *Session, _ net.Conn, _ func()) { s.CloseWrite() },
-		func(s *Session, _ net.Conn, _ func()) { s.Abort(nil) },
-		func(s *Session, _ net.Conn, _ func()) { s.Abort(errTest) },
-		func(_ *Session, _ net.Conn, cancel func()) { cancel() },
-		func(_ *Session, peer net.Conn, _ func()) { peer.Close() },
-		func(s *Session, _ net.Conn, _ func()) { s.Flush(context.Background()) },
-		func(s *Session, _ net.Conn, _ func()) { s.halt() },
-		func(s *Session, _ net.Conn, _ func()) { s.beginClose() },
-		func(s *Session, _ net.Conn, _ func()) { <-s.Context().Done() },
-		func(s *Session, peer net.Conn, _ func()) {
+	ends := []func(s *chanio.Session, peer net.Conn, cancel func()){
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.Close() },
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.CloseWrite() },
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.Abort(nil) },
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.Abort(errTest) },
+		func(_ *chanio.Session, _ net.Conn, cancel func()) { cancel() },
+		func(_ *chanio.Session, peer net.Conn, _ func()) { peer.Close() },
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.Flush(context.Background()) },
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.Halt() },
+		func(s *chanio.Session, _ net.Conn, _ func()) { s.BeginClose() },
+		func(s *chanio.Session, _ net.Conn, _ func()) { <-s.Context().Done() },
+		func(s *chanio.Session, peer net.Conn, _ func()) {
 			if half, ok := peer.(halfCloser); ok {
 				half.CloseWrite()
 			}
@@ -205,7 +207,7 @@ func TestWhoeverEndsASessionAtTheSameTimeItEndsOnce(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					o := q.o
 					o.CloseTimeout, o.HalfCloseTimeout = 20*time.Millisecond, 20*time.Millisecond
-					s := NewSession(ctx, a, &o)
+					s := chanio.NewSession(ctx, a, &o)
 					var wg sync.WaitGroup
 					var accepted atomic.Int64
 					wg.Go(func() { io.Copy(io.Discard, peer) })

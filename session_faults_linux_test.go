@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -17,24 +17,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/sock"
 )
 
-// eachSocket runs f over a tcp and a unix socket.
-func eachSocket(t *testing.T, f func(t *testing.T, conn, peer net.Conn)) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			conn, peer := socketPair(t, network)
-			defer peer.Close()
-			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
-			f(t, conn, peer)
-		})
-	}
-}
-
 func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-		s := NewSession(t.Context(), conn, &Options{Framing: Lines{}})
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: chanio.Lines{}})
 		const lines = 1000
 		_, err := peer.Write(bytes.Repeat([]byte("question\n"), lines))
 		require.NoError(t, err)
@@ -59,7 +48,7 @@ func TestAPeerThatReadsSlowlyIsNoStalledOne(t *testing.T) {
 		if c, ok := peer.(*net.TCPConn); ok {
 			require.NoError(t, c.SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
 		}
-		s := NewSession(t.Context(), conn, &Options{WriteTimeout: 2 * time.Second, WriteBuffer: 4 << 20})
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 2 * time.Second, WriteBuffer: 4 << 20})
 		require.NoError(t, s.Put(make([]byte, 32<<20)))
 		slow := time.NewTicker(50 * time.Millisecond)
 		defer slow.Stop()
@@ -80,7 +69,7 @@ func TestAPeerThatAcknowledgesNothingIsFoundWhileTheKernelStillBuffers(t *testin
 		conn, peer := socketPair(t, "tcp")
 		defer peer.Close()
 		require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
-		s := NewSession(t.Context(), conn, &Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
 		if halfClosed {
 			require.NoError(t, peer.(halfCloser).CloseWrite())
 			_, ok := await(t, s.Recv(), "the peer's end")
@@ -97,8 +86,8 @@ func TestAPeerThatAcknowledgesNothingIsFoundWhileTheKernelStillBuffers(t *testin
 func TestASlowHandlerIsNoIdlePeer(t *testing.T) {
 	for _, form := range []string{"messages", "batches"} {
 		t.Run(form, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
-				o.IdleTimeout, o.Framing = 500*time.Millisecond, Lines{}
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.IdleTimeout, o.Framing = 500*time.Millisecond, chanio.Lines{}
 				s, peer := memSession(t, &o)
 				const lines = 200
 				go func() {
@@ -131,7 +120,7 @@ func TestASlowHandlerIsNoIdlePeer(t *testing.T) {
 }
 
 func TestWhatIsSentAfterCloseWriteIsReceivedAndCounted(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		send := s.Send()
 		require.NoError(t, s.CloseWrite())
@@ -147,7 +136,7 @@ func TestWhatIsSentAfterCloseWriteIsReceivedAndCounted(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, s.Err())
 		require.EqualValues(t, 300, s.Stats().Undelivered)
-		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+		require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 		_, err = peer.Write([]byte("still received"))
 		require.NoError(t, err)
 		require.Equal(t, "still received", string(<-s.Recv()))
@@ -158,14 +147,14 @@ func TestAPeersEndIsSeenThoughNobodyReceives(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		t.Run(fmt.Sprintf("reset %v", reset), func(t *testing.T) {
 			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-				s := NewSession(t.Context(), conn, &Options{RecvQueue: 1, HalfCloseTimeout: 100 * time.Millisecond, CloseTimeout: 100 * time.Millisecond})
+				s := chanio.NewSession(t.Context(), conn, &chanio.Options{RecvQueue: 1, HalfCloseTimeout: 100 * time.Millisecond, CloseTimeout: 100 * time.Millisecond})
 				s.Recv()
 				for range 8 {
 					_, err := peer.Write(make([]byte, 16<<10))
 					require.NoError(t, err)
 				}
 				if reset {
-					abortConn(peer)
+					chanio.AbortConn(peer)
 				} else {
 					peer.Close()
 				}
@@ -179,14 +168,14 @@ func TestAPeersEndIsSeenThoughNobodyReceives(t *testing.T) {
 func TestAnEndThatPromisesNoResetDrainsTheInput(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		o    Options
-	}{{"the context", Options{}}, {"IdleTimeout", Options{IdleTimeout: 50 * time.Millisecond}}} {
+		o    chanio.Options
+	}{{"the context", chanio.Options{}}, {"IdleTimeout", chanio.Options{IdleTimeout: 50 * time.Millisecond}}} {
 		t.Run(test.name, func(t *testing.T) {
 			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				require.NoError(t, conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(256<<10))
-				s := NewSession(ctx, conn, &test.o)
+				s := chanio.NewSession(ctx, conn, &test.o)
 				// Nothing of it is received, and all of it has arrived: what is still on
 				// its way to a closed socket resets the connection.
 				_, err := peer.Write(make([]byte, 128<<10))
@@ -221,7 +210,7 @@ func TestCloseLingersUntilASlowPeerHasAcknowledgedAll(t *testing.T) {
 	conn, peer := socketPair(t, "tcp")
 	defer peer.Close()
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(16<<10))
-	s := NewSession(t.Context(), conn, &Options{WriteBuffer: 4 << 20, CloseTimeout: patience})
+	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteBuffer: 4 << 20, CloseTimeout: patience})
 	want := noise(1 << 20)
 	require.NoError(t, s.Put(want))
 	closed := make(chan error, 1)
@@ -245,7 +234,7 @@ func TestACloseWhosePeerDoesNotAcknowledgeSaysSo(t *testing.T) {
 	conn, peer := socketPair(t, "tcp")
 	defer peer.Close()
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
-	s := NewSession(t.Context(), conn, &Options{WriteBuffer: 4 << 20, CloseTimeout: 300 * time.Millisecond})
+	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteBuffer: 4 << 20, CloseTimeout: 300 * time.Millisecond})
 	require.NoError(t, s.Put(make([]byte, 1<<20)))
 	require.NoError(t, s.Flush(t.Context()))
 	err := s.Close()
@@ -258,14 +247,14 @@ func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
 		conn.Close()
 		for range 300 {
 			conn, peer := socketPair(t, peer.LocalAddr().Network())
-			s := NewSession(t.Context(), conn, nil)
+			s := chanio.NewSession(t.Context(), conn, nil)
 			go func() {
 				for s.Put([]byte("xx")) == nil { // of which the peer reads one
 					runtime.Gosched() // or the two ends of Send pass one processor to each other
 				}
 			}()
 			peer.Read(make([]byte, 1))
-			abortConn(peer) // beside unread input
+			chanio.AbortConn(peer) // beside unread input
 			for range s.Recv() {
 			}
 			seen := s.Err()
@@ -279,7 +268,7 @@ func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
 
 func TestABadMessageThroughSendLosesNoneBeforeIt(t *testing.T) {
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-		s := NewSession(t.Context(), conn, &Options{Framing: Lines{}, SendQueue: 8})
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: chanio.Lines{}, SendQueue: 8})
 		for _, m := range []string{"one", "two", "three\nfour", "five"} {
 			s.Send() <- []byte(m)
 		}
@@ -298,7 +287,7 @@ func TestABadMessageThroughSendLosesNoneBeforeIt(t *testing.T) {
 }
 
 func TestBytesSentAdvancesDuringALongMessage(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		require.NoError(t, s.Put(make([]byte, 1<<20)))
 		_, err := io.ReadFull(peer, make([]byte, 512<<10))
@@ -317,7 +306,7 @@ func TestASessionOverAConnectedUDPSocketKeepsItsMessages(t *testing.T) {
 	defer server.Close()
 	conn, err := net.Dial("udp", server.LocalAddr().String())
 	require.NoError(t, err)
-	s := NewSession(t.Context(), conn, nil)
+	s := chanio.NewSession(t.Context(), conn, nil)
 	defer s.Close()
 	for _, n := range []int{10, 20_000, 1} {
 		require.NoError(t, s.Put(make([]byte, n)))
@@ -346,7 +335,7 @@ func TestASessionOverWhatKeepsMessagesIsRefused(t *testing.T) {
 	udp, err := net.Dial("udp", unbound.LocalAddr().String())
 	require.NoError(t, err)
 	for _, conn := range []net.Conn{packets, unbound.(*net.UDPConn), struct{ net.Conn }{udp}} {
-		s := NewSession(t.Context(), conn, nil)
+		s := chanio.NewSession(t.Context(), conn, nil)
 		awaitDone(t, s)
 		require.ErrorIs(t, s.Err(), errors.ErrUnsupported)
 		_, err := conn.Read(make([]byte, 1))
@@ -356,7 +345,7 @@ func TestASessionOverWhatKeepsMessagesIsRefused(t *testing.T) {
 
 func TestAnOrderlyCloseNeverIsAnIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, peer := memSession(t, &Options{IdleTimeout: time.Second})
+		s, peer := memSession(t, &chanio.Options{IdleTimeout: time.Second})
 		require.NoError(t, s.Put([]byte("x")))
 		time.AfterFunc(3*time.Second, func() { peer.Read(make([]byte, 1)) })
 		require.NoError(t, s.Close())

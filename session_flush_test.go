@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestFlushWaitsUntilTheKernelHasAllThatWasAcceptedBefore(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		require.NoError(t, s.Flush(t.Context()), "nothing was sent")
 		s.Send()
@@ -40,7 +42,7 @@ func TestFlushWaitsUntilTheKernelHasAllThatWasAcceptedBefore(t *testing.T) {
 }
 
 func TestFlushIsNotHeldUpByWhatIsSentLater(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 3 {
@@ -60,7 +62,7 @@ func TestFlushIsNotHeldUpByWhatIsSentLater(t *testing.T) {
 }
 
 func TestFlushMeansThatBytesSentIsExact(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		go io.Copy(io.Discard, peer)
 		sent := 0
 		for i := range 200 {
@@ -76,7 +78,7 @@ func TestFlushMeansThatBytesSentIsExact(t *testing.T) {
 }
 
 func TestFlushReturnsTheErrorOfItsContext(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.WriteTimeout = -1
 		s, peer := memSession(t, &o)
 		require.NoError(t, s.Put([]byte("x")))
@@ -85,7 +87,7 @@ func TestFlushReturnsTheErrorOfItsContext(t *testing.T) {
 		start := time.Now()
 		require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Minute, time.Since(start))
-		require.Empty(t, s.flushes, "nothing is kept for who gave up")
+		require.Zero(t, s.Flushes(), "nothing is kept for who gave up")
 
 		go io.Copy(io.Discard, peer)
 		require.NoError(t, s.Flush(t.Context()), "the session goes on")
@@ -93,11 +95,11 @@ func TestFlushReturnsTheErrorOfItsContext(t *testing.T) {
 }
 
 func TestFlushHeedsItsContextWhileTheSessionEnds(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, b := net.Pipe()
 		defer b.Close()
 		conn := stuckClose{a, make(chan struct{})}
-		s := NewSession(t.Context(), conn, &o)
+		s := chanio.NewSession(t.Context(), conn, &o)
 		require.NoError(t, s.Put([]byte("x")))
 		go s.Abort(nil)
 		synctest.Wait()
@@ -110,19 +112,19 @@ func TestFlushHeedsItsContextWhileTheSessionEnds(t *testing.T) {
 		require.Equal(t, time.Minute, time.Since(start))
 		close(conn.release)
 		<-s.Done()
-		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+		require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 	})
 }
 
 func TestFlushSaysThatTheSessionEndedWithSomethingUndelivered(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, _ := memSession(t, &o)
 		require.NoError(t, s.Put([]byte("x")))
 		flushed := make(chan error)
 		go func() { flushed <- s.Flush(context.Background()) }()
 		synctest.Wait()
 		s.Abort(nil)
-		require.ErrorIs(t, <-flushed, ErrClosed)
-		require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+		require.ErrorIs(t, <-flushed, chanio.ErrClosed)
+		require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 	})
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -10,18 +10,20 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestCloseWriteSendsWhatWasAcceptedThenTheEndOfStream(t *testing.T) {
 	for _, way := range []struct {
 		name string
-		end  func(s *Session) error
+		end  func(s *chanio.Session) error
 	}{
-		{"CloseWrite", (*Session).CloseWrite},
-		{"closing Send", func(s *Session) error { close(s.Send()); return nil }},
+		{"CloseWrite", (*chanio.Session).CloseWrite},
+		{"closing Send", func(s *chanio.Session) error { close(s.Send()); return nil }},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+			eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 				want := noise(1 << 20)
 				go func() {
 					for rest := want; len(rest) > 0; rest = rest[1<<16:] {
@@ -29,7 +31,7 @@ func TestCloseWriteSendsWhatWasAcceptedThenTheEndOfStream(t *testing.T) {
 					}
 					assert.NoError(t, way.end(s))
 					assert.NoError(t, s.CloseWrite(), "it is idempotent")
-					assert.ErrorIs(t, s.Put([]byte("x")), ErrClosed)
+					assert.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed)
 				}()
 				got, err := io.ReadAll(peer)
 				require.NoError(t, err)
@@ -55,14 +57,14 @@ func TestCloseWriteSendsWhatWasAcceptedThenTheEndOfStream(t *testing.T) {
 }
 
 func TestCloseWriteReleasesAndRefusesPuts(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		accepted := fill(t, s)
 		result := make(chan error)
 		go func() { result <- s.Put([]byte("x")) }()
 		synctest.Wait()
 		require.NoError(t, s.CloseWrite())
-		require.ErrorIs(t, <-result, ErrClosed)
+		require.ErrorIs(t, <-result, chanio.ErrClosed)
 		got, err := io.ReadAll(peer)
 		require.NoError(t, err)
 		require.Len(t, got, int(accepted), "what was accepted goes out")
@@ -70,7 +72,7 @@ func TestCloseWriteReleasesAndRefusesPuts(t *testing.T) {
 }
 
 func TestAfterThePeersEndTheLastAnswersGetOut(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		peer.CloseWrite()
 		_, ok := <-s.Recv()
@@ -93,7 +95,7 @@ func TestAfterThePeersEndTheLastAnswersGetOut(t *testing.T) {
 }
 
 func TestAHandlerThatForgetsToCloseLeavesNothing(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		go func() {
 			for range s.Recv() {
@@ -115,7 +117,7 @@ func TestAHandlerThatForgetsToCloseLeavesNothing(t *testing.T) {
 }
 
 func TestAPeerThatEndedAndTakesNothingEndsTheSessionWithAnError(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		accepted := fill(t, s)
 		start := time.Now()
@@ -144,13 +146,13 @@ func TestAPeerThatEndedAndTakesNothingOfAHubEndsTheSessionWithAnError(t *testing
 }
 
 func TestAPeerThatEndedAndTakesALongMessageSlowlyGetsAllOfIt(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		peer.CloseWrite()
 		want := noise(1 << 20)
 		require.NoError(t, s.Put(want))
 		require.NoError(t, s.CloseWrite())
-		got := readSlowly(t, peer, recordBlockSize, 4*time.Second)
+		got := readSlowly(t, peer, chanio.RecordBlockSize, 4*time.Second)
 		require.True(t, bytes.Equal(want, got))
 		<-s.Done()
 		require.NoError(t, s.Err())

@@ -207,3 +207,34 @@ func TestBatchKeepsNoMessageAfterReset(t *testing.T) {
 	b.free()
 	require.Nil(t, b.buf, "an idle writer holds no buffer")
 }
+
+// BenchmarkBatchGather: an op is one message taken into the writer's batch, which
+// is emptied when it is worth a write.
+func BenchmarkBatchGather(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		size    int
+		framing Framing
+	}{
+		{"32B", 32, nil},
+		{"4KiB", copyLimit, nil},
+		{"64KiB", 64 << 10, nil},
+		{"framed-32B", 32, LengthPrefix{}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var t outBatch
+			m := make([]byte, c.size)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := t.add(m, c.framing); err != nil {
+					b.Fatal(err)
+				}
+				if t.full() {
+					t.reset()
+				}
+			}
+			t.reset()
+			t.free()
+		})
+	}
+}

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -11,14 +11,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestAPeerOfWhichNothingComesIsPingedAndThenDead(t *testing.T) {
-	for name, f := range map[string]Framing{"lines": Lines{}, "a framing with a state": talk{}} {
+	for name, f := range map[string]chanio.Framing{"lines": chanio.Lines{}, "a framing with a state": talk{}} {
 		t.Run(name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				o.Framing, o.PingInterval, o.PingTimeout = f, time.Minute, 10*time.Second
-				if f == (Lines{}) {
+				if f == (chanio.Lines{}) {
 					o.Ping = []byte("PING")
 				}
 				s, peer := memSession(t, &o)
@@ -47,7 +49,7 @@ func TestAPeerOfWhichNothingComesIsPingedAndThenDead(t *testing.T) {
 
 func TestAPingThatNeedsNoAnswerOnlyKeepsTheConnectionOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, peer := memSession(t, &Options{Framing: talk{}, PingInterval: time.Minute, PingTimeout: -1})
+		s, peer := memSession(t, &chanio.Options{Framing: talk{}, PingInterval: time.Minute, PingTimeout: -1})
 		came := bufio.NewReader(peer)
 		for range 10 {
 			hears(t, came, "PING")
@@ -57,7 +59,7 @@ func TestAPingThatNeedsNoAnswerOnlyKeepsTheConnectionOpen(t *testing.T) {
 }
 
 func TestAPeerIsNotDeadBecauseNobodyReceives(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Framing, o.PingInterval = talk{}, time.Minute
 		s, peer := memSession(t, &o)
 		go io.Copy(io.Discard, peer)
@@ -72,11 +74,11 @@ func TestAPeerIsNotDeadBecauseNobodyReceives(t *testing.T) {
 }
 
 func TestPingOptionsThatCannotBeRight(t *testing.T) {
-	for _, o := range []*Options{
-		{PingInterval: 1}, {PingInterval: 1, Framing: Lines{}}, {PingInterval: 1, Framing: Lines{}, Ping: []byte("a\nb")},
+	for _, o := range []*chanio.Options{
+		{PingInterval: 1}, {PingInterval: 1, Framing: chanio.Lines{}}, {PingInterval: 1, Framing: chanio.Lines{}, Ping: []byte("a\nb")},
 		{PingInterval: 1, Framing: talk{}, Ping: []byte("x")},
 	} {
-		_, err := o.resolve(false)
+		_, err := o.Resolve(false)
 		require.ErrorContains(t, err, "Ping")
 	}
 }
@@ -84,11 +86,11 @@ func TestPingOptionsThatCannotBeRight(t *testing.T) {
 func TestDialContextIsWhatStreamsAreDialedWith(t *testing.T) {
 	a, b := memPair()
 	defer a.Close()
-	s, err := Dial(t.Context(), "tcp", "anywhere:1", &Options{
+	s, err := chanio.Dial(t.Context(), "tcp", "anywhere:1", &chanio.Options{
 		Framing: talk{},
 		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			require.Equal(t, "tcp anywhere:1", network+" "+address)
-			return &Handover{Conn: b, Buffered: []byte("MSG first\n")}, nil
+			return &chanio.Handover{Conn: b, Buffered: []byte("MSG first\n")}, nil
 		},
 	})
 	require.NoError(t, err)

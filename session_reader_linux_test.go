@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -13,62 +13,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"example.com/chanio"
 )
-
-// dialListener connects to l, with TLS if l wants it.
-func dialListener(t *testing.T, l *Listener) net.Conn {
-	t.Helper()
-	if l.set.TLS == nil {
-		return connectTo(t, l)
-	}
-	_, client := testTLS(t)
-	return dialPeer(t, l.Addr(), client)
-}
-
-// acceptedBy returns a session of l and its peer's end.
-func acceptedBy(t *testing.T, l *Listener) (*Session, net.Conn) {
-	t.Helper()
-	conn := dialListener(t, l)
-	s, ok := await(t, l.Sessions(), "a session")
-	require.True(t, ok)
-	return s, conn
-}
-
-// streamListeners are the ways to listen for sessions over a kernel's socket.
-var streamListeners = []struct {
-	name    string
-	network string
-	tls     bool
-}{
-	{"tcp", "tcp", false},
-	{"unix", "unix", false},
-	{"tls", "tcp", true},
-	{"tls unix", "unix", true},
-}
-
-// eachStream runs f for sessions of all kinds and with every queue length.
-func eachStream(t *testing.T, f func(t *testing.T, l *Listener, s *Session, peer net.Conn)) {
-	for _, way := range streamListeners {
-		for _, q := range queues {
-			t.Run(way.name+"/"+q.name, func(t *testing.T) {
-				o := q.o
-				if way.tls {
-					o.TLS, _ = testTLS(t)
-				}
-				address := anyAddress(t, way.network)
-				l := listenOn(t, t.Context(), way.network, address, &o)
-				s, peer := acceptedBy(t, l)
-				f(t, l, s, peer)
-				require.NoError(t, l.Close())
-			})
-		}
-	}
-}
 
 func TestASessionDeliversAllAndItsEnd(t *testing.T) {
 	// Input comes in pieces of all sizes, some of which fill a slab, to a handler
 	// that is at times slower than its peer.
-	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+	eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, peer net.Conn) {
 		sent := noise(3 << 20)
 		go func() {
 			for rest, n := sent, 1; len(rest) > 0; n = min(2*n+1, len(rest)) {
@@ -97,8 +49,8 @@ func TestASessionHearsEachMessageOfAConversation(t *testing.T) {
 	if raceEnabled {
 		messages = 500
 	}
-	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
-		go echo(s)
+	eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, peer net.Conn) {
+		go sendBack(s)
 		b := make([]byte, 1)
 		for i := range messages {
 			_, err := peer.Write([]byte{byte(i)})
@@ -144,7 +96,7 @@ func TestASessionHearsAnEndThatComesWithItsData(t *testing.T) {
 
 func TestASessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 	config, _ := testTLS(t)
-	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{TLS: config})
 	s, conn := acceptedBy(t, l)
 	peer := conn.(*tlsPeer)
 	sealed := peer.seal(func() {
@@ -165,7 +117,7 @@ func TestASessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 func TestASessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
 	config, client := testTLS(t)
 	client.ServerName = "localhost"
-	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{TLS: config})
 	for range 20 { // one write may still be two reads
 		w := &joined{Conn: connectTo(t, l)}
 		peer := tls.Client(w, client)
@@ -245,17 +197,17 @@ func TestASessionEndsAsOthersDo(t *testing.T) {
 	cause := errors.New("no more")
 	for _, test := range []struct {
 		name string
-		end  func(l *Listener, s *Session)
+		end  func(l *chanio.Listener, s *chanio.Session)
 		want error
 	}{
-		{"Close", func(_ *Listener, s *Session) { go s.Close() }, nil},
-		{"Abort", func(_ *Listener, s *Session) { s.Abort(cause) }, cause},
-		{"DisconnectAll", func(l *Listener, _ *Session) { l.DisconnectAll() }, ErrClosed},
-		{"Shutdown", func(l *Listener, _ *Session) { go l.Shutdown(context.Background()) }, nil},
+		{"Close", func(_ *chanio.Listener, s *chanio.Session) { go s.Close() }, nil},
+		{"Abort", func(_ *chanio.Listener, s *chanio.Session) { s.Abort(cause) }, cause},
+		{"DisconnectAll", func(l *chanio.Listener, _ *chanio.Session) { l.DisconnectAll() }, chanio.ErrClosed},
+		{"Shutdown", func(l *chanio.Listener, _ *chanio.Session) { go l.Shutdown(context.Background()) }, nil},
 	} {
 		for _, state := range []string{"parked", "delivering"} {
 			t.Run(test.name+"/"+state, func(t *testing.T) {
-				eachStream(t, func(t *testing.T, l *Listener, s *Session, peer net.Conn) {
+				eachStream(t, func(t *testing.T, l *chanio.Listener, s *chanio.Session, peer net.Conn) {
 					if state == "delivering" { // more than is received
 						go peer.Write(noise(4 << 20))
 						await(t, s.Recv(), "a message")
@@ -283,11 +235,11 @@ func TestASessionEndsAsOthersDo(t *testing.T) {
 func TestATLSPeerThatTakesNothingHoldsUpNoOther(t *testing.T) {
 	// crypto/tls answers a key update from its read path.
 	config, _ := testTLS(t)
-	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: config})
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{TLS: config})
 	peer := dialRecordPeer(t, l.Addr())
 	s, _ := await(t, l.Sessions(), "a session")
 	other, conn := acceptedBy(t, l)
-	go echo(other)
+	go sendBack(other)
 	want := noise(16 << 20) // more than kernels hold
 	put := make(chan error, 1)
 	go func() { put <- s.Put(bytes.Clone(want)) }()

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -14,10 +14,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestPutWriteAndSendKeepTheirOrder(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		var want bytes.Buffer
 		go func() {
 			defer s.Close()
@@ -44,7 +46,7 @@ func TestPutWriteAndSendKeepTheirOrder(t *testing.T) {
 
 func TestMessagesOfManySendersStayWholeAndInTheirOrder(t *testing.T) {
 	const senders, each = 8, 200
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		var wg sync.WaitGroup
 		for sender := range senders {
 			wg.Go(func() {
@@ -90,7 +92,7 @@ func TestOneSliceGoesToManySessions(t *testing.T) {
 	for _, p := range pairs {
 		for range 4 {
 			a, peer := p.make(t)
-			s := NewSession(t.Context(), a, nil)
+			s := chanio.NewSession(t.Context(), a, nil)
 			wg.Go(func() {
 				assert.NoError(t, s.Put(m))
 				assert.NoError(t, s.Put(m[:10]))
@@ -110,7 +112,7 @@ func TestOneSliceGoesToManySessions(t *testing.T) {
 }
 
 func TestWriteCopiesAndPutDoesNot(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		p := []byte("before")
 		go func() {
@@ -127,7 +129,7 @@ func TestWriteCopiesAndPutDoesNot(t *testing.T) {
 }
 
 func TestEmptyMessagesAreNothingOnARawStream(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		go io.Copy(io.Discard, peer)
 		for range 200 {
@@ -144,15 +146,15 @@ func TestEmptyMessagesAreNothingOnARawStream(t *testing.T) {
 }
 
 func TestPutAfterTheUserClosedSendIsErrClosed(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		close(s.Send())
-		require.ErrorIs(t, s.Put([]byte("x")), ErrClosed)
+		require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed)
 		_, err := s.Write([]byte("x"))
-		require.ErrorIs(t, err, ErrClosed)
+		require.ErrorIs(t, err, chanio.ErrClosed)
 		_, err = peer.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
-		require.ErrorIs(t, s.Put([]byte("x")), ErrClosed, "after its end of stream too")
+		require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed, "after its end of stream too")
 		require.NoError(t, s.Flush(t.Context()))
 		require.NoError(t, s.CloseWrite())
 		go peer.Write([]byte("still received"))
@@ -161,7 +163,7 @@ func TestPutAfterTheUserClosedSendIsErrClosed(t *testing.T) {
 		<-s.Done()
 		require.NoError(t, s.Err())
 		require.NoError(t, s.Close())
-		require.ErrorIs(t, s.Put([]byte("x")), ErrClosed, "and after the session's")
+		require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed, "and after the session's")
 	})
 }
 
@@ -176,7 +178,7 @@ func TestSendMayBeUsedAndClosedAfterTheEnd(t *testing.T) {
 				defer cancel(nil)
 				a, peer := memPair()
 				defer peer.Close()
-				s := NewSession(ctx, a, &end.o)
+				s := chanio.NewSession(ctx, a, &end.o)
 				end.end(s, peer, cancel)
 				<-s.Done()
 				for range cap(s.Send()) + 1 {
@@ -186,7 +188,7 @@ func TestSendMayBeUsedAndClosedAfterTheEnd(t *testing.T) {
 					}
 				}
 				close(s.Send())
-				require.ErrorIs(t, s.Put([]byte("x")), ErrClosed)
+				require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed)
 				require.NoError(t, s.Close())
 			})
 		})
@@ -194,7 +196,7 @@ func TestSendMayBeUsedAndClosedAfterTheEnd(t *testing.T) {
 }
 
 func TestBareSendersDoNotKeepASessionFromEnding(t *testing.T) {
-	eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		quit := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 2 * runtime.GOMAXPROCS(0) {
@@ -221,7 +223,7 @@ func TestDrainTakesWhatIsThereAndNotWhatKeepsComing(t *testing.T) {
 	c := make(chan int, 3)
 	c <- 10
 	c <- 20
-	messages, bytes := drain(c, func(n int) int {
+	messages, bytes := chanio.Drain(c, func(n int) int {
 		c <- 1 // a sender that never stops
 		return n
 	})
@@ -230,9 +232,10 @@ func TestDrainTakesWhatIsThereAndNotWhatKeepsComing(t *testing.T) {
 }
 
 func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
-		require.True(t, s.puts.enter()) // a Put that is about to send
+		finish, ok := s.BeginPut()
+		require.True(t, ok)
 		require.NoError(t, s.CloseWrite())
 		got := make(chan string)
 		go func() {
@@ -240,10 +243,7 @@ func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {
 			got <- string(b)
 		}()
 		synctest.Wait()
-		s.needWriter().send <- []byte("just in time")
-		if s.puts.leave() {
-			s.putsGone()
-		}
+		finish([]byte("just in time"))
 		require.Equal(t, "just in time", <-got)
 		require.Zero(t, s.Stats().Undelivered)
 	})
@@ -252,17 +252,17 @@ func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {
 func TestEveryAcceptedByteIsSentOrCountedAsUndelivered(t *testing.T) {
 	ways := []struct {
 		name string
-		end  func(s *Session, peer net.Conn)
+		end  func(s *chanio.Session, peer net.Conn)
 	}{
-		{"Close", func(s *Session, _ net.Conn) { s.Close() }},
-		{"Abort", func(s *Session, _ net.Conn) { s.Abort(nil) }},
-		{"CloseWrite, then Abort", func(s *Session, _ net.Conn) { s.CloseWrite(); s.Abort(nil) }},
-		{"CloseWrite, then the peer's end", func(s *Session, peer net.Conn) { s.CloseWrite(); peer.Close() }},
-		{"the peer's end", func(_ *Session, peer net.Conn) { peer.Close() }},
+		{"Close", func(s *chanio.Session, _ net.Conn) { s.Close() }},
+		{"Abort", func(s *chanio.Session, _ net.Conn) { s.Abort(nil) }},
+		{"CloseWrite, then Abort", func(s *chanio.Session, _ net.Conn) { s.CloseWrite(); s.Abort(nil) }},
+		{"CloseWrite, then the peer's end", func(s *chanio.Session, peer net.Conn) { s.CloseWrite(); peer.Close() }},
+		{"the peer's end", func(_ *chanio.Session, peer net.Conn) { peer.Close() }},
 	}
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			eachPair(t, func(t *testing.T, s *Session, peer net.Conn) {
+			eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 				var wg sync.WaitGroup
 				var mu sync.Mutex
 				var accepted int64
@@ -271,7 +271,7 @@ func TestEveryAcceptedByteIsSentOrCountedAsUndelivered(t *testing.T) {
 						for i := 0; ; i++ {
 							m := make([]byte, (i*7919)%20_000)
 							if err := s.Put(m); err != nil {
-								assert.ErrorIs(t, err, ErrClosed)
+								assert.ErrorIs(t, err, chanio.ErrClosed)
 								return
 							}
 							mu.Lock()

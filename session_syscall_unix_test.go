@@ -1,6 +1,6 @@
 //go:build unix
 
-package chanio
+package chanio_test
 
 import (
 	"errors"
@@ -9,26 +9,28 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestSyscallConnIsTheSessionsSocket(t *testing.T) {
 	server, client := testTLS(t)
 	for _, test := range []struct {
 		name   string
-		accept func(t *testing.T) *Session
+		accept func(t *testing.T) *chanio.Session
 	}{
-		{"tcp", func(t *testing.T) *Session {
+		{"tcp", func(t *testing.T) *chanio.Session {
 			l := listenTCP(t, nil)
 			connectTo(t, l)
 			return <-l.Sessions()
 		}},
-		{"TLS", func(t *testing.T) *Session {
-			l := listenTCP(t, &Options{TLS: server})
+		{"TLS", func(t *testing.T) *chanio.Session {
+			l := listenTCP(t, &chanio.Options{TLS: server})
 			dialTLS(t, l, client)
 			return <-l.Sessions()
 		}},
-		{"udp, dialed", func(t *testing.T) *Session {
-			s, err := Dial(t.Context(), "udp", "127.0.0.1:9", nil)
+		{"udp, dialed", func(t *testing.T) *chanio.Session {
+			s, err := chanio.Dial(t.Context(), "udp", "127.0.0.1:9", nil)
 			require.NoError(t, err)
 			return s
 		}},
@@ -51,7 +53,7 @@ func TestSyscallConnIsTheSessionsSocket(t *testing.T) {
 	}
 	a, b := net.Pipe()
 	defer b.Close()
-	s := NewSession(t.Context(), a, nil)
+	s := chanio.NewSession(t.Context(), a, nil)
 	_, err := s.SyscallConn()
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -10,14 +10,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestWriteTimeoutEndsASessionWhosePeerTakesNothing(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, _ := memSession(t, &o)
 		start := time.Now()
 		accepted := fill(t, s)
-		require.ErrorIs(t, s.Put([]byte("x")), ErrClosed, "it waited for room")
+		require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed, "it waited for room")
 		require.Equal(t, 10*time.Second, since(start))
 		<-s.Done()
 		requireTimeout(t, s.Err())
@@ -28,7 +30,7 @@ func TestWriteTimeoutEndsASessionWhosePeerTakesNothing(t *testing.T) {
 }
 
 func TestWriteTimeoutStartsAnewWithProgress(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		want := noise(1 << 20)
 		closed := make(chan error)
@@ -37,7 +39,7 @@ func TestWriteTimeoutStartsAnewWithProgress(t *testing.T) {
 			s.Flush(context.Background())
 			closed <- s.Close()
 		}()
-		got := readSlowly(t, peer, recordBlockSize, 9*time.Second)
+		got := readSlowly(t, peer, chanio.RecordBlockSize, 9*time.Second)
 		require.True(t, bytes.Equal(want, got))
 		peer.CloseWrite()
 		require.NoError(t, <-closed)
@@ -45,7 +47,7 @@ func TestWriteTimeoutStartsAnewWithProgress(t *testing.T) {
 }
 
 func TestWriteTimeoutIsAboutWaitingOnly(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		go io.Copy(io.Discard, peer)
 		for range 10 {
@@ -60,16 +62,16 @@ func TestWriteTimeoutIsAboutWaitingOnly(t *testing.T) {
 func TestIdleTimeoutIsExact(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		use  func(s *Session, peer *memConn) // every 40 seconds, ten times
-		want time.Duration                   // after the last use
+		use  func(s *chanio.Session, peer *memConn) // every 40 seconds, ten times
+		want time.Duration                          // after the last use
 	}{
-		{"nothing happens", func(*Session, *memConn) {}, 0},
-		{"received bytes are activity", func(_ *Session, peer *memConn) { peer.Write([]byte("x")) }, 400 * time.Second},
-		{"written bytes are none", func(s *Session, _ *memConn) { s.Put([]byte("x")) }, 0},
-		{"calls are none", func(s *Session, _ *memConn) { s.Flush(context.Background()); s.Send(); s.Stats() }, 0},
+		{"nothing happens", func(*chanio.Session, *memConn) {}, 0},
+		{"received bytes are activity", func(_ *chanio.Session, peer *memConn) { peer.Write([]byte("x")) }, 400 * time.Second},
+		{"written bytes are none", func(s *chanio.Session, _ *memConn) { s.Put([]byte("x")) }, 0},
+		{"calls are none", func(s *chanio.Session, _ *memConn) { s.Flush(context.Background()); s.Send(); s.Stats() }, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				o.IdleTimeout = time.Minute
 				s, peer := memSession(t, &o)
 				go io.Copy(io.Discard, peer)
@@ -97,7 +99,7 @@ func TestIdleTimeoutIsExact(t *testing.T) {
 }
 
 func TestAfterThePeersEndALongMessageThatIsTakenSlowlyIsProgress(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.IdleTimeout = time.Second // nothing can be received any more
 		o.HalfCloseTimeout = 6 * time.Second
 		s, peer := memSession(t, &o)
@@ -106,7 +108,7 @@ func TestAfterThePeersEndALongMessageThatIsTakenSlowlyIsProgress(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, s.Put(want))
 		require.NoError(t, s.CloseWrite())
-		require.True(t, bytes.Equal(want, readSlowly(t, peer, recordBlockSize, 5*time.Second)))
+		require.True(t, bytes.Equal(want, readSlowly(t, peer, chanio.RecordBlockSize, 5*time.Second)))
 		<-s.Done()
 		require.NoError(t, s.Err())
 	})
@@ -123,10 +125,10 @@ func TestAStreamHasNoIdleTimeoutUnlessAsked(t *testing.T) {
 
 func TestSmallTimeoutsEndASessionOnce(t *testing.T) {
 	// The timers race with the start, with the end and with each other.
-	o := &Options{IdleTimeout: 1, WriteTimeout: 1, CloseTimeout: 1}
+	o := &chanio.Options{IdleTimeout: 1, WriteTimeout: 1, CloseTimeout: 1}
 	for range 500 {
 		a, peer := net.Pipe()
-		s := NewSession(t.Context(), a, o)
+		s := chanio.NewSession(t.Context(), a, o)
 		go s.Put([]byte("x"))
 		go s.Close()
 		awaitDone(t, s)

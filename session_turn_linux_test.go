@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -15,11 +15,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"example.com/chanio"
 )
 
 // eachTightStream is eachStream with options of the test, over sockets whose
 // kernel takes little at a time, so that a Put's own write is often partial.
-func eachTightStream(t *testing.T, adjust func(o *Options), f func(t *testing.T, s *Session, peer net.Conn)) {
+func eachTightStream(t *testing.T, adjust func(o *chanio.Options), f func(t *testing.T, s *chanio.Session, peer net.Conn)) {
 	for _, way := range streamListeners {
 		for _, q := range queues {
 			t.Run(way.name+"/"+q.name, func(t *testing.T) {
@@ -44,19 +46,19 @@ func eachTightStream(t *testing.T, adjust func(o *Options), f func(t *testing.T,
 // message is put back.
 var answersOf = []struct {
 	name string
-	run  func(s *Session)
+	run  func(s *chanio.Session)
 }{
-	{"messages", func(s *Session) {
+	{"messages", func(s *chanio.Session) {
 		for m := range s.Recv() {
 			s.Put(m)
 		}
 	}},
-	{"copies", func(s *Session) {
+	{"copies", func(s *chanio.Session) {
 		for m := range s.Recv() {
 			s.Write(m)
 		}
 	}},
-	{"batches", func(s *Session) {
+	{"batches", func(s *chanio.Session) {
 		for b := range s.RecvBatch() {
 			s.PutBatch(b)
 		}
@@ -66,7 +68,7 @@ var answersOf = []struct {
 func TestAnAnswerNeedsNoWriter(t *testing.T) {
 	for _, form := range answersOf {
 		t.Run(form.name, func(t *testing.T) {
-			eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+			eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, peer net.Conn) {
 				go form.run(s)
 				for i := range 100 {
 					question := fmt.Appendf(nil, "%3d", i)
@@ -77,7 +79,7 @@ func TestAnAnswerNeedsNoWriter(t *testing.T) {
 					require.NoError(t, err)
 					require.Equal(t, string(question), string(answer))
 				}
-				require.False(t, s.life().hasWriter())
+				require.False(t, s.HasWriter())
 				require.NoError(t, s.Flush(t.Context()))
 				st := s.Stats()
 				require.EqualValues(t, 100, st.MessagesSent)
@@ -90,11 +92,11 @@ func TestAnAnswerNeedsNoWriter(t *testing.T) {
 
 func TestOnlyTheFirstPutAfterADeliveryWritesByItself(t *testing.T) {
 	// The others are left to the writer, which coalesces them.
-	eachStream(t, func(t *testing.T, _ *Listener, s *Session, peer net.Conn) {
+	eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, peer net.Conn) {
 		require.NoError(t, s.Put([]byte("1")))
-		require.False(t, s.life().hasWriter())
+		require.False(t, s.HasWriter())
 		require.NoError(t, s.Put([]byte("2")))
-		require.True(t, s.life().hasWriter())
+		require.True(t, s.HasWriter())
 		hearBytes(t, peer, "12")
 
 		ask := func() {
@@ -103,21 +105,20 @@ func TestOnlyTheFirstPutAfterADeliveryWritesByItself(t *testing.T) {
 			await(t, s.Recv(), "a message")
 		}
 		ask()
-		require.NotNil(t, s.turnTaken(t), "after a delivery")
-		require.Nil(t, s.takeTurn(), "the second")
+		takeTurn(t, s) // after a delivery
+		require.Nil(t, s.TakeTurn(), "the second")
 		ask()
 		s.Send() // the user may send what nobody sees
-		require.Nil(t, s.takeTurn())
+		require.Nil(t, s.TakeTurn())
 	})
 }
 
-// turnTaken is takeTurn for a test whose writer is about to park. It gives the
-// turn back.
-func (s *Session) turnTaken(t *testing.T) (o *writerState) {
+// takeTurn takes the turn of s, whose writer is about to park, and gives it back.
+func takeTurn(t *testing.T, s *chanio.Session) {
 	t.Helper()
-	require.Eventually(t, func() bool { o = s.takeTurn(); return o != nil }, patience, time.Millisecond)
-	s.writeNow(o)
-	return o
+	var write func(m []byte, b *chanio.Batch)
+	require.Eventually(t, func() bool { write = s.TakeTurn(); return write != nil }, patience, time.Millisecond)
+	write(nil, nil)
 }
 
 // hearBytes requires that the peer reads want next.
@@ -131,7 +132,7 @@ func hearBytes(t *testing.T, peer net.Conn, want string) {
 
 // chatter makes the peer send all the time, and drains s, so that Puts may write
 // by themselves again and again. The peer stops at the end of the test.
-func chatter(s *Session, peer net.Conn) {
+func chatter(s *chanio.Session, peer net.Conn) {
 	go func() {
 		for range s.Recv() {
 		}
@@ -146,7 +147,7 @@ func chatter(s *Session, peer net.Conn) {
 }
 
 func TestWhatOneGoroutinePutsAndSendsKeepsItsOrderWhoeverWrites(t *testing.T) {
-	eachTightStream(t, nil, func(t *testing.T, s *Session, peer net.Conn) {
+	eachTightStream(t, nil, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		chatter(s, peer)
 		const messages = 600
 		var want []byte
@@ -181,17 +182,17 @@ func TestWhatOneGoroutinePutsAndSendsKeepsItsOrderWhoeverWrites(t *testing.T) {
 
 func TestWhatManyPutStaysWholeAndInTheOrderOfEachWhoeverWrites(t *testing.T) {
 	const each = 300
-	lines := func(o *Options) { o.Framing = Lines{} }
-	eachTightStream(t, lines, func(t *testing.T, s *Session, peer net.Conn) {
+	lines := func(o *chanio.Options) { o.Framing = chanio.Lines{} }
+	eachTightStream(t, lines, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		chatter(s, peer)
-		hub := NewHub(t.Context(), nil)
+		hub := chanio.NewHub(t.Context(), nil)
 		require.NoError(t, hub.Join(s))
 		var all errgroup.Group
 		for name, put := range map[string]func(m []byte) error{
 			"put": s.Put, "hub": hub.Multicast,
 			"write": func(m []byte) error { _, err := s.Write(m); return err },
 			"batch": func(m []byte) error {
-				b := NewBatch()
+				b := chanio.NewBatch()
 				b.Append(m)
 				b.Append(append([]byte("second of "), m...))
 				return s.PutBatch(b)
@@ -229,7 +230,7 @@ func TestWhatManyPutStaysWholeAndInTheOrderOfEachWhoeverWrites(t *testing.T) {
 }
 
 func TestAPutDoesNotWaitForAPeerThatTakesNothing(t *testing.T) {
-	eachTightStream(t, nil, func(t *testing.T, s *Session, peer net.Conn) {
+	eachTightStream(t, nil, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		want := noise(1 << 20)
 		require.NoError(t, s.Put(slices.Clone(want)))
 		require.Eventually(t, func() bool {
@@ -247,7 +248,7 @@ func TestAPutDoesNotWaitForAPeerThatTakesNothing(t *testing.T) {
 }
 
 func TestWhatAPutCannotWriteIsCountedAsUndelivered(t *testing.T) {
-	eachTightStream(t, nil, func(t *testing.T, s *Session, _ net.Conn) {
+	eachTightStream(t, nil, func(t *testing.T, s *chanio.Session, _ net.Conn) {
 		const size = 1 << 20
 		require.NoError(t, s.Put(make([]byte, size)))
 		s.Abort(nil)
@@ -260,22 +261,20 @@ func TestWhatAPutCannotWriteIsCountedAsUndelivered(t *testing.T) {
 func TestWhatAPutTakesWhileTheSessionEndsIsCounted(t *testing.T) {
 	for _, form := range []struct {
 		name   string
-		accept func(s *Session, o *writerState)
+		accept func(write func(m []byte, b *chanio.Batch))
 	}{
-		{"message", func(s *Session, o *writerState) { s.accept(o, []byte("late"), true) }},
-		{"batch", func(s *Session, o *writerState) { s.acceptBatch(o, batchOf("la", "te"), true) }},
+		{"message", func(write func([]byte, *chanio.Batch)) { write([]byte("late"), nil) }},
+		{"batch", func(write func([]byte, *chanio.Batch)) { write(nil, batchOf("la", "te")) }},
 	} {
 		t.Run(form.name, func(t *testing.T) {
-			eachStream(t, func(t *testing.T, _ *Listener, s *Session, _ net.Conn) {
-				require.True(t, s.puts.enter())
+			eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, _ net.Conn) {
+				leave, ok := s.EnterPut()
+				require.True(t, ok)
 				s.Abort(nil)
-				o := s.takeTurn()
-				require.NotNil(t, o)
-				form.accept(s, o)
-				s.writeNow(o)
-				if s.puts.leave() {
-					s.putsGone()
-				}
+				write := s.TakeTurn()
+				require.NotNil(t, write)
+				form.accept(write)
+				leave()
 				awaitDone(t, s)
 				requireAllIsCounted(t, s, int64(len("late")))
 			})
@@ -286,16 +285,16 @@ func TestWhatAPutTakesWhileTheSessionEndsIsCounted(t *testing.T) {
 func TestAPutThatFailsEndsTheSendingAsTheWriterDoes(t *testing.T) {
 	// Nobody has asked for messages, so the reader has not seen the peer's end.
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-		s := NewSession(context.Background(), conn, &Options{Framing: Lines{}})
+		s := chanio.NewSession(context.Background(), conn, &chanio.Options{Framing: chanio.Lines{}})
 		_, err := peer.Write([]byte("question\n"))
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return s.Stats().BytesReceived > 0 }, patience, time.Millisecond)
 		require.NoError(t, peer.Close())
 		for err = nil; err == nil; { // the first one makes the peer's kernel say that it has gone
 			err = s.Put([]byte("answer"))
-			s.allowAnswer()
+			s.AllowAnswer()
 		}
-		require.ErrorIs(t, err, ErrClosed)
+		require.ErrorIs(t, err, chanio.ErrClosed)
 		require.NoError(t, s.Err(), "what the peer sent is still read")
 		m, _ := await(t, s.Recv(), "what the peer sent")
 		require.Equal(t, "question", string(m))
@@ -309,7 +308,7 @@ func TestAPutThatFailsEndsTheSendingAsTheWriterDoes(t *testing.T) {
 
 func TestRepliesOfAFramingGoOutAheadOfAPut(t *testing.T) {
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-		s := NewSession(t.Context(), conn, &Options{Framing: talk{}})
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: talk{}})
 		defer s.Abort(nil)
 		go func() {
 			for m := range s.Recv() {

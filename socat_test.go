@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A socatProcess runs socat between its standard input and output and args.
@@ -87,7 +89,7 @@ func TestSocatAnswersAnEndpoint(t *testing.T) {
 				at := netip.AddrPortFrom(p.LocalAddr().Addr(), freePort(t))
 				socat(t, fmt.Sprintf("%s:%s,bind=%s", strings.ToUpper(f.network), p.LocalAddr(), at), "EXEC:cat")
 				for _, message := range []string{"one", "two"} {
-					require.NoError(t, p.Put(Packet{Addr: at, Data: []byte(message)}))
+					require.NoError(t, p.Put(chanio.Packet{Addr: at, Data: []byte(message)}))
 					m := nextPacket(t, p)
 					require.Equal(t, message, string(m.Data))
 					require.Equal(t, at, m.Addr)
@@ -101,7 +103,7 @@ func TestSocatSendsToAGroup(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		const group = "239.255.7.1"
 		port := freePort(t)
-		members := []*PacketConn{groupConn(t, "udp4", group, port, Options{}, oneByOne), groupConn(t, "udp4", group, port, Options{}, oneByOne)}
+		members := []*chanio.PacketConn{groupConn(t, "udp4", group, port, chanio.Options{}, oneByOne), groupConn(t, "udp4", group, port, chanio.Options{}, oneByOne)}
 		s := socat(t, "-", fmt.Sprintf("UDP4-DATAGRAM:%s:%d,bind=127.0.0.1,ip-multicast-if=127.0.0.1", group, port))
 		for _, line := range []string{"one\n", "two\n"} {
 			s.write(t, line)
@@ -118,7 +120,7 @@ func TestSocatReceivesFromAGroup(t *testing.T) {
 		port := freePort(t)
 		// Both share the group's port.
 		s := socat(t, "-u", fmt.Sprintf("UDP4-RECV:%d,bind=%s,reuseaddr,ip-add-membership=%s:127.0.0.1", port, group, group), "-")
-		p := groupConn(t, "udp4", group, port, Options{}, oneByOne)
+		p := groupConn(t, "udp4", group, port, chanio.Options{}, oneByOne)
 		sender := newGroupSender(t, "udp4", "127.0.0.1:0", port, oneByOne)
 		for _, line := range []string{"one\n", "two\n"} {
 			sender.send(group, line)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // With TLS 1.3 a client is done with the handshake before the server has looked
@@ -32,17 +34,17 @@ func TestARefusedClientThatWritesHearsTheAlert(t *testing.T) {
 	}()
 	for _, way := range []struct {
 		name string
-		dial func(ctx context.Context) (*Session, error)
+		dial func(ctx context.Context) (*chanio.Session, error)
 	}{
-		{"Dial", func(ctx context.Context) (*Session, error) {
-			return Dial(ctx, "tcp", ln.Addr().String(), &Options{TLS: client})
+		{"Dial", func(ctx context.Context) (*chanio.Session, error) {
+			return chanio.Dial(ctx, "tcp", ln.Addr().String(), &chanio.Options{TLS: client})
 		}},
-		{"a *tls.Conn", func(ctx context.Context) (*Session, error) {
+		{"a *tls.Conn", func(ctx context.Context) (*chanio.Session, error) {
 			conn, err := net.Dial("tcp", ln.Addr().String())
 			if err != nil {
 				return nil, err
 			}
-			return NewSession(ctx, tls.Client(conn, client), nil), nil
+			return chanio.NewSession(ctx, tls.Client(conn, client), nil), nil
 		}},
 	} {
 		t.Run(way.name, func(t *testing.T) {

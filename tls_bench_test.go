@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // BenchmarkTLSHandshake is a whole connection, from dial to end, with both
@@ -33,7 +35,7 @@ func BenchmarkTLSHandshake(b *testing.B) {
 }
 
 func benchmarkHandshakes(b *testing.B, server, client *tls.Config, resumed bool) {
-	l := listenTCP(b, &Options{TLS: server})
+	l := listenTCP(b, &chanio.Options{TLS: server})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -42,7 +44,7 @@ func benchmarkHandshakes(b *testing.B, server, client *tls.Config, resumed bool)
 		}
 	}()
 	visit := func() bool {
-		s, err := Dial(context.Background(), "tcp", l.Addr().String(), &Options{TLS: client})
+		s, err := chanio.Dial(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: client})
 		require.NoError(b, err)
 		<-s.Recv()
 		state, _ := s.TLS()
@@ -69,7 +71,7 @@ func BenchmarkTLSStream(b *testing.B) {
 		message := noise(size)
 		b.Run(fmt.Sprintf("%dB", size)+"/session", func(b *testing.B) {
 			server, client := testTLS(b)
-			l := listenTCP(b, &Options{TLS: server})
+			l := listenTCP(b, &chanio.Options{TLS: server})
 			peer := dialStdTLS(b, l.Addr(), client)
 			s := <-l.Sessions()
 			benchmarkStream(b, peer, size, func() error {

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -13,10 +13,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // tlsEvent returns the next event of a kind.
-func tlsEvent(t testing.TB, events <-chan Event, kind EventKind) Event {
+func tlsEvent(t testing.TB, events <-chan chanio.Event, kind chanio.EventKind) chanio.Event {
 	t.Helper()
 	for {
 		e, ok := await(t, events, kind.String())
@@ -28,7 +30,7 @@ func tlsEvent(t testing.TB, events <-chan Event, kind EventKind) Event {
 }
 
 // kindsUntil returns the kinds of the events up to the first of kind last.
-func kindsUntil(t testing.TB, events <-chan Event, last EventKind) (kinds []EventKind) {
+func kindsUntil(t testing.TB, events <-chan chanio.Event, last chanio.EventKind) (kinds []chanio.EventKind) {
 	t.Helper()
 	for {
 		e, ok := await(t, events, last.String())
@@ -41,11 +43,11 @@ func kindsUntil(t testing.TB, events <-chan Event, last EventKind) (kinds []Even
 }
 
 // serveEcho echoes on whatever l accepts.
-func serveEcho(t testing.TB, l *Listener) {
+func serveEcho(t testing.TB, l *chanio.Listener) {
 	var handlers sync.WaitGroup
 	handlers.Go(func() {
 		for s := range l.Sessions() {
-			handlers.Go(func() { echo(s) })
+			handlers.Go(func() { sendBack(s) })
 		}
 	})
 	t.Cleanup(func() {
@@ -55,16 +57,16 @@ func serveEcho(t testing.TB, l *Listener) {
 }
 
 // dialTLS dials a session that ends with the test.
-func dialTLS(t testing.TB, l *Listener, config *tls.Config) *Session {
+func dialTLS(t testing.TB, l *chanio.Listener, config *tls.Config) *chanio.Session {
 	t.Helper()
-	s, err := Dial(context.Background(), l.Addr().Network(), l.Addr().String(), &Options{TLS: config})
+	s, err := chanio.Dial(context.Background(), l.Addr().Network(), l.Addr().String(), &chanio.Options{TLS: config})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Abort(nil); awaitDone(t, s) })
 	return s
 }
 
 // requireEcho checks that text comes back.
-func requireEcho(t testing.TB, s *Session, text string) {
+func requireEcho(t testing.TB, s *chanio.Session, text string) {
 	t.Helper()
 	require.NoError(t, s.Put([]byte(text)))
 	for got := ""; got != text; {
@@ -76,7 +78,7 @@ func requireEcho(t testing.TB, s *Session, text string) {
 
 // serialOf returns the serial number of the certificate that s's peer
 // presented.
-func serialOf(t testing.TB, s *Session) int64 {
+func serialOf(t testing.TB, s *chanio.Session) int64 {
 	t.Helper()
 	state, ok := s.TLS()
 	require.True(t, ok)
@@ -86,29 +88,29 @@ func serialOf(t testing.TB, s *Session) int64 {
 
 func TestConfigsFromFilesSpeakWithEachOther(t *testing.T) {
 	const ca, clientCert, clientKey = "testdata/ca.crt", "testdata/client.crt", "testdata/client.key"
-	server := func() (*tls.Config, error) { return ServerTLS("testdata/server.crt", "testdata/server.key") }
+	server := func() (*tls.Config, error) { return chanio.ServerTLS("testdata/server.crt", "testdata/server.key") }
 	mutual := func() (*tls.Config, error) {
-		return MutualServerTLS("testdata/server.crt", "testdata/server.key", ca)
+		return chanio.MutualServerTLS("testdata/server.crt", "testdata/server.key", ca)
 	}
 	for _, test := range []struct {
 		name           string
 		server, client func() (*tls.Config, error)
 		clientName     string
 	}{
-		{"one-sided", server, func() (*tls.Config, error) { return ClientTLS(ca) }, ""},
-		{"mutual", mutual, func() (*tls.Config, error) { return MutualClientTLS(ca, clientCert, clientKey) }, "client.example.com"},
-		{"a certificate that nobody asked for", server, func() (*tls.Config, error) { return MutualClientTLS(ca, clientCert, clientKey) }, ""},
+		{"one-sided", server, func() (*tls.Config, error) { return chanio.ClientTLS(ca) }, ""},
+		{"mutual", mutual, func() (*tls.Config, error) { return chanio.MutualClientTLS(ca, clientCert, clientKey) }, "client.example.com"},
+		{"a certificate that nobody asked for", server, func() (*tls.Config, error) { return chanio.MutualClientTLS(ca, clientCert, clientKey) }, ""},
 		{"certificate and key in one file", func() (*tls.Config, error) {
-			return ServerTLS("testdata/server.pem", "testdata/server.pem")
-		}, func() (*tls.Config, error) { return ClientTLS("testdata/ca.pem") }, ""},
+			return chanio.ServerTLS("testdata/server.pem", "testdata/server.pem")
+		}, func() (*tls.Config, error) { return chanio.ClientTLS("testdata/ca.pem") }, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			serverConfig, err := test.server()
 			require.NoError(t, err)
 			clientConfig, err := test.client()
 			require.NoError(t, err)
-			s, c := tlsPair(t, Options{}, serverConfig, clientConfig)
-			go echo(s)
+			s, c := tlsPair(t, chanio.Options{}, serverConfig, clientConfig)
+			go sendBack(s)
 			requireEcho(t, c, "hello")
 
 			state, ok := c.TLS()
@@ -128,13 +130,13 @@ func TestConfigsFromFilesSpeakWithEachOther(t *testing.T) {
 }
 
 func TestConfigsFromFilesWeakenNoDefault(t *testing.T) {
-	server, err := ServerTLS("testdata/server.crt", "testdata/server.key")
+	server, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")
 	require.NoError(t, err)
 	require.NotNil(t, server.GetCertificate)
 	server.GetCertificate = nil
 	require.Equal(t, &tls.Config{MinVersion: tls.VersionTLS12}, server)
 
-	client, err := ClientTLS("testdata/ca.crt")
+	client, err := chanio.ClientTLS("testdata/ca.crt")
 	require.NoError(t, err)
 	require.NotNil(t, client.RootCAs)
 	client.RootCAs = nil
@@ -152,20 +154,20 @@ func TestConfigErrorsNameTheFile(t *testing.T) {
 		file string
 		says string
 	}{
-		{"server without certificate", func() (*tls.Config, error) { return ServerTLS(missing, key) }, missing, syscall.ENOENT.Error()},
-		{"server without key", func() (*tls.Config, error) { return ServerTLS(crt, missing) }, missing, syscall.ENOENT.Error()},
-		{"server with an empty certificate", func() (*tls.Config, error) { return ServerTLS(empty, key) }, empty, "certificate"},
-		{"server with an empty key", func() (*tls.Config, error) { return ServerTLS(crt, empty) }, empty, "key"},
-		{"server with another's key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/client.key") }, "testdata/client.key", "does not match"},
-		{"server with an encrypted key", func() (*tls.Config, error) { return ServerTLS(crt, "testdata/server.enc.key") }, "testdata/server.enc.key", "key"},
-		{"server with files swapped", func() (*tls.Config, error) { return ServerTLS(key, crt) }, key, "certificate"},
-		{"client without CA", func() (*tls.Config, error) { return ClientTLS(missing) }, missing, syscall.ENOENT.Error()},
-		{"client with an empty CA", func() (*tls.Config, error) { return ClientTLS(empty) }, empty, "no PEM certificate"},
-		{"client with no name for its CA", func() (*tls.Config, error) { return ClientTLS("") }, "", syscall.ENOENT.Error()},
-		{"mutual server without certificate", func() (*tls.Config, error) { return MutualServerTLS(missing, key, ca) }, missing, syscall.ENOENT.Error()},
-		{"mutual server without CA", func() (*tls.Config, error) { return MutualServerTLS(crt, key, missing) }, missing, syscall.ENOENT.Error()},
-		{"mutual client without CA", func() (*tls.Config, error) { return MutualClientTLS(missing, crt, key) }, missing, syscall.ENOENT.Error()},
-		{"mutual client without key", func() (*tls.Config, error) { return MutualClientTLS(ca, crt, missing) }, missing, syscall.ENOENT.Error()},
+		{"server without certificate", func() (*tls.Config, error) { return chanio.ServerTLS(missing, key) }, missing, syscall.ENOENT.Error()},
+		{"server without key", func() (*tls.Config, error) { return chanio.ServerTLS(crt, missing) }, missing, syscall.ENOENT.Error()},
+		{"server with an empty certificate", func() (*tls.Config, error) { return chanio.ServerTLS(empty, key) }, empty, "certificate"},
+		{"server with an empty key", func() (*tls.Config, error) { return chanio.ServerTLS(crt, empty) }, empty, "key"},
+		{"server with another's key", func() (*tls.Config, error) { return chanio.ServerTLS(crt, "testdata/client.key") }, "testdata/client.key", "does not match"},
+		{"server with an encrypted key", func() (*tls.Config, error) { return chanio.ServerTLS(crt, "testdata/server.enc.key") }, "testdata/server.enc.key", "key"},
+		{"server with files swapped", func() (*tls.Config, error) { return chanio.ServerTLS(key, crt) }, key, "certificate"},
+		{"client without CA", func() (*tls.Config, error) { return chanio.ClientTLS(missing) }, missing, syscall.ENOENT.Error()},
+		{"client with an empty CA", func() (*tls.Config, error) { return chanio.ClientTLS(empty) }, empty, "no PEM certificate"},
+		{"client with no name for its CA", func() (*tls.Config, error) { return chanio.ClientTLS("") }, "", syscall.ENOENT.Error()},
+		{"mutual server without certificate", func() (*tls.Config, error) { return chanio.MutualServerTLS(missing, key, ca) }, missing, syscall.ENOENT.Error()},
+		{"mutual server without CA", func() (*tls.Config, error) { return chanio.MutualServerTLS(crt, key, missing) }, missing, syscall.ENOENT.Error()},
+		{"mutual client without CA", func() (*tls.Config, error) { return chanio.MutualClientTLS(missing, crt, key) }, missing, syscall.ENOENT.Error()},
+		{"mutual client without key", func() (*tls.Config, error) { return chanio.MutualClientTLS(ca, crt, missing) }, missing, syscall.ENOENT.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config, err := test.make()
@@ -181,9 +183,9 @@ func TestAChangedCertificateIsServedWithoutARestart(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-	config, err := ServerTLS(certFile, keyFile)
+	config, err := chanio.ServerTLS(certFile, keyFile)
 	require.NoError(t, err)
-	l := listenTCP(t, &Options{TLS: config})
+	l := listenTCP(t, &chanio.Options{TLS: config})
 	serveEcho(t, l)
 	client := &tls.Config{RootCAs: ca.pool}
 
@@ -212,9 +214,9 @@ func TestABrokenNewCertificateKeepsTheOldOneAndIsOneEvent(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			certFile, keyFile := pairFilesIn(t.TempDir())
 			savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-			config, err := ServerTLS(certFile, keyFile)
+			config, err := chanio.ServerTLS(certFile, keyFile)
 			require.NoError(t, err)
-			l := listenTCP(t, &Options{TLS: config})
+			l := listenTCP(t, &chanio.Options{TLS: config})
 			serveEcho(t, l)
 			client := &tls.Config{RootCAs: ca.pool}
 			dialTLS(t, l, client)
@@ -229,7 +231,7 @@ func TestABrokenNewCertificateKeepsTheOldOneAndIsOneEvent(t *testing.T) {
 			l.Close()
 			var failures []error
 			for e := range l.Events() {
-				if e.Kind == EventFailed {
+				if e.Kind == chanio.EventFailed {
 					failures = append(failures, e.Err)
 				}
 			}
@@ -248,17 +250,17 @@ func TestAClientsChangedCertificateIsShownToTheServerFromTheNextHandshakeOn(t *t
 	caFile := filepath.Join(t.TempDir(), "ca.crt")
 	saveCert(t, tls.Certificate{Certificate: [][]byte{ca.cert.Raw}}, caFile)
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-	config, err := MutualClientTLS(caFile, certFile, keyFile)
+	config, err := chanio.MutualClientTLS(caFile, certFile, keyFile)
 	require.NoError(t, err)
 
-	l := listenTCP(t, &Options{TLS: &tls.Config{
+	l := listenTCP(t, &chanio.Options{TLS: &tls.Config{
 		Certificates: []tls.Certificate{ca.issue(t, 9, nil)},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    ca.pool,
 	}})
-	c := Connect(context.Background(), "tcp", l.Addr().String(), &Options{TLS: config, Backoff: Backoff{Min: -1}})
+	c := chanio.Connect(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: config, Backoff: chanio.Backoff{Min: -1}})
 	defer c.Close()
-	var last *Session
+	var last *chanio.Session
 	reconnect := func() int64 {
 		if last != nil {
 			last.Abort(nil)
@@ -273,14 +275,14 @@ func TestAClientsChangedCertificateIsShownToTheServerFromTheNextHandshakeOn(t *t
 	require.EqualValues(t, 2, reconnect())
 	require.NoError(t, os.WriteFile(keyFile, nil, 0o600))
 	require.EqualValues(t, 2, reconnect())
-	e := tlsEvent(t, c.Events(), EventFailed)
+	e := tlsEvent(t, c.Events(), chanio.EventFailed)
 	require.ErrorContains(t, e.Err, keyFile)
 	require.EqualValues(t, 2, reconnect())
 	savePair(t, ca.issue(t, 3, nil), certFile, keyFile)
 	require.EqualValues(t, 3, reconnect())
 	c.Close()
 	for e := range c.Events() {
-		require.NotEqual(t, EventFailed, e.Kind, "%v", e.Err)
+		require.NotEqual(t, chanio.EventFailed, e.Kind, "%v", e.Err)
 	}
 }
 
@@ -288,39 +290,39 @@ func TestAFailedReloadIsToldByTheFirstHandshakeThatHasEvents(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-	pair, err := loadKeyPair(certFile, keyFile)
+	pair, err := chanio.LoadKeyPair(certFile, keyFile)
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(keyFile))
 
-	require.NotNil(t, pair.current(t.Context()), "a handshake of Dial")
+	require.NotNil(t, pair.Current(t.Context()), "a handshake of Dial")
 	q := queueOf(t, nil)
-	ctx := withEvents(t.Context(), q)
-	require.NotNil(t, pair.current(ctx))
-	require.NotNil(t, pair.current(ctx))
-	e := <-q.channel()
-	require.Equal(t, EventFailed, e.Kind)
+	ctx := chanio.WithEvents(t.Context(), q)
+	require.NotNil(t, pair.Current(ctx))
+	require.NotNil(t, pair.Current(ctx))
+	e := <-q.Channel()
+	require.Equal(t, chanio.EventFailed, e.Kind)
 	require.ErrorContains(t, e.Err, keyFile)
-	require.Empty(t, q.channel())
+	require.Empty(t, q.Channel())
 }
 
 func TestAReloadIsReadOnceHoweverManyShakeHands(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-	pair, err := loadKeyPair(certFile, keyFile)
+	pair, err := chanio.LoadKeyPair(certFile, keyFile)
 	require.NoError(t, err)
 	for serial := int64(2); serial < 10; serial++ {
 		savePair(t, ca.issue(t, serial, nil), certFile, keyFile)
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				got := pair.current(context.Background()).Leaf.SerialNumber.Int64()
+				got := pair.Current(context.Background()).Leaf.SerialNumber.Int64()
 				assert.Contains(t, []int64{serial - 1, serial}, got, "the one from before, while another handshake reads")
 			})
 		}
 		wg.Wait()
-		require.Equal(t, serial, pair.current(t.Context()).Leaf.SerialNumber.Int64())
-		require.Same(t, pair.current(t.Context()), pair.current(t.Context()))
+		require.Equal(t, serial, pair.Current(t.Context()).Leaf.SerialNumber.Int64())
+		require.Same(t, pair.Current(t.Context()), pair.Current(t.Context()))
 	}
 }
 
@@ -329,14 +331,14 @@ func TestAClientShowsNoCertificateThatTheServerWouldNotTake(t *testing.T) {
 	other := newAuthority(t, "other")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, other.issue(t, 1, nil), certFile, keyFile)
-	pair, err := loadKeyPair(certFile, keyFile)
+	pair, err := chanio.LoadKeyPair(certFile, keyFile)
 	require.NoError(t, err)
 	server := &tls.Config{
 		Certificates: []tls.Certificate{ca.issue(t, 9, nil)},
 		ClientAuth:   tls.VerifyClientCertIfGiven,
 		ClientCAs:    ca.pool,
 	}
-	s, _ := tlsPair(t, Options{}, server, &tls.Config{RootCAs: ca.pool, GetClientCertificate: pair.forClient})
+	s, _ := tlsPair(t, chanio.Options{}, server, &tls.Config{RootCAs: ca.pool, GetClientCertificate: pair.ForClient})
 	state, _ := s.TLS()
 	require.Empty(t, state.PeerCertificates)
 }
@@ -356,7 +358,7 @@ func TestTLS12IsTheFloorWhateverAConfigSays(t *testing.T) {
 	} {
 		for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13} {
 			t.Run(fmt.Sprintf("%s/%s", test.name, tls.VersionName(version)), func(t *testing.T) {
-				l := listenTCP(t, &Options{TLS: test.server})
+				l := listenTCP(t, &chanio.Options{TLS: test.server})
 				serveEcho(t, l)
 				client := clientConfig.Clone()
 				client.ServerName = "localhost"
@@ -368,7 +370,7 @@ func TestTLS12IsTheFloorWhateverAConfigSays(t *testing.T) {
 					return
 				}
 				require.Error(t, err)
-				require.ErrorContains(t, tlsEvent(t, l.Events(), EventFailed).Err, "version")
+				require.ErrorContains(t, tlsEvent(t, l.Events(), chanio.EventFailed).Err, "version")
 			})
 		}
 	}
@@ -376,10 +378,10 @@ func TestTLS12IsTheFloorWhateverAConfigSays(t *testing.T) {
 }
 
 func TestAServerNeedsACertificate(t *testing.T) {
-	_, err := Listen(t.Context(), "tcp", "127.0.0.1:0", &Options{TLS: &tls.Config{}})
+	_, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{TLS: &tls.Config{}})
 	require.ErrorContains(t, err, "chanio: option TLS")
 	ln := newMemListener()
-	l := Serve(t.Context(), ln, &Options{TLS: &tls.Config{RootCAs: x509.NewCertPool()}})
+	l := chanio.Serve(t.Context(), ln, &chanio.Options{TLS: &tls.Config{RootCAs: x509.NewCertPool()}})
 	awaitDone(t, l)
 	require.ErrorContains(t, l.Err(), "chanio: option TLS")
 }

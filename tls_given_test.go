@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,16 +10,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // givenPair returns a session over a TLS connection that has not shaken hands,
 // and its peer.
-func givenPair(t *testing.T, o *Options) (*Session, *tls.Conn) {
+func givenPair(t *testing.T, o *chanio.Options) (*chanio.Session, *tls.Conn) {
 	server, client := testTLS(t)
 	client.ServerName = "localhost"
 	a, b := socketPair(t, "tcp")
 	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
-	s := NewSession(context.Background(), tls.Server(b, server), o)
+	s := chanio.NewSession(context.Background(), tls.Server(b, server), o)
 	t.Cleanup(func() {
 		a.Close()
 		s.Abort(nil)
@@ -30,7 +32,7 @@ func givenPair(t *testing.T, o *Options) (*Session, *tls.Conn) {
 
 func TestASessionOverATLSConnMayShakeHandsLate(t *testing.T) {
 	s, peer := givenPair(t, nil)
-	go echo(s)
+	go sendBack(s)
 	_, err := peer.Write([]byte("hello"))
 	require.NoError(t, err)
 	require.NoError(t, peer.CloseWrite())
@@ -54,9 +56,9 @@ func TestASessionOverATLSConnMayHaveShakenHandsBefore(t *testing.T) {
 	}()
 	tc := tls.Client(a, client)
 	require.NoError(t, tc.Handshake())
-	s := NewSession(context.Background(), <-accepted, nil)
-	c := NewSession(context.Background(), tc, &Options{TLS: &tls.Config{}}) // which is ignored
-	go echo(s)
+	s := chanio.NewSession(context.Background(), <-accepted, nil)
+	c := chanio.NewSession(context.Background(), tc, &chanio.Options{TLS: &tls.Config{}}) // which is ignored
+	go sendBack(s)
 	requireEcho(t, c, "hello")
 	require.NoError(t, c.Close())
 	awaitDone(t, s)
@@ -68,7 +70,7 @@ func TestCloseOfASessionThatStillShakesHandsFlushes(t *testing.T) {
 	require.NoError(t, s.Put([]byte("greeting")))
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
-	<-s.halted.wait()
+	<-s.Halted()
 	got, err := io.ReadAll(peer) // and shake hands
 	require.NoError(t, err)
 	require.Equal(t, "greeting", string(got))
@@ -79,7 +81,7 @@ func TestCloseOfASessionThatStillShakesHandsFlushes(t *testing.T) {
 }
 
 func TestCloseOfASessionThatWroteNothingDoesNotWaitForItsHandshake(t *testing.T) {
-	s, peer := givenPair(t, &Options{CloseTimeout: -1})
+	s, peer := givenPair(t, &chanio.Options{CloseTimeout: -1})
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Err())
 	require.Error(t, peer.Handshake())
@@ -101,11 +103,11 @@ func TestCloseWriteOfASessionThatStillShakesHandsWaitsForThat(t *testing.T) {
 func TestAHandshakeOfAGivenTLSConnThatFailsIsTheSessionsErr(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		use  func(s *Session)
+		use  func(s *chanio.Session)
 	}{
-		{"which only reads", func(*Session) {}},
-		{"which writes", func(s *Session) { s.Put([]byte("x")) }},
-		{"which ends its output", func(s *Session) { s.CloseWrite() }},
+		{"which only reads", func(*chanio.Session) {}},
+		{"which writes", func(s *chanio.Session) { s.Put([]byte("x")) }},
+		{"which ends its output", func(s *chanio.Session) { s.CloseWrite() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, peer := givenPair(t, nil)
@@ -119,7 +121,7 @@ func TestAHandshakeOfAGivenTLSConnThatFailsIsTheSessionsErr(t *testing.T) {
 }
 
 func TestTheHandshakeOfAGivenTLSConnIsUnderTheWriteTimeoutOfWhatWaitsForIt(t *testing.T) {
-	s, _ := givenPair(t, &Options{WriteTimeout: 50 * time.Millisecond})
+	s, _ := givenPair(t, &chanio.Options{WriteTimeout: 50 * time.Millisecond})
 	require.NoError(t, s.Put([]byte("x")))
 	awaitDone(t, s)
 	require.ErrorContains(t, s.Err(), "WriteTimeout of 50ms exceeded")
@@ -130,7 +132,7 @@ func TestServeOfATLSListenerDeliversSessionsThatHaveShakenHands(t *testing.T) {
 	server, client := testTLS(t)
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
 	require.NoError(t, err)
-	l := Serve(context.Background(), ln, nil)
+	l := chanio.Serve(context.Background(), ln, nil)
 	defer l.Close()
 	silent, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -140,12 +142,12 @@ func TestServeOfATLSListenerDeliversSessionsThatHaveShakenHands(t *testing.T) {
 	state, ok := s.TLS()
 	require.True(t, ok)
 	require.True(t, state.HandshakeComplete)
-	require.Equal(t, []EventKind{EventStarted, EventConnected, EventHandshaked}, kindsUntil(t, l.Events(), EventHandshaked))
+	require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventConnected, chanio.EventHandshaked}, kindsUntil(t, l.Events(), chanio.EventHandshaked))
 }
 
 func TestARefusedClientCertificateIsTheClientsErr(t *testing.T) {
 	ca := newAuthority(t, "ca")
-	l := listenTCP(t, &Options{TLS: &tls.Config{
+	l := listenTCP(t, &chanio.Options{TLS: &tls.Config{
 		Certificates: []tls.Certificate{ca.issue(t, 1, nil)},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    ca.pool,
@@ -161,11 +163,11 @@ func TestTLSMayBeSpokenInsideTLS(t *testing.T) {
 	client.ServerName = "localhost"
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", server)
 	require.NoError(t, err)
-	l := Serve(context.Background(), ln, &Options{TLS: server})
+	l := chanio.Serve(context.Background(), ln, &chanio.Options{TLS: server})
 	serveEcho(t, l)
 	outer, err := tls.Dial("tcp", l.Addr().String(), client)
 	require.NoError(t, err)
-	inner := NewSession(context.Background(), tls.Client(outer, client), nil)
+	inner := chanio.NewSession(context.Background(), tls.Client(outer, client), nil)
 	requireEcho(t, inner, "hello")
 	require.NoError(t, inner.Close())
 }

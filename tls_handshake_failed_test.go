@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // requireHandshakeError checks that err says where a handshake failed, and why.
@@ -125,13 +127,13 @@ func TestAFailedHandshakeIsAnEventThatSaysWhyAndOthersAreServed(t *testing.T) {
 	}
 	for _, kind := range []struct {
 		name  string
-		serve func(t *testing.T) *Listener
+		serve func(t *testing.T) *chanio.Listener
 	}{
-		{"Listen", func(t *testing.T) *Listener { return listenTCP(t, &Options{TLS: config}) }},
-		{"Serve of a TLS listener", func(t *testing.T) *Listener {
+		{"Listen", func(t *testing.T) *chanio.Listener { return listenTCP(t, &chanio.Options{TLS: config}) }},
+		{"Serve of a TLS listener", func(t *testing.T) *chanio.Listener {
 			ln, err := tls.Listen("tcp", "127.0.0.1:0", config)
 			require.NoError(t, err)
-			return Serve(context.Background(), ln, nil)
+			return chanio.Serve(context.Background(), ln, nil)
 		}},
 	} {
 		l := kind.serve(t)
@@ -142,7 +144,7 @@ func TestAFailedHandshakeIsAnEventThatSaysWhyAndOthersAreServed(t *testing.T) {
 		for _, test := range badClients(t, ca) {
 			t.Run(kind.name+"/"+test.name, func(t *testing.T) {
 				addr := test.client(t, l.Addr().String())
-				e := tlsEvent(t, l.Events(), EventFailed)
+				e := tlsEvent(t, l.Events(), chanio.EventFailed)
 				requireHandshakeError(t, e.Err, addr, test.says)
 				require.Nil(t, e.Session)
 				requireEcho(t, old, "meanwhile")
@@ -154,7 +156,7 @@ func TestAFailedHandshakeIsAnEventThatSaysWhyAndOthersAreServed(t *testing.T) {
 
 func TestManySilentClientsDoNotHoldUpAGoodOne(t *testing.T) {
 	server, client := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server, HandshakeTimeout: -1})
+	l := listenTCP(t, &chanio.Options{TLS: server, HandshakeTimeout: -1})
 	serveEcho(t, l)
 	for range 200 {
 		conn, err := net.Dial("tcp", l.Addr().String())
@@ -242,14 +244,14 @@ func TestADialWhoseHandshakeFailsSaysWhyAndWhere(t *testing.T) {
 					require.ErrorAs(t, err, test.is)
 				}
 			}
-			s, err := Dial(context.Background(), "tcp", addr.String(), &Options{TLS: config})
+			s, err := chanio.Dial(context.Background(), "tcp", addr.String(), &chanio.Options{TLS: config})
 			require.Nil(t, s)
 			check(err)
 
-			c := Connect(context.Background(), "tcp", addr.String(), &Options{TLS: config, Backoff: Backoff{Min: -1}})
+			c := chanio.Connect(context.Background(), "tcp", addr.String(), &chanio.Options{TLS: config, Backoff: chanio.Backoff{Min: -1}})
 			defer c.Close()
-			check(tlsEvent(t, c.Events(), EventFailed).Err)
-			check(tlsEvent(t, c.Events(), EventFailed).Err) // it tries again
+			check(tlsEvent(t, c.Events(), chanio.EventFailed).Err)
+			check(tlsEvent(t, c.Events(), chanio.EventFailed).Err) // it tries again
 		})
 	}
 }
@@ -263,7 +265,7 @@ func TestADialToASilentServerEndsWithDialTimeoutOrItsContext(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		connected <- struct{}{}
 	})
-	_, err := Dial(ctx, "tcp", addr.String(), &Options{TLS: config, DialTimeout: 20 * time.Millisecond})
+	_, err := chanio.Dial(ctx, "tcp", addr.String(), &chanio.Options{TLS: config, DialTimeout: 20 * time.Millisecond})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	var timeout net.Error
 	require.ErrorAs(t, err, &timeout)
@@ -274,7 +276,7 @@ func TestADialToASilentServerEndsWithDialTimeoutOrItsContext(t *testing.T) {
 		<-connected
 		cancel()
 	}()
-	_, err = Dial(ctx, "tcp", addr.String(), &Options{TLS: config})
+	_, err = chanio.Dial(ctx, "tcp", addr.String(), &chanio.Options{TLS: config})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -299,14 +301,14 @@ func TestTheAlertOfAFailedHandshakeGetsOutAlthoughMoreHasArrived(t *testing.T) {
 			}()
 			// The client refuses the certificate, which comes before the server's
 			// Finished.
-			_, err = Dial(t.Context(), "tcp", ln.Addr().String(), &Options{TLS: &tls.Config{ServerName: "localhost"}})
+			_, err = chanio.Dial(t.Context(), "tcp", ln.Addr().String(), &chanio.Options{TLS: &tls.Config{ServerName: "localhost"}})
 			require.ErrorContains(t, err, "certificate")
 			err, _ = await(t, failed, "the server's error")
 			require.ErrorContains(t, err, "bad certificate")
 		}
 	})
 	t.Run("accepted", func(t *testing.T) {
-		l := listenTCP(t, &Options{TLS: server})
+		l := listenTCP(t, &chanio.Options{TLS: server})
 		for range 20 {
 			conn := connectTo(t, l)
 			unknown := append([]byte{recordHandshake, 3, 1, 0, 100, 99, 0, 0, 96}, noise(20_000)...)

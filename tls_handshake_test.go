@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -13,11 +13,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A memServer serves TLS over memory.
 type memServer struct {
-	*Listener
+	*chanio.Listener
 	ln     *memListener
 	client *tls.Config
 }
@@ -25,7 +27,7 @@ type memServer struct {
 // newMemServer starts a memServer. Its certificate is valid at a bubble's time.
 // Nothing is buffered in memory, so there are no tickets: a client takes them
 // only when it reads.
-func newMemServer(t *testing.T, ctx context.Context, o Options) *memServer {
+func newMemServer(t *testing.T, ctx context.Context, o chanio.Options) *memServer {
 	t.Helper()
 	ca := newAuthority(t, "ca")
 	if o.TLS == nil {
@@ -33,7 +35,7 @@ func newMemServer(t *testing.T, ctx context.Context, o Options) *memServer {
 	}
 	o.TLS.SessionTicketsDisabled = true
 	ln := newMemListener()
-	m := &memServer{Serve(ctx, ln, &o), ln, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"}}
+	m := &memServer{chanio.Serve(ctx, ln, &o), ln, &tls.Config{RootCAs: ca.pool, ServerName: "localhost"}}
 	t.Cleanup(func() { m.Close() })
 	return m
 }
@@ -68,13 +70,13 @@ func TestASilentClientFailsAfterHandshakeTimeout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newMemServer(t, context.Background(), Options{HandshakeTimeout: 20 * time.Second})
+				m := newMemServer(t, context.Background(), chanio.Options{HandshakeTimeout: 20 * time.Second})
 				conn := m.ln.dial()
 				start := time.Now()
 				var peer sync.WaitGroup
 				peer.Go(func() { test.peer(conn) })
 				defer peer.Wait()
-				e := tlsEvent(t, m.Events(), EventFailed)
+				e := tlsEvent(t, m.Events(), chanio.EventFailed)
 				require.Equal(t, 20*time.Second, e.Time.Sub(start))
 				requireHandshakeError(t, e.Err, conn.RemoteAddr(), "HandshakeTimeout of 20s exceeded")
 				require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
@@ -88,11 +90,11 @@ func TestASilentClientFailsAfterHandshakeTimeout(t *testing.T) {
 
 func TestHandshakeTimeoutEndsWithTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{HandshakeTimeout: 20 * time.Second})
+		m := newMemServer(t, context.Background(), chanio.Options{HandshakeTimeout: 20 * time.Second})
 		conn := m.connect(t)
 		s := <-m.Sessions()
 		time.Sleep(time.Hour)
-		go echo(s)
+		go sendBack(s)
 		_, err := conn.Write([]byte("still here"))
 		require.NoError(t, err)
 		buf := make([]byte, 100)
@@ -104,7 +106,7 @@ func TestHandshakeTimeoutEndsWithTheHandshake(t *testing.T) {
 
 func TestWithoutHandshakeTimeoutAHandshakeMayTakeItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{HandshakeTimeout: -1})
+		m := newMemServer(t, context.Background(), chanio.Options{HandshakeTimeout: -1})
 		raw := m.ln.dial()
 		defer raw.Close()
 		time.Sleep(24 * time.Hour)
@@ -115,7 +117,7 @@ func TestWithoutHandshakeTimeoutAHandshakeMayTakeItsTime(t *testing.T) {
 
 func TestFullOfUndeliveredSessionsAcceptingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{MaxHandshakes: 2})
+		m := newMemServer(t, context.Background(), chanio.Options{MaxHandshakes: 2})
 		m.connect(t)
 		m.connect(t)
 		third := m.ln.dial() // the accepting goroutine holds it
@@ -136,7 +138,7 @@ func TestFullOfUndeliveredSessionsAcceptingPauses(t *testing.T) {
 
 func TestHandshakesCountForMaxSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{MaxSessions: 1, HandshakeTimeout: 20 * time.Second})
+		m := newMemServer(t, context.Background(), chanio.Options{MaxSessions: 1, HandshakeTimeout: 20 * time.Second})
 		silent := m.ln.dial()
 		defer silent.Close()
 		start := time.Now()
@@ -162,14 +164,14 @@ func TestHandshakesEndWithTheListenerAndAreNoFailures(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
-				m := newMemServer(t, ctx, Options{})
+				m := newMemServer(t, ctx, chanio.Options{})
 				silent := m.ln.dial()
 				defer silent.Close()
 				m.connect(t) // and is never received
 				test.end(m, cancel)
 				<-m.Done()
 				for e := range m.Events() {
-					require.NotEqual(t, EventFailed, e.Kind, "%v", e.Err)
+					require.NotEqual(t, chanio.EventFailed, e.Kind, "%v", e.Err)
 				}
 				_, err := silent.Read(make([]byte, 1))
 				require.Error(t, err, "the connection is closed")
@@ -192,7 +194,7 @@ func TestACallbackOfTheConfigSeesTheEndOfItsHandshake(t *testing.T) {
 				called, released := make(chan struct{}), make(chan time.Time, 1)
 				type key struct{}
 				ctx := context.WithValue(context.Background(), key{}, "the user's")
-				m := newMemServer(t, ctx, Options{HandshakeTimeout: 20 * time.Second, TLS: &tls.Config{
+				m := newMemServer(t, ctx, chanio.Options{HandshakeTimeout: 20 * time.Second, TLS: &tls.Config{
 					GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 						assert.Equal(t, "the user's", hello.Context().Value(key{}))
 						close(called)
@@ -215,8 +217,8 @@ func TestACallbackOfTheConfigSeesTheEndOfItsHandshake(t *testing.T) {
 
 func TestEventsOfATLSSessionComeInOrder(t *testing.T) {
 	server, client := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server})
-	c := Connect(context.Background(), "tcp", l.Addr().String(), &Options{TLS: client})
+	l := listenTCP(t, &chanio.Options{TLS: server})
+	c := chanio.Connect(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: client})
 	defer c.Close()
 	s, _ := await(t, l.Sessions(), "the server's session")
 	p, _ := await(t, c.Sessions(), "the client's session")
@@ -224,19 +226,19 @@ func TestEventsOfATLSSessionComeInOrder(t *testing.T) {
 	p.CloseWrite()
 	awaitDone(t, s)
 	awaitDone(t, p)
-	want := []EventKind{EventStarted, EventConnected, EventHandshaked, EventDisconnected}
-	require.Equal(t, want, kindsUntil(t, l.Events(), EventDisconnected))
-	require.Equal(t, want, kindsUntil(t, c.Events(), EventDisconnected))
+	want := []chanio.EventKind{chanio.EventStarted, chanio.EventConnected, chanio.EventHandshaked, chanio.EventDisconnected}
+	require.Equal(t, want, kindsUntil(t, l.Events(), chanio.EventDisconnected))
+	require.Equal(t, want, kindsUntil(t, c.Events(), chanio.EventDisconnected))
 }
 
 func TestTLSWorksOverUnixSockets(t *testing.T) {
 	server, client := testTLS(t)
 	path := unixPath(t)
-	l, err := Listen(context.Background(), "unix", path, &Options{TLS: server})
+	l, err := chanio.Listen(context.Background(), "unix", path, &chanio.Options{TLS: server})
 	require.NoError(t, err)
 	serveEcho(t, l)
 
-	_, err = Dial(context.Background(), "unix", path, &Options{TLS: client})
+	_, err = chanio.Dial(context.Background(), "unix", path, &chanio.Options{TLS: client})
 	require.ErrorContains(t, err, "ServerName", "a path is no name")
 	client.ServerName = "localhost"
 	s := dialTLS(t, l, client)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -12,23 +12,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/buffer"
 	"example.com/chanio/internal/tlsrecord"
 )
 
 func TestASessionThatWaitsIsAboutToDropItsBuffers(t *testing.T) {
 	in := newInput(t, tls.VersionTLS13)
-	_, err := in.peer.Write(noise(maxRecord))
+	_, err := in.peer.Write(noise(chanio.MaxRecord))
 	require.NoError(t, err)
-	in.take(maxRecord)
-	in.raw.tls.idle = nil
+	in.take(chanio.MaxRecord)
+	in.DropWhen(nil)
 	in.idle()
-	for dropped := false; !dropped; runtime.Gosched() {
-		in.raw.tls.mu.Lock()
-		dropped = in.raw.tls.idle == nil
-		in.raw.tls.mu.Unlock()
+	for in.WillDrop() {
+		runtime.Gosched()
 	}
-	require.Zero(t, in.raw.tls.buffers.Size())
+	require.Zero(t, in.BufferSize())
 }
 
 func TestAnIdleTLSSessionHoldsNoInputBuffer(t *testing.T) {
@@ -36,15 +35,15 @@ func TestAnIdleTLSSessionHoldsNoInputBuffer(t *testing.T) {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			in := newInput(t, version)
 			in.idle()
-			require.NotZero(t, in.raw.tls.buffers.Size(), "this Go has the buffers where they are looked for")
+			require.NotZero(t, in.BufferSize(), "this Go has the buffers where they are looked for")
 			for _, size := range []int{5000, 200_000, 10, 70_000} {
 				want := noise(size)
 				go in.peer.Write(want)
 				require.True(t, bytes.Equal(want, in.take(size)))
 				in.idle()
 				in.forget()
-				require.Zero(t, in.raw.tls.buffers.Size())
-				require.Equal(t, tlsrecord.Reader{}, in.records.in)
+				require.Zero(t, in.BufferSize())
+				require.Equal(t, tlsrecord.Reader{}, in.Rest())
 			}
 		})
 	}
@@ -54,11 +53,11 @@ func TestBuffersAreNotDroppedWhileThereIsTraffic(t *testing.T) {
 	in := newInput(t, tls.VersionTLS13)
 	in.idle()
 	for range 3 {
-		_, err := in.peer.Write(noise(maxRecord))
+		_, err := in.peer.Write(noise(chanio.MaxRecord))
 		require.NoError(t, err)
-		in.take(maxRecord)
-		in.raw.tls.drop() // which is about to happen since the session was idle
-		require.GreaterOrEqual(t, in.raw.tls.buffers.Size(), maxRecord)
+		in.take(chanio.MaxRecord)
+		in.Drop() // which is about to happen since the session was idle
+		require.GreaterOrEqual(t, in.BufferSize(), chanio.MaxRecord)
 	}
 }
 
@@ -84,16 +83,16 @@ func TestCryptoTLSReadsIntoNoMemoryOfThePool(t *testing.T) {
 	defer a.Close()
 	defer b.Close()
 	var under *borrower
-	tr := newTLSStream(b, func(conn net.Conn, config *tls.Config) *tls.Conn {
+	in := chanio.NewTLSInput(b, func(conn net.Conn, config *tls.Config) *tls.Conn {
 		under = &borrower{Conn: conn}
 		return tls.Server(under, config)
-	}, ownTLS(server))
+	}, server)
 	peer := tls.Client(a, client)
 	go peer.Handshake()
-	require.NoError(t, tr.handshake(t.Context()))
+	require.NoError(t, in.Handshake(t.Context()))
 	go peer.Write(noise(1 << 20))
 	for read := 0; read < 1<<20; {
-		b, n, err := tr.read(window{to: blockSize})
+		b, n, err := in.Read()
 		require.NoError(t, err)
 		read += n
 		b.Free()
@@ -118,13 +117,13 @@ func TestReadingRecordsTakesNoFreshMemory(t *testing.T) {
 		t.Skip("the race detector empties pools")
 	}
 	in := newInput(t, tls.VersionTLS13)
-	const rounds, size = 200, maxRecord
+	const rounds, size = 200, chanio.MaxRecord
 	message := noise(size)
 	exchange := func() {
 		_, err := in.peer.Write(message)
 		require.NoError(t, err)
 		for n := 0; n < size; {
-			b, m, err := in.read(window{to: blockSize})
+			b, m, err := in.Read()
 			require.NoError(t, err)
 			b.Free()
 			n += m

@@ -1,6 +1,6 @@
 //go:build unix
 
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -16,14 +16,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/buffer"
-	"example.com/chanio/internal/sock"
 	"example.com/chanio/internal/tlsrecord"
 )
 
 // An input is a transport as its reader sees it: the test is the reader.
 type input struct {
-	*tlsStream
+	*chanio.TLSInput
 	t    testing.TB
 	peer *tlsPeer
 	keys bytes.Buffer // the peer's key log
@@ -41,14 +41,14 @@ func newInput(t testing.TB, version uint16) *input {
 	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
 	require.NoError(t, b.SetDeadline(time.Now().Add(patience)))
 	w := &wire{Conn: a}
-	in := &input{tlsStream: newTLSStream(b, tls.Server, ownTLS(server)), t: t}
+	in := &input{TLSInput: chanio.NewTLSInput(b, tls.Server, server), t: t}
 	client.CipherSuites = legacySuites
 	client.KeyLogWriter = &in.keys
 	in.peer = &tlsPeer{tls.Client(w, client), w}
-	in.raw.tls.idle = noTimer()
+	in.DropWhen(noTimer())
 	shaken := make(chan error)
 	go func() { shaken <- in.peer.Handshake() }()
-	require.NoError(t, in.handshake(t.Context()))
+	require.NoError(t, in.Handshake(t.Context()))
 	require.NoError(t, <-shaken)
 	return in
 }
@@ -57,7 +57,7 @@ func newInput(t testing.TB, version uint16) *input {
 func (in *input) take(n int) (all []byte) {
 	in.t.Helper()
 	for len(all) < n {
-		b, n, err := in.read(window{to: blockSize})
+		b, n, err := in.Read()
 		require.NoError(in.t, err)
 		all = append(all, b.B[:n]...)
 		b.Free()
@@ -68,11 +68,9 @@ func (in *input) take(n int) (all []byte) {
 // idle reads once more, and requires that nothing has come.
 func (in *input) idle() {
 	in.t.Helper()
-	rc := sock.Of(in.records.Conn).RawConn()
-	in.raw.window = window{to: blockSize}
-	require.NoError(in.t, rc.Control(func(fd uintptr) {
-		require.False(in.t, in.raw.tryRead(fd), "there is nothing")
-	}))
+	_, reads, err := in.Poll()
+	require.NoError(in.t, err)
+	require.Zero(in.t, reads, "there is nothing")
 }
 
 // noTimer returns a timer that drops no buffers: the test does.
@@ -81,10 +79,10 @@ func noTimer() *time.Timer { return time.NewTimer(time.Hour) }
 // forget drops the buffers, as happens after a while without a read.
 func (in *input) forget() {
 	in.t.Helper()
-	in.raw.tls.drop()
-	in.raw.tls.drop() // nothing was read since
-	require.Nil(in.t, in.raw.tls.idle)
-	in.raw.tls.idle = noTimer()
+	in.Drop()
+	in.Drop() // nothing was read since
+	require.False(in.t, in.WillDrop())
+	in.DropWhen(noTimer())
 }
 
 func TestRecordsThatArriveInPartsAreReadWhole(t *testing.T) {
@@ -92,7 +90,7 @@ func TestRecordsThatArriveInPartsAreReadWhole(t *testing.T) {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			in := newInput(t, version)
 			rng := rand.New(rand.NewPCG(1, 2))
-			for _, size := range []int{1, 100, 5000, maxRecord, 10, 70_000} {
+			for _, size := range []int{1, 100, 5000, chanio.MaxRecord, 10, 70_000} {
 				want := noise(size)
 				sealed := in.peer.seal(func() {
 					_, err := in.peer.Write(want)
@@ -111,7 +109,7 @@ func TestRecordsThatArriveInPartsAreReadWhole(t *testing.T) {
 				got = append(got, in.take(size-len(got))...)
 				require.True(t, bytes.Equal(want, got))
 				in.idle()
-				require.Equal(t, tlsrecord.Reader{}, in.records.in)
+				require.Equal(t, tlsrecord.Reader{}, in.Rest())
 			}
 		})
 	}
@@ -131,7 +129,7 @@ func (in *input) send(records ...[]byte) {
 
 func TestWhatFollowsAWarningIsReadInOrder(t *testing.T) {
 	in, peer := legacyInput(t)
-	for _, size := range []int{1, 10_000, maxRecord} {
+	for _, size := range []int{1, 10_000, chanio.MaxRecord} {
 		want := noise(size)
 		in.send(peer.record(recordData, []byte("x")), peer.record(recordAlert, []byte{1, 90}), peer.record(recordData, want))
 		got := in.take(1 + size)
@@ -147,7 +145,7 @@ func TestNothingIsReadBehindAnErrorHoweverOften(t *testing.T) {
 	in.send(peer.record(recordData, []byte("x")), peer.record(recordHandshake, []byte{0}), peer.record(recordData, noise(10_000)), peer.record(recordData, noise(10_000)))
 	require.Equal(t, "x", string(in.take(1)))
 	for range 2 {
-		_, n, err := in.read(window{to: blockSize})
+		_, n, err := in.Read()
 		require.ErrorContains(t, err, "pending application data")
 		require.Zero(t, n)
 	}
@@ -163,25 +161,18 @@ func TestOneReadTakesABoundedPartOfAFloodOfKeyUpdates(t *testing.T) {
 		one = cmp.Or(one, len(flood))
 	}
 	in.send(flood)
-	b, n, err := in.read(window{to: blockSize})
+	b, n, err := in.Read()
 	require.NoError(t, err)
 	b.Free()
 	require.Positive(t, n)
-	require.LessOrEqual(t, n, 1+(chaff+chaffPerByte*n)/one)
+	require.LessOrEqual(t, n, 1+(chanio.Chaff+chanio.ChaffPerByte*n)/one)
 }
 
 // poll reads what has arrived by now, perhaps nothing.
-func (in *input) poll(t *testing.T) (got []byte) {
+func (in *input) poll(t *testing.T) []byte {
 	t.Helper()
-	rc := sock.Of(in.records.Conn).RawConn()
-	require.NoError(t, rc.Control(func(fd uintptr) {
-		in.raw.window = window{to: blockSize}
-		for in.raw.tryRead(fd) {
-			require.NoError(t, in.raw.err)
-			got = append(got, in.raw.buf.B[:in.raw.n]...)
-			in.raw.buf.Free()
-		}
-	}))
+	got, _, err := in.Poll()
+	require.NoError(t, err)
 	return got
 }
 
@@ -204,20 +195,20 @@ func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
 		t.Skip("here all is left for the writer")
 	}
 	in := newInput(t, tls.VersionTLS13)
-	records := noise(maxRecord)
+	records := noise(chanio.MaxRecord)
 	sent := 0
 	for owed := false; !owed; sent += len(records) {
 		var err error
-		owed, err = in.records.post(records)
+		owed, err = in.Post(records)
 		require.NoError(t, err)
 	}
-	taken := sent - len(in.records.left)
+	taken := sent - in.Left()
 	_, err := io.CopyN(io.Discard, in.peer.wire.Conn, int64(taken)) // there is room again
 	require.NoError(t, err)
-	owed, err := in.records.post([]byte("the next"))
+	owed, err := in.Post([]byte("the next"))
 	require.NoError(t, err)
 	require.True(t, owed)
-	require.Len(t, in.records.left, sent-taken+len("the next"))
+	require.Equal(t, sent-taken+len("the next"), in.Left())
 }
 
 func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
@@ -231,7 +222,7 @@ func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 			for err == nil {
 				var b *buffer.Buffer
 				var n int
-				b, n, err = in.read(window{to: blockSize})
+				b, n, err = in.Read()
 				got = append(got, b.B[:n]...)
 				b.Free()
 			}
@@ -243,7 +234,7 @@ func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 
 func TestWithAnotherGoRecordsAreReadAllTheSame(t *testing.T) {
 	in := newInput(t, tls.VersionTLS13)
-	in.raw.tls.buffers = tlsrecord.Buffers{} // as with a version that was not tested
+	in.LoseBuffers() // as with a version that was not tested
 	for _, size := range []int{1, 200_000, 10} {
 		want := noise(size)
 		go in.peer.Write(want)
@@ -257,13 +248,13 @@ func TestWithAnotherGoRecordsAreReadAllTheSame(t *testing.T) {
 func TestAHandshakeThatIsDroppedIsReset(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		o    Options
-		drop func(l *Listener)
+		o    chanio.Options
+		drop func(l *chanio.Listener)
 	}{
-		{"after HandshakeTimeout", Options{HandshakeTimeout: 10 * time.Millisecond}, nil},
-		{"by Restart", Options{}, func(l *Listener) { l.Restart(context.Background()) }},
-		{"by Close", Options{}, func(l *Listener) { l.Close() }},
-		{"as the oldest", Options{MaxHandshakes: 1}, func(l *Listener) { connectTo(t, l) }},
+		{"after HandshakeTimeout", chanio.Options{HandshakeTimeout: 10 * time.Millisecond}, nil},
+		{"by Restart", chanio.Options{}, func(l *chanio.Listener) { l.Restart(context.Background()) }},
+		{"by Close", chanio.Options{}, func(l *chanio.Listener) { l.Close() }},
+		{"as the oldest", chanio.Options{MaxHandshakes: 1}, func(l *chanio.Listener) { connectTo(t, l) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server, _ := testTLS(t)

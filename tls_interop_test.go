@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // tlsVersions are the versions that this project supports, as openssl and
@@ -37,19 +39,19 @@ func eachVersion(t *testing.T, f func(t *testing.T, version uint16, openssl, gnu
 }
 
 // serveChat serves TLS to a program.
-func serveChat(t *testing.T, mutual bool) *Listener {
+func serveChat(t *testing.T, mutual bool) *chanio.Listener {
 	t.Helper()
-	config, err := ServerTLS("testdata/server.crt", "testdata/server.key")
+	config, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")
 	if mutual {
-		config, err = MutualServerTLS("testdata/server.crt", "testdata/server.key", "testdata/ca.crt")
+		config, err = chanio.MutualServerTLS("testdata/server.crt", "testdata/server.key", "testdata/ca.crt")
 	}
 	require.NoError(t, err)
 	config.NextProtos = []string{"chat"}
-	return listenTCP(t, &Options{TLS: config})
+	return listenTCP(t, &chanio.Options{TLS: config})
 }
 
 // requireState checks what was negotiated with a program's client.
-func requireState(t *testing.T, s *Session, version uint16, mutual bool) {
+func requireState(t *testing.T, s *chanio.Session, version uint16, mutual bool) {
 	t.Helper()
 	state, ok := s.TLS()
 	require.True(t, ok)
@@ -75,7 +77,7 @@ func TestOpenSSLsClientIsServed(t *testing.T) {
 		p.expect("Verify return code: 0 (ok)")
 		s, _ := await(t, l.Sessions(), "a session")
 		requireState(t, s, version, mutual)
-		go echo(s)
+		go sendBack(s)
 		p.say("hello")
 		p.expect("hello\n")
 		if version == tls.VersionTLS13 {
@@ -116,7 +118,7 @@ func TestOpenSSLsClientResumes(t *testing.T) {
 				s, _ := await(t, l.Sessions(), "a session")
 				state, _ := s.TLS()
 				require.Equal(t, test.option == "-sess_in", state.DidResume)
-				go echo(s)
+				go sendBack(s)
 				p.say("behind the ticket")
 				p.expect("behind the ticket\n")
 				p.say("Q")
@@ -144,7 +146,7 @@ func TestOpenSSLsClientThatIsRefusedIsAnEvent(t *testing.T) {
 			t.Run(tls.VersionName(v.version)+"/"+test.name, func(t *testing.T) {
 				l := serveChat(t, test.mutual)
 				p := startProgram(t, "openssl", append([]string{"s_client", "-connect", l.Addr().String(), v.openssl}, test.args...)...)
-				e := tlsEvent(t, l.Events(), EventFailed)
+				e := tlsEvent(t, l.Events(), chanio.EventFailed)
 				require.ErrorContains(t, e.Err, "chanio: handshake tcp "+l.Addr().String())
 				require.ErrorContains(t, e.Err, test.says)
 				awaitDone(t, p)
@@ -164,16 +166,16 @@ func startOpenSSL(t *testing.T, args ...string) (*program, string) {
 
 func TestOpenSSLsServerIsSpokenTo(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16, openssl, _ string, mutual bool) {
-		config, err := ClientTLS("testdata/ca.crt")
+		config, err := chanio.ClientTLS("testdata/ca.crt")
 		args := []string{openssl, "-alpn", "chat", "-naccept", "1"}
 		if mutual {
-			config, err = MutualClientTLS("testdata/ca.crt", "testdata/client.crt", "testdata/client.key")
+			config, err = chanio.MutualClientTLS("testdata/ca.crt", "testdata/client.crt", "testdata/client.key")
 			args = append(args, "-Verify", "1", "-verify_return_error", "-CAfile", "testdata/ca.crt")
 		}
 		require.NoError(t, err)
 		config.NextProtos = []string{"other", "chat"}
 		p, addr := startOpenSSL(t, args...)
-		s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+		s, err := chanio.Dial(context.Background(), "tcp", addr, &chanio.Options{TLS: config})
 		require.NoError(t, err)
 		defer func() { s.Abort(nil); awaitDone(t, s) }()
 		state, _ := s.TLS()
@@ -203,12 +205,12 @@ func TestOpenSSLsServerIsSpokenTo(t *testing.T) {
 func TestSessionsWithOpenSSLsServerResume(t *testing.T) {
 	for _, v := range tlsVersions {
 		t.Run(tls.VersionName(v.version), func(t *testing.T) {
-			config, err := ClientTLS("testdata/ca.crt")
+			config, err := chanio.ClientTLS("testdata/ca.crt")
 			require.NoError(t, err)
 			config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 			_, addr := startOpenSSL(t, v.openssl, "-rev", "-naccept", "2")
 			for i := range 2 {
-				s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+				s, err := chanio.Dial(context.Background(), "tcp", addr, &chanio.Options{TLS: config})
 				require.NoError(t, err)
 				state, _ := s.TLS()
 				require.Equal(t, i == 1, state.DidResume)
@@ -227,12 +229,12 @@ func TestARenegotiationIsForThoseWhoAllowIt(t *testing.T) {
 		support tls.RenegotiationSupport
 	}{{"allowed", tls.RenegotiateFreelyAsClient}, {"not allowed", tls.RenegotiateNever}} {
 		t.Run(test.name, func(t *testing.T) {
-			config, err := ClientTLS("testdata/ca.crt")
+			config, err := chanio.ClientTLS("testdata/ca.crt")
 			require.NoError(t, err)
 			config.Renegotiation = test.support
 			shaking := shakings(config)
 			p, addr := startOpenSSL(t, "-tls1_2", "-naccept", "1")
-			s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+			s, err := chanio.Dial(context.Background(), "tcp", addr, &chanio.Options{TLS: config})
 			require.NoError(t, err)
 			defer func() { s.Abort(nil); awaitDone(t, s) }()
 			await(t, shaking, "the handshake")
@@ -269,12 +271,12 @@ func (l logOfKeys) Write(p []byte) (int, error) {
 }
 
 func TestARenegotiationAmidWritingHoldsUpNothing(t *testing.T) {
-	config, err := ClientTLS("testdata/ca.crt")
+	config, err := chanio.ClientTLS("testdata/ca.crt")
 	require.NoError(t, err)
 	config.Renegotiation = tls.RenegotiateFreelyAsClient
 	shaking := shakings(config)
 	p, addr := startOpenSSL(t, "-tls1_2", "-naccept", "1")
-	s, err := Dial(context.Background(), "tcp", addr, &Options{TLS: config})
+	s, err := chanio.Dial(context.Background(), "tcp", addr, &chanio.Options{TLS: config})
 	require.NoError(t, err)
 	defer func() { s.Abort(nil); awaitDone(t, s) }()
 	enough := make(chan struct{})
@@ -321,7 +323,7 @@ func TestGnuTLSsClientIsServed(t *testing.T) {
 		p.expect("Application protocol: chat")
 		s, _ := await(t, l.Sessions(), "a session")
 		requireState(t, s, version, mutual)
-		go echo(s)
+		go sendBack(s)
 		p.expect("Simple Client Mode")
 		p.say("hello")
 		p.expect("hello\n")

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // legacyRecords makes the records of one direction of TLS 1.2 (RFC 5246, with
@@ -95,7 +97,7 @@ func (l *legacyRecords) record(kind byte, data []byte) []byte {
 
 // renegotiating returns a session whose server has asked for a renegotiation,
 // has got the session's hello, and says nothing more.
-func renegotiating(t *testing.T, o *Options) *Session {
+func renegotiating(t *testing.T, o *chanio.Options) *chanio.Session {
 	serverConfig, clientConfig := testTLS(t)
 	var keys bytes.Buffer
 	serverConfig.KeyLogWriter = &keys
@@ -106,9 +108,9 @@ func renegotiating(t *testing.T, o *Options) *Session {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	dialed := make(chan *Session, 1)
+	dialed := make(chan *chanio.Session, 1)
 	go func() {
-		s, err := Dial(context.Background(), "tcp", ln.Addr().String(), o)
+		s, err := chanio.Dial(context.Background(), "tcp", ln.Addr().String(), o)
 		if err != nil {
 			ln.Close()
 		}
@@ -134,7 +136,7 @@ func renegotiating(t *testing.T, o *Options) *Session {
 }
 
 func TestARenegotiationThatDoesNotEndIsUnderTheWriteTimeoutOfWhatWaitsForIt(t *testing.T) {
-	s := renegotiating(t, &Options{WriteTimeout: 50 * time.Millisecond})
+	s := renegotiating(t, &chanio.Options{WriteTimeout: 50 * time.Millisecond})
 	require.NoError(t, s.Put([]byte("x")))
 	awaitDone(t, s)
 	requireTimeout(t, s.Err())

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"crypto/tls"
@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // eachTLSOfOurs is eachTLS for the sessions whose records the library sees.
-func eachTLSOfOurs(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *tlsPeer)) {
+func eachTLSOfOurs(t *testing.T, o chanio.Options, f func(t *testing.T, s *chanio.Session, peer *tlsPeer)) {
 	server, client := testTLS(t)
 	for _, kind := range tlsKinds {
 		if kind.given {
@@ -31,26 +33,26 @@ func eachTLSOfOurs(t *testing.T, o Options, f func(t *testing.T, s *Session, pee
 func TestARecordMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
 	for _, framing := range []struct {
 		name string
-		f    Framing
-	}{{"raw", nil}, {"lines", Lines{}}} {
+		f    chanio.Framing
+	}{{"raw", nil}, {"lines", chanio.Lines{}}} {
 		for _, part := range []struct {
 			name string
 			left int // bytes that the peer never sends
-		}{{"all but a byte", 1}, {"the header", maxRecord}, {"one byte", -1}} {
+		}{{"all but a byte", 1}, {"the header", chanio.MaxRecord}, {"one byte", -1}} {
 			t.Run(framing.name+"/"+part.name, func(t *testing.T) {
-				eachTLSOfOurs(t, Options{MessageTimeout: 50 * time.Millisecond, Framing: framing.f}, func(t *testing.T, s *Session, peer *tlsPeer) {
+				eachTLSOfOurs(t, chanio.Options{MessageTimeout: 50 * time.Millisecond, Framing: framing.f}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 					_, err := peer.Write([]byte("whole\n"))
 					require.NoError(t, err)
 					require.Contains(t, string(receiveN(t, s, 5)), "whole")
 					sealed := peer.seal(func() {
-						_, err := peer.Write(noise(maxRecord)) // the first may be smaller
+						_, err := peer.Write(noise(chanio.MaxRecord)) // the first may be smaller
 						require.NoError(t, err)
 					}).Bytes()
 					n := 5 + int(sealed[3])<<8 + int(sealed[4])
 					switch part.left {
 					case -1:
 						n = 1
-					case maxRecord:
+					case chanio.MaxRecord:
 						n = 5
 					default:
 						n -= part.left
@@ -69,7 +71,7 @@ func TestARecordMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
 func TestMessageTimeoutIsOfOneRecordAndNotOfThePausesBetweenThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = time.Second
-		m := newMemServer(t, t.Context(), Options{MessageTimeout: timeout})
+		m := newMemServer(t, t.Context(), chanio.Options{MessageTimeout: timeout})
 		w := &wire{Conn: m.ln.dial()}
 		peer := &tlsPeer{tls.Client(w, m.client), w}
 		defer w.Close()

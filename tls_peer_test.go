@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A wire is the connection under a peer's TLS. It can be told to do what
@@ -103,55 +105,55 @@ var tlsKinds = []struct {
 	name    string
 	version uint16
 	given   bool // crypto/tls reads the connection itself
-	start   func(t *testing.T, config *tls.Config, o *Options) (session func() *Session, addr net.Addr)
+	start   func(t *testing.T, config *tls.Config, o *chanio.Options) (session func() *chanio.Session, addr net.Addr)
 }{
 	{"TLS 1.3", tls.VersionTLS13, false, startListener("tcp")},
 	{"TLS 1.2", tls.VersionTLS12, false, startListener("tcp")},
 	{"unix", tls.VersionTLS13, false, startListener("unix")},
-	{"portable", tls.VersionTLS13, false, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	{"portable", tls.VersionTLS13, false, func(t *testing.T, config *tls.Config, o *chanio.Options) (func() *chanio.Session, net.Addr) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		o.TLS = config
-		return sessionsOf(t, Serve(context.Background(), hiddenListener{ln}, o))
+		return sessionsOf(t, chanio.Serve(context.Background(), hiddenListener{ln}, o))
 	}},
-	{"TLS listener", tls.VersionTLS12, true, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	{"TLS listener", tls.VersionTLS12, true, func(t *testing.T, config *tls.Config, o *chanio.Options) (func() *chanio.Session, net.Addr) {
 		ln, err := tls.Listen("tcp", "127.0.0.1:0", config)
 		require.NoError(t, err)
-		return sessionsOf(t, Serve(context.Background(), ln, o))
+		return sessionsOf(t, chanio.Serve(context.Background(), ln, o))
 	}},
-	{"given", tls.VersionTLS13, true, func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+	{"given", tls.VersionTLS13, true, func(t *testing.T, config *tls.Config, o *chanio.Options) (func() *chanio.Session, net.Addr) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		accepted := make(chan *Session, 1)
+		accepted := make(chan *chanio.Session, 1)
 		go func() {
 			defer ln.Close()
 			if conn, err := ln.Accept(); err == nil {
-				s := NewSession(context.Background(), tls.Server(conn, config), o)
+				s := chanio.NewSession(context.Background(), tls.Server(conn, config), o)
 				t.Cleanup(func() { s.Abort(nil); awaitDone(t, s) })
 				accepted <- s
 			}
 		}()
-		return func() *Session { s, _ := await(t, accepted, "a session"); return s }, ln.Addr()
+		return func() *chanio.Session { s, _ := await(t, accepted, "a session"); return s }, ln.Addr()
 	}},
 }
 
-func startListener(network string) func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
-	return func(t *testing.T, config *tls.Config, o *Options) (func() *Session, net.Addr) {
+func startListener(network string) func(t *testing.T, config *tls.Config, o *chanio.Options) (func() *chanio.Session, net.Addr) {
+	return func(t *testing.T, config *tls.Config, o *chanio.Options) (func() *chanio.Session, net.Addr) {
 		address := anyAddress(t, network)
 		o.TLS = config
-		l, err := Listen(context.Background(), network, address, o)
+		l, err := chanio.Listen(context.Background(), network, address, o)
 		require.NoError(t, err)
 		return sessionsOf(t, l)
 	}
 }
 
-func sessionsOf(t *testing.T, l *Listener) (func() *Session, net.Addr) {
+func sessionsOf(t *testing.T, l *chanio.Listener) (func() *chanio.Session, net.Addr) {
 	t.Cleanup(func() { l.Close() })
-	return func() *Session { s, _ := await(t, l.Sessions(), "a session"); return s }, l.Addr()
+	return func() *chanio.Session { s, _ := await(t, l.Sessions(), "a session"); return s }, l.Addr()
 }
 
 // eachTLS runs f for each kind of session, with its peer after the handshake.
-func eachTLS(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *tlsPeer)) {
+func eachTLS(t *testing.T, o chanio.Options, f func(t *testing.T, s *chanio.Session, peer *tlsPeer)) {
 	server, client := testTLS(t)
 	for _, kind := range tlsKinds {
 		t.Run(kind.name, func(t *testing.T) {

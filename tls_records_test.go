@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/tlsrecord"
 )
 
@@ -38,7 +39,7 @@ func TestRecordsAreGatheredIntoOneWrite(t *testing.T) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			var writes atomic.Int64
-			l := Serve(context.Background(), countedListener{ln, &writes}, &Options{TLS: server})
+			l := chanio.Serve(context.Background(), countedListener{ln, &writes}, &chanio.Options{TLS: server})
 			defer l.Close()
 			peer := dialPeer(t, l.Addr(), client)
 			s, _ := await(t, l.Sessions(), "a session")
@@ -71,10 +72,10 @@ func (l countedListener) Accept() (net.Conn, error) {
 
 func TestABatchOfManySizesKeepsItsBytesAndTheirCount(t *testing.T) {
 	server, client := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server})
+	l := listenTCP(t, &chanio.Options{TLS: server})
 	peer := dialPeer(t, l.Addr(), client)
 	s, _ := await(t, l.Sessions(), "a session")
-	sizes := []int{0, 1, maxRecord - 1, maxRecord, maxRecord + 1, blockSize - 1, blockSize, blockSize + 1, 300_000, 5}
+	sizes := []int{0, 1, chanio.MaxRecord - 1, chanio.MaxRecord, chanio.MaxRecord + 1, chanio.BlockSize - 1, chanio.BlockSize, chanio.BlockSize + 1, 300_000, 5}
 	var want []byte
 	for _, size := range sizes {
 		want = append(want, noise(size)...)
@@ -94,7 +95,7 @@ func TestABatchOfManySizesKeepsItsBytesAndTheirCount(t *testing.T) {
 func TestRecordsThatArriveInPiecesAreWhole(t *testing.T) {
 	for _, piece := range []int{1, 7, 1000, 20_000} {
 		t.Run(fmt.Sprintf("%d bytes", piece), func(t *testing.T) {
-			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+			eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 				peer.wire.piece = piece
 				want := noise(2000 * min(piece, 100))
 				go func() {
@@ -109,7 +110,7 @@ func TestRecordsThatArriveInPiecesAreWhole(t *testing.T) {
 }
 
 // recordServer returns a session whose peer makes its records itself.
-func recordServer(t *testing.T, o Options) (*Session, *recordPeer) {
+func recordServer(t *testing.T, o chanio.Options) (*chanio.Session, *recordPeer) {
 	t.Helper()
 	o.TLS, _ = testTLS(t)
 	l := listenTCP(t, &o)
@@ -119,11 +120,11 @@ func recordServer(t *testing.T, o Options) (*Session, *recordPeer) {
 }
 
 func TestKeyUpdatesAreFollowedHoweverTheyArrive(t *testing.T) {
-	s, peer := recordServer(t, Options{})
-	go echo(s)
+	s, peer := recordServer(t, chanio.Options{})
+	go sendBack(s)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for round := range 50 {
-		message := noise(1 + rng.IntN(maxRecord))
+		message := noise(1 + rng.IntN(chanio.MaxRecord))
 		var stream []byte
 		if round%2 == 0 {
 			stream = peer.keyUpdate(t, round%4 == 0)
@@ -142,7 +143,7 @@ func TestKeyUpdatesAreFollowedHoweverTheyArrive(t *testing.T) {
 }
 
 func TestAKeyUpdateBehindOurCloseNotifyIsFollowed(t *testing.T) {
-	s, peer := recordServer(t, Options{})
+	s, peer := recordServer(t, chanio.Options{})
 	require.NoError(t, s.CloseWrite())
 	_, err := peer.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
@@ -157,7 +158,7 @@ func TestAKeyUpdateBehindOurCloseNotifyIsFollowed(t *testing.T) {
 }
 
 func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T) {
-	s, peer := recordServer(t, Options{})
+	s, peer := recordServer(t, chanio.Options{})
 	want := noise(16 << 20) // more than kernels hold
 	go func() {
 		for m := range slices.Chunk(want, 100_000) {
@@ -178,7 +179,7 @@ func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T)
 
 // eachDeaf runs f for a session whose peer is about to ask for answers and to
 // take none: for one that is alone, and for one of many.
-func eachDeaf(t *testing.T, o Options, f func(t *testing.T, s *Session, peer *recordPeer)) {
+func eachDeaf(t *testing.T, o chanio.Options, f func(t *testing.T, s *chanio.Session, peer *recordPeer)) {
 	for _, others := range []int{0, 10} {
 		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
 			config, _ := testTLS(t)
@@ -213,11 +214,11 @@ func (p *recordPeer) chatter(t *testing.T) (records []byte) {
 }
 
 // eachReader runs f for a listener's session that is alone, and for one of many.
-func eachReader(t *testing.T, f func(t *testing.T, accepted func() *Session, addr net.Addr)) {
+func eachReader(t *testing.T, f func(t *testing.T, accepted func() *chanio.Session, addr net.Addr)) {
 	for _, others := range []int{0, 10} {
 		t.Run(fmt.Sprintf("%d others", others), func(t *testing.T) {
 			config, _ := testTLS(t)
-			accepted, addr := startListener("tcp")(t, config, new(Options))
+			accepted, addr := startListener("tcp")(t, config, new(chanio.Options))
 			for range others {
 				dialRecordPeer(t, addr)
 				accepted()
@@ -229,7 +230,7 @@ func eachReader(t *testing.T, f func(t *testing.T, accepted func() *Session, add
 
 // The error is one that crypto/tls has found after data, and does not repeat.
 func TestAnErrorThatComesBesideDataEndsTheSession(t *testing.T) {
-	eachReader(t, func(t *testing.T, accepted func() *Session, addr net.Addr) {
+	eachReader(t, func(t *testing.T, accepted func() *chanio.Session, addr net.Addr) {
 		peer := dialRecordPeer(t, addr)
 		s := accepted()
 		const serverHelloDone = 14 // which has no place here
@@ -241,7 +242,7 @@ func TestAnErrorThatComesBesideDataEndsTheSession(t *testing.T) {
 }
 
 func TestWhatFollowsAWarningIsDelivered(t *testing.T) {
-	eachReader(t, func(t *testing.T, accepted func() *Session, addr net.Addr) {
+	eachReader(t, func(t *testing.T, accepted func() *chanio.Session, addr net.Addr) {
 		peer, records := dialLegacyPeer(t, addr)
 		s := accepted()
 		for range 3 {
@@ -253,7 +254,7 @@ func TestWhatFollowsAWarningIsDelivered(t *testing.T) {
 }
 
 func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
-	eachDeaf(t, Options{WriteTimeout: 50 * time.Millisecond}, func(t *testing.T, s *Session, peer *recordPeer) {
+	eachDeaf(t, chanio.Options{WriteTimeout: 50 * time.Millisecond}, func(t *testing.T, s *chanio.Session, peer *recordPeer) {
 		go func() {
 			for range s.Recv() {
 			}
@@ -266,7 +267,7 @@ func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
 }
 
 func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
-	eachDeaf(t, Options{WriteTimeout: -1}, func(t *testing.T, s *Session, peer *recordPeer) {
+	eachDeaf(t, chanio.Options{WriteTimeout: -1}, func(t *testing.T, s *chanio.Session, peer *recordPeer) {
 		enough := time.After(time.Second) // the session may stop reading from the peer long before
 		for asked, read := 0, true; read; asked++ {
 			require.Less(t, asked, 100_000, "it is read from without end")
@@ -277,10 +278,7 @@ func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
 				read = false
 			}
 		}
-		s.records.mu.Lock()
-		left := len(s.records.left)
-		s.records.mu.Unlock()
-		require.LessOrEqual(t, left, recordBlockSize+tlsrecord.BlockLen)
+		require.LessOrEqual(t, s.Records().Left(), chanio.RecordBlockSize+tlsrecord.BlockLen)
 	})
 }
 
@@ -290,7 +288,7 @@ func TestAnAnswerIsSentByASessionThatHasNothingElseToSay(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	// The portable path sends nothing from where it reads.
-	l := Serve(t.Context(), hiddenListener{ln}, &Options{TLS: config})
+	l := chanio.Serve(t.Context(), hiddenListener{ln}, &chanio.Options{TLS: config})
 	defer l.Close()
 	peer := dialRecordPeer(t, l.Addr())
 	await(t, l.Sessions(), "a session")
@@ -303,14 +301,14 @@ func TestAnAnswerIsSentByASessionThatHasNothingElseToSay(t *testing.T) {
 
 func TestFlushingRecordsWaitsForThoseOfAnotherFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, t.Context(), Options{})
+		m := newMemServer(t, t.Context(), chanio.Options{})
 		peer := m.connect(t)
 		s := <-m.Sessions()
-		_, err := s.records.post([]byte("these"))
+		_, err := s.Records().Post([]byte("these"))
 		require.NoError(t, err)
 		flushed := make(chan error)
 		for range 2 {
-			go func() { flushed <- s.records.flush() }()
+			go func() { flushed <- s.Records().Flush() }()
 			synctest.Wait() // the first flush has taken everything, the second nothing
 		}
 		select {
@@ -327,19 +325,19 @@ func TestFlushingRecordsWaitsForThoseOfAnotherFlush(t *testing.T) {
 
 func TestWhereRecordsCouldNotBeSentNoneFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, t.Context(), Options{})
+		m := newMemServer(t, t.Context(), chanio.Options{})
 		m.connect(t)
 		s := <-m.Sessions()
-		_, err := s.records.post([]byte("these"))
+		_, err := s.Records().Post([]byte("these"))
 		require.NoError(t, err)
 		flushed := make(chan error)
-		go func() { flushed <- s.records.flush() }()
+		go func() { flushed <- s.Records().Flush() }()
 		synctest.Wait()
 		s.Abort(nil)
 		err = <-flushed
 		require.Error(t, err)
-		require.Equal(t, err, s.records.flush())
-		_, again := s.records.post([]byte("those"))
+		require.Equal(t, err, s.Records().Flush())
+		_, again := s.Records().Post([]byte("those"))
 		require.Equal(t, err, again)
 	})
 }

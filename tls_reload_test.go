@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"crypto/tls"
@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // serialNow returns the serial number of the certificate that a handshake would
 // use now.
-func serialNow(t *testing.T, k *keyPair) int64 {
+func serialNow(t *testing.T, k *chanio.KeyPair) int64 {
 	t.Helper()
-	return k.current(t.Context()).Leaf.SerialNumber.Int64()
+	return k.Current(t.Context()).Leaf.SerialNumber.Int64()
 }
 
 // overwrite writes data over the contents of file, which stays the same file,
@@ -79,7 +81,7 @@ func TestAReloadNoticesWhicheverWayFilesAreReplaced(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			certFile, keyFile := pairFilesIn(t.TempDir())
 			write(1, certFile, keyFile, size, then)
-			pair, err := loadKeyPair(certFile, keyFile)
+			pair, err := chanio.LoadKeyPair(certFile, keyFile)
 			require.NoError(t, err)
 			require.EqualValues(t, 1, serialNow(t, pair))
 			test.replace(certFile, keyFile)
@@ -102,7 +104,7 @@ func TestAReloadNoticesWhicheverWayFilesAreReplaced(t *testing.T) {
 		for _, file := range []string{certFile, keyFile} {
 			require.NoError(t, os.Symlink(filepath.Join("..data", filepath.Base(file)), file))
 		}
-		pair, err := loadKeyPair(certFile, keyFile)
+		pair, err := chanio.LoadKeyPair(certFile, keyFile)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, serialNow(t, pair))
 
@@ -121,7 +123,7 @@ func TestAReloadWaitsForTheSecondOfTwoFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			certFile, keyFile := pairFilesIn(t.TempDir())
 			savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-			pair, err := loadKeyPair(certFile, keyFile)
+			pair, err := chanio.LoadKeyPair(certFile, keyFile)
 			require.NoError(t, err)
 			next := ca.issue(t, 2, nil)
 			for i, file := range test.order {
@@ -142,21 +144,21 @@ func TestAReadThatFailsOnceIsTriedAgainWithAGrowingPause(t *testing.T) {
 		ca := newAuthority(t, "ca")
 		certFile, keyFile := pairFilesIn(t.TempDir())
 		savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-		pair, err := loadKeyPair(certFile, keyFile)
+		pair, err := chanio.LoadKeyPair(certFile, keyFile)
 		require.NoError(t, err)
 		savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
 		failures, reads := 3, 0
-		pair.load = func(certFile, keyFile string) (tls.Certificate, error) {
+		pair.LoadWith(func(certFile, keyFile string) (tls.Certificate, error) {
 			if reads++; reads <= failures {
 				return tls.Certificate{}, errors.New("stale file handle")
 			}
 			return tls.LoadX509KeyPair(certFile, keyFile)
-		}
+		})
 		for i := range failures {
 			require.EqualValues(t, 1, serialNow(t, pair))
 			require.EqualValues(t, 1, serialNow(t, pair))
 			require.Equal(t, i+1, reads, "not before the pause is over")
-			<-time.After(reloadPauseMin << i)
+			<-time.After(chanio.ReloadPauseMin << i)
 		}
 		require.EqualValues(t, 2, serialNow(t, pair))
 		require.EqualValues(t, 2, serialNow(t, pair))
@@ -168,18 +170,18 @@ func TestFilesThatHangHoldUpNoHandshake(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-	pair, err := loadKeyPair(certFile, keyFile)
+	pair, err := chanio.LoadKeyPair(certFile, keyFile)
 	require.NoError(t, err)
 	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
 	hung, answer := make(chan struct{}), make(chan struct{})
-	pair.load = func(certFile, keyFile string) (tls.Certificate, error) {
+	pair.LoadWith(func(certFile, keyFile string) (tls.Certificate, error) {
 		close(hung)
 		<-answer
 		return tls.LoadX509KeyPair(certFile, keyFile)
-	}
+	})
 	began := time.Now()
 	require.EqualValues(t, 1, serialNow(t, pair), "after reloadPatience")
-	require.GreaterOrEqual(t, time.Since(began), reloadPatience)
+	require.GreaterOrEqual(t, time.Since(began), chanio.ReloadPatience)
 	<-hung
 	for range 1000 { // which would be 1000 s
 		require.EqualValues(t, 1, serialNow(t, pair))
@@ -190,7 +192,7 @@ func TestFilesThatHangHoldUpNoHandshake(t *testing.T) {
 }
 
 func TestACertificateMayBeAskedForWithoutAHandshake(t *testing.T) {
-	server, err := ServerTLS("testdata/server.crt", "testdata/server.key")
+	server, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")
 	require.NoError(t, err)
 	cert, err := server.GetCertificate(new(tls.ClientHelloInfo))
 	require.NoError(t, err)
@@ -203,6 +205,6 @@ func TestABundleWithABrokenCertificateIsAnError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bundle.crt")
 	broken := "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 	require.NoError(t, os.WriteFile(file, append(ca, broken...), 0o600))
-	_, err = ClientTLS(file)
+	_, err = chanio.ClientTLS(file)
 	require.ErrorContains(t, err, "number 2 in "+file)
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -15,10 +15,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // receiveAll returns what arrives until the end of the stream.
-func receiveAll(s *Session) []byte {
+func receiveAll(s *chanio.Session) []byte {
 	var all []byte
 	for m := range s.Recv() {
 		all = append(all, m...)
@@ -27,7 +29,7 @@ func receiveAll(s *Session) []byte {
 }
 
 // receiveN returns the next n bytes.
-func receiveN(t testing.TB, s *Session, n int) []byte {
+func receiveN(t testing.TB, s *chanio.Session, n int) []byte {
 	t.Helper()
 	var all []byte
 	for len(all) < n {
@@ -45,7 +47,7 @@ func TestATLSStreamThatIsCutInsideARecordIsNoCleanEnd(t *testing.T) {
 		at   int
 	}{{"behind the first byte", 1}, {"inside the header", record - 1}, {"behind the header", record}, {"inside the record", 100}} {
 		t.Run(cut.name, func(t *testing.T) {
-			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+			eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 				_, err := peer.Write([]byte("whole"))
 				require.NoError(t, err)
 				require.Equal(t, "whole", string(receiveN(t, s, 5)))
@@ -63,7 +65,7 @@ func TestATLSStreamThatIsCutInsideARecordIsNoCleanEnd(t *testing.T) {
 }
 
 func TestATLSStreamThatEndsBetweenRecordsEndsClean(t *testing.T) {
-	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+	eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		_, err := peer.Write([]byte("whole"))
 		require.NoError(t, err)
 		require.NoError(t, peer.NetConn().(*wire).Conn.(halfCloser).CloseWrite())
@@ -74,7 +76,7 @@ func TestATLSStreamThatEndsBetweenRecordsEndsClean(t *testing.T) {
 }
 
 func TestATLSRecordThatWasTamperedWithEndsTheSession(t *testing.T) {
-	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+	eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		_, err := peer.wire.Write([]byte("\x17\x03\x03\x00\x20--- this is no record at all ---"))
 		require.NoError(t, err)
 		require.Empty(t, receiveAll(s))
@@ -86,7 +88,7 @@ func TestATLSRecordThatWasTamperedWithEndsTheSession(t *testing.T) {
 }
 
 func TestAPeersCloseNotifyLeavesTheSessionWritable(t *testing.T) {
-	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+	eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		_, err := peer.Write([]byte("question"))
 		require.NoError(t, err)
 		require.NoError(t, peer.CloseWrite())
@@ -106,7 +108,7 @@ func TestAPeersCloseNotifyLeavesTheSessionWritable(t *testing.T) {
 }
 
 func TestCloseWriteOverTLSLeavesTheSessionReadable(t *testing.T) {
-	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+	eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		require.NoError(t, s.Put([]byte("question")))
 		require.NoError(t, s.CloseWrite())
 		got, err := io.ReadAll(peer)
@@ -133,7 +135,7 @@ func TestCloseOverTLSFlushesBehindUnreadInput(t *testing.T) {
 		{"a peer that stays", func(*tlsPeer) {}},
 	} {
 		t.Run(reader.name, func(t *testing.T) {
-			eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+			eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 				_, err := peer.Write(noise(200_000)) // more than is ever received
 				require.NoError(t, err)
 				want := noise(1 << 20)
@@ -158,21 +160,21 @@ func TestCloseOverTLSFlushesBehindUnreadInput(t *testing.T) {
 
 func TestAbortResetsTCPUnderTLS(t *testing.T) {
 	cause := errors.New("enough")
-	eachTLS(t, Options{}, func(t *testing.T, s *Session, peer *tlsPeer) {
+	eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		s.Abort(cause)
 		awaitDone(t, s)
 		require.Equal(t, cause, s.Err())
 		_, err := peer.Read(make([]byte, 1))
 		require.Error(t, err)
-		if _, ok := s.tr.(*tlsStream); ok && s.RemoteAddr().Network() == "tcp" && s.tr.(*tlsStream).raw != nil {
+		if s.TLSIsRaw() && s.RemoteAddr().Network() == "tcp" {
 			require.ErrorIs(t, err, errReset)
 		}
 	})
 }
 
 func TestAPeerThatTakesNothingOverTLSEndsTheSession(t *testing.T) {
-	o := Options{WriteTimeout: 50 * time.Millisecond, CloseTimeout: -1, WriteBuffer: 1 << 14}
-	eachTLS(t, o, func(t *testing.T, s *Session, peer *tlsPeer) {
+	o := chanio.Options{WriteTimeout: 50 * time.Millisecond, CloseTimeout: -1, WriteBuffer: 1 << 14}
+	eachTLS(t, o, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		message := noise(100_000)
 		for s.Put(message) == nil {
 		}
@@ -184,11 +186,11 @@ func TestAPeerThatTakesNothingOverTLSEndsTheSession(t *testing.T) {
 }
 
 func TestCloseOverTLSTakesNoLongerThanCloseTimeout(t *testing.T) {
-	o := Options{CloseTimeout: 50 * time.Millisecond, WriteTimeout: -1, WriteBuffer: 1 << 14}
-	eachTLS(t, o, func(t *testing.T, s *Session, peer *tlsPeer) {
+	o := chanio.Options{CloseTimeout: 50 * time.Millisecond, WriteTimeout: -1, WriteBuffer: 1 << 14}
+	eachTLS(t, o, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		message := noise(8 << 20)
 		require.NoError(t, s.Put(message))
-		_, err := io.ReadFull(peer.wire.Conn, make([]byte, 2*recordBlockSize)) // more than one write
+		_, err := io.ReadFull(peer.wire.Conn, make([]byte, 2*chanio.RecordBlockSize)) // more than one write
 		require.NoError(t, err)
 		require.ErrorIs(t, s.Close(), os.ErrDeadlineExceeded)
 		require.ErrorContains(t, s.Err(), "CloseTimeout of 50ms exceeded")
@@ -202,16 +204,16 @@ func TestCloseOverTLSTakesNoLongerThanCloseTimeout(t *testing.T) {
 func TestTheTimeoutsOfAStalledTLSSessionAreExact(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		end   func(s *Session)
+		end   func(s *chanio.Session)
 		after time.Duration
 	}{
-		{"WriteTimeout", func(*Session) {}, defaultWriteTimeout},
-		{"CloseTimeout", func(s *Session) { s.Close() }, defaultCloseTimeout},
-		{"CloseWrite, and WriteTimeout", func(s *Session) { s.CloseWrite() }, defaultWriteTimeout},
+		{"WriteTimeout", func(*chanio.Session) {}, chanio.DefaultWriteTimeout},
+		{"CloseTimeout", func(s *chanio.Session) { s.Close() }, chanio.DefaultCloseTimeout},
+		{"CloseWrite, and WriteTimeout", func(s *chanio.Session) { s.CloseWrite() }, chanio.DefaultWriteTimeout},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newMemServer(t, context.Background(), Options{})
+				m := newMemServer(t, context.Background(), chanio.Options{})
 				m.connect(t)
 				s := <-m.Sessions()
 				start := time.Now()
@@ -227,20 +229,20 @@ func TestTheTimeoutsOfAStalledTLSSessionAreExact(t *testing.T) {
 
 func TestACloseNotifyThatThePeerDoesNotTakeIsUnderWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{})
+		m := newMemServer(t, context.Background(), chanio.Options{})
 		m.connect(t)
 		s := <-m.Sessions()
 		start := time.Now()
 		require.NoError(t, s.CloseWrite())
 		<-s.Done()
-		require.Equal(t, defaultWriteTimeout, time.Since(start), "and not under the 5 seconds of crypto/tls")
+		require.Equal(t, chanio.DefaultWriteTimeout, time.Since(start), "and not under the 5 seconds of crypto/tls")
 		require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
 	})
 }
 
 func TestASlowPeerOverTLSIsNoStalledOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{})
+		m := newMemServer(t, context.Background(), chanio.Options{})
 		peer := m.connect(t)
 		s := <-m.Sessions()
 		want := noise(1 << 20)
@@ -269,9 +271,9 @@ func TestSessionsResume(t *testing.T) {
 			server, client := testTLS(t)
 			client.MaxVersion = version
 			client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-			l := listenTCP(t, &Options{TLS: server})
+			l := listenTCP(t, &chanio.Options{TLS: server})
 			serveEcho(t, l)
-			resumed := func(s *Session) bool {
+			resumed := func(s *chanio.Session) bool {
 				state, _ := s.TLS()
 				requireEcho(t, s, "a ticket comes before its echo")
 				return state.DidResume
@@ -281,7 +283,7 @@ func TestSessionsResume(t *testing.T) {
 			require.NoError(t, l.Restart(t.Context()))
 			require.True(t, resumed(dialTLS(t, l, client)), "behind a restart")
 
-			c := Connect(context.Background(), "tcp", l.Addr().String(), &Options{TLS: client, Backoff: Backoff{Min: -1}})
+			c := chanio.Connect(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: client, Backoff: chanio.Backoff{Min: -1}})
 			defer c.Close()
 			for range 2 {
 				s, _ := await(t, c.Sessions(), "a client's session")
@@ -295,24 +297,24 @@ func TestSessionsResume(t *testing.T) {
 func TestAServerSeesThatASessionWasResumed(t *testing.T) {
 	server, client := testTLS(t)
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-	l := listenTCP(t, &Options{TLS: server})
+	l := listenTCP(t, &chanio.Options{TLS: server})
 	for i := range 2 {
 		c := dialTLS(t, l, client)
 		s, _ := await(t, l.Sessions(), "a session")
 		state, _ := s.TLS()
 		require.Equal(t, i == 1, state.DidResume)
-		go echo(s)
+		go sendBack(s)
 		requireEcho(t, c, "hello")
 	}
 }
 
 func TestAMulticastReachesTLSMembersWholeAndInOrder(t *testing.T) {
 	server, client := testTLS(t)
-	l := listenTCP(t, &Options{TLS: server, Framing: Lines{}})
+	l := listenTCP(t, &chanio.Options{TLS: server, Framing: chanio.Lines{}})
 	const members, messages = 5, 2000
-	var sessions []*Session
+	var sessions []*chanio.Session
 	for range members {
-		c, err := Dial(context.Background(), "tcp", l.Addr().String(), &Options{TLS: client, Framing: Lines{}})
+		c, err := chanio.Dial(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: client, Framing: chanio.Lines{}})
 		require.NoError(t, err)
 		defer func() { c.Abort(nil); awaitDone(t, c) }()
 		sessions = append(sessions, c)
@@ -335,7 +337,7 @@ func TestAMulticastReachesTLSMembersWholeAndInOrder(t *testing.T) {
 // TestAnEmptyMessageOfAHubIsNothingOverTLS puts it alone in a member's batch.
 func TestAnEmptyMessageOfAHubIsNothingOverTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemServer(t, context.Background(), Options{})
+		m := newMemServer(t, context.Background(), chanio.Options{})
 		peer := m.connect(t)
 		s := <-m.Sessions()
 		require.NoError(t, m.Multicast(nil))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
+
+	"example.com/chanio"
 )
 
 // testTLS returns the configs of a server and a client from testdata.
@@ -25,12 +27,12 @@ func testTLS(t testing.TB) (server, client *tls.Config) {
 }
 
 // tlsPair returns two sessions that speak TLS with each other.
-func tlsPair(t testing.TB, o Options, serverConfig, clientConfig *tls.Config) (server, client *Session) {
+func tlsPair(t testing.TB, o chanio.Options, serverConfig, clientConfig *tls.Config) (server, client *chanio.Session) {
 	t.Helper()
 	so, co := o, o
 	so.TLS, co.TLS = serverConfig, clientConfig
 	l := listenTCP(t, &so)
-	client, err := Dial(context.Background(), "tcp", l.Addr().String(), &co)
+	client, err := chanio.Dial(context.Background(), "tcp", l.Addr().String(), &co)
 	require.NoError(t, err)
 	t.Cleanup(func() { client.Abort(nil); <-client.Done() })
 	return <-l.Sessions(), client
@@ -41,7 +43,7 @@ func TestNetConnIsANetConnOverTLS(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		version uint16
-		o       Options
+		o       chanio.Options
 	}{
 		{"TLS 1.3", tls.VersionTLS13, queues[0].o},
 		{"TLS 1.3 and queues of 0", tls.VersionTLS13, queues[1].o},
@@ -51,22 +53,22 @@ func TestNetConnIsANetConnOverTLS(t *testing.T) {
 			t.Parallel()
 			client := client.Clone()
 			client.MaxVersion = test.version
-			testNetConn(t, func() (s1, s2 *Session) { return tlsPair(t, test.o, server, client) })
+			testNetConn(t, func() (s1, s2 *chanio.Session) { return tlsPair(t, test.o, server, client) })
 		})
 	}
 	t.Run("given", func(t *testing.T) {
 		t.Parallel()
-		testNetConn(t, func() (s1, s2 *Session) {
+		testNetConn(t, func() (s1, s2 *chanio.Session) {
 			a, b := socketPair(t, "tcp")
 			client := client.Clone()
 			client.ServerName = "localhost"
-			return NewSession(context.Background(), tls.Server(a, server), nil),
-				NewSession(context.Background(), tls.Client(b, client), nil)
+			return chanio.NewSession(context.Background(), tls.Server(a, server), nil),
+				chanio.NewSession(context.Background(), tls.Client(b, client), nil)
 		})
 	})
 }
 
-func testNetConn(t *testing.T, pair func() (s1, s2 *Session)) {
+func testNetConn(t *testing.T, pair func() (s1, s2 *chanio.Session)) {
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 		s1, s2 := pair()
 		return s1.NetConn(), s2.NetConn(), func() {

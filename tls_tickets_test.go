@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"crypto/ecdh"
@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // resumes dials l, and reports whether that has resumed a session in the client's
 // cache. The next dial may resume this one.
-func resumes(t *testing.T, l *Listener, client *tls.Config) bool {
+func resumes(t *testing.T, l *chanio.Listener, client *tls.Config) bool {
 	t.Helper()
 	s := dialTLS(t, l, client)
 	requireEcho(t, s, "a ticket comes with the answer, or before it")
@@ -45,7 +47,7 @@ func TestListenersWithOneConfigResumeEachOthersSessions(t *testing.T) {
 				client.ServerName = "localhost" // the cache's key
 				client.MaxVersion = version
 				client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-				first, second := listenTCP(t, &Options{TLS: server}), listenTCP(t, &Options{TLS: server})
+				first, second := listenTCP(t, &chanio.Options{TLS: server}), listenTCP(t, &chanio.Options{TLS: server})
 				serveEcho(t, first)
 				serveEcho(t, second)
 				require.False(t, resumes(t, first, client))
@@ -64,7 +66,7 @@ func TestTicketKeysThatAreSetWhileAListenerRunsHold(t *testing.T) {
 				server = way.wrap(server)
 				client.MaxVersion = version
 				client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-				l := listenTCP(t, &Options{TLS: server})
+				l := listenTCP(t, &chanio.Options{TLS: server})
 				serveEcho(t, l)
 				old, next := [32]byte{1}, [32]byte{2}
 				server.SetSessionTicketKeys([][32]byte{old})
@@ -87,7 +89,7 @@ func TestAClientThatVerifiesNobodyNamesTheServerAllTheSame(t *testing.T) {
 		names <- hello.ServerName
 		return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
 	}
-	l := listenTCP(t, &Options{TLS: server})
+	l := listenTCP(t, &chanio.Options{TLS: server})
 	serveEcho(t, l)
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
@@ -102,16 +104,16 @@ func TestAClientThatVerifiesNobodyNamesTheServerAllTheSame(t *testing.T) {
 		}}
 	}
 	t.Run("Dial", func(t *testing.T) {
-		s, err := Dial(t.Context(), "tcp", address, &Options{TLS: verify("localhost")})
+		s, err := chanio.Dial(t.Context(), "tcp", address, &chanio.Options{TLS: verify("localhost")})
 		require.NoError(t, err)
 		require.Equal(t, "localhost", <-names)
 		s.Close()
-		_, err = Dial(t.Context(), "tcp", address, &Options{TLS: verify("other")})
+		_, err = chanio.Dial(t.Context(), "tcp", address, &chanio.Options{TLS: verify("other")})
 		require.ErrorIs(t, err, wrong)
 		<-names
 	})
 	t.Run("Connect", func(t *testing.T) {
-		c := Connect(t.Context(), "tcp", address, &Options{TLS: verify("localhost")})
+		c := chanio.Connect(t.Context(), "tcp", address, &chanio.Options{TLS: verify("localhost")})
 		defer c.Close()
 		await(t, c.Sessions(), "a session")
 		require.Equal(t, "localhost", <-names)
@@ -119,7 +121,7 @@ func TestAClientThatVerifiesNobodyNamesTheServerAllTheSame(t *testing.T) {
 	t.Run("ServerName", func(t *testing.T) {
 		config := verify("example.com")
 		config.ServerName = "example.com"
-		_, err := Dial(t.Context(), "tcp", address, &Options{TLS: config})
+		_, err := chanio.Dial(t.Context(), "tcp", address, &chanio.Options{TLS: config})
 		require.ErrorContains(t, err, "example.com", "the certificate is for localhost")
 		require.Equal(t, "example.com", <-names)
 	})
@@ -152,7 +154,7 @@ func TestAClientMayEncryptItsHello(t *testing.T) {
 	config, list := echConfig(key, "public.example")
 	server, client := testTLS(t)
 	server.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{{Config: config, PrivateKey: key.Bytes()}}
-	l := listenTCP(t, &Options{TLS: server})
+	l := listenTCP(t, &chanio.Options{TLS: server})
 	serveEcho(t, l)
 	client.MinVersion = tls.VersionTLS12 // as ClientTLS sets
 	client.ServerName = "localhost"

@@ -1,10 +1,12 @@
-package chanio
+package chanio_test
 
 import (
 	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 // A connection that is wrapped, to count or to limit its bytes, is still a TCP
@@ -19,7 +21,7 @@ func TestAbortResetsAWrappedConnection(t *testing.T) {
 	defer peer.Close()
 	conn, err := ln.Accept()
 	require.NoError(t, err)
-	s := NewSession(t.Context(), wrapped{conn.(*net.TCPConn)}, nil)
+	s := chanio.NewSession(t.Context(), wrapped{conn.(*net.TCPConn)}, nil)
 	s.Abort(nil)
 	<-s.Done()
 	_, err = peer.Read(make([]byte, 1))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -8,19 +8,21 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestCloseOfADialedSessionSendsWhatWasAccepted(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(s *Session)
+		end  func(s *chanio.Session)
 	}{
-		{"Close", func(s *Session) { s.Close() }},
-		{"CloseWrite", func(s *Session) { s.CloseWrite() }},
-		{"closed Send", func(s *Session) { close(s.Send()) }},
+		{"Close", func(s *chanio.Session) { s.Close() }},
+		{"CloseWrite", func(s *chanio.Session) { s.CloseWrite() }},
+		{"closed Send", func(s *chanio.Session) { close(s.Send()) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				m, s := memDialed(t, t.Context(), &o)
 				accepted := make(chan struct{})
 				go func() {
@@ -50,16 +52,16 @@ func TestADialedSessionWhoseSocketTakesNothingEndsInTime(t *testing.T) {
 	why := errors.New("enough")
 	for _, c := range []struct {
 		name  string
-		end   func(s *Session, cancel context.CancelCauseFunc)
+		end   func(s *chanio.Session, cancel context.CancelCauseFunc)
 		after time.Duration
 		check func(t *testing.T, err error)
 	}{
-		{"Close", func(s *Session, _ context.CancelCauseFunc) { s.Close() }, 5 * time.Second, requireTimeout},
-		{"Abort", func(s *Session, _ context.CancelCauseFunc) { s.Abort(why) }, 0, func(t *testing.T, err error) { require.ErrorIs(t, err, why) }},
-		{"context", func(_ *Session, cancel context.CancelCauseFunc) { cancel(why) }, 0, func(t *testing.T, err error) { require.ErrorIs(t, err, why) }},
+		{"Close", func(s *chanio.Session, _ context.CancelCauseFunc) { s.Close() }, 5 * time.Second, requireTimeout},
+		{"Abort", func(s *chanio.Session, _ context.CancelCauseFunc) { s.Abort(why) }, 0, func(t *testing.T, err error) { require.ErrorIs(t, err, why) }},
+		{"context", func(_ *chanio.Session, cancel context.CancelCauseFunc) { cancel(why) }, 0, func(t *testing.T, err error) { require.ErrorIs(t, err, why) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				_, s := memDialed(t, ctx, &o)
 				accepted := fill(t, s)
@@ -68,7 +70,7 @@ func TestADialedSessionWhoseSocketTakesNothingEndsInTime(t *testing.T) {
 				<-s.Done()
 				require.Equal(t, c.after, since(start))
 				c.check(t, s.Err())
-				require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+				require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 				requireAllIsCounted(t, s, accepted)
 			})
 		})
@@ -76,7 +78,7 @@ func TestADialedSessionWhoseSocketTakesNothingEndsInTime(t *testing.T) {
 }
 
 func TestASocketThatFailsEndsADialedSessionWithThatErr(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, s := memDialed(t, t.Context(), &o)
 		why := errors.New("the socket broke")
 		m.fail <- why
@@ -84,6 +86,6 @@ func TestASocketThatFailsEndsADialedSessionWithThatErr(t *testing.T) {
 		require.ErrorIs(t, s.Err(), why)
 		require.ErrorContains(t, s.Err(), "chanio: read udp 192.0.2.1:1000->192.0.2.7:7")
 		require.True(t, isClosed(s.Recv()))
-		require.ErrorIs(t, s.Put(nil), ErrClosed)
+		require.ErrorIs(t, s.Put(nil), chanio.ErrClosed)
 	})
 }

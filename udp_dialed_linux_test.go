@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"net"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/netns"
 )
 
@@ -32,12 +33,12 @@ func TestADialToAGroupLeavesFromAnAddressOfItsInterface(t *testing.T) {
 				ip -6 route add multicast ff00::/8 dev d2 table local metric 2`)
 			d2, err := net.InterfaceByName("d2")
 			require.NoError(t, err)
-			o := &Options{Multicast: Multicast{Interface: d2}}
-			member, err := ListenMulticast(t.Context(), f.network, f.group, o)
+			o := &chanio.Options{Multicast: chanio.Multicast{Interface: d2}}
+			member, err := chanio.ListenMulticast(t.Context(), f.network, f.group, o)
 			require.NoError(t, err)
 			defer member.Close()
 
-			s, err := Dial(t.Context(), f.network, f.group, o)
+			s, err := chanio.Dial(t.Context(), f.network, f.group, o)
 			require.NoError(t, err)
 			defer s.Close()
 			require.NoError(t, s.Put([]byte("hello")))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -13,21 +13,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
 // memDialed returns a dialed session over a socket in memory. It ends with the
 // test.
-func memDialed(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Session) {
+func memDialed(t *testing.T, ctx context.Context, o *chanio.Options) (*memSocket, *chanio.Session) {
 	t.Helper()
-	set, err := dialSettings(ctx, "udp", o)
-	require.NoError(t, err)
 	m := newMemSocket()
-	conn, err := datagram.New(m, "udp", datagramConfig(set, false))
+	s, err := chanio.DialOver(ctx, m, somePeer, o)
 	require.NoError(t, err)
-	s := newSession(ctx, &dialed{conn: conn, local: conn.LocalAddr(), remote: somePeer}, set, nil)
-	s.watch(ctx)
-	s.start()
 	t.Cleanup(func() { s.Abort(nil); <-s.Done() })
 	return m, s
 }
@@ -58,9 +54,9 @@ func hearFrom(t testing.TB, conn *net.UDPConn) (message string, from netip.AddrP
 }
 
 // dialUDP returns a session to server that ends with the test.
-func dialUDP(t testing.TB, server *net.UDPConn, o *Options) *Session {
+func dialUDP(t testing.TB, server *net.UDPConn, o *chanio.Options) *chanio.Session {
 	t.Helper()
-	s, err := Dial(t.Context(), "udp", server.LocalAddr().String(), o)
+	s, err := chanio.Dial(t.Context(), "udp", server.LocalAddr().String(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Abort(nil); awaitDone(t, s) })
 	return s
@@ -97,7 +93,7 @@ func TestADialedUDPSessionTalksToItsPeerAndNobodyElse(t *testing.T) {
 			require.EqualValues(t, 1, st.Sessions)
 			require.NoError(t, s.Close())
 			require.NoError(t, s.Err())
-			require.ErrorIs(t, s.Put([]byte("x")), ErrClosed)
+			require.ErrorIs(t, s.Put([]byte("x")), chanio.ErrClosed)
 			require.True(t, isClosed(s.Recv()))
 		})
 	}
@@ -105,13 +101,13 @@ func TestADialedUDPSessionTalksToItsPeerAndNobodyElse(t *testing.T) {
 
 func TestADialToNobodyOnUDPFailsOnlyByItsAddress(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "127.0.0.1:http:80", "[::1]:9"} {
-		_, err := Dial(t.Context(), "udp4", address, nil)
+		_, err := chanio.Dial(t.Context(), "udp4", address, nil)
 		require.ErrorContains(t, err, "chanio: dial udp4")
 	}
 	why := errors.New("over before it began")
 	ended, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
-	_, err := Dial(ended, "udp", "127.0.0.1:9", nil)
+	_, err := chanio.Dial(ended, "udp", "127.0.0.1:9", nil)
 	require.ErrorIs(t, err, why)
 }
 
@@ -121,7 +117,7 @@ func TestARefusalIsCountedAndEndsNoDialedSession(t *testing.T) {
 	}
 	server := udpServer(t)
 	addr := server.LocalAddr().(*net.UDPAddr)
-	client := Connect(t.Context(), "udp", addr.String(), nil)
+	client := chanio.Connect(t.Context(), "udp", addr.String(), nil)
 	defer client.Close()
 	s, _ := await(t, client.Sessions(), "the session")
 	require.NoError(t, server.Close())
@@ -150,7 +146,7 @@ func TestARefusalIsCountedAndEndsNoDialedSession(t *testing.T) {
 }
 
 func TestWhatADialedSessionDoesNotReceiveWaitsInTheKernel(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.RecvQueue = 2
 		m, s := memDialed(t, t.Context(), &o)
 		sent := make(chan struct{})
@@ -177,7 +173,7 @@ func TestWhatTheKernelDropsIsCounted(t *testing.T) {
 		t.Skip("only Linux tells")
 	}
 	server := udpServer(t)
-	client := Connect(t.Context(), "udp", server.LocalAddr().String(), &Options{RecvQueue: 1})
+	client := chanio.Connect(t.Context(), "udp", server.LocalAddr().String(), &chanio.Options{RecvQueue: 1})
 	defer client.Close()
 	s, _ := await(t, client.Sessions(), "the session")
 	require.NoError(t, s.Put([]byte("hello")))
@@ -196,7 +192,7 @@ func TestWhatTheKernelDropsIsCounted(t *testing.T) {
 }
 
 func TestOnlyWhatIsReceivedKeepsADialedSessionFromItsIdleTimeout(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.IdleTimeout = 10 * time.Second
 		m, s := memDialed(t, t.Context(), &o)
 		start := time.Now()
@@ -225,7 +221,7 @@ func TestADialedSessionHasNoIdleTimeoutOfItsOwn(t *testing.T) {
 }
 
 func TestWhatADialedSessionCouldNotDeliverIsCountedAsDropped(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.RecvQueue = 2
 		m, s := memDialed(t, t.Context(), &o)
 		for range 3 { // the last one waits for room
@@ -248,10 +244,10 @@ func TestAClientOnUDPReconnectsFromAnotherPort(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			l := listenUDP(t, nil)
-			serveEach(l, echo)
-			client := Connect(t.Context(), "udp", l.Addr().String(), &q.o)
+			serveEach(l, sendBack)
+			client := chanio.Connect(t.Context(), "udp", l.Addr().String(), &q.o)
 			defer client.Close()
-			var before *Session
+			var before *chanio.Session
 			for i := range 3 {
 				s, ok := await(t, client.Sessions(), "the session")
 				require.True(t, ok)
@@ -280,8 +276,8 @@ func TestAClientOnUDPReconnectsFromAnotherPort(t *testing.T) {
 
 func TestAClientOnUDPDialsAgainAfterAnIdleTimeout(t *testing.T) {
 	server := udpServer(t)
-	o := &Options{IdleTimeout: 10 * time.Millisecond, Backoff: Backoff{Min: time.Millisecond, Max: time.Millisecond}}
-	client := Connect(t.Context(), "udp", server.LocalAddr().String(), o)
+	o := &chanio.Options{IdleTimeout: 10 * time.Millisecond, Backoff: chanio.Backoff{Min: time.Millisecond, Max: time.Millisecond}}
+	client := chanio.Connect(t.Context(), "udp", server.LocalAddr().String(), o)
 	defer client.Close()
 	for range 5 {
 		s, _ := await(t, client.Sessions(), "the session")
@@ -295,12 +291,12 @@ func TestEndsOfAClientOnUDP(t *testing.T) {
 	why := errors.New("the show is over")
 	for _, c := range []struct {
 		name            string
-		end             func(c *Client, s *Session, cancel context.CancelCauseFunc)
+		end             func(c *chanio.Client, s *chanio.Session, cancel context.CancelCauseFunc)
 		client, session error
 	}{
-		{"Close", func(c *Client, _ *Session, _ context.CancelCauseFunc) { c.Close() }, nil, ErrClosed},
-		{"context", func(_ *Client, _ *Session, cancel context.CancelCauseFunc) { cancel(why) }, why, why},
-		{"Shutdown", func(c *Client, s *Session, _ context.CancelCauseFunc) {
+		{"Close", func(c *chanio.Client, _ *chanio.Session, _ context.CancelCauseFunc) { c.Close() }, nil, chanio.ErrClosed},
+		{"context", func(_ *chanio.Client, _ *chanio.Session, cancel context.CancelCauseFunc) { cancel(why) }, why, why},
+		{"Shutdown", func(c *chanio.Client, s *chanio.Session, _ context.CancelCauseFunc) {
 			go func() {
 				for range s.Recv() {
 				}
@@ -313,7 +309,7 @@ func TestEndsOfAClientOnUDP(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			server := udpServer(t)
 			ctx, cancel := context.WithCancelCause(t.Context())
-			client := Connect(ctx, "udp", server.LocalAddr().String(), nil)
+			client := chanio.Connect(ctx, "udp", server.LocalAddr().String(), nil)
 			s, _ := await(t, client.Sessions(), "the session")
 			require.NoError(t, s.Put([]byte("hello")))
 			hearFrom(t, server)
@@ -333,12 +329,12 @@ func TestEndsOfAClientOnUDP(t *testing.T) {
 func TestADialToAGroupIsASenderToIt(t *testing.T) {
 	eachGroup(t, func(t *testing.T, f groupFamily, oneByOne bool) {
 		port := freePort(t)
-		members := []*PacketConn{
-			groupConn(t, f.network, f.one, port, Options{}, oneByOne),
-			groupConn(t, f.network, f.one, port, Options{}, oneByOne),
+		members := []*chanio.PacketConn{
+			groupConn(t, f.network, f.one, port, chanio.Options{}, oneByOne),
+			groupConn(t, f.network, f.one, port, chanio.Options{}, oneByOne),
 		}
 		group := netip.AddrPortFrom(netip.MustParseAddr(f.one), port)
-		s, err := Dial(t.Context(), f.network, group.String(), onLoopback(t, Options{}))
+		s, err := chanio.Dial(t.Context(), f.network, group.String(), onLoopback(t, chanio.Options{}))
 		require.NoError(t, err)
 		defer s.Close()
 		for i := range 10 {

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -10,19 +10,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
 // listenUDP returns a udp listener on a free port of the loopback interface. It
 // ends with the test.
-func listenUDP(t testing.TB, o *Options) *Listener {
+func listenUDP(t testing.TB, o *chanio.Options) *chanio.Listener {
 	t.Helper()
 	return listenUDPAt(t, "udp", "127.0.0.1:0", o)
 }
 
-func listenUDPAt(t testing.TB, network, address string, o *Options) *Listener {
+func listenUDPAt(t testing.TB, network, address string, o *chanio.Options) *chanio.Listener {
 	t.Helper()
-	l, err := Listen(context.Background(), network, address, o)
+	l, err := chanio.Listen(context.Background(), network, address, o)
 	if err != nil && address[0] == '[' {
 		t.Skipf("no IPv6 here: %v", err)
 	}
@@ -51,7 +52,7 @@ func hear(t testing.TB, conn net.Conn) string {
 }
 
 // nextSession returns the next session of l.
-func nextSession(t testing.TB, l *Listener) *Session {
+func nextSession(t testing.TB, l *chanio.Listener) *chanio.Session {
 	t.Helper()
 	s, ok := await(t, l.Sessions(), "a session")
 	require.True(t, ok, "Sessions was closed: %v", l.Err())
@@ -59,7 +60,7 @@ func nextSession(t testing.TB, l *Listener) *Session {
 }
 
 // nextMessage returns the next message of s.
-func nextMessage(t testing.TB, s *Session) string {
+func nextMessage(t testing.TB, s *chanio.Session) string {
 	t.Helper()
 	m, ok := await(t, s.Recv(), "a message")
 	require.True(t, ok, "Recv was closed: %v", s.Err())
@@ -68,23 +69,13 @@ func nextMessage(t testing.TB, s *Session) string {
 
 // memPeers returns a udp listener over a socket in memory. It ends with the
 // test.
-func memPeers(t *testing.T, ctx context.Context, o *Options) (*memSocket, *Listener) {
-	t.Helper()
-	set, err := peerSettings(ctx, "udp", o)
-	require.NoError(t, err)
-	m, source := memSource(t, ctx, set)
-	l := newListener(set, source)
-	l.start(ctx)
-	t.Cleanup(func() { l.Close() })
-	return m, l
-}
-
-func memSource(t *testing.T, ctx context.Context, set *settings) (*memSocket, *peers) {
+func memPeers(t *testing.T, ctx context.Context, o *chanio.Options) (*memSocket, *chanio.Listener) {
 	t.Helper()
 	m := newMemSocket()
-	conn, err := datagram.New(m, "udp", datagramConfig(set, false))
-	require.NoError(t, err)
-	return m, newPeers(ctx, conn, set)
+	l := chanio.ServePeers(ctx, m, o)
+	require.NoError(t, l.Err())
+	t.Cleanup(func() { l.Close() })
+	return m, l
 }
 
 // peerAddress returns the address of the tests' peer number i.
@@ -100,13 +91,13 @@ func (m *memSocket) from(i int, message string) {
 }
 
 // session makes peer number i a session of l.
-func (m *memSocket) session(i int, l *Listener) *Session {
+func (m *memSocket) session(i int, l *chanio.Listener) *chanio.Session {
 	m.from(i, "hello")
 	return <-l.Sessions()
 }
 
 // answer sends a message through s and takes it from the socket.
-func (m *memSocket) answer(t *testing.T, s *Session) {
+func (m *memSocket) answer(t *testing.T, s *chanio.Session) {
 	t.Helper()
 	require.NoError(t, s.Put([]byte("answer")))
 	require.Equal(t, s.RemoteAddr().String(), (<-m.out).Addr.String())

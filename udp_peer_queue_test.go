@@ -1,25 +1,24 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 	"example.com/chanio/internal/test/memory"
 )
 
 // floodOf makes n sessions from peers of l, of one datagram each, and receives
 // them from Sessions.
-func floodOf(t testing.TB, l *Listener, n int) {
+func floodOf(t testing.TB, l *chanio.Listener, n int) {
 	t.Helper()
-	table := l.src.(*peers)
 	for i := range n {
 		data := []byte{byte(i)}
-		table.deliverRun([]datagram.Packet{{Addr: peerAddress(i), Data: data}}, false)
+		l.Deliver([]datagram.Packet{{Addr: peerAddress(i), Data: data}})
 		<-l.Sessions()
 	}
 	require.Equal(t, n, l.Len())
@@ -34,10 +33,10 @@ func TestASessionThatWasNeverAnsweredHoldsLessThanAKilobyte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, l := memPeers(t, t.Context(), nil)
 		before := memory.Live()
-		floodOf(t, l, defaultUDPMaxSessions)
+		floodOf(t, l, chanio.DefaultUDPMaxSessions)
 		grown := memory.Live() - before
-		t.Logf("%d sessions hold %d KB, %d bytes each", l.Len(), grown>>10, grown/defaultUDPMaxSessions)
-		require.Less(t, grown/defaultUDPMaxSessions, int64(1<<10))
+		t.Logf("%d sessions hold %d KB, %d bytes each", l.Len(), grown>>10, grown/chanio.DefaultUDPMaxSessions)
+		require.Less(t, grown/chanio.DefaultUDPMaxSessions, int64(1<<10))
 		require.Less(t, grown, int64(100_000_000))
 	})
 }
@@ -72,7 +71,7 @@ func TestAnUndeliveredSessionHoldsTwoDatagrams(t *testing.T) {
 
 // received returns the messages of s one by one, whichever way they are
 // received.
-func received(s *Session, way string) <-chan string {
+func received(s *chanio.Session, way string) <-chan string {
 	out := make(chan string)
 	go func() {
 		defer close(out)
@@ -95,7 +94,7 @@ func received(s *Session, way string) <-chan string {
 // holds as much as Recv does.
 func TestASessionThatIsAskedForMessagesBeforeItIsDeliveredHoldsAsManyAsRecv(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{RecvQueue: 5})
+		m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: 5})
 		m.from(1, "0")
 		for s := range l.All() {
 			s.Recv()
@@ -123,7 +122,7 @@ func TestRecvOfAUDPSessionIsBoundedInBytes(t *testing.T) {
 				} else {
 					m.from(1, "hello")
 				}
-				quarter := make([]byte, recvBytes/4-100)
+				quarter := make([]byte, chanio.RecvBytes/4-100)
 				for range 6 {
 					m.from(1, string(quarter))
 				}
@@ -140,7 +139,7 @@ func TestRecvOfAUDPSessionIsBoundedInBytes(t *testing.T) {
 					require.Len(t, <-s.Recv(), len(quarter))
 				}
 				require.Equal(t, "what is small has room", string(<-s.Recv()))
-				for range 10 * s.set.RecvQueue { // the receiver makes room
+				for range 10 * s.Settings().RecvQueue { // the receiver makes room
 					m.from(1, string(quarter))
 					require.Len(t, <-s.Recv(), len(quarter))
 				}
@@ -151,34 +150,5 @@ func TestRecvOfAUDPSessionIsBoundedInBytes(t *testing.T) {
 				require.EqualValues(t, 4, s.Stats().MessagesDropped)
 			})
 		})
-	}
-}
-
-// Peers whose addresses have the same hash are told apart.
-func TestPeersWithTheSameHashAreToldApart(t *testing.T) {
-	table := newPeerTable()
-	seen := make(map[uint32]*peer)
-	var first, second *peer
-	for i := 0; second == nil; i++ {
-		p := &peer{key: peerKey{remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1)}}
-		hash := table.hash(&p.key)
-		if other := seen[hash]; other != nil {
-			first, second = other, p
-		}
-		seen[hash] = p
-	}
-	for _, order := range [][2]*peer{{first, second}, {second, first}} {
-		require.True(t, table.insert(first, 1))
-		require.Nil(t, table.hear(&second.key, 1))
-		require.True(t, table.insert(second, 2))
-		require.False(t, table.insert(second, 2))
-		require.Same(t, first, table.hear(&first.key, 3))
-		require.Same(t, second, table.hear(&second.key, 3))
-		table.remove(order[0])
-		require.Nil(t, table.hear(&order[0].key, 4))
-		require.Same(t, order[1], table.hear(&order[1].key, 4))
-		table.remove(order[1])
-		require.Empty(t, table.byHash)
-		require.Zero(t, table.known)
 	}
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"runtime"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
@@ -22,10 +23,10 @@ func runOf(n int) []datagram.Packet {
 func TestOfABatchThatNobodyReceivesRecvHoldsWhatItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const queue, batch = 4, 10
-		m, l := memPeers(t, t.Context(), &Options{RecvQueue: queue})
+		m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: queue})
 		s := m.session(1, l)
 		<-s.Recv()
-		s.tr.(*peer).receive(runOf(batch))
+		s.ReceiveRun(runOf(batch))
 		require.Len(t, s.Recv(), queue)
 		st := s.Stats()
 		require.EqualValues(t, 1+queue, st.MessagesReceived)
@@ -41,7 +42,7 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		const queue, batch, batches = 4, 100, 20 // the scheduler may fail to run the handler now and then
-		m, l := memPeers(t, t.Context(), &Options{RecvQueue: queue})
+		m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: queue})
 		s := m.session(1, l)
 		<-s.Recv()
 		got := make(chan int)
@@ -54,7 +55,7 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 		}()
 		for range batches {
 			synctest.Wait() // the handler waits
-			s.tr.(*peer).receive(runOf(batch))
+			s.ReceiveRun(runOf(batch))
 		}
 		s.Abort(nil)
 		require.Greater(t, <-got, batches*(queue+1)) // one more than fit: the one that the handler held
@@ -65,25 +66,21 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 // received.
 func TestNobodyMakesWayForAReceiverThatIsStalled(t *testing.T) {
 	const queue = 4
-	l := listenUDP(t, &Options{RecvQueue: queue})
-	p := &peer{table: l.src.(*peers), key: peerKey{remote: peerAddress(1)}}
-	s := newSession(t.Context(), p, l.set, nil)
+	l := listenUDP(t, &chanio.Options{RecvQueue: queue})
+	s := l.NewPeer(t.Context(), peerAddress(1))
 	recv := s.Recv()
-	put := func(n int, yielded bool) recvState {
-		_, state := p.put(runOf(n), yielded)
-		return state
-	}
-	require.Equal(t, recvFull, put(queue+1, false))
-	require.Equal(t, recvStalled, put(1, true), "nothing was received meanwhile")
+	put := func(n int, yielded bool) chanio.RecvState { return s.PutRun(runOf(n), yielded) }
+	require.Equal(t, chanio.RecvFull, put(queue+1, false))
+	require.Equal(t, chanio.RecvStalled, put(1, true), "nothing was received meanwhile")
 	for range 3 {
-		require.Equal(t, recvStalled, put(1, false))
+		require.Equal(t, chanio.RecvStalled, put(1, false))
 	}
 	<-recv
-	require.Equal(t, recvStalled, put(2, false), "one message is not enough")
+	require.Equal(t, chanio.RecvStalled, put(2, false), "one message is not enough")
 	for range queue - 1 {
 		<-recv
 	}
-	require.Equal(t, recvFull, put(queue, false), "it keeps up again")
-	p.receive(runOf(1))
-	require.Equal(t, recvStalled, put(1, false))
+	require.Equal(t, chanio.RecvFull, put(queue, false), "it keeps up again")
+	s.ReceiveRun(runOf(1))
+	require.Equal(t, chanio.RecvStalled, put(1, false))
 }

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -14,14 +14,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
 func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.MaxSessions = 4
 		m, l := memPeers(t, t.Context(), &o)
-		sessions := make(map[int]*Session)
+		sessions := make(map[int]*chanio.Session)
 		begin := func(i int) {
 			time.Sleep(time.Second)
 			sessions[i] = m.session(i, l)
@@ -31,7 +32,7 @@ func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
 			for k, s := range sessions {
 				if k == i {
 					<-s.Done()
-					require.ErrorIs(t, s.Err(), ErrTooManySessions)
+					require.ErrorIs(t, s.Err(), chanio.ErrTooManySessions)
 					require.ErrorContains(t, s.Err(), peerAddress(i).String())
 					delete(sessions, k)
 					continue
@@ -70,7 +71,7 @@ func TestPastMaxSessionsTheLeastDeservingPeerGoes(t *testing.T) {
 
 func TestASessionThatEndsMakesRoomByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{MaxSessions: 2})
+		m, l := memPeers(t, t.Context(), &chanio.Options{MaxSessions: 2})
 		first, second := m.session(1, l), m.session(2, l)
 		require.NoError(t, second.Close())
 		third := m.session(3, l)
@@ -82,7 +83,7 @@ func TestASessionThatEndsMakesRoomByItself(t *testing.T) {
 
 func TestNoMaxSessionsIsNoBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{MaxSessions: -1})
+		m, l := memPeers(t, t.Context(), &chanio.Options{MaxSessions: -1})
 		for i := range 1000 {
 			m.session(i, l)
 		}
@@ -93,7 +94,7 @@ func TestNoMaxSessionsIsNoBound(t *testing.T) {
 func TestPastMaxHandshakesUndeliveredNewPeersAreDroppedAndCounted(t *testing.T) {
 	for _, limit := range []int{1, 2, 10} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				o.MaxHandshakes = limit
 				m, l := memPeers(t, t.Context(), &o)
 				for i := range limit + 3 {
@@ -121,12 +122,12 @@ func TestPastMaxHandshakesUndeliveredNewPeersAreDroppedAndCounted(t *testing.T) 
 
 func TestNoMaxHandshakesIsNoBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{MaxHandshakes: -1})
-		for i := range 2 * defaultMaxHandshakes {
+		m, l := memPeers(t, t.Context(), &chanio.Options{MaxHandshakes: -1})
+		for i := range 2 * chanio.DefaultMaxHandshakes {
 			m.from(i, "hello")
 		}
 		require.Zero(t, l.Stats().MessagesDropped)
-		for i := range 2 * defaultMaxHandshakes {
+		for i := range 2 * chanio.DefaultMaxHandshakes {
 			require.Equal(t, peerAddress(i).String(), (<-l.Sessions()).RemoteAddr().String())
 		}
 	})
@@ -134,15 +135,14 @@ func TestNoMaxHandshakesIsNoBound(t *testing.T) {
 
 func TestUndeliveredPeersThatHaveGoneDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const sessions, flood = 10, 20 * tidyMin
-		m, l := memPeers(t, t.Context(), &Options{MaxHandshakes: -1, MaxSessions: sessions})
-		table := l.src.(*peers)
+		const sessions, flood = 10, 20 * chanio.TidyMin
+		m, l := memPeers(t, t.Context(), &chanio.Options{MaxHandshakes: -1, MaxSessions: sessions})
 		for i := range flood {
 			m.from(i, "hello")
-			require.LessOrEqual(t, len(table.undelivered), tidyMin+1)
+			require.LessOrEqual(t, l.UndeliveredPeers(), chanio.TidyMin+1)
 		}
 		require.EqualValues(t, flood, l.Stats().Accepted)
-		var last *Session
+		var last *chanio.Session
 		for last == nil || last.RemoteAddr().String() != peerAddress(flood-1).String() {
 			last = <-l.Sessions()
 		}
@@ -153,11 +153,11 @@ func TestUndeliveredPeersThatHaveGoneDoNotPileUp(t *testing.T) {
 // A flood sends datagrams from many addresses of the loopback interface.
 type flood struct {
 	t     *testing.T
-	ports []*PacketConn
+	ports []*chanio.PacketConn
 	to    netip.AddrPort
 }
 
-func newFlood(t *testing.T, l *Listener) *flood {
+func newFlood(t *testing.T, l *chanio.Listener) *flood {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux lets one send from all of 127.0.0.0/8")
@@ -175,7 +175,7 @@ func (f *flood) send(first, n int) {
 	for i := first; i < first+n; i++ {
 		k := i / len(f.ports)
 		from := netip.AddrFrom4([4]byte{127, byte(1 + k>>16), byte(k >> 8), byte(k)})
-		m := Packet{Addr: f.to, Local: netip.AddrPortFrom(from, 0), Data: []byte("forged")}
+		m := chanio.Packet{Addr: f.to, Local: netip.AddrPortFrom(from, 0), Data: []byte("forged")}
 		if err := f.ports[i%len(f.ports)].Put(m); err != nil {
 			f.t.Error(err)
 		}
@@ -204,10 +204,10 @@ func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T)
 		{"Sessions unread, of few", 10_000, false, 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := listenUDP(t, &Options{MaxSessions: c.maxSessions})
+			l := listenUDP(t, &chanio.Options{MaxSessions: c.maxSessions})
 			f := newFlood(t, l)
 			good := connectTo(t, l)
-			questions := insist(t, good, "good", func() { go echo(nextSession(t, l)) })
+			questions := insist(t, good, "good", func() { go sendBack(nextSession(t, l)) })
 			served := slices.Collect(l.All())[0]
 			var receiving sync.WaitGroup
 			if c.read {
@@ -229,7 +229,7 @@ func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T)
 			st := l.Stats()
 			t.Logf("%d sessions live of %d, with %d KB of heap; %d datagrams were dropped, and %d by the kernel",
 				live, st.Accepted, grown>>10, st.MessagesDropped, st.KernelDropped)
-			require.Less(t, grown, int64(c.maxSessions+defaultMaxHandshakes)*16<<10)
+			require.Less(t, grown, int64(c.maxSessions+chanio.DefaultMaxHandshakes)*16<<10)
 			require.EqualValues(t, c.addresses+questions, st.MessagesReceived+st.MessagesDropped+st.KernelDropped)
 			require.NoError(t, l.Close())
 			receiving.Wait()
@@ -238,11 +238,8 @@ func TestAFloodOfForgedAddressesStaysBoundedWhileAGoodPeerIsServed(t *testing.T)
 }
 
 // tableSize returns how many peers l knows.
-func tableSize(l *Listener) int {
-	table := l.src.(*peers)
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	return table.known
+func tableSize(l *chanio.Listener) int {
+	return l.KnownPeers()
 }
 
 // insist sends a question until it is answered, and returns how often it did.
@@ -274,7 +271,7 @@ func insist(t *testing.T, conn net.Conn, question string, asked func()) (questio
 
 func TestAForgedDatagramSubscribesNobody(t *testing.T) {
 	for _, manual := range []bool{false, true} {
-		l := listenUDP(t, &Options{ManualJoin: manual})
+		l := listenUDP(t, &chanio.Options{ManualJoin: manual})
 		conn := connectTo(t, l)
 		_, err := io.WriteString(conn, "subscribe me")
 		require.NoError(t, err)

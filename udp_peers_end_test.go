@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestCloseOfAUDPListenerEndsAllPeersAtOnce(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		delivered := m.session(1, l)
 		m.from(2, "hello") // it is not received
@@ -25,7 +27,7 @@ func TestCloseOfAUDPListenerEndsAllPeersAtOnce(t *testing.T) {
 		require.Zero(t, since(start))
 		for _, s := range all {
 			require.True(t, isClosed(s.Done()))
-			require.ErrorIs(t, s.Err(), ErrClosed)
+			require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 		}
 		require.Equal(t, "hello", string(<-delivered.Recv()))
 		require.True(t, isClosed(delivered.Recv()))
@@ -37,7 +39,7 @@ func TestCloseOfAUDPListenerEndsAllPeersAtOnce(t *testing.T) {
 }
 
 func TestTheEndOfTheContextEndsAUDPListener(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		why := errors.New("the show is over")
 		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), &why, "a value"))
 		m, l := memPeers(t, ctx, &o)
@@ -60,16 +62,16 @@ func TestTheEndOfTheContextEndsAUDPListener(t *testing.T) {
 func TestWritersThatWaitDoNotKeepAUDPListenerFromEnding(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(l *Listener, cancel context.CancelFunc)
+		end  func(l *chanio.Listener, cancel context.CancelFunc)
 	}{
-		{"Close", func(l *Listener, _ context.CancelFunc) { l.Close() }},
-		{"context", func(l *Listener, cancel context.CancelFunc) { cancel(); <-l.Done() }},
-		{"Shutdown that is given up", func(l *Listener, _ context.CancelFunc) {
+		{"Close", func(l *chanio.Listener, _ context.CancelFunc) { l.Close() }},
+		{"context", func(l *chanio.Listener, cancel context.CancelFunc) { cancel(); <-l.Done() }},
+		{"Shutdown that is given up", func(l *chanio.Listener, _ context.CancelFunc) {
 			ended, cancel := context.WithCancel(context.Background())
 			cancel()
 			l.Shutdown(ended)
 		}},
-		{"sessions that ended before", func(l *Listener, _ context.CancelFunc) {
+		{"sessions that ended before", func(l *chanio.Listener, _ context.CancelFunc) {
 			for s := range l.All() {
 				s.Abort(nil)
 			}
@@ -79,8 +81,8 @@ func TestWritersThatWaitDoNotKeepAUDPListenerFromEnding(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				m, l := memPeers(t, ctx, &Options{WriteTimeout: time.Hour, SendQueue: 5})
-				var all []*Session
+				m, l := memPeers(t, ctx, &chanio.Options{WriteTimeout: time.Hour, SendQueue: 5})
+				var all []*chanio.Session
 				for i := range 3 {
 					s := m.session(i, l)
 					for range 5 {
@@ -124,7 +126,7 @@ func TestADatagramThatTheKernelDoesNotTakeFailsAlone(t *testing.T) {
 		events := l.Events()
 		start := time.Now()
 		require.NoError(t, s.Put([]byte("nobody takes this")))
-		e := tlsEvent(t, events, EventFailed)
+		e := tlsEvent(t, events, chanio.EventFailed)
 		require.Equal(t, 10*time.Second, since(start), "WriteTimeout")
 		requireTimeout(t, e.Err)
 		require.Same(t, s, e.Session)
@@ -139,11 +141,11 @@ func TestADatagramThatTheKernelDoesNotTakeFailsAlone(t *testing.T) {
 }
 
 func TestShutdownOfAUDPListenerLetsHandlersAnswer(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
 		m.from(2, "hello") // it is not received
-		var lost *Session
+		var lost *chanio.Session
 		for other := range l.All() {
 			if other != s {
 				lost = other
@@ -153,7 +155,7 @@ func TestShutdownOfAUDPListenerLetsHandlersAnswer(t *testing.T) {
 		start := time.Now()
 		go func() { ended <- l.Shutdown(t.Context()) }()
 		synctest.Wait()
-		require.ErrorIs(t, lost.Err(), ErrClosed)
+		require.ErrorIs(t, lost.Err(), chanio.ErrClosed)
 		require.Equal(t, "hello", string(<-s.Recv()))
 		require.True(t, isClosed(s.Recv()))
 		require.NoError(t, s.Err())
@@ -171,7 +173,7 @@ func TestShutdownOfAUDPListenerLetsHandlersAnswer(t *testing.T) {
 }
 
 func TestShutdownOfAUDPListenerClosesWhomTheirHandlersForgot(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
 		start := time.Now()
@@ -182,7 +184,7 @@ func TestShutdownOfAUDPListenerClosesWhomTheirHandlersForgot(t *testing.T) {
 }
 
 func TestShutdownOfAUDPListenerWhoseContextEndsAbortsTheRest(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -190,7 +192,7 @@ func TestShutdownOfAUDPListenerWhoseContextEndsAbortsTheRest(t *testing.T) {
 		start := time.Now()
 		require.ErrorIs(t, l.Shutdown(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, since(start))
-		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 	})
 }
 
@@ -205,7 +207,7 @@ func TestDisconnectAllEndsThePeersAndNotTheListener(t *testing.T) {
 		l.DisconnectAll()
 		for _, s := range all {
 			require.True(t, isClosed(s.Done()))
-			require.ErrorIs(t, s.Err(), ErrClosed)
+			require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 		}
 		require.Zero(t, l.Len())
 		for range all { // they are delivered, with what they received
@@ -216,7 +218,7 @@ func TestDisconnectAllEndsThePeersAndNotTheListener(t *testing.T) {
 }
 
 func TestASocketThatFailsEndsTheListenerWithThatErr(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
 		m.from(2, "hello") // it is not received
@@ -225,15 +227,15 @@ func TestASocketThatFailsEndsTheListenerWithThatErr(t *testing.T) {
 		<-l.Done()
 		require.ErrorIs(t, l.Err(), why)
 		require.ErrorContains(t, l.Err(), "chanio: read udp")
-		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 		require.True(t, isClosed(l.Sessions()))
 	})
 }
 
 func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
-	l := listenUDP(t, &Options{EventQueue: 100_000, IdleTimeout: time.Millisecond, MaxSessions: 3, CloseTimeout: -1})
+	l := listenUDP(t, &chanio.Options{EventQueue: 100_000, IdleTimeout: time.Millisecond, MaxSessions: 3, CloseTimeout: -1})
 	events := l.Events()
-	handled := serveEach(l, func(s *Session) { s.Close() })
+	handled := serveEach(l, func(s *chanio.Session) { s.Close() })
 	var others sync.WaitGroup
 	stop := make(chan struct{})
 	more := func() bool { return !isClosed(stop) && l.Stats().Accepted < 20_000 } // all events are kept
@@ -260,20 +262,20 @@ func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
 	others.Wait()
 	require.NoError(t, l.Close())
 	await(t, handled, "the handlers")
-	connected, gone := 0, make(map[ID]bool)
+	connected, gone := 0, make(map[chanio.ID]bool)
 	for e := range events {
 		switch e.Kind {
-		case EventConnected:
+		case chanio.EventConnected:
 			connected++
 			require.False(t, gone[e.Session.ID()], "Disconnected came before Connected")
-		case EventDisconnected:
+		case chanio.EventDisconnected:
 			require.False(t, gone[e.Session.ID()])
 			gone[e.Session.ID()] = true
 		}
 	}
 	require.Len(t, gone, connected)
 	require.EqualValues(t, connected, l.Stats().Accepted)
-	require.Zero(t, l.reg.size())
+	require.Zero(t, l.Known())
 	t.Logf("%d sessions", connected)
 }
 
@@ -281,7 +283,7 @@ func TestCountersOfPeersAreExact(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			l := listenUDP(t, &q.o)
-			handled := serveEach(l, echo)
+			handled := serveEach(l, sendBack)
 			var asked int64
 			for i := range 3 {
 				conn := connectTo(t, l)
@@ -302,7 +304,7 @@ func TestCountersOfPeersAreExact(t *testing.T) {
 				require.Equal(t, st.BytesReceived, st.BytesSent)
 			}
 			st := l.Stats()
-			require.Equal(t, Stats{
+			require.Equal(t, chanio.Stats{
 				Accepted:         3,
 				BytesReceived:    asked,
 				BytesSent:        asked,

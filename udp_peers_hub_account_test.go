@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -7,15 +7,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/memory"
 )
 
 // stuckMember returns a dialed udp session whose socket takes nothing until the
 // test does. It is a member of a hub with o's MaxLag and Lag, and already in a
 // write of the hub's first message, "first".
-func stuckMember(t *testing.T, o *Options) (*memSocket, *Session, *Hub) {
+func stuckMember(t *testing.T, o *chanio.Options) (*memSocket, *chanio.Session, *chanio.Hub) {
 	t.Helper()
-	m, s := memDialed(t, context.Background(), &Options{WriteTimeout: -1})
+	m, s := memDialed(t, context.Background(), &chanio.Options{WriteTimeout: -1})
 	h := testHub(t, o)
 	require.NoError(t, h.Join(s))
 	require.NoError(t, h.Multicast([]byte("first")))
@@ -26,15 +27,15 @@ func stuckMember(t *testing.T, o *Options) (*memSocket, *Session, *Hub) {
 func TestAUDPSessionTakesABoundedBatchOfAHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s, h := stuckMember(t, nil)
-		const n = 10 * maxPackets
+		const n = 10 * chanio.MaxPackets
 		for range n {
 			require.NoError(t, h.Multicast([]byte("x")))
 		}
 		require.Equal(t, "first", string((<-m.out).Data))
 		for range n {
 			synctest.Wait()
-			require.LessOrEqual(t, len(s.output.Load().batch.parts), maxPackets)
-			require.EqualValues(t, len(s.output.Load().batch.parts), s.Stats().BytesPending, "a byte each")
+			require.LessOrEqual(t, s.Parts(), chanio.MaxPackets)
+			require.EqualValues(t, s.Parts(), s.Stats().BytesPending, "a byte each")
 			require.Equal(t, "x", string((<-m.out).Data))
 		}
 		require.NoError(t, h.Flush(t.Context()))
@@ -45,7 +46,7 @@ func TestAUDPSessionTakesABoundedBatchOfAHub(t *testing.T) {
 
 func TestEmptyDatagramsCountForMaxLag(t *testing.T) {
 	const n = 1000
-	publish := func(t *testing.T, h *Hub) {
+	publish := func(t *testing.T, h *chanio.Hub) {
 		for range n {
 			if err := h.Multicast(nil); err != nil {
 				t.Error(err)
@@ -54,16 +55,16 @@ func TestEmptyDatagramsCountForMaxLag(t *testing.T) {
 	}
 	t.Run("LagDisconnect", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			_, s, h := stuckMember(t, &Options{MaxLag: 1000})
+			_, s, h := stuckMember(t, &chanio.Options{MaxLag: 1000})
 			publish(t, h)
 			<-s.Done()
-			require.ErrorIs(t, s.Err(), ErrLagged)
-			require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+			require.ErrorIs(t, s.Err(), chanio.ErrLagged)
+			require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 		})
 	})
 	t.Run("LagDrop", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, s, h := stuckMember(t, &Options{Lag: LagDrop, MaxLag: 1000})
+			m, s, h := stuckMember(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: 1000})
 			publish(t, h)
 			require.Positive(t, h.Stats().MessagesDropped)
 			require.Equal(t, h.Stats().MessagesDropped, s.Stats().MessagesDropped)
@@ -76,7 +77,7 @@ func TestEmptyDatagramsCountForMaxLag(t *testing.T) {
 	})
 	t.Run("LagBlock", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, s, h := stuckMember(t, &Options{Lag: LagBlock, MaxLag: 1000})
+			m, s, h := stuckMember(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000})
 			published := make(chan struct{})
 			go func() {
 				defer close(published)
@@ -96,7 +97,7 @@ func TestEmptyDatagramsCountForMaxLag(t *testing.T) {
 
 func TestAHubHoldsMaxLagOfEmptyDatagrams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, s, h := stuckMember(t, &Options{Lag: LagDrop, MaxLag: 64 << 10})
+		_, s, h := stuckMember(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: 64 << 10})
 		before := memory.Live()
 		for range 2_000_000 {
 			h.Multicast(nil)
@@ -109,10 +110,10 @@ func TestAHubHoldsMaxLagOfEmptyDatagrams(t *testing.T) {
 func TestFlushWaitsForAHubsEmptyDatagrams(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		flush func(ctx context.Context, h *Hub, s *Session) error
+		flush func(ctx context.Context, h *chanio.Hub, s *chanio.Session) error
 	}{
-		{"the hub's", func(ctx context.Context, h *Hub, _ *Session) error { return h.Flush(ctx) }},
-		{"the session's", func(ctx context.Context, _ *Hub, s *Session) error { return s.Flush(ctx) }},
+		{"the hub's", func(ctx context.Context, h *chanio.Hub, _ *chanio.Session) error { return h.Flush(ctx) }},
+		{"the session's", func(ctx context.Context, _ *chanio.Hub, s *chanio.Session) error { return s.Flush(ctx) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -133,16 +134,16 @@ func TestFlushWaitsForAHubsEmptyDatagrams(t *testing.T) {
 func TestFlushTellsOfAnEmptyDatagramThatIsLost(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		send func(t *testing.T, s *Session)
+		send func(t *testing.T, s *chanio.Session)
 	}{
-		{"in a write", func(t *testing.T, s *Session) { require.NoError(t, s.Put(nil)) }},
-		{"in a write and in Send", func(t *testing.T, s *Session) {
+		{"in a write", func(t *testing.T, s *chanio.Session) { require.NoError(t, s.Put(nil)) }},
+		{"in a write and in Send", func(t *testing.T, s *chanio.Session) {
 			for range 3 {
 				require.NoError(t, s.Put(nil))
 				synctest.Wait()
 			}
 		}},
-		{"a hub's", func(t *testing.T, s *Session) {
+		{"a hub's", func(t *testing.T, s *chanio.Session) {
 			h := testHub(t, nil)
 			require.NoError(t, h.Join(s))
 			require.NoError(t, h.Multicast(nil))
@@ -156,7 +157,7 @@ func TestFlushTellsOfAnEmptyDatagramThatIsLost(t *testing.T) {
 				require.NoError(t, s.Err())
 				s.Abort(nil)
 				<-s.Done()
-				require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+				require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 				require.Zero(t, s.Stats().Undelivered, "bytes")
 			})
 		})
@@ -164,11 +165,11 @@ func TestFlushTellsOfAnEmptyDatagramThatIsLost(t *testing.T) {
 	t.Run("of a PacketConn", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, p := memPacketConn(t, t.Context(), nil)
-			require.NoError(t, p.Put(Packet{Addr: somePeer}))
+			require.NoError(t, p.Put(chanio.Packet{Addr: somePeer}))
 			synctest.Wait()
 			p.Abort(nil)
 			<-p.Done()
-			require.ErrorIs(t, p.Flush(t.Context()), ErrClosed)
+			require.ErrorIs(t, p.Flush(t.Context()), chanio.ErrClosed)
 		})
 	})
 }
@@ -176,16 +177,16 @@ func TestFlushTellsOfAnEmptyDatagramThatIsLost(t *testing.T) {
 func TestWhatAnAbortedUDPSessionHadSentIsCounted(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		send func(t *testing.T, s *Session, h *Hub, i int)
+		send func(t *testing.T, s *chanio.Session, h *chanio.Hub, i int)
 		hub  int64 // how many messages were the hub's
 	}{
-		{"its own", func(t *testing.T, s *Session, _ *Hub, i int) {
+		{"its own", func(t *testing.T, s *chanio.Session, _ *chanio.Hub, i int) {
 			require.NoError(t, s.Put(message(i, 10)))
 		}, 0},
-		{"its hub's", func(t *testing.T, _ *Session, h *Hub, i int) {
+		{"its hub's", func(t *testing.T, _ *chanio.Session, h *chanio.Hub, i int) {
 			require.NoError(t, h.Multicast(message(i, 10)))
 		}, 3},
-		{"both", func(t *testing.T, s *Session, h *Hub, i int) {
+		{"both", func(t *testing.T, s *chanio.Session, h *chanio.Hub, i int) {
 			if i < 2 { // these go out first
 				require.NoError(t, s.Put(message(i, 10)))
 			} else {

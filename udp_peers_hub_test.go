@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestAHubSendsAMessageToUDPSessionsAsADatagram(t *testing.T) {
@@ -68,9 +70,9 @@ func TestManySmallMessagesReachManyUDPSessionsInOrder(t *testing.T) {
 func TestStreamsAndUDPSessionsShareAHub(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
-			h := NewHub(t.Context(), &q.o)
+			h := chanio.NewHub(t.Context(), &q.o)
 			defer h.Close()
-			tcp, udp := listenTCP(t, &Options{ManualJoin: true}), listenUDP(t, &q.o)
+			tcp, udp := listenTCP(t, &chanio.Options{ManualJoin: true}), listenUDP(t, &q.o)
 			stream, s1 := joinTCP(t, tcp)
 			peer := connectTo(t, udp)
 			_, err := peer.Write([]byte("hello"))
@@ -78,7 +80,7 @@ func TestStreamsAndUDPSessionsShareAHub(t *testing.T) {
 			s2 := nextSession(t, udp)
 			server := udpServer(t)
 			s3 := dialUDP(t, server, &q.o)
-			for i, s := range []*Session{s1, s2, s3} {
+			for i, s := range []*chanio.Session{s1, s2, s3} {
 				require.NoError(t, h.Multicast([]byte("before all have joined")))
 				require.NoError(t, h.Join(s))
 				require.Equal(t, i+1, h.Len())
@@ -108,9 +110,9 @@ func TestStreamsAndUDPSessionsShareAHub(t *testing.T) {
 // lagging returns a hub whose member, a udp session, writes nothing until the
 // test takes it from the socket, and hub messages that make it lag: more of
 // them than MaxLag allows.
-func lagging(t *testing.T, policy LagPolicy) (m *memSocket, s *Session, h *Hub, message func(i int) []byte) {
+func lagging(t *testing.T, policy chanio.LagPolicy) (m *memSocket, s *chanio.Session, h *chanio.Hub, message func(i int) []byte) {
 	t.Helper()
-	o := &Options{Lag: policy, MaxLag: 1000}
+	o := &chanio.Options{Lag: policy, MaxLag: 1000}
 	m, l := memPeers(t, t.Context(), o)
 	s = m.session(1, l)
 	h = l.Hub()
@@ -120,7 +122,7 @@ func lagging(t *testing.T, policy LagPolicy) (m *memSocket, s *Session, h *Hub, 
 
 func TestAUDPSessionThatLagsSkipsWholeMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, s, h, message := lagging(t, LagDrop)
+		m, s, h, message := lagging(t, chanio.LagDrop)
 		const n = 100
 		for i := range n {
 			require.NoError(t, h.Multicast(message(i)))
@@ -156,12 +158,12 @@ func TestAUDPSessionThatLagsSkipsWholeMessages(t *testing.T) {
 
 func TestAUDPSessionThatLagsEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, s, h, message := lagging(t, LagDisconnect)
+		_, s, h, message := lagging(t, chanio.LagDisconnect)
 		for i := range 100 {
 			require.NoError(t, h.Multicast(message(i)))
 		}
 		synctest.Wait()
-		require.ErrorIs(t, s.Err(), ErrLagged)
+		require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 		require.Zero(t, h.Len())
 		<-s.Done()
 	})
@@ -169,7 +171,7 @@ func TestAUDPSessionThatLagsEnds(t *testing.T) {
 
 func TestAUDPSessionThatLagsHoldsThePublisher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, s, h, message := lagging(t, LagBlock)
+		m, s, h, message := lagging(t, chanio.LagBlock)
 		const n = 100
 		published := make(chan struct{})
 		go func() {
@@ -192,7 +194,7 @@ func TestAUDPSessionThatHoldsThePublisherForTooLongEnds(t *testing.T) {
 	for _, own := range []int{0, 1, 5} {
 		t.Run(fmt.Sprintf("%d messages of its own before", own), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, s, h, message := lagging(t, LagBlock)
+				_, s, h, message := lagging(t, chanio.LagBlock)
 				for range own {
 					require.NoError(t, s.Put([]byte("nobody takes this")))
 				}
@@ -203,7 +205,7 @@ func TestAUDPSessionThatHoldsThePublisherForTooLongEnds(t *testing.T) {
 				}
 				require.Equal(t, 10*time.Second, since(start), "WriteTimeout")
 				synctest.Wait()
-				require.ErrorIs(t, s.Err(), ErrLagged)
+				require.ErrorIs(t, s.Err(), chanio.ErrLagged)
 				<-s.Done()
 			})
 		})
@@ -211,9 +213,9 @@ func TestAUDPSessionThatHoldsThePublisherForTooLongEnds(t *testing.T) {
 }
 
 func TestAHubMessageThatNoDatagramHoldsFailsForUDPSessionsOnly(t *testing.T) {
-	h := NewHub(t.Context(), nil)
+	h := chanio.NewHub(t.Context(), nil)
 	defer h.Close()
-	tcp, udp := listenTCP(t, &Options{ManualJoin: true}), listenUDP(t, nil)
+	tcp, udp := listenTCP(t, &chanio.Options{ManualJoin: true}), listenUDP(t, nil)
 	stream, s1 := joinTCP(t, tcp)
 	peer := connectTo(t, udp)
 	_, err := peer.Write([]byte("hello"))
@@ -229,8 +231,8 @@ func TestAHubMessageThatNoDatagramHoldsFailsForUDPSessionsOnly(t *testing.T) {
 	_, err = io.ReadFull(stream, got)
 	require.NoError(t, err)
 	require.Equal(t, string(large)+"fits", string(got))
-	e := tlsEvent(t, udp.Events(), EventFailed)
-	require.ErrorIs(t, e.Err, ErrMessageTooLarge)
+	e := tlsEvent(t, udp.Events(), chanio.EventFailed)
+	require.ErrorIs(t, e.Err, chanio.ErrMessageTooLarge)
 	require.ErrorContains(t, e.Err, "100000 bytes")
 	require.Same(t, s2, e.Session)
 	require.NoError(t, s2.Err())
@@ -244,7 +246,7 @@ func TestAHubMessageThatNoDatagramHoldsFailsForUDPSessionsOnly(t *testing.T) {
 }
 
 func TestCloseOfAUDPSessionSendsWhatItsHubPublished(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
 		require.NoError(t, l.Hub().Join(s))
@@ -264,7 +266,7 @@ func TestCloseOfAUDPSessionSendsWhatItsHubPublished(t *testing.T) {
 
 func TestAHubsMessagesMakeAnAnsweredPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{MaxSessions: 2})
+		m, l := memPeers(t, t.Context(), &chanio.Options{MaxSessions: 2})
 		subscriber := m.session(1, l)
 		require.NoError(t, l.Hub().Join(subscriber))
 		require.NoError(t, l.Multicast([]byte("news")))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestIdleTimeoutCountsOnlyWhatIsReceived(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		go func() {
 			for range m.out {
@@ -34,7 +36,7 @@ func TestIdleTimeoutCountsOnlyWhatIsReceived(t *testing.T) {
 		require.ErrorContains(t, second.Err(), peerAddress(2).String())
 		require.Equal(t, "hello", string(<-second.Recv()))
 		require.True(t, isClosed(second.Recv()))
-		require.ErrorIs(t, second.Put(nil), ErrClosed)
+		require.ErrorIs(t, second.Put(nil), chanio.ErrClosed)
 
 		<-first.Done()
 		require.Equal(t, 125*time.Second, since(start))
@@ -46,7 +48,7 @@ func TestIdleTimeoutCountsOnlyWhatIsReceived(t *testing.T) {
 func TestIdleTimeoutIsEachPeersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, gap = 50, 70 * time.Millisecond
-		m, l := memPeers(t, t.Context(), &Options{IdleTimeout: time.Second})
+		m, l := memPeers(t, t.Context(), &chanio.Options{IdleTimeout: time.Second})
 		var ended sync.WaitGroup
 		for i := range n {
 			s := m.session(i, l)
@@ -70,7 +72,7 @@ func TestIdleTimeoutIsEachPeersOwn(t *testing.T) {
 
 func TestNoIdleTimeoutKeepsPeersForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{IdleTimeout: -1})
+		m, l := memPeers(t, t.Context(), &chanio.Options{IdleTimeout: -1})
 		s := m.session(1, l)
 		time.Sleep(1000 * time.Hour)
 		require.NoError(t, s.Err())
@@ -81,16 +83,16 @@ func TestNoIdleTimeoutKeepsPeersForGood(t *testing.T) {
 func TestAfterASessionsEndItsAddressBeginsANewOneAtOnce(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(l *Listener, s *Session)
+		end  func(l *chanio.Listener, s *chanio.Session)
 	}{
-		{"Close", func(_ *Listener, s *Session) { s.Close() }},
-		{"CloseWrite", func(_ *Listener, s *Session) { s.CloseWrite(); <-s.Done() }},
-		{"closed Send", func(_ *Listener, s *Session) { close(s.Send()); <-s.Done() }},
-		{"Abort", func(_ *Listener, s *Session) { s.Abort(nil); <-s.Done() }},
-		{"DisconnectAll", func(l *Listener, _ *Session) { l.DisconnectAll() }},
+		{"Close", func(_ *chanio.Listener, s *chanio.Session) { s.Close() }},
+		{"CloseWrite", func(_ *chanio.Listener, s *chanio.Session) { s.CloseWrite(); <-s.Done() }},
+		{"closed Send", func(_ *chanio.Listener, s *chanio.Session) { close(s.Send()); <-s.Done() }},
+		{"Abort", func(_ *chanio.Listener, s *chanio.Session) { s.Abort(nil); <-s.Done() }},
+		{"DisconnectAll", func(l *chanio.Listener, _ *chanio.Session) { l.DisconnectAll() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				m, l := memPeers(t, t.Context(), &o)
 				s := m.session(1, l)
 				c.end(l, s)
@@ -107,7 +109,7 @@ func TestAfterASessionsEndItsAddressBeginsANewOneAtOnce(t *testing.T) {
 
 func TestASessionThatStillClosesIsNotInTheWayOfTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{CloseTimeout: time.Second, WriteTimeout: 3 * time.Second})
+		m, l := memPeers(t, t.Context(), &chanio.Options{CloseTimeout: time.Second, WriteTimeout: 3 * time.Second})
 		s := m.session(1, l)
 		require.NoError(t, s.Put([]byte("nobody takes this")))
 		closed := make(chan error)
@@ -128,7 +130,7 @@ func TestASessionThatStillClosesIsNotInTheWayOfTheNext(t *testing.T) {
 // A handler that answers and closes answers every request, including those that
 // came before it had closed.
 func TestAHandlerThatAnswersAndClosesAnswersEveryRequest(t *testing.T) {
-	answerOne := func(s *Session) {
+	answerOne := func(s *chanio.Session) {
 		defer s.Close()
 		s.Put(<-s.Recv())
 	}

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestRestartOfAUDPListenerForgetsItsPeers(t *testing.T) {
@@ -19,14 +21,14 @@ func TestRestartOfAUDPListenerForgetsItsPeers(t *testing.T) {
 			l := listenUDP(t, &q.o)
 			addr := l.Addr().String()
 			conn := connectTo(t, l)
-			handled := serveEach(l, echo)
+			handled := serveEach(l, sendBack)
 			for i := range 3 {
 				require.Equal(t, fmt.Sprint(i), ask(t, conn, fmt.Sprint(i)))
 				all := slices.Collect(l.All())
 				require.Len(t, all, 1)
 				require.NoError(t, l.Restart(t.Context()))
 				require.True(t, isClosed(all[0].Done()))
-				require.ErrorIs(t, all[0].Err(), ErrClosed)
+				require.ErrorIs(t, all[0].Err(), chanio.ErrClosed)
 				require.Zero(t, l.Len())
 				require.Equal(t, addr, l.Addr().String())
 			}
@@ -37,14 +39,14 @@ func TestRestartOfAUDPListenerForgetsItsPeers(t *testing.T) {
 			require.EqualValues(t, 4, st.Accepted)
 			require.EqualValues(t, 4, st.MessagesReceived)
 			require.EqualValues(t, 4, st.MessagesSent)
-			require.ErrorIs(t, l.Restart(t.Context()), ErrClosed)
+			require.ErrorIs(t, l.Restart(t.Context()), chanio.ErrClosed)
 		})
 	}
 }
 
 func TestRestartWhileAFloodArrives(t *testing.T) {
-	l := listenUDP(t, &Options{MaxSessions: 50, MaxHandshakes: 20, IdleTimeout: 5 * time.Millisecond})
-	handled := serveEach(l, echo)
+	l := listenUDP(t, &chanio.Options{MaxSessions: 50, MaxHandshakes: 20, IdleTimeout: 5 * time.Millisecond})
+	handled := serveEach(l, sendBack)
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
 	for range 4 {
@@ -64,7 +66,7 @@ func TestRestartWhileAFloodArrives(t *testing.T) {
 	}
 	for range 20 {
 		require.NoError(t, l.Restart(t.Context()))
-		require.NotNil(t, tlsEvent(t, l.Events(), EventConnected).Session)
+		require.NotNil(t, tlsEvent(t, l.Events(), chanio.EventConnected).Session)
 		l.DisconnectAll()
 	}
 	close(stop)
@@ -73,32 +75,31 @@ func TestRestartWhileAFloodArrives(t *testing.T) {
 	await(t, handled, "the handlers")
 	require.Zero(t, l.Len())
 	require.Zero(t, l.Stats().Sessions)
-	require.Zero(t, l.reg.size())
+	require.Zero(t, l.Known())
 }
 
 func TestAFailedRestartEndsAUDPListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), nil)
 		why := errors.New("the address has gone")
-		l.bind = func() (source, error) { return nil, why }
+		l.BeforeBind(func() error { return why })
 		s := m.session(1, l)
 		require.ErrorIs(t, l.Restart(t.Context()), why)
 		<-l.Done()
 		require.ErrorIs(t, l.Err(), why)
-		require.ErrorIs(t, s.Err(), ErrClosed)
+		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 		require.True(t, isClosed(l.Sessions()))
 	})
 }
 
 func TestARestartKeepsTheCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l := memPeers(t, t.Context(), &Options{MaxHandshakes: 1})
+		m, l := memPeers(t, t.Context(), &chanio.Options{MaxHandshakes: 1})
 		var next *memSocket
-		l.bind = func() (source, error) {
-			var table *peers
-			next, table = memSource(t, t.Context(), l.set)
-			return table, nil
-		}
+		l.RebindOver(t.Context(), func() net.PacketConn {
+			next = newMemSocket()
+			return next
+		})
 		m.from(1, "hello")
 		m.from(2, "hello")
 		require.EqualValues(t, 1, l.Stats().MessagesDropped)

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/datagram"
 )
 
@@ -20,9 +21,9 @@ func TestAUDPSessionIsAPeerBornWithItsFirstDatagram(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			l := listenUDP(t, &q.o)
-			var clients [2]*Session
+			var clients [2]*chanio.Session
 			for i := range clients {
-				c, err := Dial(t.Context(), "udp", l.Addr().String(), &q.o)
+				c, err := chanio.Dial(t.Context(), "udp", l.Addr().String(), &q.o)
 				require.NoError(t, err)
 				defer c.Close()
 				clients[i] = c
@@ -49,7 +50,7 @@ func TestPeersNeverSeeEachOthersMessages(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			l := listenUDP(t, &q.o)
-			serveEach(l, func(s *Session) {
+			serveEach(l, func(s *chanio.Session) {
 				first := ""
 				for m := range s.Recv() {
 					who, _, _ := strings.Cut(string(m), " ")
@@ -90,19 +91,19 @@ func TestOptionsThatAreNotForUDPAreErrors(t *testing.T) {
 	config, _ := testTLS(t)
 	for _, c := range []struct {
 		name string
-		o    Options
+		o    chanio.Options
 		want string
 	}{
-		{"TLS", Options{TLS: config}, "option TLS is not for udp"},
-		{"Framing", Options{Framing: Lines{}}, "option Framing is not for udp"},
-		{"a bad value", Options{MaxMessage: -1}, "option MaxMessage"},
+		{"TLS", chanio.Options{TLS: config}, "option TLS is not for udp"},
+		{"Framing", chanio.Options{Framing: chanio.Lines{}}, "option Framing is not for udp"},
+		{"a bad value", chanio.Options{MaxMessage: -1}, "option MaxMessage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Listen(t.Context(), "udp", "127.0.0.1:0", &c.o)
+			_, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", &c.o)
 			require.ErrorContains(t, err, c.want)
-			_, err = Dial(t.Context(), "udp", "127.0.0.1:9", &c.o)
+			_, err = chanio.Dial(t.Context(), "udp", "127.0.0.1:9", &c.o)
 			require.ErrorContains(t, err, c.want)
-			client := Connect(t.Context(), "udp", "127.0.0.1:9", &c.o)
+			client := chanio.Connect(t.Context(), "udp", "127.0.0.1:9", &c.o)
 			awaitDone(t, client)
 			require.ErrorContains(t, client.Err(), c.want)
 		})
@@ -111,15 +112,15 @@ func TestOptionsThatAreNotForUDPAreErrors(t *testing.T) {
 
 func TestAUDPAddressThatCannotBeBoundIsAnError(t *testing.T) {
 	l := listenUDP(t, nil)
-	_, err := Listen(t.Context(), "udp", l.Addr().String(), nil)
+	_, err := chanio.Listen(t.Context(), "udp", l.Addr().String(), nil)
 	require.ErrorContains(t, err, "chanio: listen udp")
-	_, err = Listen(t.Context(), "udp4", "[::1]:0", nil)
+	_, err = chanio.Listen(t.Context(), "udp4", "[::1]:0", nil)
 	require.ErrorContains(t, err, "chanio: listen udp4")
-	_, err = Listen(t.Context(), "udp4", "239.1.2.3:1234", nil)
+	_, err = chanio.Listen(t.Context(), "udp4", "239.1.2.3:1234", nil)
 	require.ErrorContains(t, err, "chanio: listen udp4: 239.1.2.3:1234: a multicast group, which ListenMulticast is for")
 	ended, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("over before it began"))
-	_, err = Listen(ended, "udp", "127.0.0.1:0", nil)
+	_, err = chanio.Listen(ended, "udp", "127.0.0.1:0", nil)
 	require.ErrorContains(t, err, "over before it began")
 }
 
@@ -127,9 +128,9 @@ func TestDatagramsOfEverySizeGoBothWays(t *testing.T) {
 	for _, f := range packetFamilies {
 		for _, size := range []int{0, 1, 1472, 9000, 65507} {
 			t.Run(fmt.Sprintf("%s, %d bytes", f.name, size), func(t *testing.T) {
-				l := listenUDPAt(t, f.network, f.address, &Options{RecvQueue: 2})
-				serveEach(l, echo)
-				c, err := Dial(t.Context(), f.network, l.Addr().String(), nil)
+				l := listenUDPAt(t, f.network, f.address, &chanio.Options{RecvQueue: 2})
+				serveEach(l, sendBack)
+				c, err := chanio.Dial(t.Context(), f.network, l.Addr().String(), nil)
 				require.NoError(t, err)
 				defer c.Close()
 				message := string(noise(size))
@@ -149,7 +150,7 @@ func TestOneByteMoreThanADatagramHoldsIsAnErrorThatNamesTheSize(t *testing.T) {
 	for _, f := range packetFamilies {
 		t.Run(f.name, func(t *testing.T) {
 			l := listenUDPAt(t, f.network, f.address, nil)
-			client := Connect(t.Context(), f.network, l.Addr().String(), nil)
+			client := chanio.Connect(t.Context(), f.network, l.Addr().String(), nil)
 			defer client.Close()
 			c, _ := await(t, client.Sessions(), "the session")
 			require.NoError(t, c.Put([]byte("hello")))
@@ -159,9 +160,9 @@ func TestOneByteMoreThanADatagramHoldsIsAnErrorThatNamesTheSize(t *testing.T) {
 			size := datagram.MaxPayload(s.RemoteAddr().(*net.UDPAddr).AddrPort().Addr()) + 1
 			for _, end := range []struct {
 				name   string
-				s      *Session
-				events <-chan Event
-				peer   *Session
+				s      *chanio.Session
+				events <-chan chanio.Event
+				peer   *chanio.Session
 			}{
 				{"accepted", s, l.Events(), c},
 				{"dialed", c, client.Events(), s},
@@ -169,7 +170,7 @@ func TestOneByteMoreThanADatagramHoldsIsAnErrorThatNamesTheSize(t *testing.T) {
 				t.Run(end.name, func(t *testing.T) {
 					requireTooLarge := func(err error) {
 						t.Helper()
-						require.ErrorIs(t, err, ErrMessageTooLarge)
+						require.ErrorIs(t, err, chanio.ErrMessageTooLarge)
 						require.ErrorContains(t, err, fmt.Sprint(size))
 						require.ErrorContains(t, err, end.peer.LocalAddr().String())
 					}
@@ -181,7 +182,7 @@ func TestOneByteMoreThanADatagramHoldsIsAnErrorThatNamesTheSize(t *testing.T) {
 					end.s.Send() <- make([]byte, size)
 					end.s.Send() <- []byte("fits")
 					require.Equal(t, "fits", nextMessage(t, end.peer))
-					e := tlsEvent(t, end.events, EventFailed)
+					e := tlsEvent(t, end.events, chanio.EventFailed)
 					require.Same(t, end.s, e.Session)
 					requireTooLarge(e.Err)
 					require.NoError(t, end.s.Err())
@@ -191,10 +192,10 @@ func TestOneByteMoreThanADatagramHoldsIsAnErrorThatNamesTheSize(t *testing.T) {
 					require.NoError(t, end.s.Flush(t.Context()), "told once")
 				})
 			}
-			for _, s := range []*Session{s, c} {
+			for _, s := range []*chanio.Session{s, c} {
 				s.Send() <- make([]byte, size)
-				require.ErrorIs(t, s.Close(), ErrMessageTooLarge)
-				require.ErrorIs(t, s.Close(), ErrMessageTooLarge)
+				require.ErrorIs(t, s.Close(), chanio.ErrMessageTooLarge)
+				require.ErrorIs(t, s.Close(), chanio.ErrMessageTooLarge)
 				require.NoError(t, s.Err())
 			}
 		})
@@ -214,7 +215,7 @@ func TestAWildcardListenerAnswersFromWhereThePeerWroteTo(t *testing.T) {
 			client := packetConn(t, "udp", c.client, nil, false)
 			port := l.Addr().(*net.UDPAddr).AddrPort().Port()
 			to := netip.AddrPortFrom(netip.MustParseAddr(c.to), port)
-			require.NoError(t, client.Put(Packet{Addr: to, Data: []byte("question")}))
+			require.NoError(t, client.Put(chanio.Packet{Addr: to, Data: []byte("question")}))
 			s := nextSession(t, l)
 			require.Equal(t, "question", nextMessage(t, s))
 			require.Equal(t, to.String(), s.LocalAddr().String())
@@ -233,11 +234,11 @@ func TestAPeerThatWritesToTwoAddressesHasTwoSessions(t *testing.T) {
 	l := listenUDPAt(t, "udp4", "0.0.0.0:0", nil)
 	client := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
 	port := l.Addr().(*net.UDPAddr).AddrPort().Port()
-	sessions := make(map[string]*Session)
+	sessions := make(map[string]*chanio.Session)
 	for range 3 {
 		for _, to := range []string{"127.0.0.1", "127.0.0.2"} {
 			addr := netip.AddrPortFrom(netip.MustParseAddr(to), port)
-			require.NoError(t, client.Put(Packet{Addr: addr, Data: []byte(to)}))
+			require.NoError(t, client.Put(chanio.Packet{Addr: addr, Data: []byte(to)}))
 			if sessions[to] == nil {
 				sessions[to] = nextSession(t, l)
 			}
@@ -261,7 +262,7 @@ func TestAPeerThatRefusesEndsNothing(t *testing.T) {
 	require.NoError(t, err)
 	refusing := nextSession(t, l)
 	require.NoError(t, gone.Close())
-	serveEach(l, echo)
+	serveEach(l, sendBack)
 	require.Equal(t, "0", ask(t, good, "0"))
 	for i := range 20 {
 		require.NoError(t, refusing.Put([]byte("anybody there?")))
@@ -275,9 +276,9 @@ func TestAPeerThatRefusesEndsNothing(t *testing.T) {
 }
 
 func TestAStalledHandlerDelaysNobody(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
-		room := max(1, orDefault(o.RecvQueue, defaultMessageQueue))
+		room := max(1, l.Settings().RecvQueue)
 		stalled := m.session(1, l)
 		other := m.session(2, l)
 		require.Equal(t, "hello", string(<-other.Recv()))

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/netns"
 )
 
@@ -18,13 +19,13 @@ func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
 	alone := &net.KeepAliveConfig{Enable: false}
 	for _, test := range []struct {
 		name  string
-		o     Options
+		o     chanio.Options
 		write bool // the session has something to send; else it is idle
 		bound time.Duration
 	}{
-		{"WriteTimeout", Options{WriteTimeout: 2 * time.Second}, true, 2 * time.Second},
-		{"PingTimeout", Options{
-			Framing: Lines{}, Ping: []byte("ping"), PingInterval: 2 * time.Second, PingTimeout: time.Second, WriteTimeout: -1,
+		{"WriteTimeout", chanio.Options{WriteTimeout: 2 * time.Second}, true, 2 * time.Second},
+		{"PingTimeout", chanio.Options{
+			Framing: chanio.Lines{}, Ping: []byte("ping"), PingInterval: 2 * time.Second, PingTimeout: time.Second, WriteTimeout: -1,
 		}, false, 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,17 +60,17 @@ func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
 // network is.
 func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
 	there := netns.Veth(t)
-	l := listenOn(t, t.Context(), "tcp4", "10.7.7.1:0", &Options{Framing: Lines{}})
-	serveEach(l, echo)
-	o := &Options{
-		Framing: Lines{}, Ping: []byte("ping"), PingInterval: 2 * time.Second,
-		DialTimeout: 300 * time.Millisecond, Backoff: Backoff{Max: 100 * time.Millisecond},
+	l := listenOn(t, t.Context(), "tcp4", "10.7.7.1:0", &chanio.Options{Framing: chanio.Lines{}})
+	serveEach(l, sendBack)
+	o := &chanio.Options{
+		Framing: chanio.Lines{}, Ping: []byte("ping"), PingInterval: 2 * time.Second,
+		DialTimeout: 300 * time.Millisecond, Backoff: chanio.Backoff{Max: 100 * time.Millisecond},
 		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 			there(func() { conn, err = new(net.Dialer).DialContext(ctx, network, address) })
 			return conn, err
 		},
 	}
-	c := Connect(t.Context(), "tcp4", l.Addr().String(), o)
+	c := chanio.Connect(t.Context(), "tcp4", l.Addr().String(), o)
 	first, _ := await(t, c.Sessions(), "a session")
 	requireTalks(t, first)
 
@@ -83,7 +84,7 @@ func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
 	require.ErrorIs(t, first.Err(), os.ErrDeadlineExceeded)
 	require.ErrorContains(t, first.Err(), "PingTimeout")
 	t.Logf("found after %v", time.Since(down).Round(time.Millisecond))
-	tlsEvent(t, c.Events(), EventFailed) // a try that fails
+	tlsEvent(t, c.Events(), chanio.EventFailed) // a try that fails
 
 	there(func() { require.NoError(t, netns.Run("ip link set v0 up")) })
 	up := time.Now()
@@ -94,7 +95,7 @@ func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
 }
 
 // requireTalks requires an answer, which may come after answers to pings.
-func requireTalks(t *testing.T, s *Session) {
+func requireTalks(t *testing.T, s *chanio.Session) {
 	t.Helper()
 	require.NoError(t, s.Put([]byte("hello")))
 	for {

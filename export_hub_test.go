@@ -1,0 +1,113 @@
+package chanio
+
+import "example.com/chanio/internal/sharedlog"
+
+// Policy and MaxLag are the hub's settings.
+func (h *Hub) Policy() LagPolicy { return h.lag }
+func (h *Hub) MaxLag() int64     { return h.maxLag }
+
+// HasOtherFeeds reports whether the hub has members with another framing.
+func (h *Hub) HasOtherFeeds() bool { return h.others.Load() != nil }
+
+// Places returns how many places members have in the hub's own feed.
+func (h *Hub) Places() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.first.places)
+}
+
+// Kept returns how many bytes the log of the hub's own feed holds for members
+// that left.
+func (h *Hub) Kept() int64 { return h.first.log.Kept() }
+
+// Holds reports whether the hub's own feed holds a place, a start or a message.
+func (h *Hub) Holds() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := &h.first
+	return len(f.places) > 0 || f.starts != nil || f.log.End() != (sharedlog.Cursor{}) || f.log.Kept() != 0
+}
+
+// Marks returns how many members hold a mark of a Flush.
+func (h *Hub) Marks() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for f := range h.feeds {
+		for _, m := range f.places {
+			if w := m.waits.Load(); w != nil && w.marks != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// MemberPlaces returns how many places s has in hubs.
+func (s *Session) MemberPlaces() int { return len(s.placesNow()) }
+
+// PartsBehind returns how many parts of its first hub's log s still reads though
+// it has left.
+func (s *Session) PartsBehind() int { return len(s.placesNow()[0].behind.parts) }
+
+// IndexedHubs returns how many hubs s has in its index.
+func (s *Session) IndexedHubs() int { return len(s.hubs.byHub) }
+
+// HubIndexIsRight reports whether each place is where the index says.
+func (s *Session) HubIndexIsRight() bool {
+	for i, m := range s.hubs.places {
+		if int(m.slot) != i || s.hubs.byHub[m.feed.hub] != m {
+			return false
+		}
+	}
+	return true
+}
+
+// Wakes returns how many members of the hub's own feed are parked, how many are
+// still to be woken, and whether a goroutine is at it.
+func (h *Hub) Wakes() (parked, due int, waking bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return int(h.first.parked), int(h.first.due), h.waits.waker != nil
+}
+
+// BeginPublish publishes p to the hub's own feed up to the moment when the
+// first members are to be woken, which finish does.
+func (h *Hub) BeginPublish(p []byte) (woken, due int, waking bool, finish func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.first.published(h.first.log.Append(p), 0)
+	h.counts.owed += int64(len(p) * len(h.first.places))
+	few := h.wake(make([]*member, 0, wakeAtOnce), &h.first)
+	return len(few), int(h.first.due), h.waits.waker != nil, func() {
+		for _, m := range few {
+			m.s.memberReady(m)
+		}
+	}
+}
+
+// Lag makes the hub find that its member s lags. The result reports it, as the
+// publisher does once it holds no lock.
+func (h *Hub) Lag(s *Session) (report func()) {
+	m := s.placesNow()[0]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	late := h.treat(m)
+	return func() { h.report([]lagger{late}) }
+}
+
+// StopGate stops the timer for members that hold publishers.
+func (h *Hub) StopGate() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waits.gate.timer.Stop()
+}
+
+// GateExpired is what that timer calls.
+func (h *Hub) GateExpired() { h.gateExpired() }
+
+// DismissStuck dismisses the members that have held publishers too long, and
+// returns how many. report reports them.
+func (h *Hub) DismissStuck() (n int, report func()) {
+	stuck := h.dismissStuck()
+	return len(stuck), func() { h.report(stuck) }
+}
