@@ -170,12 +170,15 @@ func TestAStreamThatLosesItsEndGoesOn(t *testing.T) {
 	w.proxy.sever()
 	w.startServer()
 	say(10, 30, ears[0])
+	late := join(t, connect(t, w.front.url()), "x", historyOptions, nil) // begins behind what is lost
+	ears = append(ears, late.members(t, 1)...)
 	w.killServer()
 	w.server.Dir = synced
 	w.proxy.resume()
 	w.startServer()
 	say(30, 35, ears...)
 	require.Zero(t, b.room.Stats().MessagesDropped)
+	require.Zero(t, late.room.Stats().MessagesDropped)
 	require.EqualValues(t, 20, away.room.Stats().MessagesDropped, "lost with the power, and told")
 	replayed := listen(t, nil)
 	require.NoError(t, b.room.Replay(replayed.s, 0, time.Time{}))

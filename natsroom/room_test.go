@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
@@ -209,6 +210,34 @@ func TestWithoutCredentialsTheErrorSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	defer good.Close()
 	join(t, good, "x", nil, nil)
+}
+
+func TestWithoutAPermissionTheErrorNamesIt(t *testing.T) {
+	for _, test := range []struct{ denied, named string }{
+		{"chanio.nodes", "chanio.nodes"},
+		{"$JS.API.>", "$JS.API.STREAM.CREATE.CHANIO_ROOMS"},
+		{"_INBOX.>", "_INBOX."},
+	} {
+		t.Run(test.denied, func(t *testing.T) {
+			denied := &server.SubjectPermission{Deny: []string{test.denied}}
+			s, err := server.NewServer(&server.Options{
+				Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
+				Users: []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: denied, Subscribe: denied}}},
+			})
+			require.NoError(t, err)
+			s.Start()
+			defer s.WaitForShutdown()
+			defer s.Shutdown()
+			require.True(t, s.ReadyForConnections(patience))
+			nc := connect(t, s.ClientURL(), nats.UserInfo("u", "p"))
+			defer nc.Close()
+			hub := chanio.NewHub(t.Context(), nil)
+			defer hub.Close()
+			_, err = natsroom.Join(t.Context(), nc, "x", hub, &natsroom.Options{History: &natsroom.History{}, JoinTimeout: 500 * time.Millisecond})
+			require.ErrorIs(t, err, nats.ErrPermissionViolation)
+			require.ErrorContains(t, err, test.named)
+		})
+	}
 }
 
 func TestJoinReturnsUnderItsContextWhenThereNeverWasAServer(t *testing.T) {

@@ -45,6 +45,10 @@ func (s *stream) ensure(ctx context.Context, h *History) error {
 			if last == nil {
 				last = err
 			}
+			// The server refuses a request by an error of the connection, and never answers it.
+			if refused := s.node.nc.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {
+				last = refused
+			}
 			return fmt.Errorf("Options.History: the stream %q: %w: the last error is: %w", s.name(), context.Cause(ctx), last)
 		case !s.passing(err):
 			return fmt.Errorf("Options.History: the stream %q: %w", s.name(), err)
