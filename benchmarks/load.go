@@ -8,7 +8,6 @@ import (
 
 	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/load"
-	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 	"example.com/chanio/benchmarks/internal/trial"
 )
@@ -49,10 +48,6 @@ func runLoad(ctx context.Context, std streams, args []string) error {
 		c.Endpoint.ClientTLS = endpoint.ClientTLS()
 	}
 	c.Length, c.Warmup = secondsOf(seconds), secondsOf(warm)
-	const other = 100 // descriptors in addition to those of the clients
-	if err := process.AllowFiles(c.Clients + other); err != nil {
-		return err
-	}
 	if !asJSON {
 		fmt.Fprintf(std.out, "Server address: %s\nTransport: %s\nWorking threads: %d\nWorking clients: %d (%s)\nWorking messages: %d\nMessage size: %d\nSeconds to benchmarking: %g\n\n",
 			c.Endpoint.Address, c.Endpoint.Net, where.threads, c.Clients, c.Client, c.Messages, c.Size, seconds)

@@ -57,7 +57,7 @@ func streams(network string) []Scenario {
 		Scenario{Job: "echo", Net: network, Clients: 1, InFlight: 1, Pinned: true, Entrants: raw},
 		Scenario{Job: "multicast", Net: network, Clients: 1, Entrants: hubs},
 		Scenario{Job: "multicast", Net: network, Clients: 100, Entrants: hubs},
-		Scenario{Job: "multicast", Net: network, Clients: 5000, Entrants: []string{Ours, Limit}, Base: Limit},
+		Scenario{Job: "multicast", Net: network, Clients: 5000, Entrants: []string{Ours, Limit}},
 		Scenario{Job: "multicast", Net: network, Clients: 100, Publish: true, Entrants: []string{Ours, Std, Coalesced}},
 		Scenario{Job: "idle", Net: network, Clients: idleCount, Entrants: []string{Ours, Std}, Most: idleRepeats},
 		Scenario{Job: "fanout", Net: network, Clients: fanoutMembers, Entrants: []string{Ours, Loop, Std}, Base: Loop},

@@ -63,7 +63,7 @@ func throughput(o *compare.Outcome) (Picture, bool) {
 // drawRows draws the rows over a logarithmic axis, on which 2 is as far to the
 // right of 1 as 0.5 is to the left.
 func drawRows(c *canvas, top, height float64, x scale, rows []row) {
-	for _, t := range logTicks(x.least, x.most, func(v float64) string { return fmt.Sprintf("%.3g", v) }) {
+	for _, t := range logTicks(x.least, x.most, amount) {
 		c.line(x.at(t.at), top, x.at(t.at), top+height, "g")
 		c.text(x.at(t.at), top+height+14, "middle", "m", t.label)
 	}
@@ -75,7 +75,7 @@ func drawRows(c *canvas, top, height float64, x scale, rows []row) {
 			from, to := x.at(min(0, math.Log10(q.Median))), x.at(max(0, math.Log10(q.Median)))
 			c.box(from, y, to-from, barHeight-1.5, classOf(b.entrant))
 			c.line(x.at(math.Log10(q.Min)), y+3.5, x.at(math.Log10(q.Max)), y+3.5, "a")
-			c.text(max(x.at(0), x.at(math.Log10(q.Max)))+4, y+7, "start", "t", fmt.Sprintf("%.3g", q.Median))
+			c.text(max(x.at(0), x.at(math.Log10(q.Max)))+4, y+7, "start", "t", amount(q.Median))
 			y += barHeight
 		}
 		y += rowGap

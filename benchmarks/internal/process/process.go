@@ -1,5 +1,5 @@
 // Package process starts the benchmarks' child processes, reads the usage of
-// processes and sets their limits.
+// processes and pins them to a CPU.
 package process
 
 import "time"

@@ -1,5 +1,5 @@
-// Package stamp marks messages with their publishing time, on a clock that all
-// processes of a machine share.
+// Package stamp marks messages with their publishing time, for other processes
+// of the same machine.
 package stamp
 
 import (
@@ -7,15 +7,12 @@ import (
 	"time"
 )
 
-// Size is how many bytes of a message a stamp takes.
-const Size = 8
-
-// Put writes the time into the first Size bytes of message.
+// Put writes the time into the first 8 bytes of message.
 func Put(message []byte) {
-	binary.BigEndian.PutUint64(message, uint64(now()))
+	binary.BigEndian.PutUint64(message, uint64(time.Now().UnixNano()))
 }
 
 // Age returns how long ago message was stamped.
 func Age(message []byte) time.Duration {
-	return time.Duration(now() - int64(binary.BigEndian.Uint64(message)))
+	return time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(message))))
 }

@@ -31,7 +31,6 @@ type Trial struct {
 const (
 	startup = 30 * time.Second     // that a server and a load may take in addition to the measuring
 	session = 5 * time.Millisecond // for a handshake and an echo, on a slow machine
-	files   = 100                  // descriptors in addition to those of the clients
 )
 
 // Measure starts the server and runs the clients in a process of their own. If a
@@ -52,9 +51,6 @@ func (t *Trial) MeasureHere(ctx context.Context) (*report.Report, error) {
 		}
 		if c.Endpoint.Net == endpoint.TLS {
 			c.Endpoint.ClientTLS = endpoint.ClientTLS()
-		}
-		if err := process.AllowFiles(c.Clients + files); err != nil {
-			return nil, err
 		}
 		return load.Run(ctx, t.Job, c)
 	})

@@ -7,6 +7,11 @@ import (
 	"fmt"
 )
 
+// Usage needs Linux's /proc.
+func Usage(pid int) (Used, error) {
+	return Used{}, fmt.Errorf("usage of process %d: %w", pid, errors.ErrUnsupported)
+}
+
 // Pin needs Linux.
 func Pin(cpu int) error {
 	return fmt.Errorf("pin to CPU %d: %w", cpu, errors.ErrUnsupported)
