@@ -59,7 +59,10 @@ func (s *Session) Queued() (messages, room int) { return len(s.recv), cap(s.recv
 func (s *Session) HasWriter() bool { return s.life().hasWriter() }
 
 // HasSendQueue reports whether there is memory for messages to send.
-func (s *Session) HasSendQueue() bool { return s.output.Load() != nil }
+func (s *Session) HasSendQueue() bool {
+	o := s.output.Load()
+	return o != nil && o.send != nil
+}
 
 // Parts returns how many parts the writer's batch has.
 func (s *Session) Parts() int { return len(s.output.Load().batch.parts) }

@@ -280,12 +280,12 @@ func (s *Session) release() {
 // finish runs once, when the session has ended and no goroutine or Put remains.
 // From then on only bare senders touch the session's channels.
 func (s *Session) finish() {
+	s.mu.Lock()
 	if o := s.output.Load(); o != nil {
 		s.lost(drain(o.send, func(m []byte) int { return len(m) }))
 		s.loseBatches(o.sendBatch)
 	}
 	s.stats.bytesPending.Store(0)
-	s.mu.Lock()
 	stop := s.stopParent
 	if len(s.flushes) > 0 {
 		s.resolveFlushes(s.flushResult())

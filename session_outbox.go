@@ -45,10 +45,12 @@ type outBatch struct {
 // writerState is the state of the writing. Whoever has the turn may touch what
 // follows it.
 type writerState struct {
+	// Made by needWriter, under mu, before there is a writer.
 	send      chan []byte   // received by the writer; only the user may close it
 	sendBatch chan *Batch   // received by the writer; only the user may close it
 	wake      chan struct{} // one slot: makes the writer look at its sources again
-	queued    atomic.Int64  // messages and batches that Puts have queued or written, ever
+
+	queued atomic.Int64 // messages and batches that Puts have queued or written, ever
 
 	turn    sync.Mutex // see session_turn.go
 	batch   outBatch
@@ -63,11 +65,7 @@ type writerState struct {
 }
 
 func newWriterState(s *Session) *writerState {
-	o := &writerState{
-		send:      make(chan []byte, s.set.SendQueue),
-		sendBatch: make(chan *Batch, min(1, s.set.SendQueue)),
-		wake:      make(chan struct{}, 1),
-	}
+	o := new(writerState)
 	if s.traits.messages {
 		o.batch.datagrams = new(outDatagrams)
 	}

@@ -173,10 +173,10 @@ func (s *Session) unreceived() int64 { return int64(len(s.recv) + len(s.recvBatc
 
 // queued returns how many messages and batches wait for the writer.
 func (s *Session) queued() int {
-	o := s.output.Load()
-	if o == nil {
+	if !s.life().hasWriter() {
 		return 0
 	}
+	o := s.output.Load()
 	return len(o.send) + len(o.sendBatch)
 }
 

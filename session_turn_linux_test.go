@@ -80,6 +80,7 @@ func TestAnAnswerNeedsNoWriter(t *testing.T) {
 					require.Equal(t, string(question), string(answer))
 				}
 				require.False(t, s.HasWriter())
+				require.False(t, s.HasSendQueue(), "an idle session keeps no queue that it did not need")
 				require.NoError(t, s.Flush(t.Context()))
 				st := s.Stats()
 				require.EqualValues(t, 100, st.MessagesSent)

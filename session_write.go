@@ -75,7 +75,7 @@ func (s *Session) putsGone() {
 }
 
 // needWriter starts the writer if the session still has use for one. It returns
-// the writer's state.
+// the writer's state, with its channels.
 func (s *Session) needWriter() *writerState {
 	o := s.writing()
 	if s.life().hasWriter() {
@@ -83,6 +83,11 @@ func (s *Session) needWriter() *writerState {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if o.send == nil {
+		o.send = make(chan []byte, s.set.SendQueue)
+		o.sendBatch = make(chan *Batch, min(1, s.set.SendQueue))
+		o.wake = make(chan struct{}, 1)
+	}
 	if l := s.life(); !l.hasWriter() && !l.over() {
 		s.refs.Add(1)
 		s.setLife(lifeWriter)
@@ -109,10 +114,10 @@ func (s *Session) writing() *writerState {
 // wakeWriter makes the writer look at all its sources, as it does when it
 // starts. Everything that is not a message in send reaches the writer this way.
 func (s *Session) wakeWriter() {
-	o := s.output.Load()
-	if o == nil {
+	if !s.life().hasWriter() {
 		return
 	}
+	o := s.output.Load()
 	select {
 	case o.wake <- struct{}{}:
 	default:
