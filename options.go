@@ -81,9 +81,11 @@ type Options struct {
 
 	// RecvQueue is how many messages Recv buffers. If zero, 8 on raw streams,
 	// where a message is what one read returned, 32 under Framing and 128 on
-	// udp. Sessions of a udp listener buffer at least one, at most 256 KiB, and
-	// until they are received from Sessions two datagrams; the rest is dropped
-	// and counted. RecvBatch buffers one batch, or none if RecvQueue is negative.
+	// udp. A udp session buffers at most 256 KiB and drops and counts what is
+	// beyond that. A udp listener's sessions buffer at least one datagram, and two
+	// until they are received from Sessions, and drop the rest too; what a dialed
+	// session has no place for waits in the kernel. RecvBatch buffers one batch,
+	// or none if RecvQueue is negative.
 	RecvQueue int
 	// SendQueue is how many messages Send buffers. If zero, as for RecvQueue.
 	// SendBatch buffers one batch, or none if SendQueue is negative.

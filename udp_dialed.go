@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -21,6 +22,10 @@ type dialed struct {
 	session       *Session
 	conn          *datagram.Conn
 	local, remote netip.AddrPort
+
+	// Only the reader uses these.
+	sizes   *sizeRing // of what is in recv; nil if recv buffers nothing
+	stalled bool      // see fits
 }
 
 func newDialed(udp *net.UDPConn, network string, set *settings) (*dialed, error) {
@@ -88,29 +93,60 @@ func setMulticast(conn *datagram.Conn, network string, set *settings) error {
 // halted or ends.
 func (t *dialed) run(s *Session) {
 	defer s.release()
-	err := t.conn.Receive(s.deliverDatagrams)
+	err := t.conn.Receive(t.deliver)
 	if err != nil {
 		s.end(s.errorAt("read", err))
 	}
 	s.closeRecv()
 }
 
-// deliverDatagrams puts a batch into recv. It reports whether there may be more.
-// It counts the batch first, so that a datagram received is already in Stats.
-func (s *Session) deliverDatagrams(batch []datagram.Packet) bool {
+// deliver puts a batch into recv. It reports whether there may be more. It counts
+// the batch first, so that a datagram received is already in Stats.
+func (t *dialed) deliver(batch []datagram.Packet) bool {
+	s := t.session
 	s.received(int(size(batch)))
 	s.stats.messagesReceived.Add(int64(len(batch)))
 	for i := range batch {
-		if handOut(s, s.recv, batch[i].Data) == nil {
+		if !t.fits(len(batch[i].Data)) {
+			s.dropped(batch[i : i+1])
 			continue
 		}
-		dropped := batch[i:]
-		s.stats.bytesReceived.Add(-size(dropped))
-		s.stats.messagesReceived.Add(-int64(len(dropped)))
-		s.stats.messagesDropped.Add(int64(len(dropped)))
-		return false
+		if handOut(s, s.recv, batch[i].Data) != nil {
+			s.dropped(batch[i:])
+			return false
+		}
+		if t.sizes != nil {
+			t.sizes.push(len(batch[i].Data))
+		}
 	}
 	return true
+}
+
+// fits reports whether recv has room for n more bytes. If not, the receiver may
+// only lack the processor that the reader occupies; once that did not help, it
+// has to catch up first.
+func (t *dialed) fits(n int) bool {
+	if t.sizes == nil {
+		return true
+	}
+	queued := t.sizes.sum(len(t.session.recv))
+	if queued+n <= recvBytes {
+		t.stalled = t.stalled && queued > recvBytes/2
+		return true
+	}
+	if t.stalled {
+		return false
+	}
+	runtime.Gosched()
+	t.stalled = t.sizes.sum(len(t.session.recv))+n > recvBytes
+	return !t.stalled
+}
+
+// dropped counts datagrams as dropped that were counted as received.
+func (s *Session) dropped(ps []datagram.Packet) {
+	s.stats.bytesReceived.Add(-size(ps))
+	s.stats.messagesReceived.Add(-int64(len(ps)))
+	s.stats.messagesDropped.Add(int64(len(ps)))
 }
 
 func (t *dialed) interrupt() { t.conn.StopReceiving() }
@@ -123,6 +159,9 @@ func (t *dialed) traits() traits { return datagramTraits(t.remote) }
 func (t *dialed) attach(s *Session) {
 	t.session = s
 	s.recv = make(chan []byte, s.set.RecvQueue) // filled even before the first call of Recv
+	if n := s.set.RecvQueue; n > 0 {
+		t.sizes = newSizeRing(n + 1) // one may have been received since sum
+	}
 }
 func (t *dialed) socket() *sock.Socket { return nil }
 func (t *dialed) closeWrite() error    { return nil }

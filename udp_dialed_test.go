@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +166,38 @@ func TestWhatADialedSessionDoesNotReceiveWaitsInTheKernel(t *testing.T) {
 		<-sent
 		require.EqualValues(t, 10, s.Stats().MessagesReceived)
 		require.Zero(t, s.Stats().MessagesDropped)
+	})
+}
+
+func TestRecvOfADialedUDPSessionIsBoundedInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := memDialed(t, t.Context(), nil)
+		quarter := strings.Repeat("x", recvBytes/4-100)
+		arrive := func(message string) {
+			m.arrives(message)
+			synctest.Wait()
+		}
+		for range 6 {
+			arrive(quarter)
+		}
+		require.EqualValues(t, 2, s.Stats().MessagesDropped)
+		arrive("what is small has room")
+		require.EqualValues(t, 4*len(quarter)+len("what is small has room"), s.Stats().BytesReceived)
+		for range 4 {
+			require.Len(t, <-s.Recv(), len(quarter))
+		}
+		require.Equal(t, "what is small has room", string(<-s.Recv()))
+		for range 10 * s.set.RecvQueue { // the receiver makes room
+			arrive(quarter)
+			require.Len(t, <-s.Recv(), len(quarter))
+		}
+		for range 5 {
+			arrive(quarter)
+		}
+		require.Len(t, s.Recv(), 4)
+		st := s.Stats()
+		require.EqualValues(t, 3, st.MessagesDropped)
+		require.EqualValues(t, 5+10*s.set.RecvQueue+4, st.MessagesReceived)
 	})
 }
 

@@ -6,7 +6,7 @@ const (
 	// undeliveredDatagrams is how many datagrams a session holds until it has
 	// been received from Sessions.
 	undeliveredDatagrams = 2
-	// recvBytes bounds the bytes in Recv of a udp listener's session.
+	// recvBytes bounds the bytes in Recv of a udp session.
 	recvBytes = 256 << 10
 )
 

@@ -25,9 +25,14 @@ func (c *Conn) useBatches() error {
 		_, err := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
 		e.limits.off = err != nil
 	})
+	if err == nil && !c.connected {
+		e.neighbors.watch(c.raw)
+	}
 	c.engine = e
 	return err
 }
+
+func (e *batched) close() { e.neighbors.table.close() }
 
 // ownGroupsOnly turns off a peculiarity of Linux: by default, a socket bound to
 // a wildcard address gets the datagrams of all groups that any socket on the

@@ -105,6 +105,8 @@ type engine interface {
 	read() (*batch, error)
 	// write sends datagrams in order, like [Conn.Write].
 	write(ps []Packet) (n int, err error)
+	// close releases what the engine has beside the socket.
+	close()
 }
 
 // New returns a Conn over sock, which belongs to the Conn from then on, even if
@@ -186,6 +188,7 @@ func (c *Conn) StopReceiving() {
 func (c *Conn) Close() error {
 	c.stop.Do(func() { close(c.stopped) })
 	err := c.sock.Close()
+	c.engine.close()
 	if c.hostOnly != nil {
 		c.hostOnly.close()
 	}

@@ -3,6 +3,7 @@ package datagram
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"runtime"
@@ -85,14 +86,14 @@ func TestSegmentsAreOnePathAndOneSizeButForTheLast(t *testing.T) {
 			for _, p := range c.packets {
 				ps = append(ps, Packet{Addr: netip.MustParseAddrPort(p.addr), Data: make([]byte, p.size)})
 			}
-			require.Equal(t, c.want, segments(ps, c.largest))
+			require.Equal(t, c.want, segments(ps, c.largest, math.MaxInt))
 		})
 	}
 	many := make([]Packet, 2*maxSegments)
 	for i := range many {
 		many[i] = Packet{Addr: netip.MustParseAddrPort(x), Data: []byte("x")}
 	}
-	require.Equal(t, maxSegments, segments(many, 100))
+	require.Equal(t, maxSegments, segments(many, 100, math.MaxInt))
 }
 
 func TestARefusalOfSegmentsIsTheDestinationsAndNotForGood(t *testing.T) {

@@ -189,6 +189,8 @@ type scripted struct{ errs []error }
 
 func (e *scripted) read() (*batch, error) { return nil, net.ErrClosed }
 
+func (*scripted) close() {}
+
 func (e *scripted) write(ps []Packet) (int, error) {
 	if len(e.errs) == 0 {
 		return len(ps), nil

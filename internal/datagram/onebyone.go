@@ -55,6 +55,8 @@ func (e *oneByOne) read() (*batch, error) {
 	return b, nil
 }
 
+func (e *oneByOne) close() {}
+
 func (e *oneByOne) write(ps []Packet) (int, error) {
 	for i := range ps {
 		if err := e.writeOne(&ps[i]); err != nil {

@@ -104,9 +104,23 @@ func (o *outbox) sendWhenReady(fd uintptr) bool {
 	return o.errno != unix.EAGAIN
 }
 
-// pack fills the outbox with the first of ps. limit returns the largest segment
-// for which GSO may be used.
-func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int) {
+// messageCharge is more than the kernel charges for a message of up to an Ethernet
+// frame's size beyond its data, and about what it charges for larger ones.
+const messageCharge = 1 << 10
+
+// charge returns about what the kernel charges for ps as one message.
+func charge(ps []Packet) int {
+	bytes := messageCharge
+	for i := range ps {
+		bytes += len(ps[i].Data)
+	}
+	return bytes
+}
+
+// pack fills the outbox with the first of ps, at least one and no more than
+// account has room for. limit returns the largest segment for which GSO may be
+// used.
+func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int, account *silentNeighbors) {
 	o.clear()
 	// Messages point into vectors, which must not move.
 	o.vectors = slices.Grow(o.vectors, min(len(ps), writeMessages*maxSegments))
@@ -117,7 +131,10 @@ func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int) {
 	for ; o.used < writeMessages && len(ps) > 0; o.used++ {
 		n := 1
 		if len(ps) > 1 {
-			n = segments(ps, limit(ps[0].Addr.Addr()))
+			n = segments(ps, limit(ps[0].Addr.Addr()), account.room())
+		}
+		if !account.take(charge(ps[:n]), o.used == 0) {
+			return
 		}
 		o.add(c, ps[:n])
 		ps = ps[n:]
@@ -126,17 +143,18 @@ func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int) {
 
 // segments returns how many of the first of ps can go as one message: they take
 // the same path and have the same size, except the last, which may be shorter.
-func segments(ps []Packet, largest int) int {
+// More than one have room bytes together.
+func segments(ps []Packet, largest, room int) int {
 	first := &ps[0]
 	size := len(first.Data)
 	if size == 0 || size > largest {
 		return 1
 	}
-	n, total := 1, size
+	n, total, most := 1, size, min(room, maxSegmented)
 	for n < min(len(ps), maxSegments) {
 		p := &ps[n]
 		length := len(p.Data)
-		if length == 0 || length > size || total+length > maxSegmented ||
+		if length == 0 || length > size || total+length > most ||
 			p.Addr != first.Addr || p.Local != first.Local || p.IfIndex != first.IfIndex {
 			break
 		}

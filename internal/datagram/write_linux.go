@@ -10,8 +10,9 @@ import (
 
 // batchWriter sends with sendmmsg.
 type batchWriter struct {
-	conn   *Conn
-	limits segmentLimits
+	conn      *Conn
+	limits    segmentLimits
+	neighbors silentNeighbors
 }
 
 // write sends ps, like [Conn.Write].
@@ -56,7 +57,11 @@ func (w *batchWriter) write(ps []Packet) (n int, err error) {
 func (w *batchWriter) sendSome(out *outbox, ps []Packet, limit func(netip.Addr) int) (n int, err error) {
 	refused := false // the last sendmmsg may have ended early because of a refusal
 	for n < len(ps) {
-		out.pack(w.conn, ps[n:], limit)
+		next, err := w.neighbors.admit(w.conn, ps[n:])
+		if err != nil {
+			return n, err
+		}
+		out.pack(w.conn, next, limit, &w.neighbors)
 		sent, err := w.sendBatch(out)
 		if refused && (err == nil || refusal(err, true)) {
 			w.conn.refused.Add(1) // otherwise the next message itself ended it
@@ -65,6 +70,7 @@ func (w *batchWriter) sendSome(out *outbox, ps []Packet, limit func(netip.Addr) 
 			return n, err
 		}
 		refused = sent < out.used && w.conn.connected && w.hasRoom()
+		w.neighbors.check()
 		for _, count := range out.counts[:sent] {
 			n += count
 		}

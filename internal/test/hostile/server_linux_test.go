@@ -25,6 +25,7 @@ type config struct {
 	Network, Address string // tcp and 127.0.0.1:0 if empty
 	TLS              bool
 	Descriptors      uint64 // RLIMIT_NOFILE; 0 leaves it
+	Unheard          bool   // sessions are received from Sessions, and nothing is done with them
 	KeepAlive        bool   // probes after a second, and an end after two lost probes; else no keep-alive
 
 	// These are options of chanio.Options.
@@ -83,7 +84,7 @@ func playServer(t *testing.T, commands *bufio.Scanner) {
 		limit := syscall.Rlimit{Cur: c.Descriptors, Max: c.Descriptors}
 		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 	}
-	s := &server{l: l, ended: make(map[string]int64), failed: make(map[string]int64)}
+	s := &server{l: l, unheard: c.Unheard, ended: make(map[string]int64), failed: make(map[string]int64)}
 	s.goroutines.Go(s.accept)
 	s.goroutines.Go(s.watch)
 	child.Answer(l.Addr())
@@ -109,6 +110,7 @@ func playServer(t *testing.T, commands *bufio.Scanner) {
 
 type server struct {
 	l          *chanio.Listener
+	unheard    bool
 	goroutines sync.WaitGroup
 
 	mu            sync.Mutex
@@ -117,6 +119,9 @@ type server struct {
 
 func (s *server) accept() {
 	for session := range s.l.Sessions() {
+		if s.unheard {
+			continue
+		}
 		s.goroutines.Go(func() { s.handle(session) })
 	}
 }
