@@ -172,7 +172,7 @@ func TestWhatADialedSessionDoesNotReceiveWaitsInTheKernel(t *testing.T) {
 func TestRecvOfADialedUDPSessionIsBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := memDialed(t, t.Context(), nil)
-		quarter := strings.Repeat("x", recvBytes/4-100)
+		quarter := strings.Repeat("x", chanio.RecvBytes/4-100)
 		arrive := func(message string) {
 			m.arrives(message)
 			synctest.Wait()
@@ -187,7 +187,7 @@ func TestRecvOfADialedUDPSessionIsBoundedInBytes(t *testing.T) {
 			require.Len(t, <-s.Recv(), len(quarter))
 		}
 		require.Equal(t, "what is small has room", string(<-s.Recv()))
-		for range 10 * s.set.RecvQueue { // the receiver makes room
+		for range 10 * cap(s.Recv()) { // the receiver makes room
 			arrive(quarter)
 			require.Len(t, <-s.Recv(), len(quarter))
 		}
@@ -197,7 +197,7 @@ func TestRecvOfADialedUDPSessionIsBoundedInBytes(t *testing.T) {
 		require.Len(t, s.Recv(), 4)
 		st := s.Stats()
 		require.EqualValues(t, 3, st.MessagesDropped)
-		require.EqualValues(t, 5+10*s.set.RecvQueue+4, st.MessagesReceived)
+		require.EqualValues(t, 5+10*cap(s.Recv())+4, st.MessagesReceived)
 	})
 }
 

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/test/netns"
 )
 
@@ -96,9 +97,9 @@ func TestUnpluggedPeersDoNotStopTheSendingToOthers(t *testing.T) {
 	for _, test := range lans {
 		t.Run(fmt.Sprintf("%s, %d, %d bytes", test.network, test.unplugged, test.size), func(t *testing.T) {
 			lan := newLAN(t, test.network, test.unplugged)
-			l := listenUDPAt(t, test.network, lan.free(), &Options{EventQueue: 8})
+			l := listenUDPAt(t, test.network, lan.free(), &chanio.Options{EventQueue: 8})
 			to := l.Addr().(*net.UDPAddr).AddrPort()
-			session := func(from netip.Addr) (*net.UDPConn, *Session) {
+			session := func(from netip.Addr) (*net.UDPConn, *chanio.Session) {
 				conn := lan.dial(from, to)
 				_, err := conn.Write([]byte("hello"))
 				require.NoError(t, err)
@@ -107,7 +108,7 @@ func TestUnpluggedPeersDoNotStopTheSendingToOthers(t *testing.T) {
 			good, s := session(lan.stays)
 			go echo(s)
 			require.Equal(t, "hello", hear(t, good))
-			var gone []*Session
+			var gone []*chanio.Session
 			var conns []*net.UDPConn
 			for _, a := range lan.others {
 				conn, s := session(a)
@@ -128,7 +129,7 @@ func TestUnpluggedPeersDoNotStopTheSendingToOthers(t *testing.T) {
 				require.ErrorIs(t, s.Flush(t.Context()), syscall.EHOSTUNREACH)
 				require.NoError(t, s.Err())
 			}
-			require.ErrorIs(t, tlsEvent(t, l.Events(), EventFailed).Err, syscall.EHOSTUNREACH)
+			require.ErrorIs(t, tlsEvent(t, l.Events(), chanio.EventFailed).Err, syscall.EHOSTUNREACH)
 
 			lan.plug() // the kernel asks for them each second
 			for _, conn := range conns {
@@ -154,7 +155,7 @@ func TestUnpluggedHostsDoNotStopAnEndpoint(t *testing.T) {
 			go func() { // ends with the endpoint
 				for {
 					for _, a := range lan.others {
-						if p.Put(Packet{Addr: netip.AddrPortFrom(a, 9), Data: make([]byte, test.size)}) != nil {
+						if p.Put(chanio.Packet{Addr: netip.AddrPortFrom(a, 9), Data: make([]byte, test.size)}) != nil {
 							return
 						}
 					}
@@ -178,7 +179,7 @@ func TestABurstToANewNeighborArrivesWhole(t *testing.T) {
 			conn := lan.dial(lan.others[0], p.LocalAddr())
 			const burst = 150 // more than a quarter of a send buffer, and less than a receive buffer
 			for range burst {
-				require.NoError(t, p.Put(Packet{Addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), Data: []byte("burst")}))
+				require.NoError(t, p.Put(chanio.Packet{Addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), Data: []byte("burst")}))
 			}
 			require.NoError(t, p.Flush(t.Context()))
 			for range burst {

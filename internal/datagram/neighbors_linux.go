@@ -89,22 +89,17 @@ func (n *silentNeighbors) admit(c *Conn, ps []Packet) ([]Packet, error) {
 	return ps[:count], err
 }
 
-// room returns how many bytes may be sent until the next look.
+// room returns how many bytes one message may have.
 func (n *silentNeighbors) room() int {
-	if n.table == nil {
+	if n.sought.Load() == nil {
 		return math.MaxInt
 	}
 	return int(max(0, n.credit.Load()))
 }
 
-// take reports whether that many more bytes may be sent until the next look, and
-// takes them off the credit. The first of a call are sent in any case.
-func (n *silentNeighbors) take(bytes int, first bool) bool {
-	if n.table == nil || n.credit.Add(-int64(bytes)) >= 0 || first {
-		return true
-	}
-	n.credit.Add(int64(bytes))
-	return false
+// take takes bytes off the credit, and reports whether there was any.
+func (n *silentNeighbors) take(bytes int) bool {
+	return n.table == nil || n.credit.Add(-int64(bytes))+int64(bytes) > 0
 }
 
 // check looks if it is time to.

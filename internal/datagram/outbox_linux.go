@@ -117,8 +117,8 @@ func charge(ps []Packet) int {
 	return bytes
 }
 
-// pack fills the outbox with the first of ps, at least one and no more than
-// account has room for. limit returns the largest segment for which GSO may be
+// pack fills the outbox with the first of ps: one message, and more as long as
+// account has credit. limit returns the largest segment for which GSO may be
 // used.
 func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int, account *silentNeighbors) {
 	o.clear()
@@ -133,7 +133,7 @@ func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int, accou
 		if len(ps) > 1 {
 			n = segments(ps, limit(ps[0].Addr.Addr()), account.room())
 		}
-		if !account.take(charge(ps[:n]), o.used == 0) {
+		if !account.take(charge(ps[:n])) && o.used > 0 {
 			return
 		}
 		o.add(c, ps[:n])
