@@ -34,21 +34,6 @@ func Dial(ctx context.Context, network, address string, o *Options) (*Session, e
 	return s, nil
 }
 
-// dialSettings resolves the options of a Dial or Connect.
-func dialSettings(ctx context.Context, network string, o *Options) (*settings, error) {
-	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
-		return o.resolve(false)
-	case "udp", "udp4", "udp6":
-		set, err := datagramSettings(ctx, "dial", network, o)
-		if err == nil {
-			set.IdleTimeout = max(0, o.idleTimeout()) // the default is for peers that dialed us
-		}
-		return set, err
-	}
-	return nil, wrapOp("dial", network, nil, nil, net.UnknownNetworkError(network))
-}
-
 // idleTimeout returns the IdleTimeout that the user set.
 func (o *Options) idleTimeout() time.Duration {
 	if o == nil {
@@ -76,7 +61,11 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 		return newDialed(udp, network, set)
 	}
 	if _, handed := unwrap(conn); set.TLS == nil || handed != nil {
-		return transportOf(conn), nil
+		t, err := transportOf(conn, set)
+		if err != nil {
+			conn.Close()
+		}
+		return t, err
 	}
 	t := newTLSStream(conn, tls.Client, clientTLS(set.TLS, network, address))
 	if err := t.handshake(ctx); err != nil {
@@ -103,7 +92,7 @@ func (set *settings) connect(ctx context.Context, network, address string) (net.
 }
 
 // dialedByUser calls Options.DialContext and checks what it returns: any net.Conn
-// can be a stream, unless it preserves message boundaries.
+// can be a stream, unless it preserves message boundaries. For unixpacket it must.
 func (set *settings) dialedByUser(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := set.DialContext(ctx, network, address)
 	if err != nil {
@@ -111,6 +100,13 @@ func (set *settings) dialedByUser(ctx context.Context, network, address string) 
 	}
 	if conn == nil {
 		return nil, errors.New("option DialContext returned nil")
+	}
+	if kindOf(network) == packetNetwork {
+		if newPackets(conn) == nil {
+			conn.Close()
+			return nil, fmt.Errorf("option DialContext returned no unixpacket connection: %w", errors.ErrUnsupported)
+		}
+		return conn, nil
 	}
 	if err := checkStream(conn); err != nil {
 		conn.Close()

@@ -67,6 +67,11 @@ func (s *Session) HasSendQueue() bool {
 // Parts returns how many parts the writer's batch has.
 func (s *Session) Parts() int { return len(s.output.Load().batch.parts) }
 
+// MessageSizes returns how small and how large a message can be.
+func (s *Session) MessageSizes() (least, most int) {
+	return int(s.traits.minMessage), int(s.traits.maxMessage)
+}
+
 // Flushes returns how many calls of Flush wait.
 func (s *Session) Flushes() int {
 	s.mu.Lock()

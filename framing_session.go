@@ -245,7 +245,7 @@ func (f *framedState) end(b *outBatch) bool {
 
 // endFramed ends the reading under a SessionFraming for the reason that end
 // gives. The session stays writable, as after the peer's end of stream.
-func (s *Session) endFramed(t *stream, end *framedEnd) {
+func (s *Session) endFramed(t input, end *framedEnd) {
 	s.framed.mu.Lock()
 	s.framed.cause = end.cause
 	s.framed.mu.Unlock()

@@ -39,31 +39,20 @@ type Listener struct {
 // listener's lifetime, not the call: when it ends, all sessions end, the
 // channels are closed, and no goroutine is left.
 //
-// Networks are tcp, tcp4, tcp6 and unix, with TLS if o.TLS is set, and udp,
-// udp4 and udp6. A stale unix socket file is replaced; one in use is an error.
+// Networks are tcp, tcp4, tcp6 and unix, with TLS if o.TLS is set; udp, udp4 and
+// udp6; and unixpacket, on Linux only, which preserves message boundaries. A
+// stale unix socket file is replaced; one in use is an error.
 // Nil options mean the defaults.
 func Listen(ctx context.Context, network, address string, o *Options) (*Listener, error) {
-	var bind func(ctx context.Context, address string) (source, error)
-	var set *settings
-	var err error
-	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
-		if set, err = o.resolve(false); err == nil {
-			err = set.checkServerTLS()
-		}
-		bind = func(ctx context.Context, address string) (source, error) {
-			return bindStream(ctx, network, address, set)
-		}
-	case "udp", "udp4", "udp6":
-		set, err = peerSettings(ctx, network, o)
-		bind = func(ctx context.Context, address string) (source, error) {
-			return listenPeers(ctx, network, address, set)
-		}
-	default:
-		err = wrapOp("listen", network, nil, nil, net.UnknownNetworkError(network))
-	}
+	set, err := listenSettings(ctx, network, o)
 	if err != nil {
 		return nil, err
+	}
+	bind := func(ctx context.Context, address string) (source, error) {
+		if kindOf(network) == datagramNetwork {
+			return listenPeers(ctx, network, address, set)
+		}
+		return bindStream(ctx, network, address, set)
 	}
 	if ctx.Err() != nil {
 		return nil, wrapOp("listen", network, nil, nil, contextError(ctx))

@@ -268,13 +268,14 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 // too many sessions.
 func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, error) {
 	var t transport
-	if err := checkStream(conn); err != nil {
-		return nil, err
-	}
+	var err error
 	if h := l.handshaker(conn); h != nil {
-		t = h
+		t, err = h, checkStream(conn)
 	} else {
-		t = newStream(conn)
+		t, err = transportOf(conn, l.set)
+	}
+	if err != nil {
+		return nil, err
 	}
 	setAddresses(t, header)
 	if !l.reg.claim(hostOf(t.remoteAddr())) {

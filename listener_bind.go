@@ -10,7 +10,7 @@ import (
 	"example.com/chanio/internal/sockopt"
 )
 
-// bindStream binds a stream address.
+// bindStream binds an address that accepts connections.
 func bindStream(ctx context.Context, network, address string, set *settings) (source, error) {
 	if err := set.checkMode(network, address); err != nil {
 		return nil, err
@@ -20,13 +20,13 @@ func bindStream(ctx context.Context, network, address string, set *settings) (so
 		config.KeepAliveConfig = *set.KeepAlive
 	}
 	ln, err := config.Listen(ctx, network, address)
-	if network == "unix" && errors.Is(err, errAddressInUse) && removeStale(address) {
+	if isUnix(network) && errors.Is(err, errAddressInUse) && removeStale(network, address) {
 		ln, err = config.Listen(ctx, network, address)
 	}
 	if err != nil {
 		return nil, wrapOp("listen", network, nil, nil, err)
 	}
-	if network == "unix" {
+	if isUnix(network) {
 		if err := set.setMode(ln); err != nil {
 			ln.Close()
 			return nil, err
@@ -36,12 +36,12 @@ func bindStream(ctx context.Context, network, address string, set *settings) (so
 }
 
 // removeStale removes a unix socket file that no one listens on.
-func removeStale(path string) bool {
+func removeStale(network, path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {
 		return false
 	}
-	conn, err := net.Dial("unix", path)
+	conn, err := net.Dial(network, path)
 	if err == nil {
 		conn.Close()
 		return false

@@ -66,7 +66,7 @@ func (set *settings) setMode(ln net.Listener) error {
 // address.
 func (set *settings) checkMode(network, address string) error {
 	switch {
-	case set.SocketMode == 0 || network != "unix":
+	case set.SocketMode == 0 || !isUnix(network):
 		return nil
 	case runtime.GOOS == "windows" || runtime.GOOS == "plan9":
 		return fmt.Errorf("chanio: option SocketMode: %w", errors.ErrUnsupported)
@@ -79,7 +79,7 @@ func (set *settings) checkMode(network, address string) error {
 // restrict keeps a unix socket's file, which bind will create, from being
 // briefly more open than SocketMode, on systems that can.
 func (set *settings) restrict(network string, fd uintptr) error {
-	if set.SocketMode == 0 || network != "unix" {
+	if set.SocketMode == 0 || !isUnix(network) {
 		return nil
 	}
 	return sockopt.Mode(fd, set.SocketMode)

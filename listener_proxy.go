@@ -12,7 +12,7 @@ import (
 // trustsProxy returns an error unless from may send a PROXY header. Peers on a
 // unix socket have no address: its file's permissions control who may connect.
 func (set *settings) trustsProxy(from net.Addr) error {
-	if len(set.ProxyFrom) == 0 || from != nil && from.Network() == "unix" {
+	if len(set.ProxyFrom) == 0 || from != nil && isUnix(from.Network()) {
 		return nil
 	}
 	host := hostOf(from).WithZone("")

@@ -81,7 +81,7 @@ func TestBadInputToListenIsAnErrorThatNamesIt(t *testing.T) {
 	}{
 		{"no network", "", "127.0.0.1:0", t.Context(), []string{"listen", "unknown network"}},
 		{"an unknown network", "tcp5", "127.0.0.1:0", t.Context(), []string{"listen", "tcp5"}},
-		{"a network that is not ours", "unixpacket", "x", t.Context(), []string{"listen", "unixpacket"}},
+		{"a network that is not ours", "unixgram", "x", t.Context(), []string{"listen", "unixgram"}},
 		{"no port", "tcp", "127.0.0.1", t.Context(), []string{"listen", "127.0.0.1", "missing port"}},
 		{"a bad port", "tcp", "127.0.0.1:99999", t.Context(), []string{"listen", "99999"}},
 		{"an address of the other family", "tcp6", "127.0.0.1:0", t.Context(), []string{"listen", "127.0.0.1"}},

@@ -38,10 +38,10 @@ func hide(conn net.Conn) net.Conn {
 	return conn
 }
 
-// anyAddress returns an address of network to listen on: tcp or unix.
+// anyAddress returns an address of network to listen on: tcp, unix or unixpacket.
 func anyAddress(t testing.TB, network string) string {
 	t.Helper()
-	if network == "unix" {
+	if network != "tcp" {
 		return unixPath(t)
 	}
 	return "127.0.0.1:0"

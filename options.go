@@ -203,7 +203,7 @@ type Options struct {
 	// tunnel. TLS runs over the connection it returns, unless that is a
 	// [Handover]. It must return soon after its context has ended. Returning a
 	// connection with message boundaries (udp, unixgram, unixpacket) is an
-	// error.
+	// error, unless the network is unixpacket, for which it must be one.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Multicast configures IP multicast on datagram endpoints.

@@ -86,9 +86,9 @@ type Session struct {
 // options yield a session that has already ended with that Err.
 //
 // A connected *net.UDPConn preserves message boundaries, like one that [Dial]
-// makes. Other connections with message boundaries (unixpacket, unixgram, or a
-// wrapper around udp) would lose them in a stream and are
-// errors.ErrUnsupported.
+// makes, and so does a unixpacket *net.UnixConn on Linux. Other connections with
+// message boundaries (unixgram, or a wrapper around one of these) would lose
+// them in a stream and are errors.ErrUnsupported.
 func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 	set, err := o.resolve(false)
 	if conn == nil {
@@ -101,16 +101,13 @@ func NewSession(ctx context.Context, conn net.Conn, o *Options) *Session {
 	case ok && udp.RemoteAddr() != nil:
 		tr, set, err = givenDatagrams(ctx, udp, o)
 	default:
-		if err = checkStream(conn); err == nil {
-			err = tune(conn, set)
+		if err = tune(conn, set); err == nil {
+			tr, err = transportOf(conn, set)
 		}
 	}
 	if err != nil {
 		conn.Close()
 		return deadSession(ctx, err)
-	}
-	if tr == nil {
-		tr = transportOf(conn)
 	}
 	s := newSession(ctx, tr, set, nil)
 	s.watch(ctx)

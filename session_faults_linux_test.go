@@ -334,7 +334,7 @@ func TestASessionOverWhatKeepsMessagesIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	udp, err := net.Dial("udp", unbound.LocalAddr().String())
 	require.NoError(t, err)
-	for _, conn := range []net.Conn{packets, unbound.(*net.UDPConn), struct{ net.Conn }{udp}} {
+	for _, conn := range []net.Conn{struct{ net.Conn }{packets}, unbound.(*net.UDPConn), struct{ net.Conn }{udp}} {
 		s := chanio.NewSession(t.Context(), conn, nil)
 		awaitDone(t, s)
 		require.ErrorIs(t, s.Err(), errors.ErrUnsupported)

@@ -32,7 +32,7 @@ const (
 // messages. The other's channel yields nothing and is closed with this one.
 func (s *Session) Recv() <-chan []byte {
 	s.ask(formMessages)
-	if s.traits.messages && form(s.form.Load()) == formBatches {
+	if s.traits.ahead && form(s.form.Load()) == formBatches {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.noMessages // the gathering goroutine reads recv
@@ -60,10 +60,10 @@ func (s *Session) ask(f form) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.recv == nil && (f == formMessages || s.traits.messages) {
+	if s.recv == nil && (f == formMessages || s.traits.ahead) {
 		s.makeRecv()
 	}
-	if f == formBatches && s.recvBatch == nil && s.traits.messages && form(s.form.Load()) == formUnknown {
+	if f == formBatches && s.recvBatch == nil && s.traits.ahead && form(s.form.Load()) == formUnknown {
 		s.startGathering()
 		s.noMessages = make(chan []byte)
 		if s.recvClosed {

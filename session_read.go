@@ -25,12 +25,12 @@ type framingError struct{ error }
 
 func (e framingError) Unwrap() error { return e.error }
 
-// readLoop is the reader of a session over a stream. start starts it. It ends
-// with the input, at the latest when terminate closes the connection.
-func (s *Session) readLoop(t *stream) { s.endInput(t, s.receive(t)) }
+// readLoop is the reader of a session over a connection. start starts it. It
+// ends with the input, at the latest when terminate closes the connection.
+func (s *Session) readLoop(t input) { s.endInput(t, s.receive(t)) }
 
 // endInput ends the reader, for the reason that receive returned.
-func (s *Session) endInput(t *stream, err error) {
+func (s *Session) endInput(t input, err error) {
 	defer s.release()
 	defer s.records.endInput()
 	var framed *framedEnd
@@ -64,9 +64,9 @@ func (s *Session) endInput(t *stream, err error) {
 
 // receive reads and delivers until the input ends, and returns why: io.EOF,
 // errHalted, a framingError, a framedEnd or another error.
-func (s *Session) receive(t *stream) error {
+func (s *Session) receive(t input) error {
 	// Not on the stack: a reader that waits then makes do with the smallest one.
-	in := &t.inbox
+	in := t.inbox()
 	in.codec, in.limit = s.reading(), int(min(int64(s.set.MaxMessage), maxBatch-blockSize))
 	defer in.free()
 	defer s.messageWhole() // stops MessageTimeout on every return
@@ -92,7 +92,7 @@ func (s *Session) receive(t *stream) error {
 
 // fill reads once, unless in may hold more messages already. It returns the
 // read's error and the framing's.
-func (s *Session) fill(in *inbox, t *stream) (readErr, err error) {
+func (s *Session) fill(in *inbox, t input) (readErr, err error) {
 	if in.more {
 		return nil, in.again()
 	}
@@ -131,12 +131,13 @@ func (s *Session) readError(err error) error {
 
 // discard throws input away until it ends. A kernel that closes a connection
 // with unread input resets it, and the peer would lose what was flushed.
-func (s *Session) discard(t *stream) {
+func (s *Session) discard(t input) {
 	for {
 		b, _, err := t.read(window{to: blockSize})
 		free(b)
+		_, framing := err.(framingError)
 		switch {
-		case err == nil:
+		case err == nil, framing:
 		case err == io.EOF:
 			s.inputEnded()
 			return
@@ -185,11 +186,11 @@ func (s *Session) halt() {
 // the writer's; all others behave as if the peer had ended the stream. A reset
 // after the peer's end of stream, by a peer that has closed and takes no more, cuts
 // off no input: Linux then tells a writer EPIPE (tcp_reset, in CLOSE_WAIT).
-func (s *Session) cutShort(t *stream) error {
-	if t.raw == nil || s.records != nil || s.life().written() || !t.under.End().Gone {
+func (s *Session) cutShort(t input) error {
+	if s.records != nil || s.life().written() {
 		return nil
 	}
-	if err := t.raw.out.Failure(); err != nil && !errors.Is(err, syscall.EPIPE) {
+	if err := t.broken(); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return s.errorAt("write", err)
 	}
 	return nil

@@ -2,16 +2,21 @@ package chanio
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 
+	"example.com/chanio/internal/buffer"
 	"example.com/chanio/internal/sock"
 )
 
 // traits describe a transport. They are read once, into the session.
 type traits struct {
 	messages   bool      // preserves message boundaries: each message is sent, or fails, as a whole
+	ahead      bool      // puts messages into Recv itself, even before that is asked for
 	lossy      bool      // a failed message is lost and ends nothing
 	halfClose  bool      // can end one direction; otherwise closeWrite is not called
+	minMessage int32     // the size of the smallest message
 	maxMessage int32     // the size of the largest message; 0: no bound
 	now        nowWriter // the transport, if it can write without waiting
 }
@@ -59,6 +64,36 @@ type transport interface {
 	localAddr() net.Addr
 	remoteAddr() net.Addr
 	tls() (tls.ConnectionState, bool)
+}
+
+// An input is a connection as its reader sees it.
+type input interface {
+	// inbox returns where the reader keeps what it has read.
+	inbox() *inbox
+	// read waits for data. It returns how many bytes it put into w and the
+	// buffer that holds them: w's, or one that now belongs to the caller. Without
+	// data it may return none. An error that is a framingError leaves the rest
+	// of the input readable.
+	read(w window) (*buffer.Buffer, int, error)
+	// resume undoes interrupt.
+	resume()
+	// broken returns the error with which writing has failed, if the kernel says
+	// that the connection is gone.
+	broken() error
+}
+
+// checkSize returns the error of a message that the transport cannot hold.
+func (s *Session) checkSize(n int) error {
+	t := &s.traits
+	switch {
+	case n < int(t.minMessage):
+		return fmt.Errorf("%w: an empty message would be the end of the stream", errors.ErrUnsupported)
+	case t.maxMessage == 0 || n <= int(t.maxMessage):
+		return nil
+	case t.lossy:
+		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, n, t.maxMessage)
+	}
+	return fmt.Errorf("%w: %d bytes, and a packet holds %d", ErrMessageTooLarge, n, t.maxMessage)
 }
 
 // noTransport is the transport of a session that never began.

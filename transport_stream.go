@@ -25,7 +25,7 @@ type stream struct {
 	raw     *rawConn     // nil on the portable path
 	large   bool         // portable: the last read filled its block
 	session *Session     // the session that owns the transport
-	inbox   inbox        // the reader's
+	in      inbox        // the reader's
 	local   net.Addr
 	remote  net.Addr
 
@@ -33,13 +33,24 @@ type stream struct {
 	first  []byte    // a Handover's buffered input
 }
 
+var (
+	_ input = (*stream)(nil)
+	_ input = (*packets)(nil)
+)
+
 // transportOf returns the transport of a session over a connection that the
 // library did not make.
-func transportOf(conn net.Conn) transport {
-	if under, _ := unwrap(conn); isTLS(under) {
-		return newGivenTLS(conn)
+func transportOf(conn net.Conn, set *settings) (transport, error) {
+	if t := newPackets(conn); t != nil {
+		return t, set.checkPackets()
 	}
-	return newStream(conn)
+	if err := checkStream(conn); err != nil {
+		return nil, err
+	}
+	if under, _ := unwrap(conn); isTLS(under) {
+		return newGivenTLS(conn), nil
+	}
+	return newStream(conn), nil
 }
 
 // checkStream rejects a connection with message boundaries, which a stream
@@ -92,9 +103,16 @@ func (t *stream) socket() *sock.Socket { return t.under }
 
 func (t *stream) count(*Stats) {}
 
-// read waits for data. It returns how many bytes it put into w and the buffer
-// that holds them: w's, or one that now belongs to the caller. Without data it
-// may return none.
+func (t *stream) inbox() *inbox { return &t.in }
+
+// broken returns the writer's failure; see cutShort.
+func (t *stream) broken() error {
+	if t.raw == nil || !t.under.End().Gone {
+		return nil
+	}
+	return t.raw.out.Failure()
+}
+
 func (t *stream) read(w window) (*buffer.Buffer, int, error) {
 	if len(t.first) > 0 {
 		return t.readFirst(w)

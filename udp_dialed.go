@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -178,7 +177,7 @@ func (t *dialed) tls() (state tls.ConnectionState, ok bool) { return state, fals
 // datagramTraits returns the traits of a session whose messages are datagrams to
 // remote.
 func datagramTraits(remote netip.AddrPort) traits {
-	return traits{messages: true, lossy: true, maxMessage: int32(datagram.MaxPayload(remote.Addr()))}
+	return traits{messages: true, ahead: true, lossy: true, maxMessage: int32(datagram.MaxPayload(remote.Addr()))}
 }
 
 // writeDatagrams sends each part of b as a datagram addressed like to. A
@@ -236,12 +235,4 @@ func (s *Session) datagramFailed(size int, err error) {
 	if s.reg != nil {
 		s.reg.events.emit(Event{Kind: EventFailed, Session: s, Err: err})
 	}
-}
-
-// checkSize returns the error of a message that no datagram can hold.
-func (s *Session) checkSize(n int) error {
-	if limit := int(s.traits.maxMessage); limit > 0 && n > limit {
-		return fmt.Errorf("%w: %d bytes, and a datagram holds %d", ErrMessageTooLarge, n, limit)
-	}
-	return nil
 }

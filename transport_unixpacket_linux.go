@@ -1,0 +1,120 @@
+package chanio
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
+)
+
+// packets is the transport of a session over a unixpacket connection: a stream
+// of messages, of which the kernel keeps the boundaries.
+type packets struct {
+	conn    *net.UnixConn
+	under   *sock.Socket
+	rc      syscall.RawConn
+	largest int // the size of the largest packet that is received: MaxMessage
+	in      inbox
+
+	// Used by the reader, between read and tryRead.
+	tryReadFunc func(fd uintptr) bool
+	buf         *buffer.Buffer
+	n           int
+	err         error
+}
+
+// newPackets returns the transport over conn, or nil if conn is no unixpacket
+// connection.
+func newPackets(conn net.Conn) transport {
+	under := sock.Packets(conn)
+	if under == nil {
+		return nil
+	}
+	t := &packets{conn: conn.(*net.UnixConn), under: under, rc: under.RawConn()}
+	t.tryReadFunc = t.tryRead
+	return t
+}
+
+func (t *packets) traits() traits {
+	// An empty packet cannot be told from the end of the stream.
+	return traits{messages: true, halfClose: true, minMessage: 1, maxMessage: int32(t.under.MaxPacket())}
+}
+
+func (t *packets) attach(s *Session)    { t.largest = s.set.MaxMessage }
+func (t *packets) socket() *sock.Socket { return t.under }
+func (t *packets) run(s *Session)       { s.readLoop(t) }
+func (t *packets) inbox() *inbox        { return &t.in }
+func (t *packets) interrupt()           { t.conn.SetReadDeadline(aLongTimeAgo) }
+func (t *packets) resume()              { t.conn.SetReadDeadline(time.Time{}) }
+func (t *packets) broken() error        { return nil }
+
+// read waits for a packet, for which it takes memory once it is there. A packet
+// above MaxMessage ends the input.
+func (t *packets) read(window) (*buffer.Buffer, int, error) {
+	if err := t.rc.Read(t.tryReadFunc); err != nil {
+		return nil, 0, err
+	}
+	b, n, err := t.buf, t.n, t.err
+	t.buf, t.n, t.err = nil, 0, nil
+	return b, n, err
+}
+
+func (t *packets) tryRead(fd uintptr) bool {
+	size, err := sock.IgnoreEINTR(func() (int, error) { return sock.NextPacket(int(fd)) })
+	switch {
+	case err == syscall.EAGAIN:
+		return false
+	case err != nil:
+		t.err = os.NewSyscallError("read", err)
+		return true
+	case size == 0:
+		t.err = io.EOF
+		return true
+	}
+	t.buf = buffer.Get(min(size, t.largest))
+	t.n, t.err = readNow(int(fd), t.buf.B[:min(size, t.largest)])
+	if t.err == nil && size > t.largest {
+		t.err = framingError{fmt.Errorf("%w: %d bytes, and MaxMessage is %d", ErrMessageTooLarge, size, t.largest)}
+		t.n = 0
+	}
+	return true
+}
+
+func (t *packets) write(b *outBatch, f sock.Flow) error {
+	for b.datagrams.done < len(b.parts) {
+		if f.Over() {
+			return ErrClosed
+		}
+		p := b.parts[b.datagrams.done]
+		if len(p) > 0 { // only a hub's can be empty, and is nothing then
+			f.Wait()
+			if _, err := t.conn.Write(p); err != nil {
+				return err
+			}
+		}
+		b.datagrams.done++
+		f.Progress(len(p))
+	}
+	return nil
+}
+
+func (t *packets) closeWrite() error { return t.conn.CloseWrite() }
+
+func (t *packets) shut(reset bool) {
+	if !reset {
+		t.under.Drain(drainLimit)
+	}
+	t.conn.Close()
+}
+
+func (t *packets) count(*Stats)                              {}
+func (t *packets) localAddr() net.Addr                       { return t.conn.LocalAddr() }
+func (t *packets) remoteAddr() net.Addr                      { return t.conn.RemoteAddr() }
+func (t *packets) tls() (state tls.ConnectionState, ok bool) { return state, false }
+func (t *packets) syscallConn() (syscall.RawConn, error)     { return t.rc, nil }

@@ -1,0 +1,304 @@
+package chanio_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+)
+
+// packetPair returns a session over unixpacket with these options, and its
+// peer.
+func packetPair(t *testing.T, o *chanio.Options) (*chanio.Session, *net.UnixConn) {
+	t.Helper()
+	conn, peer := socketPair(t, "unixpacket")
+	require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+	s := chanio.NewSession(t.Context(), conn, o)
+	t.Cleanup(func() {
+		s.Abort(nil)
+		peer.Close()
+		awaitDone(t, s)
+	})
+	return s, peer.(*net.UnixConn)
+}
+
+func TestUnixpacketKeepsMessagesWhole(t *testing.T) {
+	sizes := []int{1, 2, 1000, 1, 64 << 10, 64<<10 + 1, 100_000, 3}
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			l := listenOn(t, t.Context(), "unixpacket", unixPath(t), &q.o)
+			done := serveEach(l, sendBack)
+			s, err := chanio.Dial(t.Context(), "unixpacket", l.Addr().String(), &q.o)
+			require.NoError(t, err)
+			for round := range 2 {
+				go func() {
+					for i, size := range sizes {
+						s.Put(message(i, size))
+					}
+					if round == 1 {
+						s.CloseWrite()
+					}
+				}()
+				for i, size := range sizes {
+					m, ok := await(t, s.Recv(), "a message")
+					require.True(t, ok, "%v", s.Err())
+					require.True(t, bytes.Equal(message(i, size), m), "message %d", i)
+					require.Equal(t, len(m), cap(m))
+				}
+			}
+			_, ok := await(t, s.Recv(), "the end")
+			require.False(t, ok)
+			awaitDone(t, s)
+			require.NoError(t, s.Err())
+			st := s.Stats()
+			require.EqualValues(t, 2*len(sizes), st.MessagesSent)
+			require.EqualValues(t, 2*len(sizes), st.MessagesReceived)
+			require.Equal(t, st.BytesSent, st.BytesReceived)
+			require.Zero(t, st.BytesPending)
+			require.NoError(t, l.Shutdown(t.Context()))
+			await(t, done, "the handlers")
+		})
+	}
+}
+
+func TestUnixpacketBatchesKeepMessagesWhole(t *testing.T) {
+	s, peer := packetPair(t, nil)
+	b := chanio.NewBatch()
+	for i := range 100 {
+		b.Append(message(i, 1+i))
+	}
+	require.NoError(t, s.PutBatch(b))
+	buf := make([]byte, 1000)
+	for i := range 100 {
+		n, err := peer.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, message(i, 1+i), buf[:n])
+		_, err = peer.Write(buf[:n])
+		require.NoError(t, err)
+	}
+	require.NoError(t, peer.CloseWrite())
+	i := 0
+	for b := range s.RecvBatch() {
+		for _, m := range b.All() {
+			require.Equal(t, message(i, 1+i), m)
+			i++
+		}
+		b.Release()
+	}
+	require.Equal(t, 100, i)
+}
+
+func TestAUnixpacketPeersEndIsTheEndOfRecvAndNotOfTheSession(t *testing.T) {
+	s, peer := packetPair(t, nil)
+	require.NoError(t, peer.CloseWrite())
+	_, ok := await(t, s.Recv(), "the end")
+	require.False(t, ok)
+	require.NoError(t, s.Put([]byte("the answer")))
+	require.NoError(t, s.Close())
+	buf := make([]byte, 100)
+	n, err := peer.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, "the answer", string(buf[:n]))
+	require.NoError(t, s.Err())
+}
+
+func TestCloseOfAUnixpacketSessionWithUnreadInputDeliversWhatWasAccepted(t *testing.T) {
+	s, peer := packetPair(t, nil)
+	for range 100 {
+		_, err := peer.Write([]byte("nobody receives this"))
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Put([]byte("accepted")))
+	require.NoError(t, peer.CloseWrite())
+	require.NoError(t, s.Close())
+	buf := make([]byte, 100)
+	n, err := peer.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, "accepted", string(buf[:n]))
+}
+
+func TestAMessageThatNoPacketHoldsIsTheSendersError(t *testing.T) {
+	s, peer := packetPair(t, &chanio.Options{WriteBuffer: 16 << 10})
+	_, limit := s.MessageSizes()
+	require.Greater(t, limit, 16<<10)
+	err := s.Put(make([]byte, limit+1))
+	require.ErrorIs(t, err, chanio.ErrMessageTooLarge)
+	require.ErrorIs(t, s.Put(nil), errors.ErrUnsupported, "it would be the end")
+	require.NoError(t, s.Put(make([]byte, limit)))
+	buf := make([]byte, limit+1)
+	n, err := peer.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, limit, n)
+	require.NoError(t, s.Err())
+
+	s.Send() <- make([]byte, limit+1)
+	awaitDone(t, s)
+	require.ErrorIs(t, s.Err(), chanio.ErrMessageTooLarge)
+	require.EqualValues(t, limit+1, s.Stats().Undelivered)
+}
+
+func TestAUnixpacketMessagePastMaxMessageEndsTheInput(t *testing.T) {
+	s, peer := packetPair(t, &chanio.Options{MaxMessage: 100})
+	for _, size := range []int{100, 101, 101, 5} {
+		_, err := peer.Write(make([]byte, size))
+		require.NoError(t, err)
+	}
+	m, _ := await(t, s.Recv(), "a message")
+	require.Len(t, m, 100)
+	_, ok := await(t, s.Recv(), "the end")
+	require.False(t, ok)
+	require.ErrorIs(t, s.Err(), chanio.ErrMessageTooLarge)
+	require.NoError(t, s.Put([]byte("why")), "the output goes on")
+	require.NoError(t, peer.CloseWrite())
+	buf := make([]byte, 10)
+	n, err := peer.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, "why", string(buf[:n]))
+}
+
+func TestWriteTimeoutEndsAUnixpacketSessionWhosePeerTakesNothing(t *testing.T) {
+	s, _ := packetPair(t, &chanio.Options{WriteTimeout: 50 * time.Millisecond})
+	go func() {
+		for s.Put(make([]byte, 10_000)) == nil {
+		}
+	}()
+	awaitDone(t, s)
+	requireTimeout(t, s.Err())
+	require.Zero(t, s.Stats().BytesPending)
+	require.Positive(t, s.Stats().Undelivered)
+}
+
+func TestAHubOfUnixpacketMembersKeepsMessagesWhole(t *testing.T) {
+	l := listenOn(t, t.Context(), "unixpacket", unixPath(t), nil)
+	var peers []net.Conn
+	for range 3 {
+		peers = append(peers, connectTo(t, l))
+		nextSession(t, l)
+	}
+	for i := range 200 {
+		require.NoError(t, l.Multicast(message(i, 1+i)))
+	}
+	require.NoError(t, l.Multicast(nil))
+	require.NoError(t, l.Multicast([]byte("the last")))
+	buf := make([]byte, 1000)
+	for _, peer := range peers {
+		for i := range 200 {
+			n, err := peer.Read(buf)
+			require.NoError(t, err)
+			require.Equal(t, message(i, 1+i), buf[:n])
+		}
+		n, err := peer.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, "the last", string(buf[:n]), "an empty message is nothing")
+	}
+}
+
+func TestAUnixpacketListenerHasItsFileAsAUnixListenerDoes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	stale, err := net.Listen("unixpacket", path)
+	require.NoError(t, err)
+	stale.(*net.UnixListener).SetUnlinkOnClose(false)
+	require.NoError(t, stale.Close())
+
+	o := &chanio.Options{SocketMode: 0o600, KeepSocket: true}
+	l := listenOn(t, t.Context(), "unixpacket", path, o)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	_, err = chanio.Listen(t.Context(), "unixpacket", path, nil)
+	require.ErrorIs(t, err, chanio.ErrAddressInUse)
+	require.NoError(t, l.Restart(t.Context()))
+	connectTo(t, l)
+	nextSession(t, l)
+	require.NoError(t, l.Close())
+	_, err = os.Stat(path)
+	require.NoError(t, err)
+}
+
+func TestAUnixpacketClientComesBack(t *testing.T) {
+	l := listenOn(t, t.Context(), "unixpacket", unixPath(t), nil)
+	c := chanio.Connect(t.Context(), "unixpacket", l.Addr().String(), &chanio.Options{Backoff: chanio.Backoff{Min: time.Millisecond}})
+	defer c.Close()
+	for range 3 {
+		s, _ := await(t, c.Sessions(), "a session")
+		nextSession(t, l).Abort(nil)
+		_, ok := await(t, s.Recv(), "the end")
+		require.False(t, ok)
+		require.NoError(t, s.Close())
+	}
+}
+
+func TestWhatUnixpacketDoesNotHaveIsAnErrorThatSaysSo(t *testing.T) {
+	path := unixPath(t)
+	for name, o := range map[string]*chanio.Options{
+		"TLS":           {TLS: new(tls.Config)},
+		"Framing":       {Framing: chanio.Lines{}},
+		"ProxyProtocol": {ProxyProtocol: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := "option " + name + " is not for unixpacket"
+			_, err := chanio.Listen(t.Context(), "unixpacket", path, o)
+			require.ErrorContains(t, err, want)
+			_, err = chanio.Dial(t.Context(), "unixpacket", path, o)
+			require.ErrorContains(t, err, want)
+			if name != "TLS" { // which NewSession ignores, and Serve below
+				conn, peer := socketPair(t, "unixpacket")
+				defer peer.Close()
+				s := chanio.NewSession(t.Context(), conn, o)
+				awaitDone(t, s)
+				require.ErrorContains(t, s.Err(), want)
+			}
+		})
+	}
+	s, _ := packetPair(t, nil)
+	_, err := s.NetConn().Read(make([]byte, 1))
+	require.ErrorIs(t, err, errors.ErrUnsupported, "a stream would lose the boundaries")
+
+	conn, peer := socketPair(t, "unixpacket")
+	defer peer.Close()
+	wrapped := chanio.NewSession(context.Background(), struct{ net.Conn }{conn}, nil)
+	awaitDone(t, wrapped)
+	require.ErrorIs(t, wrapped.Err(), errors.ErrUnsupported)
+}
+
+func TestServeTakesAUnixpacketListener(t *testing.T) {
+	ln, err := net.Listen("unixpacket", unixPath(t))
+	require.NoError(t, err)
+	l := chanio.Serve(t.Context(), ln, nil)
+	defer l.Close()
+	conn := connectTo(t, l)
+	for _, m := range []string{"one", "two"} {
+		_, err = conn.Write([]byte(m))
+		require.NoError(t, err)
+	}
+	s := nextSession(t, l)
+	require.Equal(t, "one", nextMessage(t, s))
+	require.Equal(t, "two", nextMessage(t, s))
+}
+
+func TestDialContextForUnixpacketReturnsAUnixpacketConnection(t *testing.T) {
+	l := listenOn(t, t.Context(), "unixpacket", unixPath(t), nil)
+	o := &chanio.Options{DialContext: new(net.Dialer).DialContext}
+	s, err := chanio.Dial(t.Context(), "unixpacket", l.Addr().String(), o)
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Put([]byte("hello")))
+	require.Equal(t, "hello", nextMessage(t, nextSession(t, l)))
+
+	o.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "unixpacket", address)
+		return struct{ net.Conn }{conn}, err
+	}
+	_, err = chanio.Dial(t.Context(), "unixpacket", l.Addr().String(), o)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
