@@ -101,7 +101,7 @@ func (l *Listener) startHandshake(ctx context.Context, conn net.Conn, quit <-cha
 		}
 	}
 	var a *attendance
-	if !l.awaitsPeer(conn) {
+	if !l.awaitsPeer(conn) && l.handshakes.alone() { // before the goroutine can change that
 		a = &attendance{sessions: make(chan *Session), over: make(chan struct{})}
 	}
 	l.handshakes.goroutines.Go(func() {
@@ -120,15 +120,16 @@ func (l *Listener) startHandshake(ctx context.Context, conn net.Conn, quit <-cha
 
 // deliverShaken makes t a session and delivers it.
 func (l *Listener) deliverShaken(ctx context.Context, t transport, a *attendance, quit <-chan struct{}) {
-	defer l.handshakes.delivered()
 	s := l.begin(ctx, t)
-	if a.pass(s) {
-		return
-	}
 	if s != nil {
+		if a.pass(s) {
+			return
+		}
 		l.deliver(s, quit)
 	}
-	l.reg.wake()
+	l.handshakes.delivered()
+	a.pass(nil)
+	l.reg.wake() // after delivered: accepting may wait for this place
 }
 
 // An attendance lets the accepting goroutine wait briefly for a connection that
@@ -140,7 +141,7 @@ type attendance struct {
 }
 
 // pass passes s to the accepting goroutine, if that is attending, and reports
-// whether it was.
+// whether it was. That then counts s as delivered.
 func (a *attendance) pass(s *Session) bool {
 	if a == nil {
 		return false
@@ -161,15 +162,13 @@ const attention = time.Millisecond
 // longer, and any that arrives meanwhile, is left to its goroutine.
 func (l *Listener) attend(a *attendance, quit <-chan struct{}) {
 	defer close(a.over)
-	if !l.handshakes.alone() {
-		return
-	}
 	timer := time.NewTimer(attention)
 	defer timer.Stop()
 	select {
 	case s := <-a.sessions:
 		if s != nil {
 			l.deliver(s, quit)
+			l.handshakes.delivered() // here, so that the next connection finds none undelivered
 		}
 	case <-timer.C:
 	case <-quit:
