@@ -1,11 +1,13 @@
 package chanio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,7 +158,14 @@ func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set
 		conn.Close()
 		return nil, err
 	}
-	p := &PacketConn{
+	p := makePacketConn(ctx, network, conn, set)
+	p.start()
+	return p, nil
+}
+
+// makePacketConn returns an endpoint over conn that is still to be started.
+func makePacketConn(ctx context.Context, network string, conn *datagram.Conn, set *settings) *PacketConn {
+	return &PacketConn{
 		set:        set,
 		network:    network,
 		conn:       conn,
@@ -175,18 +184,21 @@ func newPacketConn(ctx context.Context, network string, conn *datagram.Conn, set
 		putsGone:   make(chan struct{}),
 		linksDone:  make(chan struct{}),
 	}
-	p.watch(ctx)
-	p.events.emit(Event{Kind: EventStarted})
-	go p.readLoop()
-	return p, nil
 }
 
-// watch ends p with ctx.
-func (p *PacketConn) watch(ctx context.Context) {
+// start starts p, which may have ended already.
+func (p *PacketConn) start() {
+	p.watch()
+	p.events.emit(Event{Kind: EventStarted})
+	go p.readLoop()
+}
+
+// watch ends p with its parent.
+func (p *PacketConn) watch() {
 	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(p.parent, func() {
 		defer close(ended)
-		p.terminate(contextError(ctx))
+		p.terminate(contextError(p.parent))
 	})
 	p.unwatch = func() {
 		if !stop() {
@@ -247,17 +259,19 @@ func (p *PacketConn) Stats() Stats {
 // and hands what was accepted to the kernel, all within Options.CloseTimeout.
 // It returns when the endpoint's goroutines have exited.
 //
-// It returns nil unless accepted packets could not be sent. If time ran out,
-// the error is os.ErrDeadlineExceeded, and Err is the same error. Otherwise it
-// is the error of the first packet that failed since the last Flush, and Err is
-// nil. Close is idempotent and safe to call from any goroutine.
+// It returns nil unless accepted packets could not be sent, whatever ended the
+// endpoint and when. If time ran out, the error is os.ErrDeadlineExceeded, and
+// Err is the same error. If the endpoint ended before they were sent, the error
+// is what ended it. Otherwise it is the error of the first packet that failed
+// since the last Flush, and Err is nil. Close is idempotent and safe to call from
+// any goroutine.
 func (p *PacketConn) Close() error {
 	p.beginClose()
 	<-p.done
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closeErr != nil {
-		return p.closeErr
+	if p.stats.lost.Load() > 0 || errors.Is(p.closeErr, os.ErrDeadlineExceeded) {
+		return cmp.Or(p.closeErr, p.err, p.errorAt("close", netip.AddrPort{}, ErrClosed))
 	}
 	return p.loss.err()
 }
@@ -328,8 +342,8 @@ func (p *PacketConn) refuse() {
 	}
 }
 
-// readLoop is the endpoint's reader, which also ends the endpoint.
-// newPacketConn starts it; it returns when the endpoint has ended.
+// readLoop is the endpoint's reader, which also ends the endpoint. start
+// starts it; it returns when the endpoint has ended.
 func (p *PacketConn) readLoop() {
 	if err := p.conn.ReceiveTo(&packetReader{p: p}); err != nil {
 		p.terminate(p.errorAt("read", netip.AddrPort{}, err))

@@ -25,8 +25,9 @@ func NewPacketConn(ctx context.Context, c net.PacketConn, o *Options) *PacketCon
 			return p
 		}
 	}
-	p, _ := newPacketConn(ctx, "udp", datagram.Dead(), new(settings)) // no error without options
-	p.terminate(err)
+	p := makePacketConn(ctx, "udp", datagram.Dead(), new(settings))
+	p.terminate(err) // before its reader finds the socket closed
+	p.start()
 	return p
 }
 

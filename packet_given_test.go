@@ -104,6 +104,14 @@ func TestWhatIsServedInMemoryEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestAnEndpointThatNeverBeganHasThatErrWhateverItsReaderFinds(t *testing.T) {
+	for range 1000 {
+		p := NewPacketConn(t.Context(), nil, nil)
+		require.ErrorContains(t, p.Err(), "nil net.PacketConn")
+		<-p.Done()
+	}
+}
+
 func TestWhatCannotBeServedHasEndedWithThatErr(t *testing.T) {
 	for _, c := range []struct {
 		name string
