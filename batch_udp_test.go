@@ -1,7 +1,9 @@
 package chanio_test
 
 import (
+	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,4 +62,31 @@ func TestAUDPSessionThatIsAskedForBatchesAfterItsEndYieldsWhatItHad(t *testing.T
 		got = append(got, messagesOf(b)...)
 	}
 	require.Equal(t, []string{"hello"}, got)
+}
+
+func TestDatagramsThatNoBatchHoldsAnyMoreAreCountedAsDropped(t *testing.T) {
+	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer server.Close()
+	for _, queue := range []int{-1, 1, 8, 0} {
+		s, err := Dial(t.Context(), "udp", server.LocalAddr().String(), &Options{RecvQueue: queue})
+		require.NoError(t, err)
+		batches := s.RecvBatch()
+		const sent = 100
+		for range sent {
+			_, err := server.WriteTo([]byte("12345"), s.LocalAddr())
+			require.NoError(t, err)
+		}
+		require.Eventually(t, func() bool { return s.Stats().MessagesReceived > int64(queue) }, patience, time.Millisecond)
+		s.Abort(nil)
+		awaitDone(t, s)
+		got := 0
+		for b := range batches {
+			got += b.Len()
+		}
+		st := s.Stats()
+		require.EqualValues(t, got, st.MessagesReceived)
+		require.EqualValues(t, 5*got, st.BytesReceived)
+		require.LessOrEqual(t, int64(got)+st.MessagesDropped, int64(sent))
+	}
 }

@@ -29,10 +29,23 @@ func (s *Session) gatherLoop() {
 		b := NewBatch()
 		b.Append(m)
 		if hand(s.recvBatch, s.gatherNow(b, s.set.RecvQueue), s.halted.wait()) != nil {
-			b.Release()
+			s.notReceived(b)
 			return
 		}
 	}
+}
+
+// notReceived counts b, and what is still in recv, as dropped. recv is closed, or
+// is about to be.
+func (s *Session) notReceived(b *Batch) {
+	n, size := int64(b.Len()), int64(b.Size())
+	b.Release()
+	for m := range s.recv {
+		n, size = n+1, size+int64(len(m))
+	}
+	s.stats.messagesReceived.Add(-n)
+	s.stats.bytesReceived.Add(-size)
+	s.stats.messagesDropped.Add(n)
 }
 
 // gatherNow adds what is in recv now to b, up to that many datagrams and 64 KiB.

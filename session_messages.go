@@ -178,6 +178,7 @@ func (s *Session) deliverMessages(in *inbox) error {
 			s.allowAnswer()
 		}
 		if err := handOut(s, s.recv, in.message(i)); err != nil {
+			s.stats.messagesReceived.Add(-1)
 			return err
 		}
 	}

@@ -7,7 +7,8 @@ import "sync/atomic"
 //
 // Byte counters count the user's bytes, including framing but not TLS records.
 // On a raw stream a message is one read or one send. All counters are exact
-// once Done is closed; BytesSent is also exact when Flush returns.
+// once Done is closed; BytesSent is also exact when Flush returns. Of a write to
+// a stream that failed halfway, MessagesSent counts nothing.
 type Stats struct {
 	Sessions         int64 // live sessions: 1 or 0 for a session, members for a hub
 	Accepted         int64 // sessions ever accepted
