@@ -93,12 +93,13 @@ func (c *client) converse(ctx context.Context) {
 	var sending sync.WaitGroup
 	sending.Go(func() { c.send(ctx) })
 	_, c.in = streamsOf(c.plan.ID)
-	for m := range c.s.Recv() {
+	hearAll(c.s, c.plan.Batches, func(m []byte) bool {
 		if err := c.decoder.feed(m, c.take); err != nil {
 			c.wrong(err)
 			c.s.Abort(err)
 		}
-	}
+		return false
+	})
 	sending.Wait()
 	if c.plan.Service == source && c.plan.Ending == orderly {
 		c.outcome.Ended = c.s.CloseWrite() == nil
@@ -116,13 +117,14 @@ func (c *client) converse(ctx context.Context) {
 // send is the sending side; converse waits for it.
 func (c *client) send(ctx context.Context) {
 	rng := c.plan.rand(2)
+	v := voice{s: c.s, rng: rng, batches: c.plan.Batches}
 	out, _ := streamsOf(c.plan.ID)
 	w := c.place.wire()
 	messages := c.plan.Messages
 	if c.plan.Service == source {
 		messages = 0
 	}
-	if c.s.Put(w.encodeJSON(hello, c.plan)) != nil {
+	if !v.say(ctx, w.encodeJSON(hello, c.plan)) {
 		return
 	}
 	for i := range messages {
@@ -132,7 +134,7 @@ func (c *client) send(ctx context.Context) {
 		if c.plan.Ending == reset && i == c.plan.EndAfter {
 			break
 		}
-		if c.s.Put(w.encode(data, out.next(c.plan.size(rng)))) != nil {
+		if !v.say(ctx, w.encode(data, out.next(c.plan.size(rng)))) {
 			return
 		}
 	}

@@ -38,6 +38,7 @@ type plan struct {
 	EndAfter  int  // reset: how many messages are sent before it
 	Connect   bool // by Connect, not Dial
 	Queue     int  // Options.RecvQueue and SendQueue
+	Batches   bool // it receives batches, and both sides send them too
 
 	WriteStallAt, ReadStallAt int           // before which message it stalls
 	Stall                     time.Duration // of the client, for both
@@ -80,6 +81,7 @@ func draw(rng *rand.Rand, id uint64, transports []string) plan {
 	if rng.IntN(16) == 0 {
 		p.ServerAborts = 1 + rng.IntN(p.Messages)
 	}
+	p.Batches = rng.IntN(2) == 0
 	return p
 }
 

@@ -138,7 +138,7 @@ func (srv *server) publish(ctx context.Context, rng *rand.Rand) {
 
 // handle serves one session.
 func (srv *server) handle(s *chanio.Session) {
-	h := &handler{server: srv, s: s, decoder: decoder{wire: srv.wire()}}
+	h := &handler{server: srv, s: s, decoder: decoder{wire: srv.wire()}, voice: voice{s: s}}
 	h.report.Joined = srv.published.Load()
 	err := h.run()
 	closed := s.Close()
@@ -148,8 +148,8 @@ func (srv *server) handle(s *chanio.Session) {
 	if err != nil {
 		srv.soak.problem("server of %+v: %v", h.plan, err)
 	}
-	if srv.wire().framed || srv.hub {
-		// The session sent more than its Puts.
+	if srv.wire().framed || srv.hub || h.voice.unsure {
+		// The session sent more than its Puts, or a message may have come too late.
 	} else if st := s.Stats(); h.put != st.BytesSent+st.Undelivered || st.BytesPending != 0 {
 		srv.soak.problem("server of %+v: put %d bytes, and %+v", h.plan, h.put, st)
 	}
@@ -162,6 +162,7 @@ func (srv *server) handle(s *chanio.Session) {
 type handler struct {
 	*server
 	s       *chanio.Session
+	voice   voice
 	decoder decoder
 	plan    plan
 	rng     *rand.Rand
@@ -174,13 +175,13 @@ type handler struct {
 
 // run returns the client's error: data that it should not have sent.
 func (h *handler) run() error {
-	for m := range h.s.Recv() {
-		if err := h.decoder.feed(m, h.take); err != nil {
-			return err
-		}
-		if h.said {
-			return nil
-		}
+	var err error
+	hearAll(h.s, h.s.ID()%2 == 0, func(m []byte) bool {
+		err = h.decoder.feed(m, h.take)
+		return err != nil || h.said
+	})
+	if err != nil || h.said {
+		return err
 	}
 	if h.s.Err() == nil && h.plan.ID != 0 {
 		h.sum()
@@ -195,6 +196,7 @@ func (h *handler) take(k kind, payload []byte) error {
 			return err
 		}
 		h.rng = h.plan.rand(1)
+		h.voice.rng, h.voice.batches = h.plan.rand(3), h.plan.Batches
 		h.in, h.out = streamsOf(h.plan.ID)
 		if h.plan.Service == source {
 			for i := range h.plan.Messages {
@@ -231,7 +233,7 @@ func (h *handler) turn(i int) {
 func (h *handler) send(n int) { h.write(h.decoder.encode(data, h.out.next(n))) }
 
 func (h *handler) write(m []byte) bool {
-	if h.s.Put(m) != nil {
+	if !h.voice.say(context.Background(), m) {
 		return false
 	}
 	h.put += int64(len(m))

@@ -1,0 +1,169 @@
+//go:build unix
+
+package soak
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+)
+
+// udpExchanges is how many udp sessions talk, in a seed of faults.
+const udpExchanges = 30
+
+// A udpSide is one end of a udp session: a dialed one or a listener's.
+type udpSide struct {
+	role
+	s     *chanio.Session
+	start uint64
+
+	sent, sentBytes int64 // accepted by Put, PutBatch
+	tooLarge        int64 // bytes of those that no datagram holds
+	got             int64
+	last            [lanes]int64 // the number that the next one must have, at least
+	wrong           string
+}
+
+func (d *udpSide) complain(wrong bool, what string) {
+	if wrong && d.wrong == "" {
+		d.wrong = what
+	}
+}
+
+// send sends all messages and flushes now and then: Flush and Close are nil only
+// if nothing was lost since the last Flush.
+func (d *udpSide) send(t *testing.T, rng *rand.Rand) {
+	lost := false // since the last Flush
+	var seq [lanes]int64
+	for range sum(d.Messages) {
+		lane := rng.IntN(lanes)
+		m := (wire{framed: true}).encode(kindOf(lane), payload(d.start, lane, seq[lane], rng.IntN(min(d.MaxSize, 1200)+1)))
+		var err error
+		switch {
+		case rng.IntN(20) == 0: // none that a datagram holds
+			select {
+			case d.s.Send() <- make([]byte, 70_000):
+				d.tooLarge += 70_000
+				lost = true
+			case <-d.s.Done():
+			}
+			continue
+		case lane == batched:
+			b := chanio.NewBatch()
+			b.Append(m)
+			err = d.s.PutBatch(b)
+		default:
+			err = d.s.Put(m)
+		}
+		if err != nil {
+			d.complain(true, fmt.Sprint("put: ", err))
+			return
+		}
+		seq[lane]++
+		d.sent++
+		d.sentBytes += int64(len(m))
+		if rng.IntN(8) == 0 {
+			err := d.s.Flush(t.Context())
+			d.complain(lost != errors.Is(err, chanio.ErrMessageTooLarge), fmt.Sprint("Flush: ", err, ", and a datagram was lost: ", lost))
+			st := d.s.Stats()
+			d.complain(st.MessagesSent != d.sent || st.BytesSent != d.sentBytes || st.Undelivered != d.tooLarge, fmt.Sprintf("after Flush: %+v", st))
+			lost = false
+		}
+	}
+}
+
+// receive receives what comes: whole, in order, and nothing twice.
+func (d *udpSide) receive(peer uint64) {
+	hearAll(d.s, d.Batches, func(m []byte) bool {
+		d.got++
+		lane := int(m[0]) - int(kindOf(0))
+		if len(m) < 9 || lane < 0 || lane >= lanes {
+			d.complain(true, fmt.Sprintf("a datagram of %d bytes that nobody sent", len(m)))
+			return false
+		}
+		seq := d.last[lane]
+		for string(m[1:]) != string(payload(peer, lane, seq, len(m)-9)) {
+			if seq++; seq > d.last[lane]+1000 {
+				d.complain(true, fmt.Sprintf("a datagram of %d bytes came twice, or late", len(m)))
+				return false
+			}
+		}
+		d.last[lane] = seq + 1
+		if d.ReadEvery > 0 && d.got%int64(d.ReadEvery) == 0 {
+			pause(d.Pause, d.s.Done())
+		}
+		return false
+	})
+}
+
+// udpFaults lets udp sessions talk, one of whose ends may be slow, and holds
+// their counters against what came.
+func udpFaults(t *testing.T, k *soak, rng *rand.Rand) {
+	l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)]})
+	require.NoError(t, err)
+	defer l.Close()
+	var running sync.WaitGroup
+	for i := range udpExchanges {
+		o := &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)], SendQueue: []int{-1, 1, 0}[rng.IntN(3)]}
+		s, err := chanio.Dial(t.Context(), "udp", l.Addr().String(), o)
+		require.NoError(t, err)
+		client := &udpSide{role: drawRole(rng), s: s, start: uint64(i) * 7919}
+		first := (wire{framed: true}).encode(kindOf(single), payload(client.start, single, 1<<40, 0))
+		require.NoError(t, s.Put(first))
+		server := &udpSide{role: drawRole(rng), s: sessionOf(l, s), start: uint64(i)*7919 + 31337}
+		require.Equal(t, first, <-server.s.Recv())
+		server.Batches = false
+		require.NoError(t, s.Flush(t.Context()))
+		client.sent, client.sentBytes, server.got = 1, int64(len(first)), 1
+		clientRand, serverRand := rand.New(rand.NewPCG(rng.Uint64(), 1)), rand.New(rand.NewPCG(rng.Uint64(), 2))
+		running.Go(func() {
+			var sending, receiving sync.WaitGroup
+			receiving.Go(func() { client.receive(server.start) })
+			receiving.Go(func() { server.receive(client.start) })
+			sending.Go(func() { client.send(t, clientRand) })
+			sending.Go(func() { server.send(t, serverRand) })
+			sending.Wait()
+			client.s.Flush(t.Context())
+			client.complain(client.s.Close() != nil, "Close is an error, and nothing was lost since the last Flush")
+			server.s.Flush(t.Context())
+			server.complain(server.s.Close() != nil, "Close is an error, and nothing was lost since the last Flush")
+			receiving.Wait()
+			judgeUDP(client, server)
+			judgeUDP(server, client)
+			for _, d := range []*udpSide{client, server} {
+				if d.wrong != "" {
+					k.problem("udp: %s: %+v sent %d received %d: %+v", d.wrong, d.role, d.sent, d.got, d.s.Stats())
+				}
+			}
+		})
+	}
+	running.Wait()
+}
+
+// sessionOf returns the session of l whose peer is s. What others leave behind
+// when they end begins sessions, too.
+func sessionOf(l *chanio.Listener, s *chanio.Session) *chanio.Session {
+	for other := range l.Sessions() {
+		if other.RemoteAddr().String() == s.LocalAddr().String() {
+			return other
+		}
+		other.Abort(nil)
+	}
+	return nil
+}
+
+// judgeUDP judges what x sent and y received.
+func judgeUDP(x, y *udpSide) {
+	st, got := x.s.Stats(), y.s.Stats()
+	x.complain(st.MessagesSent != x.sent || st.BytesSent != x.sentBytes, "sent is not what was accepted")
+	x.complain(st.Undelivered != x.tooLarge || st.MessagesDropped < x.tooLarge/70_000, "undelivered is not what no datagram holds")
+	y.complain(got.MessagesReceived != y.got, "messages received are not those that were there to be received")
+	y.complain(y.got > x.sent, "more was received than was sent")
+	y.complain(got.MessagesReceived+got.MessagesDropped-y.tooLarge/70_000 > x.sent, "more was received and dropped than was sent")
+}
