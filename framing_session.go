@@ -79,6 +79,7 @@ type framedState struct {
 
 	mu      sync.Mutex
 	replies []byte
+	closed  bool  // no more replies can be sent
 	cause   error // why reading ended; passed to End
 
 	ended bool // End was called; used by the writer only
@@ -180,11 +181,37 @@ func (f *framedState) partial() bool { return f != nil && f.reader.Partial() }
 // reply queues p for the writer to send ahead of all else.
 func (f *framedState) reply(p []byte) {
 	f.mu.Lock()
-	f.replies = append(f.replies, p...)
+	closed := f.closed
+	if !closed {
+		f.replies = append(f.replies, p...)
+		f.owes.Store(true)
+	}
 	f.mu.Unlock()
-	f.owes.Store(true)
-	f.s.needWriter()
-	f.s.wakeWriter()
+	if !closed {
+		f.s.needWriter()
+		f.s.wakeWriter()
+	}
+}
+
+// outputEnded drops the replies: the writer has ended, and the reader, which goes
+// on, must not wait for it. f may be nil.
+func (f *framedState) outputEnded() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	f.closed, f.replies = true, nil
+	f.owes.Store(false)
+	f.mu.Unlock()
+	f.tookReplies()
+}
+
+// tookReplies wakes settle.
+func (f *framedState) tookReplies() {
+	select {
+	case f.taken <- struct{}{}:
+	default:
+	}
 }
 
 // settle blocks while too many replies are queued for a peer that isn't
@@ -219,10 +246,7 @@ func (f *framedState) gather(b *outBatch) {
 	f.replies = nil // they belong to the batch now
 	f.owes.Store(false)
 	f.mu.Unlock()
-	select {
-	case f.taken <- struct{}{}:
-	default:
-	}
+	f.tookReplies()
 	b.addChunk(p, 0)
 }
 

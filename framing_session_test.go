@@ -142,6 +142,45 @@ func TestAPeerThatTakesNoRepliesIsNotReadFrom(t *testing.T) {
 	})
 }
 
+func TestRepliesThatCanNoLongerBeSentDoNotStopTheReading(t *testing.T) {
+	pings := strings.Repeat("PING "+strings.Repeat("x", 1000)+"\n", 4*maxReplies/1000)
+	for _, test := range []struct {
+		name string
+		end  func(t *testing.T, s *Session, peer *bufio.Reader)
+		conn func(*memConn) net.Conn
+	}{
+		{"a write has failed", func(*testing.T, *Session, *bufio.Reader) {}, func(c *memConn) net.Conn { return brokenOutput{c} }},
+		{"CloseWrite", func(t *testing.T, s *Session, peer *bufio.Reader) {
+			require.NoError(t, s.CloseWrite())
+			hears(t, peer, "BYE <nil>")
+		}, func(c *memConn) net.Conn { return c }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				o.Framing = talk{}
+				a, b := memPair()
+				s := NewSession(t.Context(), test.conn(b), &o)
+				test.end(t, s, bufio.NewReader(a))
+				go func() {
+					for range 10 {
+						io.WriteString(a, pings)
+						io.WriteString(a, "MSG x\n")
+					}
+					a.Close()
+				}()
+				start, got := time.Now(), 0
+				for range s.Recv() {
+					got++
+				}
+				require.Equal(t, 10, got)
+				require.Zero(t, since(start))
+				s.Abort(nil)
+				<-s.Done()
+			})
+		})
+	}
+}
+
 func TestAMessageInPartsIsOneAndHasToBeWholeInTime(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.MessageTimeout = time.Minute

@@ -50,6 +50,7 @@ type netConn struct {
 	s             *Session
 	reading       chan struct{} // filled by the reader
 	rest          []byte        // received and not yet read; guarded by reading
+	partly        atomic.Bool   // rest is not empty
 	writing       chan struct{} // filled by the writer: keeps the pieces of a Write together
 	readDeadline  *deadline
 	writeDeadline *deadline
@@ -90,6 +91,7 @@ func (c *netConn) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		c.rest = nil // do not keep the buffer until the next read
 	}
+	c.partly.Store(c.rest != nil)
 	return n, nil
 }
 
@@ -177,11 +179,12 @@ func (c *netConn) SetDeadline(t time.Time) error {
 func (c *netConn) SetReadDeadline(t time.Time) error  { return c.setDeadline(c.readDeadline, t) }
 func (c *netConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(c.writeDeadline, t) }
 
-// setDeadline also works on a session that ended cleanly and was not closed,
-// since what it received may still be read.
+// setDeadline also works on a session that ended as long as there may be
+// something to read: what it received, or its peer's end of stream.
 func (c *netConn) setDeadline(d *deadline, t time.Time) error {
-	if c.closed.Load() || c.s.over() && !(c.s.Err() == nil && c.s.life().endedByItself()) {
-		return c.s.errorAt("set deadline", ErrClosed)
+	s := c.s
+	if c.closed.Load() || s.over() && !c.partly.Load() && len(s.recv) == 0 && !(s.Err() == nil && s.life().endedByItself()) {
+		return s.errorAt("set deadline", ErrClosed)
 	}
 	d.set(t)
 	return nil

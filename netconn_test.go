@@ -260,6 +260,30 @@ func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testi
 	})
 }
 
+func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterItsOutputFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, peer := memPair()
+		s := NewSession(t.Context(), brokenOutput{a}, nil)
+		c := s.NetConn()
+		const parts = 5
+		for range parts {
+			_, err := peer.Write([]byte("part"))
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Put([]byte("x")))
+		peer.Close()
+		<-s.Done()
+		require.ErrorContains(t, s.Err(), "broken")
+		b := make([]byte, 3) // a part takes two reads
+		for range 2 * parts {
+			require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second)))
+			_, err := c.Read(b)
+			require.NoError(t, err)
+		}
+		require.ErrorIs(t, c.SetReadDeadline(time.Now()), net.ErrClosed)
+	})
+}
+
 func TestNetConnCloseWriteAndCloseAreTheSessions(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)

@@ -41,21 +41,13 @@ func newRawConn(conn net.Conn, socket *sock.Socket) *rawConn {
 
 func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 	r.window = w
-	if err := r.settle(); err != nil {
-		return nil, 0, err
+	if r.tls != nil {
+		r.tls.records.settle() // reading has caused many replies that the peer does not take
 	}
 	if err := r.rc.Read(r.tryReadFunc); err != nil {
 		return nil, 0, err
 	}
 	return r.result()
-}
-
-// settle waits while the peer has many replies to take that reading has caused.
-func (r *rawConn) settle() error {
-	if r.tls == nil {
-		return nil
-	}
-	return r.tls.records.settle()
 }
 
 // result returns what tryRead has read, if anything.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"os"
+	"syscall"
 )
 
 // Close ends the session gracefully. It refuses new messages, closes Recv,
@@ -13,23 +14,26 @@ import (
 // session's goroutines have exited, at most Options.CloseTimeout later.
 //
 // It returns nil unless accepted data could not be sent or was not
-// acknowledged. If time ran out, the error is os.ErrDeadlineExceeded, Err is
-// the same error, and TCP is reset. On udp the error is that of the first
-// datagram that failed since the last Flush, and Err is nil. Close is
-// idempotent and safe to call from any goroutine.
+// acknowledged, whatever ended the session and when. If time ran out, the error
+// is os.ErrDeadlineExceeded, Err is the same error, and TCP is reset. If the
+// peer reset TCP before it had acknowledged everything, the error is that reset,
+// and so is Err. On udp the error is that of the first datagram that failed
+// since the last Flush, and Err is nil. Close is idempotent and safe to call
+// from any goroutine.
 func (s *Session) Close() error {
 	s.beginClose()
 	<-s.done.wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stats.lost.Load() == 0 && !errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
-		// Something else ended it when only the end of stream was left to send.
-		if l := s.losses(); l != nil {
-			return l.err()
-		}
-		return nil
+	lost := s.stats.lost.Load() > 0 && !s.life().written() // after that it counts what was sent too late
+	if lost || s.cut || errors.Is(s.closeErr, os.ErrDeadlineExceeded) {
+		return cmp.Or(s.closeErr, s.err, s.errorAt("close", ErrClosed))
 	}
-	return s.closeErr
+	// If something else ended it, only the end of stream was left to send.
+	if l := s.losses(); l != nil {
+		return l.err()
+	}
+	return nil
 }
 
 // beginClose starts what Close waits for.
@@ -121,7 +125,23 @@ func (s *Session) Abort(cause error) {
 func (s *Session) end(cause error) { s.terminate(cause, false) }
 
 // abort is end with a reset: what the kernel holds may be lost.
-func (s *Session) abort(cause error) { s.terminate(cause, true) }
+func (s *Session) abort(cause error) {
+	s.noteCut()
+	s.terminate(cause, true)
+}
+
+// noteCut records, for Close, whether a connection that has failed or is about
+// to be reset loses data that the kernel has taken. Losing only the end of
+// stream is no loss.
+func (s *Session) noteCut() {
+	if !s.acknowledges() {
+		return
+	}
+	left := s.socket.Progress().Left // what it was when the peer reset the connection
+	s.mu.Lock()
+	s.cut = s.cut || left > s.endSize
+	s.mu.Unlock()
+}
 
 // terminate closes the connection, which ends reader and writer. Only end and
 // abort call it.
@@ -132,7 +152,7 @@ func (s *Session) terminate(cause error, reset bool) {
 		s.mu.Unlock()
 		return
 	}
-	if l.closing() && (!l.written() || errors.Is(cause, os.ErrDeadlineExceeded)) {
+	if l.closing() && (!l.written() || s.cut || errors.Is(cause, os.ErrDeadlineExceeded)) {
 		s.closeErr = cause // something may not have been sent
 	}
 	if s.err == nil {
@@ -200,6 +220,7 @@ func (s *Session) startHalfClose() {
 // peer sent before is still read and delivered. If the peer said why, that is
 // the session's error.
 func (s *Session) outputFailed(err error) {
+	s.noteCut()
 	s.mu.Lock()
 	l := s.life()
 	if l.over() {
@@ -232,12 +253,22 @@ func (s *Session) cause() error {
 
 // inputFailed records that the input failed while it was being discarded.
 func (s *Session) inputFailed(err error) {
-	if s.life().written() {
+	s.noteReset(err)
+	err = s.errorAt("read", err)
+	s.mu.Lock()
+	if s.life().written() && !s.cut {
 		err = nil // everything promised is done, and the input is not read
-	} else {
-		err = s.errorAt("read", err)
 	}
+	s.mu.Unlock()
 	s.end(err)
+}
+
+// noteReset is noteCut if a read failed with err because the connection has.
+func (s *Session) noteReset(err error) {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		s.noteCut()
+	}
 }
 
 // endOutput sends the end of stream after everything that was written.
@@ -249,24 +280,42 @@ func (s *Session) endOutput() {
 	}
 	s.setOutput(outputWritten) // before the peer can see the end and act on it
 	s.mu.Unlock()
-	var err error
+	size := 0
 	if s.traits.halfClose {
-		err = s.tr.closeWrite()
+		var err error
+		if size, err = s.tr.closeWrite(); err != nil {
+			s.endFailed(err)
+			return
+		}
 	}
 	s.mu.Lock()
 	l := s.life()
 	if !l.over() {
 		s.setOutput(outputEnded)
+		s.endSize = size
 	}
 	both := l.atEnd() || !s.traits.halfClose
 	s.linger()
 	s.mu.Unlock()
-	switch {
-	case both, err != nil && l.closing(): // all was written: nothing can be lost
+	if both {
 		s.end(nil)
-	case err != nil:
-		s.end(s.errorAt("close write", err))
 	}
+}
+
+// endFailed records that the end of stream could not be sent. Like a write that
+// fails, that ends only the output; and it is no failure if the input is not
+// read and the peer has everything else.
+func (s *Session) endFailed(err error) {
+	s.noteCut()
+	s.mu.Lock()
+	l := s.life()
+	whole := !s.cut && (l.closing() || l.atEnd())
+	s.mu.Unlock()
+	if whole {
+		s.end(nil)
+		return
+	}
+	s.outputFailed(s.errorAt("close write", err))
 }
 
 // linger starts the wait for the peer's end of stream if ours was sent and

@@ -3,7 +3,7 @@ package chanio
 // A session's life is the state of its two directions. Each only moves forward:
 //
 //	output: open → refused → written → ended    CloseWrite, Close
-//	        open or refused → failed            a write that fails
+//	        open, refused or written → failed   a write that fails, of the end too
 //	input:  open → ended                        the peer's end of stream
 //	        open → halted → drained             Close: what arrives is discarded
 //

@@ -9,17 +9,20 @@ import (
 // A pinging watches a silent peer: it is sent a ping, and if nothing arrives
 // after that either, it is considered dead.
 type pinging struct {
-	due    atomic.Bool // the writer is to send a ping
-	sentAt moment      // when a still unanswered ping was sent; 0: none. Guarded by the session's mu
+	due    atomic.Bool  // the writer is to send a ping
+	queued bool         // the writer's batch has one; used by the writer only
+	taken  atomic.Int64 // when the kernel last took something
+	gone   atomic.Int64 // when it had taken the last ping; 0: not yet
+	sentAt moment       // when a still unanswered ping was due; 0: none. Guarded by the session's mu
 }
 
 // pingRule sends a ping when nothing was received for PingInterval, and ends a
 // session that receives nothing for PingTimeout after that. Time in which the
 // user does not receive does not count against the peer: its data may not have
-// been read.
+// been read. Nor does time in which the peer takes what goes before the ping.
 func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
-	if s.pings == nil || l.closing() || l.input() != inputOpen || l.output() == outputFailed {
-		return endless, nil
+	if s.pings == nil || l.refusing() || l.input() != inputOpen {
+		return endless, nil // nothing arrives any more, or no ping can be sent
 	}
 	p, interval, timeout := s.pings, int64(s.set.PingInterval), int64(s.set.PingTimeout)
 	heard := s.timers.heard.Load()
@@ -31,8 +34,12 @@ func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 	}
 	due := heard + interval
 	if p.sentAt > 0 {
+		sent := p.gone.Load()
+		if sent == 0 {
+			sent = max(p.sentAt, p.taken.Load())
+		}
 		if due = p.sentAt + interval; timeout > 0 {
-			due = p.sentAt + timeout
+			due = sent + timeout
 		}
 	}
 	switch {
@@ -42,6 +49,7 @@ func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 		return now, func() { s.end(s.errorAt("session", &timeoutError{"PingTimeout", s.set.PingTimeout})) }
 	}
 	p.sentAt = now
+	p.gone.Store(0)
 	p.due.Store(true)
 	return now, s.sendPing
 }
@@ -55,12 +63,29 @@ func (s *Session) sendPing() {
 
 // gatherPing takes a due ping into the batch.
 func (s *Session) gatherPing(o *writerState) {
-	switch {
-	case s.pings == nil || !s.pings.due.Swap(false) || o.last:
-	case s.framed != nil:
+	if s.pings == nil || !s.pings.due.Swap(false) || o.last {
+		return
+	}
+	s.pings.queued = true
+	if s.framed != nil {
 		o.batch.addChunk(s.framed.reader.Ping(), 0)
-	default:
+	} else {
 		o.bad = o.batch.add(s.set.Ping, s.set.codec)
+	}
+}
+
+// progress records that the kernel has taken something; p may be nil.
+func (p *pinging) progress(s *Session) {
+	if p != nil {
+		p.taken.Store(s.now())
+	}
+}
+
+// wrotePing records that the batch is written.
+func (s *Session) wrotePing() {
+	if s.pings != nil && s.pings.queued {
+		s.pings.queued = false
+		s.pings.gone.Store(s.now())
 	}
 }
 

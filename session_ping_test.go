@@ -2,10 +2,12 @@ package chanio_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +47,58 @@ func TestAPeerOfWhichNothingComesIsPingedAndThenDead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// After CloseWrite no ping can be sent, and a peer that thinks about its answer
+// must not be taken for dead.
+func TestNoPingIsMissedAfterCloseWrite(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.Framing, o.Ping, o.PingInterval = Lines{}, []byte("PING"), time.Minute
+		s, peer := memSession(t, &o)
+		go io.Copy(io.Discard, peer)
+		require.NoError(t, s.Put([]byte("question")))
+		require.NoError(t, s.CloseWrite())
+		time.Sleep(time.Hour)
+		require.NoError(t, s.Err())
+		go say(t, peer, "answer\n")
+		require.Equal(t, "answer", string(<-s.Recv()))
+	})
+}
+
+func TestAPeerThatTakesSlowlyWhatIsBeforeAPingIsNotDead(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = LengthPrefix{Size: 4}, []byte("PING"), time.Minute, time.Hour
+		s, peer := memSession(t, &o)
+		s.Recv()
+		want := noise(1 << 20)
+		require.NoError(t, s.Put(want))
+		_, err := io.ReadFull(peer, make([]byte, 4))
+		require.NoError(t, err)
+		for part := range slices.Chunk(want, 1<<16) { // for more than ten minutes
+			time.Sleep(50 * time.Second)
+			got := make([]byte, len(part))
+			_, err := io.ReadFull(peer, got)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(part, got))
+		}
+		require.NoError(t, s.Err())
+		start := time.Now()
+		<-s.Done()
+		require.LessOrEqual(t, since(start), 2*time.Minute)
+		require.ErrorContains(t, s.Err(), "PingTimeout", "it takes nothing now, and says nothing")
+	})
+}
+
+func TestAPingThatIsNotTakenIsNotAnswered(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = Lines{}, []byte("PING"), time.Minute, -1
+		s, _ := memSession(t, &o)
+		start := time.Now()
+		fill(t, s)
+		<-s.Done()
+		require.Equal(t, 2*time.Minute, since(start))
+		require.ErrorContains(t, s.Err(), "PingTimeout")
+	})
 }
 
 func TestAPingThatNeedsNoAnswerOnlyKeepsTheConnectionOpen(t *testing.T) {

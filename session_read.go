@@ -57,6 +57,7 @@ func (s *Session) endInput(t input, err error) {
 		s.discard(t)
 	default:
 		s.records.flushAlert()
+		s.noteReset(err)
 		s.end(s.inputError(err))
 		s.closeRecv()
 	}

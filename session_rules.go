@@ -60,7 +60,7 @@ func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
 func (s *Session) idleRule(now moment, l life, _ sight) (moment, func()) {
 	t := &s.timers
 	d := int64(t.idle)
-	if d <= 0 || l.closing() || l.input() != inputOpen || l.output() == outputFailed {
+	if d <= 0 || l.closing() || l.input() != inputOpen || s.failing(l) {
 		return endless, nil
 	}
 	unread := t.blocked.Load() != 0 || s.unreceived() > 0
@@ -109,7 +109,7 @@ func (s *Session) closeRule(now moment, l life, seen sight) (moment, func()) {
 	}
 	left := s.acknowledges() && seen.Left > 0
 	if l.output() == outputEnded {
-		left = left && seen.Left > 1 // losing only the end of stream is no loss
+		left = left && seen.Left > s.endSize // losing only the end of stream is no loss
 		if t.ackedAt == 0 && !left {
 			t.ackedAt = now
 		}
@@ -135,7 +135,7 @@ func (s *Session) closeRule(now moment, l life, seen sight) (moment, func()) {
 // counted from when the user last received or sent something.
 func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 	t := &s.timers
-	if s.socket == nil || t.blocked.Load() == 0 || l.closing() || l.output() == outputFailed {
+	if s.socket == nil || t.blocked.Load() == 0 || l.closing() || s.failing(l) {
 		return endless, nil
 	}
 	next := now + int64(unreadLook)
@@ -147,7 +147,7 @@ func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 	if seen.Failed {
 		d, end = s.set.CloseTimeout, func() { s.end(s.errorAt("read", errPeerReset)) }
 	}
-	s.noteTaken(now)
+	s.noteTaken(now, s.read()+s.stats.bytesSent.Load()+int64(s.queued()))
 	if d <= 0 {
 		return next, nil
 	}
@@ -157,14 +157,17 @@ func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 	return now, end
 }
 
+// failing reports whether failedRule judges the session.
+func (s *Session) failing(l life) bool { return l.output() == outputFailed && s.set.CloseTimeout > 0 }
+
 // failedRule ends a session whose output has failed and whose input has made no
 // progress for CloseTimeout.
 func (s *Session) failedRule(now moment, l life, _ sight) (moment, func()) {
-	d := int64(s.set.CloseTimeout)
-	if l.output() != outputFailed || d <= 0 {
+	if !s.failing(l) {
 		return endless, nil
 	}
-	s.noteTaken(now)
+	d := int64(s.set.CloseTimeout)
+	s.noteTaken(now, s.read())
 	due := s.timers.takenAt + d
 	if due <= now {
 		return now, func() { s.end(s.cause()) }

@@ -48,7 +48,7 @@ type sessionTimers struct {
 	closeBy moment        // when Close must be done
 	linger  moment        // when a closing session sent its end of stream
 	ackedAt moment        // when the peer was first seen to have everything after that
-	taken   int64         // what the user had received and sent when the timer last looked
+	taken   int64         // noteTaken's taken when the timer last looked
 	takenAt moment        // when that last changed
 }
 
@@ -156,15 +156,19 @@ func (s *Session) judge(seen sight) (next moment, act func()) {
 	return next, nil
 }
 
-// noteTaken records whether the user has received or sent something, or the
-// reader has received, since the timer last looked. The caller holds mu.
-func (s *Session) noteTaken(now moment) {
+// noteTaken records whether taken, a measure of progress, has changed since the
+// timer last looked. The caller holds mu.
+func (s *Session) noteTaken(now moment, taken int64) {
 	t := &s.timers
-	taken := s.stats.messagesReceived.Load() - s.unreceived() +
-		s.stats.bytesReceived.Load() + s.stats.bytesSent.Load() + int64(s.queued())
 	if taken != t.taken || t.takenAt == 0 {
 		t.taken, t.takenAt = taken, now
 	}
+}
+
+// read is a measure of what the user and the reader have received. The caller
+// holds mu.
+func (s *Session) read() int64 {
+	return s.stats.messagesReceived.Load() - s.unreceived() + s.stats.bytesReceived.Load()
 }
 
 // unreceived returns how many messages or batches wait for the user. The caller

@@ -135,6 +135,7 @@ func (s *Session) writeLoop(o *writerState) {
 	o.hubs = hubReader{}
 	o.gone = true
 	o.turn.Unlock()
+	s.framed.outputEnded()
 	s.refuseSends(o)
 }
 
@@ -311,6 +312,7 @@ func (s *Session) writeBatch(o *writerState) bool {
 
 // wroteBatch notes that the kernel has the batch.
 func (s *Session) wroteBatch(o *writerState) {
+	s.wrotePing()
 	s.watchAcknowledged()
 	s.stats.messagesSent.Add(int64(o.batch.messages))
 	o.batch.reset()
@@ -337,6 +339,7 @@ func (f *flow) Progress(n int) {
 	s.stats.bytesSent.Add(int64(n))
 	s.stats.bytesPending.Add(-int64(n))
 	s.output.Load().batch.sent += n
+	s.pings.progress(s)
 	s.movedOn()
 }
 

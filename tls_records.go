@@ -44,7 +44,8 @@ type recordConn struct {
 	left      []byte         // records still to be sent
 	block     *buffer.Buffer // left's memory while records are gathered; otherwise nil
 	trying    [1][]byte      // what try writes
-	closed    bool           // close_notify was written; nothing may follow
+	last      int            // size of the last record
+	closed    bool           // close_notify was written, as the last record; nothing may follow
 	err       error          // the error that ended sending
 }
 
@@ -52,9 +53,7 @@ func (c *recordConn) Read(p []byte) (int, error) {
 	if c.fd >= 0 {
 		return c.readNow(p)
 	}
-	if err := c.beforeWaiting(); err != nil {
-		return 0, err
-	}
+	c.beforeWaiting()
 	if c.exact {
 		p = p[:min(len(p), c.place.Left())]
 	}
@@ -148,6 +147,7 @@ func (c *recordConn) post(p []byte) (owed bool, err error) {
 	if c.err != nil || c.closed {
 		return false, c.err
 	}
+	c.last = len(p)
 	if c.raw != nil && !c.gathering && !c.sending && len(c.left) == 0 {
 		n := c.try(p)
 		if c.err != nil {
@@ -267,24 +267,40 @@ func (c *recordConn) flushAlert() {
 
 // settle blocks while too many TLS replies are queued for a peer that isn't
 // reading, under WriteTimeout. The writer's records alone are never that many.
-func (c *recordConn) settle() error {
+func (c *recordConn) settle() {
 	if c.owesMuch() {
-		return c.flush()
+		c.reply()
 	}
-	return nil
+}
+
+// reply is flush for the reader. An error ends the output, not the input: the
+// writer finds it.
+func (c *recordConn) reply() {
+	if c.flush() != nil {
+		c.session.needWriter()
+		c.session.wakeWriter()
+	}
 }
 
 // beforeWaiting is settle, except that in a renegotiation everything is sent:
 // the peer waits for it, and crypto/tls makes the writer wait for the reader.
-func (c *recordConn) beforeWaiting() error {
+func (c *recordConn) beforeWaiting() {
 	if c.place.Inside() {
 		c.watch()
 	}
 	if c.shaking {
 		c.shaking = false
-		return c.flush()
+		c.reply()
+		return
 	}
-	return c.settle()
+	c.settle()
+}
+
+// closeNotifySize returns the size of the close_notify that was just written.
+func (c *recordConn) closeNotifySize() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
 }
 
 func (c *recordConn) owesMuch() bool {
@@ -326,9 +342,14 @@ func (c *recordConn) send(p []byte) (int, error) {
 // may be the sender.
 type recordFlow Session
 
-func (f *recordFlow) Wait()        { (*flow)(f).Wait() }
-func (f *recordFlow) Progress(int) { (*Session)(f).movedOn() }
-func (f *recordFlow) Over() bool   { return (*Session)(f).over() }
+func (f *recordFlow) Wait()      { (*flow)(f).Wait() }
+func (f *recordFlow) Over() bool { return (*Session)(f).over() }
+
+func (f *recordFlow) Progress(int) {
+	s := (*Session)(f)
+	s.pings.progress(s)
+	s.movedOn()
+}
 
 // errWouldBlock is returned by a non-blocking read without data. It is
 // temporary, or crypto/tls would refuse to continue reading.

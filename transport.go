@@ -52,8 +52,9 @@ type transport interface {
 	interrupt()
 	// write sends what is in b and reports to f all bytes that the kernel took.
 	write(b *outBatch, f sock.Flow) error
-	// closeWrite sends the end of stream.
-	closeWrite() error
+	// closeWrite sends the end of stream. size is how many bytes it counts as in
+	// the socket's sock.Progress.Left, or at most so many where that is unknown.
+	closeWrite() (size int, err error)
 	// shut closes the connection and ends waiting reads and writes. With reset,
 	// the peer sees that the end was abnormal. Without it, what the kernel has
 	// taken still arrives.
@@ -105,7 +106,7 @@ func (noTransport) socket() *sock.Socket                  { return nil }
 func (noTransport) run(*Session)                          {}
 func (noTransport) interrupt()                            {}
 func (noTransport) write(*outBatch, sock.Flow) error      { return ErrClosed }
-func (noTransport) closeWrite() error                     { return nil }
+func (noTransport) closeWrite() (size int, err error)     { return 0, nil }
 func (noTransport) shut(bool)                             {}
 func (noTransport) count(*Stats)                          {}
 func (noTransport) localAddr() net.Addr                   { return nil }

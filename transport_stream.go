@@ -170,7 +170,8 @@ func (t *stream) writeNow(b *outBatch, f sock.Flow) (all bool) {
 	return len(b.parts) == 0
 }
 
-func (t *stream) closeWrite() error { return t.half.CloseWrite() }
+// closeWrite sends a FIN, which TCP counts as one byte.
+func (t *stream) closeWrite() (size int, err error) { return 1, t.half.CloseWrite() }
 
 // shut closes the connection. TLS's own Close would wait to send an alert, so
 // shut closes the connection under it.

@@ -166,11 +166,11 @@ func (t *tlsStream) seal(p []byte) error {
 }
 
 // closeWrite sends close_notify.
-func (t *tlsStream) closeWrite() error {
-	if err := t.stream.closeWrite(); err != nil {
-		return err
+func (t *tlsStream) closeWrite() (size int, err error) {
+	if err := t.tc.CloseWrite(); err != nil {
+		return 0, err
 	}
-	return t.records.flush()
+	return t.records.closeNotifySize(), t.records.flush()
 }
 
 // handshakeError says where a handshake failed. crypto/tls's own errors do not,

@@ -88,14 +88,19 @@ func (t *givenTLS) write(b *outBatch, f sock.Flow) error {
 
 // closeWrite sends a close_notify after the handshake. A session that is being
 // closed and has written nothing does not wait for the handshake.
-func (t *givenTLS) closeWrite() error {
+func (t *givenTLS) closeWrite() (size int, err error) {
 	t.mu.Lock()
 	closing := t.interrupted
 	t.mu.Unlock()
 	if !closing {
 		if err := t.awaitHandshake(); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return t.stream.closeWrite()
+	return maxCloseNotify, t.tc.CloseWrite()
 }
+
+// maxCloseNotify is the size of the largest record that holds a close_notify: a
+// header, an IV, and the alert with a SHA-384 MAC, padded (RFC 5246, section
+// 6.2.3.2).
+const maxCloseNotify = 5 + 16 + 64

@@ -162,9 +162,9 @@ func (t *dialed) attach(s *Session) {
 		t.sizes = newSizeRing(n + 1) // one may have been received since sum
 	}
 }
-func (t *dialed) socket() *sock.Socket { return nil }
-func (t *dialed) closeWrite() error    { return nil }
-func (t *dialed) shut(bool)            { t.conn.Close() }
+func (t *dialed) socket() *sock.Socket              { return nil }
+func (t *dialed) closeWrite() (size int, err error) { return 0, nil }
+func (t *dialed) shut(bool)                         { t.conn.Close() }
 func (t *dialed) count(st *Stats) {
 	st.KernelDropped += t.conn.KernelDropped()
 	st.Refused += t.conn.Refused()

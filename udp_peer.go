@@ -168,11 +168,11 @@ func (p *peer) write(b *outBatch, f sock.Flow) error {
 	return err
 }
 
-func (p *peer) traits() traits       { return datagramTraits(p.key.remote) }
-func (p *peer) attach(s *Session)    { p.session = s }
-func (p *peer) socket() *sock.Socket { return nil }
-func (p *peer) closeWrite() error    { return nil }
-func (p *peer) count(*Stats)         {}
+func (p *peer) traits() traits                    { return datagramTraits(p.key.remote) }
+func (p *peer) attach(s *Session)                 { p.session = s }
+func (p *peer) socket() *sock.Socket              { return nil }
+func (p *peer) closeWrite() (size int, err error) { return 0, nil }
+func (p *peer) count(*Stats)                      {}
 
 func (p *peer) shut(bool) {
 	p.stopReceiving(false)

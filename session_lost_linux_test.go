@@ -1,0 +1,160 @@
+package chanio
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/sock"
+)
+
+// fillKernel puts data to s that the kernel takes and the peer, which does not
+// read, does not acknowledge.
+func fillKernel(t *testing.T, s *Session) {
+	t.Helper()
+	require.NoError(t, s.Put(make([]byte, 1<<20)))
+	require.NoError(t, s.Flush(t.Context()))
+}
+
+func TestCloseTellsOfAResetThatCameBeforeEverythingWasAcknowledged(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		before func(t *testing.T, s *Session) // the reset
+	}{
+		{"open", func(*testing.T, *Session) {}},
+		{"after CloseWrite", func(t *testing.T, s *Session) {
+			require.NoError(t, s.CloseWrite())
+			awaitOutput(t, s, outputEnded)
+		}},
+		{"while it lingers", func(t *testing.T, s *Session) {
+			go s.Close()
+			awaitOutput(t, s, outputEnded)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachSecurity(t, func(t *testing.T, s *Session, _ net.Conn, wire *net.TCPConn) {
+				fillKernel(t, s)
+				test.before(t, s)
+				abortConn(wire)
+				awaitDone(t, s)
+				require.ErrorIs(t, s.Err(), errReset)
+				require.Zero(t, s.Stats().Undelivered, "the kernel had taken everything")
+				require.Equal(t, s.Err(), s.Close())
+			})
+		})
+	}
+}
+
+func TestAbortLosesWhatThePeerHasNotAcknowledgedAndCloseTells(t *testing.T) {
+	eachSecurity(t, func(t *testing.T, s *Session, _ net.Conn, _ *net.TCPConn) {
+		fillKernel(t, s)
+		s.Abort(errTest)
+		awaitDone(t, s)
+		require.Equal(t, errTest, s.Close())
+	})
+}
+
+// awaitAcknowledged waits until the peer has acknowledged everything.
+func awaitAcknowledged(t *testing.T, socket *sock.Socket) {
+	t.Helper()
+	require.Eventually(t, func() bool { return socket.Progress().Left == 0 }, patience, time.Millisecond)
+}
+
+// awaitOutput waits until the session's output has come so far.
+func awaitOutput(t *testing.T, s *Session, state outputState) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.life().output() >= state }, patience, time.Millisecond)
+}
+
+func TestAResetOnceEverythingWasAcknowledgedIsNoLoss(t *testing.T) {
+	eachSecurity(t, func(t *testing.T, s *Session, peer net.Conn, wire *net.TCPConn) {
+		require.NoError(t, s.Put([]byte("all there is")))
+		_, err := io.ReadFull(peer, make([]byte, len("all there is")))
+		require.NoError(t, err)
+		awaitAcknowledged(t, s.socket)
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		awaitOutput(t, s, outputEnded)
+		abortConn(wire) // the end of stream may not be acknowledged yet
+		err, _ = await(t, closed, "Close")
+		require.NoError(t, err)
+		require.NoError(t, s.Err())
+	})
+}
+
+// eachSecurity runs f for sessions over tcp, over the library's TLS and over a
+// user's *tls.Conn. The peer acknowledges only a little unless it reads; wire is
+// its socket.
+func eachSecurity(t *testing.T, f func(t *testing.T, s *Session, peer net.Conn, wire *net.TCPConn)) {
+	o := &Options{CloseTimeout: patience, WriteBuffer: 4 << 20}
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	for _, kind := range []string{"tcp", "tls", "a *tls.Conn"} {
+		t.Run(kind, func(t *testing.T) {
+			conn, peer := socketPair(t, "tcp")
+			wire := peer.(*net.TCPConn)
+			defer wire.Close()
+			require.NoError(t, wire.SetReadBuffer(4<<10))
+			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+			var s *Session
+			switch kind {
+			case "tcp":
+				s = NewSession(t.Context(), conn, o)
+			case "tls":
+				o := *o
+				o.TLS = server
+				ln := newMemListener()
+				l := Serve(t.Context(), ln, &o)
+				defer l.Close()
+				go func() { ln.conns <- conn }()
+				peer = tls.Client(wire, client)
+				require.NoError(t, peer.(*tls.Conn).Handshake())
+				s, _ = await(t, l.Sessions(), "a session")
+			default:
+				s = NewSession(t.Context(), tls.Server(conn, server), o)
+				peer = tls.Client(wire, client)
+				require.NoError(t, peer.(*tls.Conn).Handshake())
+			}
+			f(t, s, peer, wire)
+			s.Abort(nil)
+			awaitDone(t, s)
+		})
+	}
+}
+
+func TestAnEndOfStreamThatCannotBeSentEndsOnlyTheSending(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			conn, peer := socketPair(t, "tcp")
+			s := NewSession(t.Context(), conn, &Options{Framing: Lines{}, RecvQueue: -1, ReadBuffer: 4 << 20})
+			line := append(bytes.Repeat([]byte("x"), 999), '\n')
+			const lines = 300 // more than one read takes
+			_, err := peer.Write(bytes.Repeat(line, lines))
+			require.NoError(t, err)
+			awaitAcknowledged(t, sock.Of(peer))
+			require.NoError(t, abortConn(peer))
+			require.Eventually(t, func() bool { return s.socket.End().Failed }, patience, time.Millisecond)
+			s.CloseWrite()
+			s.Flush(t.Context()) // until the end of stream has failed
+			got := 0
+			if form == "messages" {
+				for range s.Recv() {
+					got++
+				}
+			} else {
+				for b := range s.RecvBatch() {
+					got += b.Len()
+					b.Release()
+				}
+			}
+			require.Equal(t, lines, got)
+			awaitDone(t, s)
+			require.Error(t, s.Err())
+		})
+	}
+}

@@ -1,0 +1,139 @@
+package chanio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCloseTellsOfALossWhateverEndedTheSessionBefore(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(s *Session, cancel context.CancelCauseFunc)
+	}{
+		{"Abort", func(s *Session, _ context.CancelCauseFunc) { s.Abort(errTest) }},
+		{"the context", func(_ *Session, cancel context.CancelCauseFunc) { cancel(errTest) }},
+		{"CloseWrite, and Abort", func(s *Session, _ context.CancelCauseFunc) {
+			s.CloseWrite()
+			s.Abort(errTest)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				ctx, cancel := context.WithCancelCause(context.Background())
+				defer cancel(nil)
+				a, peer := memPair()
+				defer peer.Close()
+				s := NewSession(ctx, a, &o)
+				accepted := fill(t, s)
+				test.end(s, cancel)
+				<-s.Done()
+				require.Equal(t, accepted, s.Stats().Undelivered)
+				require.Equal(t, errTest, s.Close())
+				require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+			})
+		})
+	}
+}
+
+func TestCloseIsNoErrorIfWhatEndedTheSessionBeforeLostNothing(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		s, peer := memSession(t, &o)
+		go io.Copy(io.Discard, peer)
+		require.NoError(t, s.Put([]byte("x")))
+		require.NoError(t, s.Flush(t.Context()))
+		s.Abort(errTest)
+		<-s.Done()
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestMessagesReceivedAreThoseThatCanBeReceived(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o Options) {
+				o.Framing = Lines{}
+				s, peer := memSession(t, &o)
+				count := countMessages(s, form)
+				go func() { peer.Write(bytes.Repeat([]byte("line\n"), 1000)) }()
+				synctest.Wait() // Recv is full, and the reader waits
+				s.Abort(nil)
+				<-s.Done()
+				require.EqualValues(t, count(), s.Stats().MessagesReceived)
+			})
+		})
+	}
+}
+
+// countMessages asks s for its messages in that form, and returns a function
+// that counts those that there still are.
+func countMessages(s *Session, form string) func() int {
+	if form == "messages" {
+		recv := s.Recv()
+		return func() (n int) {
+			for range recv {
+				n++
+			}
+			return n
+		}
+	}
+	recv := s.RecvBatch()
+	return func() (n int) {
+		for b := range recv {
+			n += b.Len()
+		}
+		return n
+	}
+}
+
+// A brokenOutput is a connection that cannot be written to, and that its peer
+// keeps open.
+type brokenOutput struct{ *memConn }
+
+func (brokenOutput) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		o.IdleTimeout, o.CloseTimeout = time.Minute, -1
+		a, peer := memPair()
+		defer peer.Close()
+		s := NewSession(t.Context(), brokenOutput{a}, &o)
+		start := time.Now()
+		s.Put([]byte("x"))
+		<-s.Done()
+		require.Equal(t, time.Minute, since(start))
+	})
+}
+
+func TestASenderDoesNotKeepASessionWhoseOutputFailed(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o Options) {
+		a, peer := memPair()
+		defer peer.Close()
+		s := NewSession(t.Context(), brokenOutput{a}, &o)
+		sent := make(chan struct{})
+		go func() { // bursts, so that there is something in Send now and then
+			defer close(sent)
+			for {
+				for range 5 {
+					select {
+					case s.Send() <- []byte("x"):
+					case <-s.Done():
+						return
+					}
+				}
+				<-time.After(time.Millisecond)
+			}
+		}()
+		start := time.Now()
+		<-sent
+		<-s.Done()
+		require.LessOrEqual(t, since(start), 2*defaultCloseTimeout)
+		require.ErrorContains(t, s.Err(), "broken")
+	})
+}
