@@ -69,7 +69,7 @@ func TestDatagramsThatNoBatchHoldsAnyMoreAreCountedAsDropped(t *testing.T) {
 	require.NoError(t, err)
 	defer server.Close()
 	for _, queue := range []int{-1, 1, 8, 0} {
-		s, err := Dial(t.Context(), "udp", server.LocalAddr().String(), &Options{RecvQueue: queue})
+		s, err := chanio.Dial(t.Context(), "udp", server.LocalAddr().String(), &chanio.Options{RecvQueue: queue})
 		require.NoError(t, err)
 		batches := s.RecvBatch()
 		const sent = 100

@@ -117,3 +117,9 @@ func (c *recordConn) Left() int {
 	defer c.mu.Unlock()
 	return len(c.left)
 }
+
+// SentEnd reports whether the end of stream was sent.
+func (s *Session) SentEnd() bool { return s.life().output() >= outputEnded }
+
+// Socket is the session's socket; nil if there is none.
+func (s *Session) Socket() *sock.Socket { return s.socket }

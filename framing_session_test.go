@@ -143,23 +143,23 @@ func TestAPeerThatTakesNoRepliesIsNotReadFrom(t *testing.T) {
 }
 
 func TestRepliesThatCanNoLongerBeSentDoNotStopTheReading(t *testing.T) {
-	pings := strings.Repeat("PING "+strings.Repeat("x", 1000)+"\n", 4*maxReplies/1000)
+	pings := strings.Repeat("PING "+strings.Repeat("x", 1000)+"\n", 4*chanio.MaxReplies/1000)
 	for _, test := range []struct {
 		name string
-		end  func(t *testing.T, s *Session, peer *bufio.Reader)
+		end  func(t *testing.T, s *chanio.Session, peer *bufio.Reader)
 		conn func(*memConn) net.Conn
 	}{
-		{"a write has failed", func(*testing.T, *Session, *bufio.Reader) {}, func(c *memConn) net.Conn { return brokenOutput{c} }},
-		{"CloseWrite", func(t *testing.T, s *Session, peer *bufio.Reader) {
+		{"a write has failed", func(*testing.T, *chanio.Session, *bufio.Reader) {}, func(c *memConn) net.Conn { return brokenOutput{c} }},
+		{"CloseWrite", func(t *testing.T, s *chanio.Session, peer *bufio.Reader) {
 			require.NoError(t, s.CloseWrite())
 			hears(t, peer, "BYE <nil>")
 		}, func(c *memConn) net.Conn { return c }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				o.Framing = talk{}
 				a, b := memPair()
-				s := NewSession(t.Context(), test.conn(b), &o)
+				s := chanio.NewSession(t.Context(), test.conn(b), &o)
 				test.end(t, s, bufio.NewReader(a))
 				go func() {
 					for range 10 {

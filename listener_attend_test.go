@@ -17,7 +17,7 @@ func TestASessionThatTheAcceptingGoroutineDeliveredIsNoLongerUndelivered(t *test
 		require.True(t, l.handshakes.begin(one, one.from))
 		a := &attendance{sessions: make(chan *Session), over: make(chan struct{})}
 		require.True(t, l.handshakes.end(one, true)) // its goroutine may be that fast
-		s := deadSession(t.Context(), errTest)
+		s := deadSession(t.Context(), ErrClosed)
 		go func() { a.sessions <- s }() // and does nothing more
 		received := make(chan *Session, 1)
 		go func() { received <- <-l.sessions }()

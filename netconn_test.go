@@ -263,7 +263,7 @@ func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testi
 func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterItsOutputFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, peer := memPair()
-		s := NewSession(t.Context(), brokenOutput{a}, nil)
+		s := chanio.NewSession(t.Context(), brokenOutput{a}, nil)
 		c := s.NetConn()
 		const parts = 5
 		for range parts {

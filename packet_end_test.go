@@ -54,15 +54,15 @@ func TestAFirstPutBesideACloseIsSentOrRefused(t *testing.T) {
 
 func TestCloseTellsOfPacketsThatAnEarlierEndLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, p := memPacketConn(t, t.Context(), &Options{SendQueue: 8})
+		_, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: 8})
 		for range 5 {
-			require.NoError(t, p.Put(Packet{Addr: somePeer, Data: []byte("12345")}))
+			require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte("12345")}))
 		}
 		synctest.Wait() // the socket takes nothing
 		p.Abort(errTest)
 		<-p.Done()
 		require.EqualValues(t, 25, p.Stats().Undelivered)
-		require.ErrorIs(t, p.Flush(t.Context()), ErrClosed)
+		require.ErrorIs(t, p.Flush(t.Context()), chanio.ErrClosed)
 		require.Equal(t, errTest, p.Close())
 	})
 }

@@ -106,7 +106,7 @@ func TestWhatIsServedInMemoryEndsWithItsContext(t *testing.T) {
 
 func TestAnEndpointThatNeverBeganHasThatErrWhateverItsReaderFinds(t *testing.T) {
 	for range 1000 {
-		p := NewPacketConn(t.Context(), nil, nil)
+		p := chanio.NewPacketConn(t.Context(), nil, nil)
 		require.ErrorContains(t, p.Err(), "nil net.PacketConn")
 		<-p.Done()
 	}

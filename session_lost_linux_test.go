@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -10,12 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/chanio"
 	"example.com/chanio/internal/sock"
 )
 
 // fillKernel puts data to s that the kernel takes and the peer, which does not
 // read, does not acknowledge.
-func fillKernel(t *testing.T, s *Session) {
+func fillKernel(t *testing.T, s *chanio.Session) {
 	t.Helper()
 	require.NoError(t, s.Put(make([]byte, 1<<20)))
 	require.NoError(t, s.Flush(t.Context()))
@@ -24,23 +25,23 @@ func fillKernel(t *testing.T, s *Session) {
 func TestCloseTellsOfAResetThatCameBeforeEverythingWasAcknowledged(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		before func(t *testing.T, s *Session) // the reset
+		before func(t *testing.T, s *chanio.Session) // the reset
 	}{
-		{"open", func(*testing.T, *Session) {}},
-		{"after CloseWrite", func(t *testing.T, s *Session) {
+		{"open", func(*testing.T, *chanio.Session) {}},
+		{"after CloseWrite", func(t *testing.T, s *chanio.Session) {
 			require.NoError(t, s.CloseWrite())
-			awaitOutput(t, s, outputEnded)
+			awaitEnd(t, s)
 		}},
-		{"while it lingers", func(t *testing.T, s *Session) {
+		{"while it lingers", func(t *testing.T, s *chanio.Session) {
 			go s.Close()
-			awaitOutput(t, s, outputEnded)
+			awaitEnd(t, s)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			eachSecurity(t, func(t *testing.T, s *Session, _ net.Conn, wire *net.TCPConn) {
+			eachSecurity(t, func(t *testing.T, s *chanio.Session, _ net.Conn, wire *net.TCPConn) {
 				fillKernel(t, s)
 				test.before(t, s)
-				abortConn(wire)
+				chanio.AbortConn(wire)
 				awaitDone(t, s)
 				require.ErrorIs(t, s.Err(), errReset)
 				require.Zero(t, s.Stats().Undelivered, "the kernel had taken everything")
@@ -51,7 +52,7 @@ func TestCloseTellsOfAResetThatCameBeforeEverythingWasAcknowledged(t *testing.T)
 }
 
 func TestAbortLosesWhatThePeerHasNotAcknowledgedAndCloseTells(t *testing.T) {
-	eachSecurity(t, func(t *testing.T, s *Session, _ net.Conn, _ *net.TCPConn) {
+	eachSecurity(t, func(t *testing.T, s *chanio.Session, _ net.Conn, _ *net.TCPConn) {
 		fillKernel(t, s)
 		s.Abort(errTest)
 		awaitDone(t, s)
@@ -65,22 +66,22 @@ func awaitAcknowledged(t *testing.T, socket *sock.Socket) {
 	require.Eventually(t, func() bool { return socket.Progress().Left == 0 }, patience, time.Millisecond)
 }
 
-// awaitOutput waits until the session's output has come so far.
-func awaitOutput(t *testing.T, s *Session, state outputState) {
+// awaitEnd waits until the session's end of stream is sent.
+func awaitEnd(t *testing.T, s *chanio.Session) {
 	t.Helper()
-	require.Eventually(t, func() bool { return s.life().output() >= state }, patience, time.Millisecond)
+	require.Eventually(t, s.SentEnd, patience, time.Millisecond)
 }
 
 func TestAResetOnceEverythingWasAcknowledgedIsNoLoss(t *testing.T) {
-	eachSecurity(t, func(t *testing.T, s *Session, peer net.Conn, wire *net.TCPConn) {
+	eachSecurity(t, func(t *testing.T, s *chanio.Session, peer net.Conn, wire *net.TCPConn) {
 		require.NoError(t, s.Put([]byte("all there is")))
 		_, err := io.ReadFull(peer, make([]byte, len("all there is")))
 		require.NoError(t, err)
-		awaitAcknowledged(t, s.socket)
+		awaitAcknowledged(t, s.Socket())
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close() }()
-		awaitOutput(t, s, outputEnded)
-		abortConn(wire) // the end of stream may not be acknowledged yet
+		awaitEnd(t, s)
+		chanio.AbortConn(wire) // the end of stream may not be acknowledged yet
 		err, _ = await(t, closed, "Close")
 		require.NoError(t, err)
 		require.NoError(t, s.Err())
@@ -90,8 +91,8 @@ func TestAResetOnceEverythingWasAcknowledgedIsNoLoss(t *testing.T) {
 // eachSecurity runs f for sessions over tcp, over the library's TLS and over a
 // user's *tls.Conn. The peer acknowledges only a little unless it reads; wire is
 // its socket.
-func eachSecurity(t *testing.T, f func(t *testing.T, s *Session, peer net.Conn, wire *net.TCPConn)) {
-	o := &Options{CloseTimeout: patience, WriteBuffer: 4 << 20}
+func eachSecurity(t *testing.T, f func(t *testing.T, s *chanio.Session, peer net.Conn, wire *net.TCPConn)) {
+	o := &chanio.Options{CloseTimeout: patience, WriteBuffer: 4 << 20}
 	server, client := testTLS(t)
 	client.ServerName = "localhost"
 	for _, kind := range []string{"tcp", "tls", "a *tls.Conn"} {
@@ -101,22 +102,22 @@ func eachSecurity(t *testing.T, f func(t *testing.T, s *Session, peer net.Conn, 
 			defer wire.Close()
 			require.NoError(t, wire.SetReadBuffer(4<<10))
 			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
-			var s *Session
+			var s *chanio.Session
 			switch kind {
 			case "tcp":
-				s = NewSession(t.Context(), conn, o)
+				s = chanio.NewSession(t.Context(), conn, o)
 			case "tls":
 				o := *o
 				o.TLS = server
 				ln := newMemListener()
-				l := Serve(t.Context(), ln, &o)
+				l := chanio.Serve(t.Context(), ln, &o)
 				defer l.Close()
 				go func() { ln.conns <- conn }()
 				peer = tls.Client(wire, client)
 				require.NoError(t, peer.(*tls.Conn).Handshake())
 				s, _ = await(t, l.Sessions(), "a session")
 			default:
-				s = NewSession(t.Context(), tls.Server(conn, server), o)
+				s = chanio.NewSession(t.Context(), tls.Server(conn, server), o)
 				peer = tls.Client(wire, client)
 				require.NoError(t, peer.(*tls.Conn).Handshake())
 			}
@@ -131,14 +132,14 @@ func TestAnEndOfStreamThatCannotBeSentEndsOnlyTheSending(t *testing.T) {
 	for _, form := range []string{"messages", "batches"} {
 		t.Run(form, func(t *testing.T) {
 			conn, peer := socketPair(t, "tcp")
-			s := NewSession(t.Context(), conn, &Options{Framing: Lines{}, RecvQueue: -1, ReadBuffer: 4 << 20})
+			s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: chanio.Lines{}, RecvQueue: -1, ReadBuffer: 4 << 20})
 			line := append(bytes.Repeat([]byte("x"), 999), '\n')
 			const lines = 300 // more than one read takes
 			_, err := peer.Write(bytes.Repeat(line, lines))
 			require.NoError(t, err)
 			awaitAcknowledged(t, sock.Of(peer))
-			require.NoError(t, abortConn(peer))
-			require.Eventually(t, func() bool { return s.socket.End().Failed }, patience, time.Millisecond)
+			require.NoError(t, chanio.AbortConn(peer))
+			require.Eventually(t, func() bool { return s.Socket().End().Failed }, patience, time.Millisecond)
 			s.CloseWrite()
 			s.Flush(t.Context()) // until the end of stream has failed
 			got := 0

@@ -1,4 +1,4 @@
-package chanio
+package chanio_test
 
 import (
 	"bytes"
@@ -10,40 +10,42 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
 )
 
 func TestCloseTellsOfALossWhateverEndedTheSessionBefore(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(s *Session, cancel context.CancelCauseFunc)
+		end  func(s *chanio.Session, cancel context.CancelCauseFunc)
 	}{
-		{"Abort", func(s *Session, _ context.CancelCauseFunc) { s.Abort(errTest) }},
-		{"the context", func(_ *Session, cancel context.CancelCauseFunc) { cancel(errTest) }},
-		{"CloseWrite, and Abort", func(s *Session, _ context.CancelCauseFunc) {
+		{"Abort", func(s *chanio.Session, _ context.CancelCauseFunc) { s.Abort(errTest) }},
+		{"the context", func(_ *chanio.Session, cancel context.CancelCauseFunc) { cancel(errTest) }},
+		{"CloseWrite, and Abort", func(s *chanio.Session, _ context.CancelCauseFunc) {
 			s.CloseWrite()
 			s.Abort(errTest)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
 				ctx, cancel := context.WithCancelCause(context.Background())
 				defer cancel(nil)
 				a, peer := memPair()
 				defer peer.Close()
-				s := NewSession(ctx, a, &o)
+				s := chanio.NewSession(ctx, a, &o)
 				accepted := fill(t, s)
 				test.end(s, cancel)
 				<-s.Done()
 				require.Equal(t, accepted, s.Stats().Undelivered)
 				require.Equal(t, errTest, s.Close())
-				require.ErrorIs(t, s.Flush(t.Context()), ErrClosed)
+				require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrClosed)
 			})
 		})
 	}
 }
 
 func TestCloseIsNoErrorIfWhatEndedTheSessionBeforeLostNothing(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		go io.Copy(io.Discard, peer)
 		require.NoError(t, s.Put([]byte("x")))
@@ -57,8 +59,8 @@ func TestCloseIsNoErrorIfWhatEndedTheSessionBeforeLostNothing(t *testing.T) {
 func TestMessagesReceivedAreThoseThatCanBeReceived(t *testing.T) {
 	for _, form := range []string{"messages", "batches"} {
 		t.Run(form, func(t *testing.T) {
-			eachQueue(t, func(t *testing.T, o Options) {
-				o.Framing = Lines{}
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.Framing = chanio.Lines{}
 				s, peer := memSession(t, &o)
 				count := countMessages(s, form)
 				go func() { peer.Write(bytes.Repeat([]byte("line\n"), 1000)) }()
@@ -73,7 +75,7 @@ func TestMessagesReceivedAreThoseThatCanBeReceived(t *testing.T) {
 
 // countMessages asks s for its messages in that form, and returns a function
 // that counts those that there still are.
-func countMessages(s *Session, form string) func() int {
+func countMessages(s *chanio.Session, form string) func() int {
 	if form == "messages" {
 		recv := s.Recv()
 		return func() (n int) {
@@ -99,11 +101,11 @@ type brokenOutput struct{ *memConn }
 func (brokenOutput) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
 func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.IdleTimeout, o.CloseTimeout = time.Minute, -1
 		a, peer := memPair()
 		defer peer.Close()
-		s := NewSession(t.Context(), brokenOutput{a}, &o)
+		s := chanio.NewSession(t.Context(), brokenOutput{a}, &o)
 		start := time.Now()
 		s.Put([]byte("x"))
 		<-s.Done()
@@ -112,10 +114,10 @@ func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
 }
 
 func TestASenderDoesNotKeepASessionWhoseOutputFailed(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()
-		s := NewSession(t.Context(), brokenOutput{a}, &o)
+		s := chanio.NewSession(t.Context(), brokenOutput{a}, &o)
 		sent := make(chan struct{})
 		go func() { // bursts, so that there is something in Send now and then
 			defer close(sent)
@@ -133,7 +135,7 @@ func TestASenderDoesNotKeepASessionWhoseOutputFailed(t *testing.T) {
 		start := time.Now()
 		<-sent
 		<-s.Done()
-		require.LessOrEqual(t, since(start), 2*defaultCloseTimeout)
+		require.LessOrEqual(t, since(start), 2*chanio.DefaultCloseTimeout)
 		require.ErrorContains(t, s.Err(), "broken")
 	})
 }

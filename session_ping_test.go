@@ -52,8 +52,8 @@ func TestAPeerOfWhichNothingComesIsPingedAndThenDead(t *testing.T) {
 // After CloseWrite no ping can be sent, and a peer that thinks about its answer
 // must not be taken for dead.
 func TestNoPingIsMissedAfterCloseWrite(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Framing, o.Ping, o.PingInterval = Lines{}, []byte("PING"), time.Minute
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Framing, o.Ping, o.PingInterval = chanio.Lines{}, []byte("PING"), time.Minute
 		s, peer := memSession(t, &o)
 		go io.Copy(io.Discard, peer)
 		require.NoError(t, s.Put([]byte("question")))
@@ -66,8 +66,8 @@ func TestNoPingIsMissedAfterCloseWrite(t *testing.T) {
 }
 
 func TestAPeerThatTakesSlowlyWhatIsBeforeAPingIsNotDead(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = LengthPrefix{Size: 4}, []byte("PING"), time.Minute, time.Hour
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = chanio.LengthPrefix{Size: 4}, []byte("PING"), time.Minute, time.Hour
 		s, peer := memSession(t, &o)
 		s.Recv()
 		want := noise(1 << 20)
@@ -90,8 +90,8 @@ func TestAPeerThatTakesSlowlyWhatIsBeforeAPingIsNotDead(t *testing.T) {
 }
 
 func TestAPingThatIsNotTakenIsNotAnswered(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o Options) {
-		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = Lines{}, []byte("PING"), time.Minute, -1
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = chanio.Lines{}, []byte("PING"), time.Minute, -1
 		s, _ := memSession(t, &o)
 		start := time.Now()
 		fill(t, s)
