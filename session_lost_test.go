@@ -112,30 +112,3 @@ func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
 		require.Equal(t, time.Minute, since(start))
 	})
 }
-
-func TestASenderDoesNotKeepASessionWhoseOutputFailed(t *testing.T) {
-	eachQueue(t, func(t *testing.T, o chanio.Options) {
-		a, peer := memPair()
-		defer peer.Close()
-		s := chanio.NewSession(t.Context(), brokenOutput{a}, &o)
-		sent := make(chan struct{})
-		go func() { // bursts, so that there is something in Send now and then
-			defer close(sent)
-			for {
-				for range 5 {
-					select {
-					case s.Send() <- []byte("x"):
-					case <-s.Done():
-						return
-					}
-				}
-				<-time.After(time.Millisecond)
-			}
-		}()
-		start := time.Now()
-		<-sent
-		<-s.Done()
-		require.LessOrEqual(t, since(start), 2*chanio.DefaultCloseTimeout)
-		require.ErrorContains(t, s.Err(), "broken")
-	})
-}
