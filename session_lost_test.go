@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,4 +114,48 @@ func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
 		<-s.Done()
 		require.Equal(t, time.Minute, since(start))
 	})
+}
+
+// A lateRead is a connection whose read returns data once the connection is
+// closed.
+type lateRead struct {
+	*memConn
+	closed chan struct{}
+	once   sync.Once
+	reads  atomic.Int32
+}
+
+func (c *lateRead) Read(p []byte) (int, error) {
+	<-c.closed
+	if c.reads.Add(1) > 1 {
+		return 0, net.ErrClosed
+	}
+	return copy(p, "late"), nil
+}
+
+func (c *lateRead) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.memConn.Close()
+}
+
+// The end of the context drains the input while the reader may be reading, too.
+func TestNothingIsDeliveredThatWasReadAfterTheEnd(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				a, peer := memPair()
+				defer peer.Close()
+				ctx, cancel := context.WithCancelCause(context.Background())
+				s := chanio.NewSession(ctx, &lateRead{memConn: a, closed: make(chan struct{})}, &o)
+				got := make(chan int, 1)
+				count := countMessages(s, form)
+				go func() { got <- count() }()
+				synctest.Wait()
+				cancel(errTest)
+				require.Zero(t, <-got)
+				<-s.Done()
+				require.Zero(t, s.Stats().MessagesReceived)
+			})
+		})
+	}
 }

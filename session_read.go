@@ -73,6 +73,9 @@ func (s *Session) receive(t input) error {
 	defer s.messageWhole() // stops MessageTimeout on every return
 	for {
 		readErr, err := s.fill(in, t)
+		if s.over() {
+			return errHalted // shut drains the socket, so what was read may follow a gap
+		}
 		if readErr == io.EOF && err == nil {
 			if s.life().input() == inputHalted {
 				return io.EOF // an incomplete message is no loss then
