@@ -104,7 +104,7 @@ func (t *packets) write(b *outBatch, f sock.Flow) error {
 	return nil
 }
 
-func (t *packets) closeWrite() error { return t.conn.CloseWrite() }
+func (t *packets) closeWrite() (size int, err error) { return 0, t.conn.CloseWrite() }
 
 func (t *packets) shut(reset bool) {
 	if !reset {
