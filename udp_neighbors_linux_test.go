@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -55,16 +56,16 @@ func (l *lan) unplug() {
 func (l *lan) address(how string) {
 	l.t.Helper()
 	bits := map[string]int{"udp4": 24, "udp6": 64}[l.network]
-	script := ""
+	var script strings.Builder
 	for _, a := range l.others {
-		script += fmt.Sprintf("ip addr %s %v/%d dev v0", how, a, bits)
+		fmt.Fprintf(&script, "ip addr %s %v/%d dev v0", how, a, bits)
 		if how == "add" && a.Is6() {
-			script += " nodad"
+			script.WriteString(" nodad")
 		}
-		script += "\n"
+		script.WriteString("\n")
 	}
 	var err error
-	l.there(func() { err = netns.Run(script) })
+	l.there(func() { err = netns.Run(script.String()) })
 	require.NoError(l.t, err)
 }
 

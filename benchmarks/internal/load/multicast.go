@@ -5,14 +5,13 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
 // runMulticast counts what arrives on each connection, or at each socket in the
 // endpoint's group.
 func runMulticast(ctx context.Context, c Config) (*report.Report, error) {
-	links, _, err := connect(ctx, c, c.Endpoint.Datagrams())
+	links, p, err := connect(ctx, c, c.Endpoint.Datagrams())
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +32,8 @@ func runMulticast(ctx context.Context, c Config) (*report.Report, error) {
 	r := w.measure(ctx)
 	closeAll(links)
 	wg.Wait()
-	if !c.Endpoint.Datagrams() && c.Endpoint.Net != endpoint.WS {
-		r.Messages = r.Bytes / int64(c.Size)
+	if !c.Endpoint.Datagrams() && !c.Endpoint.Deflate {
+		r.Messages = r.Bytes / int64(p.back.size)
 	}
 	return r, nil
 }
@@ -45,7 +44,7 @@ func counter(w *window) func(b []byte) {
 	switch {
 	case w.config.Endpoint.Datagrams():
 		return (&sequence{window: w, tally: t}).receive
-	case w.config.Endpoint.Net == endpoint.WS:
+	case w.config.Endpoint.Deflate: // the size is the server's library's
 		var frames frameCounter
 		return func(b []byte) {
 			if n := frames.count(b); w.open.Load() {

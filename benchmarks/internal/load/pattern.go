@@ -84,6 +84,17 @@ type frameCounter struct {
 // count returns how many frames b completes.
 func (f *frameCounter) count(b []byte) (n int) {
 	for len(b) > 0 {
+		// Short frames in one piece, which is nearly all: a client that takes
+		// longer would hold up its server.
+		if f.body == 0 && len(f.header) == 0 {
+			for len(b) > 2 && b[1] < 126 && len(b) >= 2+int(b[1]) {
+				b = b[2+int(b[1]):]
+				n++
+			}
+			if len(b) == 0 {
+				break
+			}
+		}
 		if f.body > 0 {
 			k := min(f.body, len(b))
 			b = b[k:]

@@ -34,7 +34,7 @@ const margin = 12
 // legend, below which draw draws.
 func newPicture(name, title, says string, entrants []string, height float64, draw func(c *canvas, top float64)) Picture {
 	c := new(canvas)
-	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%[2].0f">`+"\n", width, height)
+	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%.0[2]f">`+"\n", width, height)
 	c.style()
 	c.box(0, 0, width, height, "b")
 	c.text(margin, 24, "start", "t h", title)

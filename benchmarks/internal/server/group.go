@@ -63,8 +63,9 @@ func chanioGroup(ctx context.Context, c Config) (Server, error) {
 		return nil, err
 	}
 	return newGroup(c, group, sendTo(conn, group), func() error {
-		conn.Abort(nil)
-		return conn.Close()
+		conn.Abort(nil) // what is not sent yet is lost, which is no error here
+		<-conn.Done()
+		return nil
 	})
 }
 
