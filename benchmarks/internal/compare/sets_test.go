@@ -36,7 +36,7 @@ func TestTheReadmeHasWhatItShowsAndTheBars(t *testing.T) {
 	for _, set := range []string{"cppserver", "bars", "clients", "sizes"} {
 		require.Subset(t, in, setOf(t, set), set)
 	}
-	for _, names := range [][]string{summaryEchoes, summaryMulticasts, summaryLatencies} {
+	for _, names := range [][]string{summaryEchoes, summaryMulticasts, summaryWebSockets, summaryLatencies} {
 		require.Subset(t, in, names)
 	}
 }

@@ -20,6 +20,9 @@ func (o *Outcome) WriteSummary(w io.Writer) error {
 		{"chanio", Ours}, {"chanio at both ends", BothOurs}, {"a channel a member", Std},
 		{"the same, writes gathered", Coalesced}, {"the machine's limit", Limit},
 	}, o.rate, o.ratioOf)
+	o.table(p, "WebSocket, messages a second", summaryWebSockets, []column{
+		{"chanio", Ours}, {"chanio, batches", Batches}, {"gorilla", Gorilla}, {"coder", Coder}, {"gws", GWS},
+	}, o.rate, nil)
 	o.table(p, "latency, p50 / p99 / p99.9", summaryLatencies, []column{
 		{"chanio", Ours}, {"package net", Std}, {"a loop over the connections", Loop}, {"netpoll", Netpoll},
 	}, o.latency, nil)
@@ -33,6 +36,7 @@ func (o *Outcome) WriteSummary(w io.Writer) error {
 var (
 	summaryEchoes = []string{
 		"tcp-echo-1x1000", "tcp-echo-100x1000", "tcp-echo-100x1", "tcp-echo-1x1-pinned",
+		"tcp-lines-1x1000", "tcp-lines-100x1000",
 		"tls-echo-1x1000", "tls-echo-100x1000", "tls-echo-100x1",
 		"udp-echo-1x1000", "udp-echo-100x1000", "udp-echo-100x1",
 	}
@@ -40,6 +44,9 @@ var (
 		"tcp-multicast-1", "tcp-multicast-100", "tcp-multicast-5000",
 		"tls-multicast-1", "tls-multicast-100",
 		"udp-multicast-1", "udp-multicast-100",
+	}
+	summaryWebSockets = []string{
+		"ws-echo-100x1", "ws-echo-100x1000", "ws-multicast-100", "ws-multicast-5000", "ws-multicast-100-deflate",
 	}
 	summaryLatencies = []string{"tcp-echo-100x1", "tcp-echo-1x1-pinned", "tls-echo-100x1", "udp-echo-100x1", "tcp-fanout-1000"}
 )
