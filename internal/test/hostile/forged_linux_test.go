@@ -1,3 +1,8 @@
+//go:build !race
+
+// The race detector takes many times the memory, and the time in which an idle
+// session ends.
+
 package hostile
 
 import (

@@ -114,14 +114,16 @@ func playMissingPage(t *testing.T, commands *bufio.Scanner) {
 	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	require.NoError(t, err)
 	s := <-l.Sessions()
+	put := make(chan error, 1)
 	for commands.Scan() {
 		switch commands.Text() {
 		case "send":
-			require.NoError(t, s.Put(memory))
+			go func() { put <- s.Put(memory) }() // it may write by itself, and wait for the pages
 		case "collect":
 			runtime.GC()
 			child.Answer(true)
 		case "receive":
+			require.NoError(t, <-put)
 			go s.CloseWrite()
 			n, err := io.Copy(io.Discard, conn)
 			require.NoError(t, err)
