@@ -86,6 +86,13 @@ func (Lines) accepts(message []byte) error {
 	return nil
 }
 
+func (f Lines) around(message []byte) (_, after []byte, err error) {
+	if err := f.accepts(message); err != nil {
+		return nil, nil, err
+	}
+	return nil, []byte("\r\n")[2-f.end(message):], nil
+}
+
 func (Lines) scan(buf []byte, seen, limit int) (message []byte, n, need int, err error) {
 	line, n := cut(buf, seen, '\n')
 	return delimited(dropCR(line), n, len(buf), limit)
@@ -141,6 +148,13 @@ func (f Delimiter) accepts(message []byte) error {
 		return fmt.Errorf("chanio: delimiter: message has the delimiter %#02x at byte %d", f.Byte, i)
 	}
 	return nil
+}
+
+func (f Delimiter) around(message []byte) (_, after []byte, err error) {
+	if err := f.accepts(message); err != nil {
+		return nil, nil, err
+	}
+	return nil, []byte{f.Byte}, nil
 }
 
 func (f Delimiter) scan(buf []byte, seen, limit int) (message []byte, n, need int, err error) {
@@ -209,6 +223,13 @@ type codec interface {
 	// message, or an error. Only a SessionFraming is also asked about an empty
 	// rest, and makes no message of it.
 	final(rest []byte) (message []byte, err error)
+}
+
+// A wrapping is a codec that leaves a message as it is and adds bytes around it.
+type wrapping interface {
+	// around returns the bytes before and after message in its wire form, and
+	// the error that AppendFrame would return.
+	around(message []byte) (before, after []byte, err error)
 }
 
 // codecOf returns f as a codec, or nil if f is nil, for a raw stream.

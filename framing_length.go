@@ -74,6 +74,14 @@ func (f LengthPrefix) accepts(message []byte) error {
 	return err
 }
 
+func (f LengthPrefix) around(message []byte) (before, _ []byte, err error) {
+	length, err := f.length(len(message))
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.appendHeader(make([]byte, 0, maxHeader), length), nil, nil
+}
+
 func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need int, err error) {
 	header, length, err := f.header(buf)
 	if err != nil {

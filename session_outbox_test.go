@@ -238,3 +238,43 @@ func BenchmarkBatchGather(b *testing.B) {
 		})
 	}
 }
+
+func TestALargeMessageIsFramedWithoutACopy(t *testing.T) {
+	for _, f := range []Framing{
+		Lines{}, Lines{CRLF: true}, Delimiter{}, LengthPrefix{}, LengthPrefix{Size: 8, LittleEndian: true},
+		LengthPrefix{IncludesHeader: true}, LengthPrefix{Varint: true}, LengthPrefix{Varint: true, IncludesHeader: true},
+	} {
+		for _, size := range []int{wrapLimit, wrapLimit + 1, 3 * blockSize} {
+			small, large := []byte("small"), bytes.Repeat([]byte{'x'}, size)
+			ending := append(bytes.Repeat([]byte{'y'}, size), '\r')
+			var b outBatch
+			var want []byte
+			for _, m := range [][]byte{small, large, ending, small} {
+				require.NoError(t, b.add(m, codecOf(f)))
+				var err error
+				want, err = f.AppendFrame(want, m)
+				require.NoError(t, err)
+			}
+			require.True(t, bytes.Equal(want, bytes.Join(b.parts, nil)), "%T%+v, %d bytes", f, f, size)
+			require.Equal(t, len(want), b.size)
+			require.Equal(t, 4, b.messages)
+			copied := true
+			for _, p := range b.parts {
+				copied = copied && &p[0] != &large[0]
+			}
+			require.Equal(t, size <= wrapLimit, copied)
+			b.reset()
+			b.free()
+		}
+	}
+}
+
+func TestALargeMessageThatCannotBeFramedAddsNothing(t *testing.T) {
+	large := bytes.Repeat([]byte{'\n', 0}, wrapLimit)
+	for _, f := range []Framing{Lines{}, Delimiter{}, LengthPrefix{Size: 1}} {
+		var b outBatch
+		require.Error(t, b.add(large, codecOf(f)))
+		require.True(t, b.empty())
+		require.Empty(t, b.parts)
+	}
+}
