@@ -64,6 +64,9 @@ func (s *Session) HasSendQueue() bool {
 	return o != nil && o.send != nil
 }
 
+// EndFailed is called where the end of stream could not be sent.
+func (s *Session) EndFailed(err error) { s.endFailed(err) }
+
 // Parts returns how many parts the writer's batch has.
 func (s *Session) Parts() int { return len(s.output.Load().batch.parts) }
 

@@ -309,7 +309,9 @@ func (s *Session) endFailed(err error) {
 	s.noteCut()
 	s.mu.Lock()
 	l := s.life()
-	whole := !s.cut && (l.closing() || l.atEnd())
+	// A reset that a write has met reads as an end of stream that was none.
+	ended := l.atEnd() && !errors.Is(err, syscall.ECONNRESET)
+	whole := !s.cut && (l.closing() || ended)
 	s.mu.Unlock()
 	if whole {
 		s.end(nil)

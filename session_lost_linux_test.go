@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,6 +158,35 @@ func TestAnEndOfStreamThatCannotBeSentEndsOnlyTheSending(t *testing.T) {
 			require.Equal(t, lines, got)
 			awaitDone(t, s)
 			require.Error(t, s.Err())
+		})
+	}
+}
+
+func TestAnEndOfStreamThatMeetsAResetIsNoCleanEnd(t *testing.T) {
+	// Only the first system call after a reset tells of it. If that was the
+	// write of our end, the reader has met what looks like the peer's.
+	for _, test := range []struct {
+		name  string
+		errno syscall.Errno
+		clean bool
+	}{
+		{"a reset", syscall.ECONNRESET, false},
+		{"a peer that has ended its stream and takes no more", syscall.EPIPE, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, peer net.Conn) {
+				require.NoError(t, peer.(halfCloser).CloseWrite())
+				for range s.Recv() {
+					t.Error("a message")
+				}
+				s.EndFailed(os.NewSyscallError("write", test.errno))
+				awaitDone(t, s)
+				if test.clean {
+					require.NoError(t, s.Err())
+				} else {
+					require.ErrorIs(t, s.Err(), test.errno)
+				}
+			})
 		})
 	}
 }
