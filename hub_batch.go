@@ -29,7 +29,7 @@ func (h *Hub) MulticastBatch(b *Batch) error {
 // tryPublishBatch publishes b, which is not empty, unless somebody with another
 // framing joins meanwhile.
 func (h *Hub) tryPublishBatch(b *Batch) error {
-	frames := h.targets(nil)
+	frames := h.targets(make([]frame, 1))
 	refused := make([]int, 0) // how many feeds refused each message
 	for i := range frames {
 		refused = frames[i].encodeBatch(b, refused)

@@ -79,11 +79,7 @@ func (h *Hub) publish(p []byte, except *Session) error {
 // tryPublish is publish, unless somebody with another framing joins meanwhile.
 func (h *Hub) tryPublish(p []byte, except *Session) error {
 	var few [2]frame
-	few[0].feed = &h.first // nearly always the only one
-	frames := few[:1]
-	if h.others.Load() != nil {
-		frames = h.targets(few[:0])
-	}
+	frames := h.targets(few[:])
 	if len(frames) == 1 && frames[0].feed.framing == nil { // most hubs of raw streams
 		frames[0].accept(p)
 		return h.commit(frames, len(p), except)
@@ -112,13 +108,15 @@ func (h *Hub) cover(frames []frame) bool {
 	return true
 }
 
-// targets appends to dst a frame for each feed to which a message published now
-// must go. If another feed gets its first member before the commit, that returns
-// errNewFeed.
-func (h *Hub) targets(dst []frame) []frame {
-	if h.others.Load() == nil {
-		return append(dst, frame{feed: &h.first})
+// targets returns a frame for each feed to which a message published now must go.
+// If another feed gets its first member before the commit, that returns errNewFeed.
+// It uses the frames of few, of which there is at least one and all are zero.
+func (h *Hub) targets(few []frame) []frame {
+	if h.others.Load() == nil { // nearly always; setting a field costs less than a frame
+		few[0].feed = &h.first
+		return few[:1]
 	}
+	dst := few[:0]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for f := range h.feeds {

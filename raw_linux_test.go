@@ -19,14 +19,8 @@ func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
 	if raceEnabled {
 		t.Skip("with the race detector the scheduler knows")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
+	peer, conn := socketPair(t, "tcp")
 	defer peer.Close()
-	conn, err := ln.Accept()
-	require.NoError(t, err)
 	rc, err := conn.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, rc.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) }))

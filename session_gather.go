@@ -43,9 +43,14 @@ func (s *Session) notReceived(b *Batch) {
 	for m := range s.recv {
 		n, size = n+1, size+int64(len(m))
 	}
-	s.stats.messagesReceived.Add(-n)
-	s.stats.bytesReceived.Add(-size)
-	s.stats.messagesDropped.Add(n)
+	s.dropped(n, size)
+}
+
+// dropped counts messages as dropped that were counted as received.
+func (s *Session) dropped(messages, bytes int64) {
+	s.stats.messagesReceived.Add(-messages)
+	s.stats.bytesReceived.Add(-bytes)
+	s.stats.messagesDropped.Add(messages)
 }
 
 // gatherNow adds what is in recv now to b, up to that many datagrams and 64 KiB.

@@ -13,17 +13,11 @@ import (
 // connection.
 func TestAbortResetsAWrappedConnection(t *testing.T) {
 	type wrapped struct{ *net.TCPConn }
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
+	peer, conn := socketPair(t, "tcp")
 	defer peer.Close()
-	conn, err := ln.Accept()
-	require.NoError(t, err)
 	s := chanio.NewSession(t.Context(), wrapped{conn.(*net.TCPConn)}, nil)
 	s.Abort(nil)
 	<-s.Done()
-	_, err = peer.Read(make([]byte, 1))
+	_, err := peer.Read(make([]byte, 1))
 	require.ErrorIs(t, err, errReset)
 }

@@ -107,11 +107,11 @@ func (t *dialed) deliver(batch []datagram.Packet) bool {
 	s.stats.messagesReceived.Add(int64(len(batch)))
 	for i := range batch {
 		if !t.fits(len(batch[i].Data)) {
-			s.dropped(batch[i : i+1])
+			s.dropped(1, int64(len(batch[i].Data)))
 			continue
 		}
 		if handOut(s, s.recv, batch[i].Data) != nil {
-			s.dropped(batch[i:])
+			s.dropped(int64(len(batch[i:])), size(batch[i:]))
 			return false
 		}
 		if t.sizes != nil {
@@ -139,13 +139,6 @@ func (t *dialed) fits(n int) bool {
 	runtime.Gosched()
 	t.stalled = t.sizes.sum(len(t.session.recv))+n > recvBytes
 	return !t.stalled
-}
-
-// dropped counts datagrams as dropped that were counted as received.
-func (s *Session) dropped(ps []datagram.Packet) {
-	s.stats.bytesReceived.Add(-size(ps))
-	s.stats.messagesReceived.Add(-int64(len(ps)))
-	s.stats.messagesDropped.Add(int64(len(ps)))
 }
 
 func (t *dialed) interrupt() { t.conn.StopReceiving() }
