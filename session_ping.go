@@ -63,7 +63,7 @@ func (s *Session) sendPing() {
 
 // gatherPing takes a due ping into the batch.
 func (s *Session) gatherPing(o *writerState) {
-	if s.pings == nil || !s.pings.due.Swap(false) || o.last {
+	if s.pings == nil || !s.pings.due.Swap(false) || o.last || o.bad != nil {
 		return
 	}
 	s.pings.queued = true

@@ -112,6 +112,22 @@ func TestAPingThatNeedsNoAnswerOnlyKeepsTheConnectionOpen(t *testing.T) {
 	})
 }
 
+func TestAMessageThatCannotBeFramedEndsTheSessionAlthoughAPingIsDue(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.Framing, o.Ping, o.PingInterval, o.PingTimeout, o.WriteTimeout = chanio.Lines{}, []byte("PING"), time.Minute, -1, -1
+		s, peer := memSession(t, &o)
+		came := bufio.NewReader(peer)
+		require.NoError(t, s.Put([]byte("first")))
+		go func() { s.Send() <- []byte("two\nlines") }()
+		time.Sleep(61 * time.Second) // a ping is due, behind the first message
+		hears(t, came, "first")
+		time.Sleep(time.Minute) // another one, behind the ping
+		hears(t, came, "PING")
+		synctest.Wait()
+		require.ErrorContains(t, s.Err(), "newline")
+	})
+}
+
 func TestAPeerIsNotDeadBecauseNobodyReceives(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Framing, o.PingInterval = talk{}, time.Minute
