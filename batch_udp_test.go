@@ -64,6 +64,32 @@ func TestAUDPSessionThatIsAskedForBatchesAfterItsEndYieldsWhatItHad(t *testing.T
 	require.Equal(t, []string{"hello"}, got)
 }
 
+func TestAUDPSessionThatIsAskedForBatchesAfterItsEndYieldsAllThatItHad(t *testing.T) {
+	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer server.Close()
+	s, err := chanio.Dial(t.Context(), "udp", server.LocalAddr().String(), nil)
+	require.NoError(t, err)
+	const sent, size = 20, 8 << 10 // more than one batch holds
+	for i := range sent {
+		_, err := server.WriteTo(message(i, size), s.LocalAddr())
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return s.Stats().MessagesReceived > int64(i) }, patience, time.Millisecond)
+	}
+	s.Abort(nil)
+	awaitDone(t, s)
+	got := 0
+	for b := range s.RecvBatch() {
+		for _, m := range b.All() {
+			require.Equal(t, message(got, size), m)
+			got++
+		}
+		b.Release()
+	}
+	require.Equal(t, sent, got)
+	require.EqualValues(t, sent, s.Stats().MessagesReceived)
+}
+
 func TestDatagramsThatNoBatchHoldsAnyMoreAreCountedAsDropped(t *testing.T) {
 	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)

@@ -8,8 +8,12 @@ package chanio
 func (s *Session) startGathering() {
 	s.gathering = true
 	if s.recvClosed {
-		s.recvBatch = make(chan *Batch, 1)
-		if b := s.gatherNow(NewBatch(), s.set.RecvQueue); b.Len() > 0 {
+		var all []*Batch
+		for b := s.gatherNow(NewBatch(), s.set.RecvQueue); b.Len() > 0; b = s.gatherNow(NewBatch(), s.set.RecvQueue) {
+			all = append(all, b)
+		}
+		s.recvBatch = make(chan *Batch, len(all))
+		for _, b := range all {
 			s.recvBatch <- b
 		}
 		close(s.recvBatch)
