@@ -185,9 +185,14 @@ func (s *Session) gatherRest(o *writerState) error {
 	}
 	for q.next < b.Len() && !o.batch.full() {
 		m := b.At(q.next)
-		if err := s.checkSize(len(m)); err != nil {
+		err := s.checkSize(len(m))
+		if err != nil && s.traits.lossy {
 			s.datagramFailed(len(m), err)
-		} else if err := o.batch.add(m, s.set.codec); err != nil {
+			err = nil
+		} else if err == nil {
+			err = o.batch.add(m, s.set.codec)
+		}
+		if err != nil {
 			return err // the rest is lost with the session
 		}
 		q.next++

@@ -19,6 +19,7 @@ type packets struct {
 	conn    *net.UnixConn
 	under   *sock.Socket
 	rc      syscall.RawConn
+	session *Session
 	largest int // the size of the largest packet that is received: MaxMessage
 	in      inbox
 
@@ -27,6 +28,7 @@ type packets struct {
 	buf         *buffer.Buffer
 	n           int
 	err         error
+	reset       error // see next; nil until then
 }
 
 // newPackets returns the transport over conn, or nil if conn is no unixpacket
@@ -46,7 +48,7 @@ func (t *packets) traits() traits {
 	return traits{messages: true, halfClose: true, minMessage: 1, maxMessage: int32(t.under.MaxPacket())}
 }
 
-func (t *packets) attach(s *Session)    { t.largest = s.set.MaxMessage }
+func (t *packets) attach(s *Session)    { t.session, t.largest = s, s.set.MaxMessage }
 func (t *packets) socket() *sock.Socket { return t.under }
 func (t *packets) run(s *Session)       { s.readLoop(t) }
 func (t *packets) inbox() *inbox        { return &t.in }
@@ -66,7 +68,7 @@ func (t *packets) read(window) (*buffer.Buffer, int, error) {
 }
 
 func (t *packets) tryRead(fd uintptr) bool {
-	size, err := sock.IgnoreEINTR(func() (int, error) { return sock.NextPacket(int(fd)) })
+	size, err := t.next(fd)
 	switch {
 	case err == syscall.EAGAIN:
 		return false
@@ -86,6 +88,24 @@ func (t *packets) tryRead(fd uintptr) bool {
 	return true
 }
 
+// next returns the size of the next packet, 0 at the end of the input. The kernel
+// reports once, and ahead of the packets that the peer sent before, that the peer
+// has closed without reading everything. next reports that after them.
+func (t *packets) next(fd uintptr) (size int, err error) {
+	look := func() (int, error) { return sock.NextPacket(int(fd)) }
+	size, err = sock.IgnoreEINTR(look)
+	if err == syscall.ECONNRESET && t.reset == nil {
+		t.reset = err
+		size, err = sock.IgnoreEINTR(look)
+	}
+	if size == 0 && err == nil {
+		err = t.reset
+	}
+	return size, err
+}
+
+// write ends with an error of the connection. A message of a hub that no packet
+// holds is lost by itself; other sources have refused it.
 func (t *packets) write(b *outBatch, f sock.Flow) error {
 	for b.datagrams.done < len(b.parts) {
 		if f.Over() {
@@ -93,6 +113,10 @@ func (t *packets) write(b *outBatch, f sock.Flow) error {
 		}
 		p := b.parts[b.datagrams.done]
 		if len(p) > 0 { // only a hub's can be empty, and is nothing then
+			if err := t.session.checkSize(len(p)); err != nil {
+				t.session.nextFailed(b, err)
+				continue
+			}
 			f.Wait()
 			if _, err := t.conn.Write(p); err != nil {
 				return err

@@ -204,13 +204,18 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 			s.writeExpired() // dropping what a publisher waits for would be no progress
 			return ErrClosed
 		}
-		p, m := b.failed()
-		if m != nil {
-			m.failed(len(p))
-		}
-		s.datagramFailed(len(p), err)
+		s.nextFailed(b, err)
 	}
 	return nil
+}
+
+// nextFailed records that the next datagram of b cannot be sent.
+func (s *Session) nextFailed(b *outBatch, err error) {
+	p, m := b.failed()
+	if m != nil {
+		m.failed(len(p))
+	}
+	s.datagramFailed(len(p), err)
 }
 
 // datagramFailed reports a datagram that could not be sent: to Stats, to Flush

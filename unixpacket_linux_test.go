@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -112,6 +113,31 @@ func TestAUnixpacketPeersEndIsTheEndOfRecvAndNotOfTheSession(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
+func TestWhatAUnixpacketPeerSentBeforeItClosedIsDeliveredAlthoughItHadInputToRead(t *testing.T) {
+	// Its kernel then reports a reset, to us ahead of the packets.
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			s, peer := packetPair(t, &q.o)
+			require.NoError(t, s.Put([]byte("it will not read this")))
+			require.NoError(t, s.Flush(t.Context()))
+			var want []string
+			for i := range 100 {
+				want = append(want, fmt.Sprint("answer ", i))
+				_, err := peer.Write([]byte(want[i]))
+				require.NoError(t, err)
+			}
+			require.NoError(t, peer.Close())
+			var got []string
+			for m := range s.Recv() {
+				got = append(got, string(m))
+			}
+			require.Equal(t, want, got)
+			awaitDone(t, s)
+			require.ErrorIs(t, s.Err(), errReset)
+		})
+	}
+}
+
 func TestCloseOfAUnixpacketSessionWithUnreadInputDeliversWhatWasAccepted(t *testing.T) {
 	s, peer := packetPair(t, nil)
 	for range 100 {
@@ -145,6 +171,66 @@ func TestAMessageThatNoPacketHoldsIsTheSendersError(t *testing.T) {
 	awaitDone(t, s)
 	require.ErrorIs(t, s.Err(), chanio.ErrMessageTooLarge)
 	require.EqualValues(t, limit+1, s.Stats().Undelivered)
+}
+
+func TestABatchWithAMessageThatNoPacketHoldsEndsTheSession(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		bad  func(limit int) string
+		want error
+	}{
+		{"too large", func(limit int) string { return string(make([]byte, limit+1)) }, chanio.ErrMessageTooLarge},
+		{"empty", func(int) string { return "" }, errors.ErrUnsupported},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, peer := packetPair(t, &chanio.Options{WriteBuffer: 16 << 10})
+			_, limit := s.MessageSizes()
+			m := test.bad(limit)
+			require.ErrorIs(t, s.PutBatch(batchOf("good", m, "lost")), test.want)
+			s.SendBatch() <- batchOf("good", m, "lost")
+			awaitDone(t, s)
+			require.ErrorIs(t, s.Err(), test.want)
+			buf := make([]byte, 100)
+			n, err := peer.Read(buf)
+			require.NoError(t, err)
+			require.Equal(t, "good", string(buf[:n]))
+			n, _ = peer.Read(buf)
+			require.Zero(t, n, "the end")
+			st := s.Stats()
+			require.EqualValues(t, 1, st.MessagesSent)
+			require.EqualValues(t, len(m)+len("lost"), st.Undelivered)
+			require.Zero(t, st.MessagesDropped)
+			require.ErrorIs(t, s.Close(), test.want, "it did not send all")
+		})
+	}
+}
+
+func TestAMulticastThatNoPacketHoldsIsLostByItself(t *testing.T) {
+	l := listenOn(t, t.Context(), "unixpacket", unixPath(t), &chanio.Options{WriteBuffer: 16 << 10})
+	peer := connectTo(t, l)
+	s := nextSession(t, l)
+	_, limit := s.MessageSizes()
+	require.NoError(t, l.Multicast([]byte("before")))
+	require.NoError(t, l.Multicast(make([]byte, limit+1)))
+	require.NoError(t, l.Multicast([]byte("after")))
+	buf := make([]byte, 100)
+	for _, want := range []string{"before", "after"} {
+		n, err := peer.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, want, string(buf[:n]))
+	}
+	require.NoError(t, s.Err())
+	require.EqualValues(t, 1, s.Stats().MessagesDropped)
+	require.EqualValues(t, limit+1, s.Stats().Undelivered)
+	require.EqualValues(t, 1, l.Hub().Stats().MessagesDropped)
+	for e := range l.Events() {
+		if e.Kind == chanio.EventFailed {
+			require.Equal(t, s, e.Session)
+			require.ErrorIs(t, e.Err, chanio.ErrMessageTooLarge)
+			break
+		}
+	}
+	require.ErrorIs(t, s.Flush(t.Context()), chanio.ErrMessageTooLarge)
 }
 
 func TestAUnixpacketMessagePastMaxMessageEndsTheInput(t *testing.T) {
