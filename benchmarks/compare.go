@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"example.com/chanio/benchmarks/internal/compare"
 	"example.com/chanio/benchmarks/internal/results"
@@ -16,7 +17,6 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	var (
 		r                 compare.Run
 		set, match        string
-		seconds, warm     float64
 		list              bool
 		dir, readme, from string
 		names, does       = describeSets()
@@ -25,8 +25,9 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	fs.StringVar(&set, "set", "all", "run a `set` of scenarios: "+names)
 	fs.StringVar(&match, "run", "", "of those, run the scenarios that match `regexp` only")
 	fs.IntVar(&r.Repeat, "r", 5, "`repetitions`")
-	fs.Float64Var(&seconds, "z", 2, "`seconds` of each measurement")
-	fs.Float64Var(&warm, "w", 0.3, "`seconds` of warm-up before it")
+	r.Length, r.Warmup = 2*time.Second, 300*time.Millisecond
+	secondsVar(fs, &r.Length, "z", "`seconds` of each measurement")
+	secondsVar(fs, &r.Warmup, "w", "`seconds` of warm-up before it")
 	fs.StringVar(&dir, "o", "", "write all figures, tables and pictures to `directory`")
 	fs.StringVar(&readme, "readme", "", "write a summary, with the pictures of -o, into the marked section of `file`")
 	fs.StringVar(&from, "from", "", "measure nothing: take what a run with -o has written to `directory`")
@@ -37,7 +38,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	if readme != "" && dir == "" {
 		return errors.New("-readme needs -o: the pictures must be somewhere")
 	}
-	if r.Repeat < 1 || seconds <= 0 || warm < 0 {
+	if r.Repeat < 1 || r.Length <= 0 || r.Warmup < 0 {
 		return errors.New("-r and -z must be positive, and -w not negative")
 	}
 	var err error
@@ -46,7 +47,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	}
 	if list {
 		for _, s := range r.Scenarios {
-			fmt.Fprintf(std.out, "%-28s %s\n", s.Name(), s.Title())
+			fmt.Fprintf(std.out, "%-28s %s\n", s.Name, s.Title())
 		}
 		fmt.Fprint(std.out, "\n", does)
 		return nil
@@ -58,7 +59,6 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 			return err
 		}
 	} else {
-		r.Length, r.Warmup = secondsOf(seconds), secondsOf(warm)
 		r.Progress, r.Command = std.err, commandLine(args)
 		o = r.Do(ctx)
 	}

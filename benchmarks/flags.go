@@ -3,12 +3,11 @@ package main
 import (
 	"flag"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
-	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/bench"
+	"example.com/chanio/benchmarks/internal/server"
 )
 
 // newFlags returns the flags of a command, which prints its usage to std.err.
@@ -18,69 +17,56 @@ func newFlags(command string, std streams) *flag.FlagSet {
 	return fs
 }
 
-// transportFlags registers -net, which also accepts CppServer's name for TLS,
-// and what goes with it.
-func transportFlags(fs *flag.FlagSet, e *endpoint.Endpoint) {
-	e.Net = endpoint.TCP
+// configFlags parses the flags that commands other than compare share into c,
+// whose fields are their defaults, and applies what concerns this process.
+func configFlags(command string, std streams, c *bench.Config, args []string, jobs ...string) error {
+	c.Net, c.Impl, c.Client, c.Size = bench.TCP, "chanio", "plain", 32
+	fs := newFlags(command, std)
 	fs.Func("net", "`transport`: tcp, tls (or ssl), udp, unix, ws (default tcp)", func(s string) error {
-		if s == "ssl" {
-			s = endpoint.TLS
+		if s == "ssl" { // CppServer's name
+			s = bench.TLS
 		}
-		e.Net = s
+		c.Net = s
 		return nil
 	})
-	fs.BoolVar(&e.Deflate, "deflate", false, "compress WebSocket messages")
-}
-
-// formFlags registers the form of messages.
-func formFlags(fs *flag.FlagSet, framing *string, batch *bool) {
-	fs.StringVar(framing, "framing", "", "of whole messages in a stream: prefix (4-byte big-endian lengths) or lines (echo)")
-	fs.BoolVar(batch, "batch", false, "receive and send batches (chanio's echo)")
-}
-
-// processFlags are the flags of an endpoint and its process, common to server
-// and client.
-type processFlags struct {
-	at      endpoint.Endpoint
-	address string
-	port    int
-	threads int
-	cpu     int
-}
-
-func (f *processFlags) register(fs *flag.FlagSet) {
-	transportFlags(fs, &f.at)
-	fs.StringVar(&f.address, "a", "", "`address` (default 127.0.0.1); udp multicast: the group (default 239.255.0.1); unix: a socket file")
-	fs.IntVar(&f.port, "p", -1, "`port`; 0 is any free one (default 1111, tls 2222, udp 3333, udp multicast 3334)")
-	fs.IntVar(&f.threads, "t", runtime.GOMAXPROCS(0), "`threads` that run Go code at a time")
-	fs.IntVar(&f.cpu, "cpu", -1, "pin the process to this `CPU`; -1 does not")
-	fs.IntVar(&f.at.KernelBuffer, "kernelbuffer", 0, "`bytes` of the kernel's buffers of a udp socket; 0 is the system's choice")
-}
-
-// apply sets up this process and returns the endpoint.
-func (f *processFlags) apply(job string) (endpoint.Endpoint, error) {
-	if f.threads < 1 {
-		return endpoint.Endpoint{}, fmt.Errorf("-t %d is not positive", f.threads)
+	address := fs.String("a", "", "`address` (default 127.0.0.1); udp multicast: the group (default 239.255.0.1); unix: a socket file")
+	port := fs.Int("p", -1, "`port`; 0 is any free one (default 1111, tls 2222, udp 3333, udp multicast 3334)")
+	fs.StringVar(&c.Impl, "impl", c.Impl, "`implementation` of the server: "+server.Implementations())
+	fs.StringVar(&c.Client, "client", c.Client, "`client`: plain shares no code with chanio, or chanio")
+	fs.IntVar(&c.Threads, "t", 0, "`threads` that run Go code at a time; 0 is one for each CPU")
+	fs.IntVar(&c.Clients, "c", c.Clients, "`clients`; a multicast begins when all have come")
+	fs.IntVar(&c.Messages, "m", c.Messages, "`messages` that a client keeps in flight; of a multicast, a second, where 0 is as many as possible")
+	fs.IntVar(&c.Size, "s", c.Size, "`size` of a message in bytes")
+	fs.StringVar(&c.Framing, "framing", "", "of whole messages in a stream: prefix (4-byte big-endian lengths) or lines (echo)")
+	fs.BoolVar(&c.Batch, "batch", false, "receive and send batches (chanio's echo)")
+	fs.BoolVar(&c.Deflate, "deflate", false, "compress WebSocket messages")
+	fs.BoolVar(&c.Resume, "resume", false, "resume TLS sessions (churn)")
+	fs.StringVar(&c.Cert, "cert", "", "PEM `file` of the server's TLS certificate; without one it is self-signed")
+	fs.StringVar(&c.Key, "key", "", "PEM `file` of the certificate's key")
+	fs.IntVar(&c.KernelBuffer, "kernelbuffer", 0, "`bytes` of the kernel's buffers of a udp socket; 0 is the system's choice")
+	secondsVar(fs, &c.Warmup, "w", "`seconds` of warm-up before, during which every byte that comes back is compared (echo)")
+	secondsVar(fs, &c.Length, "z", "`seconds` to measure")
+	fs.IntVar(&c.ServerPID, "pid", 0, "process `id` of the server, for its CPU time and memory (load)")
+	job, err := parse(fs, args, jobs...)
+	if err != nil {
+		return err
 	}
-	if f.cpu >= 0 {
-		if err := process.Pin(f.cpu); err != nil {
-			return endpoint.Endpoint{}, err
-		}
+	if job != "" {
+		c.Job = job
 	}
-	runtime.GOMAXPROCS(f.threads)
-	group := job == "multicast"
-	if f.port < 0 {
-		f.port = endpoint.DefaultPort(f.at.Net, group)
+	if err := c.Locate(*address, *port); err != nil {
+		return err
 	}
-	if f.address == "" {
-		f.address = endpoint.DefaultAddress(f.at.Net, group)
-	}
-	err := f.at.Locate(f.address, f.port)
-	return f.at, err
+	return c.Apply()
 }
 
-// secondsOf returns a flag's seconds as a duration.
-func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// secondsVar defines a flag of seconds.
+func secondsVar(fs *flag.FlagSet, d *time.Duration, name, usage string) {
+	fs.Func(name, fmt.Sprintf("%s (default %g)", usage, d.Seconds()), func(s string) (err error) {
+		*d, err = time.ParseDuration(s + "s")
+		return err
+	})
+}
 
 // parse parses a command's flags. A command with a job takes it as the first
 // argument. parse prints errors before it returns.

@@ -34,12 +34,13 @@ type streams struct {
 
 func commands() []command {
 	return []command{
-		{"serve", "echo|multicast [flags]", "run one server until Ctrl-C", serve},
-		{"load", "echo|multicast [flags]", "run clients against a server and report", runLoad},
-		{"idle", "[flags]", "measure the memory of idle sessions", idle},
-		{"churn", "[flags]", "measure how fast connections come and go", churn},
-		{"fanout", "[flags]", "measure the time until the last member has a message", fanout},
+		{"serve", "echo|multicast|fanout|redis [flags]", "run one server until Ctrl-C", serve},
+		{"load", "echo|multicast|fanout|churn [flags]", "run clients against a server and report", runLoad},
+		{"idle", "[flags]", "measure the memory of idle sessions", ownServer("idle", 10_000, 1, showIdle)},
+		{"churn", "[flags]", "measure how fast connections come and go", ownServer("churn", 16, 1, showChurn)},
+		{"fanout", "[flags]", "measure the time until the last member has a message", ownServer("fanout", 1000, 50, showFanout)},
 		{"compare", "[flags]", "run the whole matrix and judge it", runCompare},
+		{"child", "serve|load CONFIG", "do what another command asks for in JSON", child},
 	}
 }
 
@@ -70,7 +71,7 @@ func run(ctx context.Context, std streams, args []string) error {
 	}
 	fmt.Fprintln(std.err, "usage: benchmarks COMMAND; -h after one lists its flags")
 	for _, c := range commands() {
-		fmt.Fprintf(std.err, "  %-32s %s\n", c.name+" "+c.args, c.does)
+		fmt.Fprintf(std.err, "  %-46s %s\n", c.name+" "+c.args, c.does)
 	}
 	return errUsage
 }

@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"example.com/chanio/benchmarks/internal/process"
-	"example.com/chanio/benchmarks/internal/report"
+	"example.com/chanio/benchmarks/internal/bench"
+	"example.com/chanio/benchmarks/internal/trial"
 )
 
 // TestMain is the program itself in a child that a test has started: the
@@ -37,15 +37,18 @@ func runProgram(t *testing.T, args ...string) (stdout, stderr string, err error)
 	return out.String(), errs.String(), err
 }
 
-// startServer starts a server as a child and returns its address.
-func startServer(t *testing.T, args ...string) string {
+// startServer starts a server as a child and returns the port of its address.
+func startServer(t *testing.T, c bench.Config) (port string) {
 	t.Helper()
-	child, err := process.Start(context.WithoutCancel(t.Context()), append(append([]string{"serve"}, args...), "-control", "-p", "0")...)
+	require.NoError(t, c.Locate("", 0))
+	child, err := trial.Child(context.WithoutCancel(t.Context()), "serve", c)
 	require.NoError(t, err)
 	address, err := child.ReadLine()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, child.Stop()) })
-	return address
+	_, port, err = net.SplitHostPort(address)
+	require.NoError(t, err)
+	return port
 }
 
 func TestLoadReportsWhatAServerOfEachImplementationServes(t *testing.T) {
@@ -60,8 +63,8 @@ func TestLoadReportsWhatAServerOfEachImplementationServes(t *testing.T) {
 		{"multicast", "tls", "chanio", "chanio"},
 	} {
 		t.Run(strings.Join([]string{c.job, c.net, c.impl, c.client}, " "), func(t *testing.T) {
-			to := startServer(t, c.job, "-net", c.net, "-impl", c.impl, "-c", "2")
-			out, _, err := runProgram(t, "load", c.job, "-net", c.net, "-to", to, "-client", c.client,
+			port := startServer(t, bench.Config{Job: c.job, Net: strings.Replace(c.net, "ssl", "tls", 1), Impl: c.impl, Clients: 2, Size: 32})
+			out, _, err := runProgram(t, "load", c.job, "-net", c.net, "-p", port, "-client", c.client,
 				"-c", "2", "-m", "10", "-s", "32", "-z", "0.2", "-t", "2")
 			require.NoError(t, err)
 			require.Contains(t, out, "Working clients: 2 ("+c.client+")")
@@ -69,16 +72,6 @@ func TestLoadReportsWhatAServerOfEachImplementationServes(t *testing.T) {
 			require.Contains(t, out, "Total messages: ")
 		})
 	}
-}
-
-func TestLoadAsJSON(t *testing.T) {
-	to := startServer(t, "echo")
-	out, _, err := runProgram(t, "load", "echo", "-to", to, "-c", "1", "-m", "1", "-z", "0.1", "-json")
-	require.NoError(t, err)
-	var r report.Report
-	require.NoError(t, json.Unmarshal([]byte(out), &r))
-	require.Zero(t, r.Errors, r.FirstError)
-	require.Positive(t, r.Time)
 }
 
 func TestIdle(t *testing.T) {
@@ -144,7 +137,7 @@ func TestBadArguments(t *testing.T) {
 		{"no command", nil, "usage: benchmarks COMMAND"},
 		{"unknown command", []string{"sing"}, `there is no command "sing"`},
 		{"no job", []string{"load"}, "the first argument is one of [echo multicast fanout churn]"},
-		{"unknown job", []string{"serve", "sing"}, "the first argument is one of [echo multicast redis]"},
+		{"unknown job", []string{"serve", "sing"}, "the first argument is one of [echo multicast fanout redis]"},
 		{"unknown flag", []string{"idle", "-q"}, "flag provided but not defined: -q"},
 		{"no number", []string{"churn", "-c", "x"}, `invalid value "x" for flag -c`},
 		{"further argument", []string{"compare", "all"}, `what is "all"?`},
@@ -166,7 +159,7 @@ func TestWhatCannotBeMeasuredIsAnError(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no threads", []string{"load", "echo", "-t", "0"}, "-t 0 is not positive"},
+		{"no threads", []string{"load", "echo", "-t", "-1"}, "-1 threads are not positive"},
 		{"no such transport", []string{"serve", "echo", "-net", "sctp"}, `network "sctp" is none of`},
 		{"no such server", []string{"serve", "echo", "-impl", "other"}, `no implementation "other"`},
 		{"no such client", []string{"load", "echo", "-client", "other"}, `no client "other"`},

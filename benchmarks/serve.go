@@ -5,69 +5,29 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
+	"example.com/chanio/benchmarks/internal/load"
 	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 	"example.com/chanio/benchmarks/internal/server"
 )
 
-// serve runs one server until ctx ends or, with -control, until the standard
-// input does.
+// serve runs one server until ctx ends.
 func serve(ctx context.Context, std streams, args []string) error {
-	var (
-		where     processFlags
-		c         server.Config
-		control   bool
-		cert, key string
-		timed     bool
-	)
-	fs := newFlags("serve", std)
-	where.register(fs)
-	formFlags(fs, &c.Framing, &c.Batch)
-	fs.StringVar(&c.Impl, "impl", "chanio", "`implementation`: "+server.Implementations())
-	fs.IntVar(&c.Size, "s", 32, "`size` of a multicast message in bytes")
-	fs.IntVar(&c.Rate, "m", 0, "`messages` to multicast a second; 0 is as many as possible")
-	fs.IntVar(&c.Members, "c", 1, "`clients` that must have come before the multicast begins")
-	fs.BoolVar(&c.Drop, "drop", false, "let members of a chanio hub skip messages when they lag")
-	fs.BoolVar(&c.Stamp, "stamp", false, "start each multicast message with its time")
-	fs.BoolVar(&timed, "time", false, "measure how long publishing each multicast message takes")
-	fs.StringVar(&cert, "cert", "", "PEM `file` of the TLS certificate; without one it is self-signed")
-	fs.StringVar(&key, "key", "", "PEM `file` of the certificate's key")
-	fs.BoolVar(&control, "control", false, "take commands from standard input and end with it")
-	job, err := parse(fs, args, "echo", "multicast", "redis")
+	c := bench.Config{Clients: 1}
+	if err := configFlags("serve", std, &c, args, "echo", "multicast", "fanout", "redis"); err != nil {
+		return err
+	}
+	s, err := server.Start(c)
 	if err != nil {
 		return err
 	}
-	if c.Endpoint, err = where.apply(job); err != nil {
-		return err
-	}
-	if c.Endpoint.Net == endpoint.TLS {
-		if c.Endpoint.ServerTLS, err = endpoint.ServerTLS(cert, key); err != nil {
-			return err
-		}
-	}
-	if timed {
-		c.Published = report.NewLatencies(1)
-	}
-	s, err := server.Start(ctx, job, c)
-	if err != nil {
-		return err
-	}
-	if control {
-		fmt.Fprintln(std.out, s.Addr())
-		obey(ctx, std.out, c)
-		return s.Close()
-	}
-	fmt.Fprintf(std.out, "Server: %s %s by %s\nAddress: %s\nThreads: %d\nPID: %d\n", c.Endpoint.Net, job, c.Impl, s.Addr(), where.threads, os.Getpid())
+	fmt.Fprintf(std.out, "Server: %s %s by %s\nAddress: %s\nPID: %d\n", c.Net, c.Job, c.Impl, s.Addr, os.Getpid())
 	<-ctx.Done()
 	err = s.Close()
-	if timed {
-		fmt.Fprintf(std.out, "\nPublishing: %s\n", c.Published.Percentiles())
-	}
 	if u, uerr := process.Usage(os.Getpid()); uerr == nil {
 		fmt.Fprintln(std.out)
 		report.PrintUsage(std.out, "Server", &u)
@@ -75,29 +35,31 @@ func serve(ctx context.Context, std streams, args []string) error {
 	return err
 }
 
-// answer runs a command of the server's parent and returns its answer, one
-// line.
-func answer(line string, c server.Config) string {
-	switch line {
-	case "gc": // collect the heap and return free memory to the system
-		debug.FreeOSMemory()
-		return "done"
-	case "published": // how long publishing a message took
-		var p *report.Percentiles
-		if c.Published != nil {
-			p = c.Published.Percentiles()
-		}
-		b, err := json.Marshal(p)
-		if err != nil {
-			return err.Error()
-		}
-		return string(b)
+// child does what package trial asks for: it loads a server and prints the
+// report, or serves, obeying the standard input until that or ctx ends.
+func child(ctx context.Context, std streams, args []string) error {
+	if len(args) != 2 {
+		return errUsage
 	}
-	return "unknown command"
-}
-
-// obey runs the commands on the standard input until it or ctx ends.
-func obey(ctx context.Context, w io.Writer, c server.Config) {
+	var c bench.Config
+	if err := json.Unmarshal([]byte(args[1]), &c); err != nil {
+		return err
+	}
+	if err := c.Apply(); err != nil {
+		return err
+	}
+	if args[0] == "load" {
+		r, err := load.Run(ctx, c, nil)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(std.out).Encode(r)
+	}
+	s, err := server.Start(c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(std.out, s.Addr)
 	lines := make(chan string)
 	go func() { // ends with the input, or with the process
 		defer close(lines)
@@ -109,11 +71,25 @@ func obey(ctx context.Context, w io.Writer, c server.Config) {
 		select {
 		case line, ok := <-lines:
 			if !ok {
-				return
+				return s.Close()
 			}
-			fmt.Fprintln(w, answer(line, c))
+			fmt.Fprintln(std.out, obey(line, s))
 		case <-ctx.Done():
-			return
+			return s.Close()
 		}
 	}
+}
+
+// obey runs a command of the server's parent and returns its answer, one line.
+func obey(line string, s *server.Server) string {
+	switch line {
+	case "collect": // the garbage, and return free memory to the system
+		debug.FreeOSMemory()
+		return "done"
+	case "published": // how long publishing a message took
+		if b, err := json.Marshal(s.Published.Percentiles()); err == nil {
+			return string(b)
+		}
+	}
+	return "unknown command"
 }

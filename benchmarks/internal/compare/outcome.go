@@ -71,9 +71,8 @@ func (o *Outcome) Figure(scenario, entrant string, m Metric) Spread {
 // Ratio returns the spread of the figure's ratio to the base of the same
 // repetition.
 func (o *Outcome) Ratio(scenario Scenario, entrant string, m Metric) Spread {
-	name := scenario.Name()
-	q := spread(ratios(o.values(Figure{name, entrant, m}), o.values(Figure{name, scenario.base(), m})))
-	if entrant == scenario.base() || math.IsInf(q.Max, 0) {
+	q := spread(ratios(o.values(Figure{scenario.Name, entrant, m}), o.values(Figure{scenario.Name, scenario.Base, m})))
+	if entrant == scenario.Base || math.IsInf(q.Max, 0) {
 		return Spread{}
 	}
 	return q

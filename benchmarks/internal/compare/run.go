@@ -30,6 +30,10 @@ type step struct {
 	repetition int // from 1
 }
 
+// idleRepeats are enough for memory, which takes long to measure and does not
+// depend on what else runs.
+const idleRepeats = 2
+
 // plan returns all trials in order: repetition by repetition, so that a machine
 // that changes over time changes for all, and each time with a different entrant
 // first.
@@ -37,7 +41,7 @@ func (r *Run) plan() []step {
 	var steps []step
 	for n := range r.Repeat {
 		for _, s := range r.Scenarios {
-			if s.Most > 0 && n >= s.Most {
+			if s.Config.Job == "idle" && n >= idleRepeats {
 				continue
 			}
 			for i := range s.Entrants {
@@ -51,11 +55,9 @@ func (r *Run) plan() []step {
 // Do runs everything, one trial at a time, and returns what it has measured. A
 // failed trial does not end the run. Do stops early only when ctx ends.
 func (r *Run) Do(ctx context.Context) *Outcome {
-	measure := r.measure
-	if measure == nil {
-		measure = func(ctx context.Context, s Scenario, entrant string, set Settings) (Figures, error) {
-			return s.measure(ctx, entrant, set)
-		}
+	run := r.measure
+	if run == nil {
+		run = measure
 	}
 	o := &Outcome{About: r.about()}
 	steps, began := r.plan(), time.Now()
@@ -64,10 +66,10 @@ func (r *Run) Do(ctx context.Context) *Outcome {
 		if i > 0 {
 			mean = time.Since(began) / time.Duration(i)
 		}
-		name := s.scenario.Name()
+		name := s.scenario.Name
 		fmt.Fprintf(r.Progress, "%d/%d, %v left: %s, %s, repetition %d of %d\n", i+1, len(steps),
 			(mean * time.Duration(len(steps)-i)).Round(time.Second), name, s.entrant, s.repetition, r.Repeat)
-		figures, err := measure(ctx, s.scenario, s.entrant, r.Settings)
+		figures, err := run(ctx, s.scenario, s.entrant, r.Settings)
 		if ctx.Err() != nil {
 			return o // it was interrupted and has not failed
 		}

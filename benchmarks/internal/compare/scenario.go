@@ -3,147 +3,141 @@
 package compare
 
 import (
+	_ "embed" // of the scenarios and the bars
 	"fmt"
-	"strconv"
+	"iter"
 	"strings"
-	"time"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
+)
+
+// The entrants that are more than the name of a server's implementation.
+const (
+	Ours       = "chanio"
+	Batches    = "chanio-batches"    // RecvBatch and PutBatch
+	BothOurs   = "chanio-both-ends"  // the client is chanio's too
+	packetConn = "chanio-packetconn" // a packet endpoint, without sessions
 )
 
 // A Scenario is one job for several entrants.
 type Scenario struct {
-	Job      string // echo, multicast, idle, churn, fanout or redis
-	Net      string
-	Clients  int
-	InFlight int    // messages of each client (echo)
-	Size     int    // bytes of a message; if zero, messageSize, which the name omits
-	Framing  string // of streams, see package endpoint
-	Deflate  bool   // compress WebSocket messages
-	Pinned   bool   // server and load share one CPU
-	Resume   bool   // TLS sessions (churn)
-
-	// Publish makes the latencies those of publishing a message. It lets our
-	// members skip messages when they lag, so that publishing never blocks.
-	Publish bool
-
+	Name     string       // which also says what the job is: see scenarios.txt
+	Config   bench.Config // without what the entrants differ in
+	Base     string       // the entrant that the others are compared with
 	Entrants []string
-	Base     string // the entrant that the others are compared with; if empty, Std, or Gorilla for WebSockets
-
-	// Most bounds the repetitions, for figures that hardly vary and take long to
-	// measure. If zero, as many as the run has.
-	Most int
 }
 
-// messageSize is the size of a message in bytes unless a scenario sets another.
-const messageSize = 32
+//go:embed scenarios.txt
+var scenarios string
 
-// job returns the word for the job in names.
-func (s Scenario) job() string {
-	switch {
-	case s.Publish:
-		return "publish"
-	case s.Job == "echo" && s.Framing == "prefix":
-		return "framed"
-	case s.Job == "echo" && s.Framing != "":
-		return s.Framing
+// Catalogue returns all scenarios.
+func Catalogue() []Scenario {
+	var all []Scenario
+	for words := range rows(scenarios) {
+		all = append(all, Scenario{words[0], configOf(words[0]), words[1], words[2:]})
 	}
-	return s.Job
+	return all
 }
 
-// Name returns transport, job, and clients x messages in flight, with what is
-// unusual after it.
-func (s Scenario) Name() string {
-	name := s.Net + "-" + s.job()
-	if s.Job != "churn" {
-		name += "-" + strconv.Itoa(s.Clients)
+// rows yields the words of each line of text that is not a comment.
+func rows(text string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for line := range strings.Lines(text) {
+			words := strings.Fields(line)
+			if len(words) > 0 && words[0] != "#" && !yield(words) {
+				return
+			}
+		}
 	}
-	if s.InFlight > 0 {
-		name += "x" + strconv.Itoa(s.InFlight)
+}
+
+const (
+	messageSize  = 32 // bytes, unless a scenario's name says another size
+	churnClients = 16 // that connect at a time
+
+	// datagramBuffer is the kernel buffer in bytes that each UDP socket requests.
+	// The default holds fewer small datagrams than are in flight.
+	datagramBuffer = 4 << 20
+
+	fanoutRate = 20 // messages per second: the members are idle in between
+)
+
+// configOf returns what the name of a scenario says.
+func configOf(name string) bench.Config {
+	words := strings.Split(name, "-")
+	c := bench.Config{Net: words[0], Job: words[1], Client: "plain", Size: messageSize}
+	switch c.Job {
+	case "framed":
+		c.Job, c.Framing = "echo", bench.Prefix
+	case "lines":
+		c.Job, c.Framing = "echo", bench.Lines
+	case "publish":
+		c.Job, c.Publish = "multicast", true
+	case "churn":
+		c.Clients = churnClients
+	case "fanout":
+		c.Messages = fanoutRate
 	}
-	if s.Size > 0 {
-		name += "-" + strings.ReplaceAll(size(s.Size), " ", "")
+	if c.Net == bench.UDP {
+		c.KernelBuffer = datagramBuffer
 	}
-	if s.Job == "idle" && s.Framing != "" {
-		name += "-" + s.Framing
+	for _, w := range words[2:] {
+		var n, inFlight int
+		numbers, _ := fmt.Sscanf(w, "%dx%d", &n, &inFlight)
+		unit := strings.TrimLeft(w, "0123456789")
+		switch {
+		case numbers == 2:
+			c.Clients, c.Messages = n, inFlight
+		case numbers == 1 && unit == "":
+			c.Clients = n
+		case numbers == 1:
+			c.Size = n << map[string]int{"KiB": 10, "MiB": 20}[unit]
+		case w == bench.Lines:
+			c.Framing = w
+		}
+		c.Deflate = c.Deflate || w == "deflate"
+		c.Pinned = c.Pinned || w == "pinned"
+		c.Resume = c.Resume || w == "resumed"
 	}
-	if s.Deflate {
-		name += "-deflate"
-	}
-	if s.Pinned {
-		name += "-pinned"
-	}
-	if s.Resume {
-		name += "-resumed"
-	}
-	return name
+	return c
 }
 
 // Title returns a description for people.
 func (s Scenario) Title() string {
-	network := strings.ToUpper(s.Net)
-	if s.Net == endpoint.WS {
+	c := s.Config
+	network, framing := strings.ToUpper(c.Net), map[string]string{bench.Prefix: " of framed messages", bench.Lines: " of lines"}[c.Framing]
+	if c.Net == bench.WS {
 		network = "WebSocket"
 	}
-	switch s.Job {
+	var t string
+	switch c.Job {
 	case "idle":
-		return grouped(s.Clients) + " idle " + network + " sessions" + s.framing()
+		t = fmt.Sprintf("%s idle %s sessions%s", grouped(c.Clients), network, framing)
 	case "churn":
-		if s.Resume {
-			return network + " connections that come and go, resumed"
-		}
-		return network + " connections that come and go"
+		t = network + " connections that come and go"
 	case "fanout":
-		return fmt.Sprintf("%s, one message until the last of %s idle members has it", network, grouped(s.Clients))
+		t = fmt.Sprintf("%s, one message until the last of %s idle members has it", network, grouped(c.Clients))
 	case "multicast":
-		return network + " multicast to " + s.audience() + s.unusual()
+		audience := counted(c.Clients, "client")
+		if c.Datagrams() {
+			audience = "a group of " + grouped(c.Clients)
+		}
+		t = network + " multicast to " + audience
 	case "redis":
-		return fmt.Sprintf("Redis' GET, %s, pipelines of %d", counted(s.Clients, "client"), s.InFlight)
+		t = fmt.Sprintf("Redis' GET, %s, pipelines of %d", counted(c.Clients, "client"), c.Messages)
+	default:
+		t = fmt.Sprintf("%s echo%s, %s, %s in flight", network, framing, counted(c.Clients, "client"), grouped(c.Messages))
 	}
-	return fmt.Sprintf("%s echo%s, %s, %s in flight%s", network, s.framing(), counted(s.Clients, "client"), grouped(s.InFlight), s.unusual())
-}
-
-func (s Scenario) framing() string {
-	return map[string]string{"": "", "prefix": " of framed messages", "lines": " of lines"}[s.Framing]
-}
-
-func (s Scenario) audience() string {
-	if s.Net == endpoint.UDP {
-		return "a group of " + grouped(s.Clients)
+	if c.Size != messageSize {
+		t += " of " + size(c.Size)
 	}
-	return counted(s.Clients, "client")
-}
-
-func (s Scenario) unusual() string {
-	t := ""
-	if s.Size > 0 {
-		t += " of " + size(s.Size)
-	}
-	if s.Deflate {
-		t += ", compressed"
-	}
-	if s.Pinned {
-		t += ", all on one CPU"
-	}
-	if s.Publish {
-		t += ", what publishing takes"
+	for _, unusual := range []struct {
+		is   bool
+		says string
+	}{{c.Deflate, ", compressed"}, {c.Pinned, ", all on one CPU"}, {c.Resume, ", resumed"}, {c.Publish, ", what publishing takes"}} {
+		if unusual.is {
+			t += unusual.says
+		}
 	}
 	return t
-}
-
-// base returns the entrant that the others are compared with.
-func (s Scenario) base() string {
-	switch {
-	case s.Base != "":
-		return s.Base
-	case s.Net == endpoint.WS:
-		return Gorilla
-	}
-	return Std
-}
-
-// Settings are common to all trials of a run.
-type Settings struct {
-	Warmup time.Duration
-	Length time.Duration // of one measurement
 }

@@ -14,21 +14,32 @@ type Set struct {
 	has  func(name string) bool
 }
 
-// cppServer matches CppServer's scenarios: echo with 1,000 messages in flight
-// and multicast, over tcp, ssl and udp, with 1 and 100 clients.
-var cppServer = regexp.MustCompile(`^(tcp|tls|udp)-(echo-(1|100)x1000|multicast-(1|100))$`)
-
 // Sets returns all sets.
 func Sets() []Set {
-	return []Set{
+	all := []Set{
 		{"all", "every scenario", func(string) bool { return true }},
-		{"readme", "what the README shows, and all that the bars need", inReadme},
-		{"cppserver", "the twelve scenarios of CppServer", cppServer.MatchString},
+		{"readme", "what the README shows, and all that the bars need", nil},
+		// Echo with 1,000 messages in flight and multicast, over tcp, ssl and udp,
+		// with 1 and 100 clients.
+		{"cppserver", "the twelve scenarios of CppServer", matches(`^(tcp|tls|udp)-(echo-(1|100)x1000|multicast-(1|100))$`)},
 		{"bars", "what the bars need", inBars},
-		{"websocket", "all that run beside other WebSocket libraries", regexp.MustCompile("^ws-").MatchString},
-		{"clients", "TCP echo, 1 to 10,000 clients", stepOf(ClientSteps())},
-		{"sizes", "TCP echo, messages of 1 byte to 1 MiB", stepOf(SizeSteps())},
+		{"clients", "TCP echo, 1 to 10,000 clients", matches(`^tcp-echo-10*x1$`)},
+		{"sizes", "TCP echo, messages of 1 byte to 1 MiB", matches(`^tcp-echo-10x1-\d+(|Ki|Mi)B$`)},
+		{"websocket", "all that run beside other WebSocket libraries", matches("^ws-")},
 	}
+	shown := all[2:6]
+	all[1].has = func(name string) bool {
+		return slices.ContainsFunc(shown, func(s Set) bool { return s.has(name) })
+	}
+	return all
+}
+
+func matches(expr string) func(name string) bool { return regexp.MustCompile(expr).MatchString }
+
+func inBars(name string) bool {
+	return slices.ContainsFunc(Bars(), func(b Bar) bool {
+		return b.Figure.Scenario == name || slices.ContainsFunc(b.To, func(f Figure) bool { return f.Scenario == name })
+	})
 }
 
 // Select returns the scenarios of a set whose names match a regular expression.
@@ -43,27 +54,11 @@ func Select(set, match string) ([]Scenario, error) {
 			known = append(known, s.Name)
 			continue
 		}
-		all := slices.DeleteFunc(Catalogue(), func(c Scenario) bool { return !s.has(c.Name()) || !re.MatchString(c.Name()) })
+		all := slices.DeleteFunc(Catalogue(), func(c Scenario) bool { return !s.has(c.Name) || !re.MatchString(c.Name) })
 		if len(all) == 0 {
 			return nil, fmt.Errorf("no scenario of set %q matches %q; -list lists them", set, match)
 		}
 		return all, nil
 	}
 	return nil, fmt.Errorf("-set: %q is none of %s", set, strings.Join(known, ", "))
-}
-
-func inBars(name string) bool {
-	return slices.ContainsFunc(Bars(), func(b Bar) bool {
-		return b.Figure.Scenario == name || slices.ContainsFunc(b.To, func(f Figure) bool { return f.Scenario == name })
-	})
-}
-
-func stepOf(steps []Step) func(name string) bool {
-	return func(name string) bool {
-		return slices.ContainsFunc(steps, func(s Step) bool { return s.Scenario == name })
-	}
-}
-
-func inReadme(name string) bool {
-	return inBars(name) || cppServer.MatchString(name) || stepOf(ClientSteps())(name) || stepOf(SizeSteps())(name)
 }

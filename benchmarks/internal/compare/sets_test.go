@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/benchmarks/internal/bench"
 )
 
 func setOf(t *testing.T, name string) []string {
@@ -12,7 +14,7 @@ func setOf(t *testing.T, name string) []string {
 	require.NoError(t, err)
 	var names []string
 	for _, s := range in {
-		names = append(names, s.Name())
+		names = append(names, s.Name)
 	}
 	return names
 }
@@ -27,8 +29,39 @@ func TestTheTwelveScenariosOfCppServer(t *testing.T) {
 
 func TestGrowthHasItsScenarios(t *testing.T) {
 	require.Equal(t, []string{"tcp-echo-1x1", "tcp-echo-10x1", "tcp-echo-100x1", "tcp-echo-1000x1", "tcp-echo-10000x1"}, setOf(t, "clients"))
-	require.Len(t, setOf(t, "sizes"), len(SizeSteps()))
-	require.Equal(t, Step{1 << 20, "tcp-echo-10x1-1MiB"}, SizeSteps()[5])
+	require.Len(t, setOf(t, "sizes"), 6)
+}
+
+func TestNamesSayWhatTheJobIs(t *testing.T) {
+	for _, c := range []struct {
+		name, title string
+		want        bench.Config
+	}{
+		{"tcp-echo-1x1-pinned", "TCP echo, 1 client, 1 in flight, all on one CPU",
+			bench.Config{Job: "echo", Net: bench.TCP, Clients: 1, Messages: 1, Size: 32, Pinned: true}},
+		{"tcp-framed-1x1-64KiB", "TCP echo of framed messages, 1 client, 1 in flight of 64 KiB",
+			bench.Config{Job: "echo", Net: bench.TCP, Clients: 1, Messages: 1, Size: 64 << 10, Framing: bench.Prefix}},
+		{"udp-multicast-100", "UDP multicast to a group of 100",
+			bench.Config{Job: "multicast", Net: bench.UDP, Clients: 100, Size: 32, KernelBuffer: datagramBuffer}},
+		{"ws-multicast-5000-1KiB-deflate", "WebSocket multicast to 5,000 clients of 1 KiB, compressed",
+			bench.Config{Job: "multicast", Net: bench.WS, Clients: 5000, Size: 1 << 10, Deflate: true}},
+		{"tcp-publish-100", "TCP multicast to 100 clients, what publishing takes",
+			bench.Config{Job: "multicast", Net: bench.TCP, Clients: 100, Size: 32, Publish: true}},
+		{"tcp-idle-10000-lines", "10,000 idle TCP sessions of lines",
+			bench.Config{Job: "idle", Net: bench.TCP, Clients: 10_000, Size: 32, Framing: bench.Lines}},
+		{"tls-churn-resumed", "TLS connections that come and go, resumed",
+			bench.Config{Job: "churn", Net: bench.TLS, Clients: churnClients, Size: 32, Resume: true}},
+		{"tcp-redis-50x16", "Redis' GET, 50 clients, pipelines of 16",
+			bench.Config{Job: "redis", Net: bench.TCP, Clients: 50, Messages: 16, Size: 32}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.want.Client = "plain"
+			in, err := Select("all", "^"+c.name+"$")
+			require.NoError(t, err)
+			require.Equal(t, c.want, in[0].Config)
+			require.Equal(t, c.title, in[0].Title())
+		})
+	}
 }
 
 func TestTheReadmeHasWhatItShowsAndTheBars(t *testing.T) {
@@ -46,7 +79,7 @@ func TestSelectMatchesNamesOfASet(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	for _, c := range [][3]string{
-		{"none", "", `-set: "none" is none of all, readme, cppserver, bars, websocket, clients, sizes`},
+		{"none", "", `-set: "none" is none of all, readme, cppserver, bars, clients, sizes, websocket`},
 		{"bars", "^none$", "no scenario of set"},
 		{"all", "(", "-run: error parsing"},
 	} {
@@ -61,16 +94,20 @@ func TestScenarioNamesAreUnique(t *testing.T) {
 		require.False(t, seen[name], name)
 		seen[name] = true
 	}
+	for _, s := range Catalogue() {
+		require.Contains(t, append(s.Entrants, "-"), s.Base, s.Name)
+	}
 }
 
 func TestEachBarHasItsScenario(t *testing.T) {
 	has := make(map[Figure]bool)
 	for _, s := range Catalogue() {
 		for _, e := range s.Entrants {
-			has[Figure{Scenario: s.Name(), Entrant: e}] = true
+			has[Figure{Scenario: s.Name, Entrant: e}] = true
 		}
 	}
 	for _, b := range Bars() {
+		require.True(t, b.Stated || b.Want > 0, "%+v", b)
 		for _, f := range append([]Figure{b.Figure}, b.To...) {
 			require.True(t, has[Figure{Scenario: f.Scenario, Entrant: f.Entrant}], "%+v", f)
 		}

@@ -14,20 +14,20 @@ func (o *Outcome) WriteSummary(w io.Writer) error {
 	p.line("Measured on %s, server and load together on %s cores (%s; Linux %s, %s; load average before the run %s): medians of %s runs of %s, interleaved. Messages have 32 bytes. The ratio is chanio's to package net's in the same repetition, with the least and the most.",
 		o.About[aboutDate], o.About[aboutCPUs], o.About[aboutCPU], o.About[aboutKernel], o.About[aboutGo], o.About[aboutLoad], o.About[aboutRepeat], o.About[aboutLength])
 	o.table(p, "echo, messages a second", summaryEchoes, []column{
-		{"chanio", Ours}, {"chanio, batches", Batches}, {"chanio at both ends", BothOurs}, {"package net", Std}, {"netpoll", Netpoll},
+		{"chanio", Ours}, {"chanio, batches", Batches}, {"chanio at both ends", BothOurs}, {"package net", "std"}, {"netpoll", "netpoll"},
 	}, o.rate, o.ratioOf)
 	o.table(p, "multicast, messages a second, received by all", summaryMulticasts, []column{
-		{"chanio", Ours}, {"chanio at both ends", BothOurs}, {"a channel a member", Std},
-		{"the same, writes gathered", Coalesced}, {"the machine's limit", Limit},
+		{"chanio", Ours}, {"chanio at both ends", BothOurs}, {"a channel a member", "std"},
+		{"the same, writes gathered", "coalesced"}, {"the machine's limit", "limit"},
 	}, o.rate, o.ratioOf)
 	o.table(p, "WebSocket, messages a second", summaryWebSockets, []column{
-		{"chanio", Ours}, {"chanio, batches", Batches}, {"gorilla", Gorilla}, {"coder", Coder}, {"gws", GWS},
+		{"chanio", Ours}, {"chanio, batches", Batches}, {"gorilla", "gorilla"}, {"coder", "coder"}, {"gws", "gws"},
 	}, o.rate, nil)
 	o.table(p, "latency, p50 / p99 / p99.9", summaryLatencies, []column{
-		{"chanio", Ours}, {"package net", Std}, {"a loop over the connections", Loop}, {"netpoll", Netpoll},
+		{"chanio", Ours}, {"package net", "std"}, {"a loop over the connections", "loop"}, {"netpoll", "netpoll"},
 	}, o.latency, nil)
 	o.table(p, "bytes a session, connected / after an echo", []string{"tcp-idle-10000", "tls-idle-10000"}, []column{
-		{"chanio", Ours}, {"package net", Std},
+		{"chanio", Ours}, {"package net", "std"},
 	}, o.footprint, nil)
 	return p.err
 }
@@ -72,7 +72,7 @@ func (o *Outcome) table(p *printer, title string, scenarios []string, columns []
 		header = append(header, "ratio")
 	}
 	for _, s := range Catalogue() {
-		name := s.Name()
+		name := s.Name
 		if !slices.Contains(scenarios, name) || cell(name, Ours) == "" {
 			continue
 		}

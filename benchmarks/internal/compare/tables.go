@@ -11,10 +11,6 @@ import (
 // columns are the figures in the table of loads, in order.
 var columns = []Metric{Messages, P50, P99, P999, Cost, Peak, Lost}
 
-// pictured are figures for pictures only. They would not make a table more
-// readable.
-var pictured = []Metric{P75, P90, P95, P995, P9999}
-
 // WriteTables writes o as tables: the loads, other figures, failures, and what
 // has become of bars.
 func (o *Outcome) WriteTables(w io.Writer, bars []Bar) error {
@@ -48,7 +44,7 @@ func (o *Outcome) each(f func(s Scenario, entrant string, measured []Metric)) {
 	}
 	for _, s := range Catalogue() {
 		for _, e := range s.Entrants {
-			if has := metrics[Figure{Scenario: s.Name(), Entrant: e}]; has != nil {
+			if has := metrics[Figure{Scenario: s.Name, Entrant: e}]; has != nil {
 				f(s, e, slices.Sorted(maps.Keys(has)))
 			}
 		}
@@ -65,7 +61,7 @@ func (o *Outcome) loads(p *printer) {
 		if !slices.Contains(measured, Messages) {
 			return
 		}
-		name := s.Name()
+		name := s.Name
 		cells := []string{name, entrant, o.ratioTo(s, entrant, Messages), span(o.Figure(name, entrant, Messages))}
 		for _, m := range columns[1:] {
 			cells = append(cells, middle(o.Figure(name, entrant, m)))
@@ -83,17 +79,23 @@ func (o *Outcome) others(p *printer) {
 			return
 		}
 		for _, m := range measured {
-			if !slices.Contains(pictured, m) {
-				p.row(header, []string{s.Name(), entrant, string(m), span(o.Figure(s.Name(), entrant, m)), o.ratioTo(s, entrant, m)})
+			if !pictured(m) {
+				p.row(header, []string{s.Name, entrant, string(m), span(o.Figure(s.Name, entrant, m)), o.ratioTo(s, entrant, m)})
 			}
 		}
 	})
 	p.end()
 }
 
+// pictured reports whether m is for pictures only: all percentiles would not make
+// a table more readable.
+func pictured(m Metric) bool {
+	return strings.HasPrefix(string(m), "p") && m != P50 && m != P99 && m != P999
+}
+
 // ratioTo formats a figure's ratio to the base.
 func (o *Outcome) ratioTo(s Scenario, entrant string, m Metric) string {
-	if entrant == s.base() {
+	if entrant == s.Base {
 		return "base"
 	}
 	return ratio(o.Ratio(s, entrant, m))
@@ -105,12 +107,12 @@ func (o *Outcome) failures(p *printer) {
 	o.each(func(s Scenario, entrant string, _ []Metric) {
 		times := make(map[string]int)
 		for _, t := range o.Trials {
-			if t.Scenario == s.Name() && t.Entrant == entrant && t.Err != "" {
+			if t.Scenario == s.Name && t.Entrant == entrant && t.Err != "" {
 				times[t.Err]++
 			}
 		}
 		for _, why := range slices.Sorted(maps.Keys(times)) {
-			p.row(header, []string{s.Name(), entrant, inCell.Replace(why), strconv.Itoa(times[why])})
+			p.row(header, []string{s.Name, entrant, inCell.Replace(why), strconv.Itoa(times[why])})
 		}
 	})
 	p.end()

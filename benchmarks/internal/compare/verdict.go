@@ -3,26 +3,8 @@ package compare
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 )
-
-// A Figure is a metric of one entrant of one scenario.
-type Figure struct {
-	Scenario, Entrant string
-	Metric            Metric
-}
-
-// A Bar is what the median of a figure, or of its ratio to the best of other
-// figures of the same repetition, must reach.
-type Bar struct {
-	Figure Figure
-	To     []Figure // the divisors of Figure; if empty, Figure counts by itself
-	AtMost bool     // Want is an upper bound, and the least divisor is the best
-	Want   float64
-	Try    float64 // a harder bar; 0 for none
-	Stated bool    // the figure is reported and not judged
-}
 
 // got returns what o has for the bar, and whether its entrant was part of it.
 func (b Bar) got(o *Outcome) (Spread, bool) {
@@ -36,11 +18,19 @@ func (b Bar) got(o *Outcome) (Spread, bool) {
 	return spread(values), true
 }
 
-// best returns the best divisor of each repetition.
+// best returns the best divisor of each repetition. A NaN, of a failed one, does
+// not count.
 func (b Bar) best(o *Outcome) []float64 {
 	var best []float64
 	for _, f := range b.To {
-		best = merge(best, o.values(f), b.AtMost)
+		for i, v := range o.values(f) {
+			switch {
+			case i == len(best):
+				best = append(best, v)
+			case math.IsNaN(best[i]), (v < best[i]) == b.AtMost && !math.IsNaN(v):
+				best[i] = v
+			}
+		}
 	}
 	return best
 }
@@ -112,20 +102,4 @@ func (b Bar) row(o *Outcome) []string {
 		text = ratio(got)
 	}
 	return []string{b.what(), b.want(), text, b.verdict(got)}
-}
-
-// merge returns the greater of two values of each repetition, or the smaller. A
-// NaN, of a failed repetition, does not count.
-func merge(a, b []float64, smaller bool) []float64 {
-	if a == nil {
-		return slices.Clone(b)
-	}
-	for i := range min(len(a), len(b)) {
-		switch {
-		case math.IsNaN(b[i]):
-		case math.IsNaN(a[i]), (b[i] < a[i]) == smaller:
-			a[i] = b[i]
-		}
-	}
-	return a
 }

@@ -1,53 +1,45 @@
 package load
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 
 	"example.com/chanio"
-	"example.com/chanio/benchmarks/internal/endpoint"
 )
 
-func options(c Config) *chanio.Options {
-	e := c.Endpoint
-	return &chanio.Options{TLS: e.ClientTLS, ReadBuffer: e.KernelBuffer, WriteBuffer: e.KernelBuffer, Framing: endpoint.FramingOf(c.Framing)}
-}
-
-// joinChanio joins a group.
-func joinChanio(ctx context.Context, c Config) (link, error) {
-	o := options(c)
-	var err error
-	if o.Multicast.Interface, err = c.Endpoint.Interface(); err != nil {
-		return nil, err
+// chanio connects a client of the library, or joins a group.
+func (d *dialer) chanio(ctx context.Context) (link, error) {
+	o := d.Options()
+	o.TLS = d.tls
+	if d.Datagrams() && d.Multicasts() {
+		_, ifi, err := d.Group()
+		if err != nil {
+			return nil, err
+		}
+		o.Multicast.Interface = ifi
+		conn, err := chanio.ListenMulticast(ctx, d.Network(), d.Address, o)
+		if err != nil {
+			return nil, err
+		}
+		return groupLink{conn}, nil
 	}
-	conn, err := chanio.ListenMulticast(ctx, c.Endpoint.Network(), c.Endpoint.Address, o)
+	s, err := chanio.Dial(ctx, d.Network(), d.Address, o)
 	if err != nil {
 		return nil, err
 	}
-	return groupLink{conn}, nil
-}
-
-// dialChanio connects a client.
-func dialChanio(ctx context.Context, c Config, p *pattern) (link, error) {
-	s, err := chanio.Dial(ctx, c.Endpoint.Network(), c.Endpoint.Address, options(c))
-	if err != nil {
-		return nil, err
-	}
-	datagrams := c.Endpoint.Datagrams()
-	l := &sessionLink{session: s, pattern: p, whole: c.Framing != "" || datagrams, batch: c.Batch}
-	if datagrams {
-		l.numbers, l.woken = &numbers{message: bytes.Clone(p.sent.messages(1))}, make(chan struct{}, 1)
+	l := &sessionLink{session: s, outgoing: d.outgoing(), whole: d.Framing != "" || d.Datagrams(), batch: d.Batch}
+	if d.Datagrams() {
+		l.woken = make(chan struct{}, 1)
 	}
 	return l, nil
 }
 
 // A sessionLink is a session dialed with chanio.
 type sessionLink struct {
+	*outgoing
 	session *chanio.Session
-	pattern *pattern
 	whole   bool          // messages go one by one: the session keeps their boundaries
 	batch   bool          // in batches
-	numbers *numbers      // of datagrams; nil for streams
 	slab    []byte        // memory for the next datagrams
 	woken   chan struct{} // by wake; nil for streams
 }
@@ -55,35 +47,18 @@ type sessionLink struct {
 func (l *sessionLink) send(n int) error {
 	if l.batch {
 		b := chanio.NewBatch()
-		l.each(n, func(m []byte) error {
+		l.each(n, l.whole, func(m []byte) error {
 			b.Append(m)
 			return nil
 		})
 		return l.session.PutBatch(b)
 	}
-	return l.each(n, func(m []byte) error {
-		if l.numbers != nil {
+	return l.each(n, l.whole, func(m []byte) error {
+		if l.numbered != nil {
 			m = l.keep(m)
 		}
 		return l.session.Put(m)
 	})
-}
-
-// each calls do for n messages, which are one for a session of raw bytes.
-func (l *sessionLink) each(n int, do func([]byte) error) error {
-	if !l.whole {
-		return do(l.pattern.sent.messages(n))
-	}
-	for range n {
-		m := l.pattern.sent.messages(1)
-		if l.numbers != nil {
-			m = l.numbers.next()
-		}
-		if err := do(m); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const slabMessages = 64
@@ -145,12 +120,7 @@ func (l *sessionLink) receiveBatches(yield func([]byte, bool) bool) error {
 	}
 }
 
-func (l *sessionLink) ended() error {
-	if err := l.session.Err(); err != nil {
-		return err
-	}
-	return errEnded
-}
+func (l *sessionLink) ended() error { return cmp.Or(l.session.Err(), errEnded) }
 
 func (l *sessionLink) wake() {
 	select {
@@ -165,12 +135,12 @@ func (l *sessionLink) close() {
 }
 
 // A groupLink is a packet endpoint in a group. It only receives.
-type groupLink struct{ conn *chanio.PacketConn }
+type groupLink struct{ *chanio.PacketConn }
 
 func (l groupLink) send(int) error { return nil }
 
 func (l groupLink) receive(yield func([]byte, bool) bool) error {
-	for p := range l.conn.Recv() {
+	for p := range l.Recv() {
 		if !yield(p.Data, true) {
 			return nil
 		}
@@ -180,4 +150,4 @@ func (l groupLink) receive(yield func([]byte, bool) bool) error {
 
 func (l groupLink) wake() {}
 
-func (l groupLink) close() { l.conn.Abort(nil) }
+func (l groupLink) close() { l.Abort(nil) }

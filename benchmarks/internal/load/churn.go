@@ -3,34 +3,27 @@ package load
 import (
 	"context"
 	"crypto/tls"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
 // runChurn runs a goroutine per client, each of which dials, does the handshake
 // with TLS, echoes one message, closes, and begins again. Each connection counts
 // as a message; its latency is that of its whole life.
-func runChurn(ctx context.Context, c Config) (*report.Report, error) {
-	p, err := newPattern(c)
-	if err != nil {
-		return nil, err
-	}
-	w := newWindow(c)
+func runChurn(ctx context.Context, d *dialer) (*report.Report, error) {
+	w := newWindow(d.Config)
 	var number, resumed atomic.Int64
-	var wg sync.WaitGroup
-	for i := range c.Clients {
-		own, t, latency := c.resuming(), w.tally(), w.latencies.Shard(i)
-		wg.Go(func() {
+	for i := range d.Clients {
+		own, t, latency := *d, w.tally(), w.latencies.Shard(i)
+		own.tls = d.ClientTLS() // a ticket is used only once: each client resumes its own sessions
+		w.start(func() error {
 			for !w.over.Load() {
 				began := time.Now()
-				again, err := own.visit(ctx, p, int(number.Add(1)))
+				again, err := own.visit(ctx, int(number.Add(1)))
 				if err != nil {
-					w.fail(err)
-					return
+					return err
 				}
 				if !w.open.Load() {
 					continue
@@ -41,27 +34,17 @@ func runChurn(ctx context.Context, c Config) (*report.Report, error) {
 					resumed.Add(1)
 				}
 			}
+			return nil
 		})
 	}
-	r := w.measure(ctx)
-	wg.Wait()
+	r := w.measure(ctx, nil)
 	r.Resumed = resumed.Load()
 	return r, nil
 }
 
-// resuming returns one client's config. A TLS 1.3 ticket is used only once, so
-// each client resumes its own sessions.
-func (c Config) resuming() Config {
-	if c.Resume && c.Endpoint.Net == endpoint.TLS {
-		c.Endpoint.ClientTLS = c.Endpoint.ClientTLS.Clone()
-		c.Endpoint.ClientTLS.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	}
-	return c
-}
-
 // visit makes one connection and reports whether it resumed a TLS session.
-func (c Config) visit(ctx context.Context, p *pattern, number int) (resumed bool, err error) {
-	l, err := dialPlain(ctx, c, p, false, number)
+func (d *dialer) visit(ctx context.Context, number int) (resumed bool, err error) {
+	l, err := d.plain(ctx, number)
 	if err != nil {
 		return false, err
 	}

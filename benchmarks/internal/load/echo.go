@@ -6,11 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
@@ -19,28 +18,22 @@ import (
 const stallTime = 200 * time.Millisecond
 
 // runEcho runs a goroutine per client.
-func runEcho(ctx context.Context, c Config) (*report.Report, error) {
-	links, p, err := connect(ctx, c, false)
+func runEcho(ctx context.Context, d *dialer) (*report.Report, error) {
+	links, err := d.all(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := newWindow(c)
+	w := newWindow(d.Config)
 	clients := make([]*echo, len(links))
-	var wg sync.WaitGroup
 	for i, l := range links {
-		e := &echo{link: l, window: w, pattern: p, tally: w.tally(), latency: w.latencies.Shard(i)}
-		clients[i] = e
-		wg.Go(func() { w.fail(e.run()) })
+		clients[i] = &echo{link: l, window: w, back: d.pattern.back, tally: w.tally(), latency: w.latencies.Shard(i)}
+		clients[i].ahead = !d.Datagrams() && len(d.pattern.sent.messages(d.Messages)) > readSize
+		w.start(clients[i].run)
 	}
-	done := make(chan struct{})
-	if c.Endpoint.Datagrams() {
-		wg.Go(func() { wakeStalled(clients, done) })
+	if d.Datagrams() {
+		w.wg.Go(func() { wakeStalled(clients, w.done) })
 	}
-	r := w.measure(ctx)
-	close(done)
-	closeAll(links)
-	wg.Wait()
-	return r, nil
+	return w.measure(ctx, links), nil
 }
 
 // wakeStalled interrupts clients that have long received nothing, until done is
@@ -66,9 +59,10 @@ func wakeStalled(clients []*echo, done <-chan struct{}) {
 type echo struct {
 	link    link
 	window  *window
-	pattern *pattern
+	back    repeated
 	tally   *tally
 	latency *report.Shard
+	ahead   bool // more may be in flight than the kernel holds
 
 	flight   flight
 	part     int          // bytes received of an incomplete message
@@ -79,16 +73,15 @@ type echo struct {
 }
 
 // run sends all messages, then one for each that comes back or was lost, until
-// the run is over. It sends from a separate goroutine if more may be in flight
-// than the kernel holds: otherwise client and server would deadlock.
+// the run is over. It sends from a separate goroutine if client and server would
+// deadlock otherwise.
 func (e *echo) run() error {
-	n := e.window.config.Messages
-	if e.window.config.Endpoint.Datagrams() || len(e.pattern.sent.messages(n)) <= readSize {
+	if !e.ahead {
 		err := e.exchange(e.link.send)
 		e.link.close()
 		return err
 	}
-	orders := make(chan int, n) // never holds more orders than messages in flight
+	orders := make(chan int, e.window.config.Messages) // never holds more orders than messages in flight
 	failed := make(chan error, 1)
 	go func() { // ends when orders is closed or the link is
 		var err error
@@ -139,19 +132,19 @@ func (e *echo) exchange(send func(n int) error) error {
 // received counts what has arrived and returns how many messages are no longer
 // in flight.
 func (e *echo) received(b []byte, now time.Time) (int, error) {
-	if e.window.config.Endpoint.Datagrams() {
+	if e.window.config.Datagrams() {
 		return e.datagram(b, now)
 	}
 	open := e.window.open.Load()
 	var whole int
-	if e.window.config.Endpoint.Net == endpoint.WS && e.window.config.Endpoint.Deflate {
+	if e.window.config.Deflate {
 		whole = e.frames.count(b)
 	} else {
-		if !open && !e.pattern.back.follows(e.part, b) {
+		if !open && !e.back.follows(e.part, b) {
 			return 0, errDiffers
 		}
-		whole = (e.part + len(b)) / e.pattern.back.size
-		e.part = (e.part + len(b)) % e.pattern.back.size
+		whole = (e.part + len(b)) / e.back.size
+		e.part = (e.part + len(b)) % e.back.size
 	}
 	e.land(whole, len(b), open, now)
 	return whole, nil
@@ -180,8 +173,8 @@ func (e *echo) datagram(b []byte, now time.Time) (int, error) {
 		return e.lose(int(e.sent-e.oldest), open), nil
 	}
 	e.progress.Store(true)
-	message := e.pattern.back.messages(1)
-	if len(b) != len(message) || !bytes.Equal(b[numberSize:], message[numberSize:]) {
+	message := e.back.messages(1)
+	if len(b) != len(message) || !bytes.Equal(b[bench.NumberSize:], message[bench.NumberSize:]) {
 		return 0, errDiffers
 	}
 	switch n := binary.BigEndian.Uint64(b); {

@@ -8,30 +8,27 @@ import (
 	"time"
 
 	"example.com/chanio/benchmarks/internal/report"
-	"example.com/chanio/benchmarks/internal/stamp"
 )
 
 // runFanout measures how long messages take from publishing, when the server
 // stamps them, until the last client has them.
-func runFanout(ctx context.Context, c Config) (*report.Report, error) {
-	links, p, err := connect(ctx, c, false)
+func runFanout(ctx context.Context, d *dialer) (*report.Report, error) {
+	links, err := d.all(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := &fanout{window: newWindow(c), members: len(links), whole: make(chan struct{}), arrivals: make(map[uint64]*arrival)}
+	f := &fanout{window: newWindow(d.Config), members: len(links), whole: make(chan struct{}), arrivals: make(map[uint64]*arrival)}
 	f.tally = f.window.tally()
-	var wg sync.WaitGroup
 	for _, l := range links {
-		a := &assembler{message: make([]byte, p.back.size), header: p.back.size - c.Size, arrived: f.arrived}
-		wg.Go(func() { f.window.fail(l.receive(a.receive)) })
+		size := d.pattern.back.size
+		a := &assembler{message: make([]byte, size), header: size - d.Size, arrived: f.arrived}
+		f.window.start(func() error { return l.receive(a.receive) })
 	}
 	select { // the first may take long: connections are new
 	case <-f.whole:
 	case <-ctx.Done():
 	}
-	r := f.window.measure(ctx)
-	closeAll(links)
-	wg.Wait()
+	r := f.window.measure(ctx, links)
 	if r.Latency == nil && r.Errors == 0 {
 		return nil, errors.New("no message has reached every client")
 	}
@@ -57,8 +54,8 @@ type arrival struct {
 
 // arrived records that a message has reached one more member.
 func (f *fanout) arrived(message []byte) {
-	age := stamp.Age(message)
 	key := binary.BigEndian.Uint64(message)
+	age := time.Since(time.Unix(0, int64(key)))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.arrivals[key]

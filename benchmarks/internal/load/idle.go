@@ -15,18 +15,34 @@ const idleSettle = 300 * time.Millisecond
 
 // runIdle measures the growth of the server's memory: first with clients that
 // have sent nothing, and then after each has echoed a message.
-func runIdle(ctx context.Context, c Config) (*report.Report, error) {
-	empty, err := c.collected()
+func runIdle(ctx context.Context, d *dialer, collect func() error) (*report.Report, error) {
+	// resident returns the server's resident bytes, before and after a collection.
+	resident := func() (before, after process.Used, err error) {
+		wait(ctx, idleSettle)
+		if before, err = process.Usage(d.ServerPID); err == nil {
+			err = collect()
+		}
+		if err == nil {
+			after, err = process.Usage(d.ServerPID)
+		}
+		return before, after, err
+	}
+	_, empty, err := resident()
 	if err != nil {
 		return nil, err
 	}
-	links, p, err := connect(ctx, c, false)
+	footprint := func() (report.Footprint, error) {
+		before, after, err := resident()
+		share := func(u process.Used) float64 { return float64(u.Resident-empty.Resident) / float64(d.Clients) }
+		return report.Footprint{Resident: share(before), Collected: share(after)}, err
+	}
+	links, err := d.all(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(links)
 	// The server has accepted all once it echoes on one that came after them.
-	last, err := dialPlain(ctx, c, p, false, len(links))
+	last, err := d.plain(ctx, len(links))
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +51,7 @@ func runIdle(ctx context.Context, c Config) (*report.Report, error) {
 		return nil, err
 	}
 	r := &report.Report{Idle: new(report.Idle)}
-	if r.Idle.Connected, err = c.footprint(ctx, empty); err != nil {
+	if r.Idle.Connected, err = footprint(); err != nil {
 		return nil, err
 	}
 	var g errgroup.Group
@@ -46,28 +62,6 @@ func runIdle(ctx context.Context, c Config) (*report.Report, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	r.Idle.Echoed, err = c.footprint(ctx, empty)
+	r.Idle.Echoed, err = footprint()
 	return r, err
-}
-
-// footprint returns each session's share of the server's growth since it was
-// empty.
-func (c Config) footprint(ctx context.Context, empty int64) (report.Footprint, error) {
-	wait(ctx, idleSettle)
-	used, err := process.Usage(c.ServerPID)
-	if err != nil {
-		return report.Footprint{}, err
-	}
-	collected, err := c.collected()
-	share := func(bytes int64) float64 { return float64(bytes-empty) / float64(c.Clients) }
-	return report.Footprint{Resident: share(used.Resident), Collected: share(collected)}, err
-}
-
-// collected returns the server's resident bytes after a collection.
-func (c Config) collected() (int64, error) {
-	if err := c.Collect(); err != nil {
-		return 0, err
-	}
-	used, err := process.Usage(c.ServerPID)
-	return used.Resident, err
 }

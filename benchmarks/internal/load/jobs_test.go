@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/load"
 	"example.com/chanio/benchmarks/internal/server"
 )
@@ -38,7 +38,7 @@ type trial struct {
 func TestEveryClientMeasuresEveryServer(t *testing.T) {
 	const plain, own = "plain", "chanio"
 	var trials []trial
-	for _, net := range []string{endpoint.TCP, endpoint.TLS, endpoint.Unix, endpoint.UDP} {
+	for _, net := range []string{bench.TCP, bench.TLS, bench.Unix, bench.UDP} {
 		for _, impl := range []string{"std", "chanio"} {
 			trials = append(trials, trial{job: "echo", net: net, impl: impl, client: plain})
 		}
@@ -46,38 +46,38 @@ func TestEveryClientMeasuresEveryServer(t *testing.T) {
 			trial{job: "echo", net: net, impl: "chanio", client: own},
 			trial{job: "echo", net: net, impl: "chanio", client: own, batch: true})
 	}
-	for _, framing := range []string{endpoint.Prefix, endpoint.Lines} {
+	for _, framing := range []string{bench.Prefix, bench.Lines} {
 		trials = append(trials,
-			trial{job: "echo", net: endpoint.TCP, impl: "std", client: plain, framing: framing},
-			trial{job: "echo", net: endpoint.TCP, impl: "chanio", client: plain, framing: framing},
-			trial{job: "echo", net: endpoint.TLS, impl: "chanio", client: plain, framing: framing, batch: true},
-			trial{job: "echo", net: endpoint.TLS, impl: "chanio", client: own, framing: framing},
-			trial{job: "echo", net: endpoint.TCP, impl: "chanio", client: own, framing: framing, batch: true})
+			trial{job: "echo", net: bench.TCP, impl: "std", client: plain, framing: framing},
+			trial{job: "echo", net: bench.TCP, impl: "chanio", client: plain, framing: framing},
+			trial{job: "echo", net: bench.TLS, impl: "chanio", client: plain, framing: framing, batch: true},
+			trial{job: "echo", net: bench.TLS, impl: "chanio", client: own, framing: framing},
+			trial{job: "echo", net: bench.TCP, impl: "chanio", client: own, framing: framing, batch: true})
 	}
 	for _, impl := range []string{"std", "coalesced", "loop", "limit", "chanio"} {
-		trials = append(trials, trial{job: "multicast", net: endpoint.TCP, impl: impl, client: plain})
+		trials = append(trials, trial{job: "multicast", net: bench.TCP, impl: impl, client: plain})
 	}
 	for _, impl := range []string{"chanio", "gorilla", "coder", "gws"} {
 		trials = append(trials,
-			trial{job: "echo", net: endpoint.WS, impl: impl, client: plain, size: 200},
-			trial{job: "echo", net: endpoint.WS, impl: impl, client: plain, deflate: true, size: 1 << 10},
-			trial{job: "multicast", net: endpoint.WS, impl: impl, client: plain, size: 70_000},
-			trial{job: "multicast", net: endpoint.WS, impl: impl, client: plain, deflate: true, size: 1 << 10})
+			trial{job: "echo", net: bench.WS, impl: impl, client: plain, size: 200},
+			trial{job: "echo", net: bench.WS, impl: impl, client: plain, deflate: true, size: 1 << 10},
+			trial{job: "multicast", net: bench.WS, impl: impl, client: plain, size: 70_000},
+			trial{job: "multicast", net: bench.WS, impl: impl, client: plain, deflate: true, size: 1 << 10})
 	}
 	for _, c := range append(trials,
-		trial{job: "echo", net: endpoint.TCP, impl: "netpoll", client: plain},
-		trial{job: "echo", net: endpoint.UDP, impl: "packetconn", client: plain},
-		trial{job: "echo", net: endpoint.UDP, impl: "packetconn", client: plain, batch: true},
-		trial{job: "echo", net: endpoint.TCP, impl: "std", client: plain, size: 1 << 20, messages: 30},
-		trial{job: "echo", net: endpoint.TCP, impl: "chanio", client: own, size: 1 << 20, messages: 30},
-		trial{job: "echo", net: endpoint.TCP, impl: "std", client: plain, size: 1, messages: 1, clients: 1},
-		trial{job: "echo", net: endpoint.WS, impl: "chanio", client: plain, batch: true},
-		trial{job: "multicast", net: endpoint.TLS, impl: "std", client: plain},
-		trial{job: "multicast", net: endpoint.TLS, impl: "chanio", client: plain},
-		trial{job: "multicast", net: endpoint.TCP, impl: "chanio", client: own},
-		trial{job: "multicast", net: endpoint.UDP, impl: "std", client: plain},
-		trial{job: "multicast", net: endpoint.UDP, impl: "chanio", client: plain},
-		trial{job: "multicast", net: endpoint.UDP, impl: "chanio", client: own},
+		trial{job: "echo", net: bench.TCP, impl: "netpoll", client: plain},
+		trial{job: "echo", net: bench.UDP, impl: "packetconn", client: plain},
+		trial{job: "echo", net: bench.UDP, impl: "packetconn", client: plain, batch: true},
+		trial{job: "echo", net: bench.TCP, impl: "std", client: plain, size: 1 << 20, messages: 30},
+		trial{job: "echo", net: bench.TCP, impl: "chanio", client: own, size: 1 << 20, messages: 30},
+		trial{job: "echo", net: bench.TCP, impl: "std", client: plain, size: 1, messages: 1, clients: 1},
+		trial{job: "echo", net: bench.WS, impl: "chanio", client: plain, batch: true},
+		trial{job: "multicast", net: bench.TLS, impl: "std", client: plain},
+		trial{job: "multicast", net: bench.TLS, impl: "chanio", client: plain},
+		trial{job: "multicast", net: bench.TCP, impl: "chanio", client: own},
+		trial{job: "multicast", net: bench.UDP, impl: "std", client: plain},
+		trial{job: "multicast", net: bench.UDP, impl: "chanio", client: plain},
+		trial{job: "multicast", net: bench.UDP, impl: "chanio", client: own},
 	) {
 		name := strings.Join([]string{c.job, c.net, c.impl, c.client, c.framing, fmt.Sprint(c.batch, c.deflate, c.size)}, " ")
 		t.Run(name, c.test)
@@ -86,38 +86,28 @@ func TestEveryClientMeasuresEveryServer(t *testing.T) {
 
 func (c trial) test(t *testing.T) {
 	c.clients, c.messages, c.size = cmp.Or(c.clients, 3), cmp.Or(c.messages, 100), cmp.Or(c.size, 32)
-	host, port := endpoint.DefaultAddress(c.net, c.job == "multicast"), 0
+	host, port := "", 0
 	switch {
-	case c.net == endpoint.Unix:
+	case c.net == bench.Unix:
 		host = filepath.Join(t.TempDir(), "socket")
-	case c.net == endpoint.UDP && c.job == "multicast":
+	case c.net == bench.UDP && c.job == "multicast":
 		var err error
-		port, err = endpoint.FreeGroupPort()
+		port, err = bench.FreeGroupPort()
 		require.NoError(t, err)
 	}
-	at := endpoint.Endpoint{Net: c.net, Deflate: c.deflate, ClientTLS: endpoint.ClientTLS()}
-	require.NoError(t, at.Locate(host, port))
-	var err error
-	at.ServerTLS, err = endpoint.ServerTLS("", "")
-	require.NoError(t, err)
-	if c.net != endpoint.TLS {
-		at.ServerTLS, at.ClientTLS = nil, nil
+	config := bench.Config{
+		Job: c.job, Net: c.net, Impl: c.impl, Client: c.client, Clients: c.clients, Size: c.size,
+		Framing: c.framing, Batch: c.batch, Deflate: c.deflate, Warmup: 50 * time.Millisecond, Length: 100 * time.Millisecond,
 	}
-
-	s, err := server.Start(t.Context(), c.job, server.Config{
-		Endpoint: at, Impl: c.impl, Framing: c.framing, Batch: c.batch, Size: c.size, Members: c.clients,
-	})
+	require.NoError(t, config.Locate(host, port))
+	s, err := server.Start(config)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
-	at.Address = s.Addr()
+	config.Address, config.Messages = s.Addr, c.messages
 
-	config := load.Config{
-		Endpoint: at, Client: c.client, Clients: c.clients, Messages: c.messages, Size: c.size,
-		Framing: c.framing, Batch: c.batch, Warmup: 50 * time.Millisecond, Length: 100 * time.Millisecond,
-	}
-	r, err := load.Run(t.Context(), c.job, config)
+	r, err := load.Run(t.Context(), config, nil)
 	for ; err == nil && r.Messages == 0 && r.Errors == 0 && config.Length < time.Minute; config.Length *= 4 { // a slow machine
-		r, err = load.Run(t.Context(), c.job, config)
+		r, err = load.Run(t.Context(), config, nil)
 	}
 	require.NoError(t, err)
 	require.Zero(t, r.Errors, r.FirstError)
@@ -131,33 +121,33 @@ func (c trial) test(t *testing.T) {
 }
 
 func TestAnErrorOfAClientIsReported(t *testing.T) {
-	at := endpoint.Endpoint{Net: endpoint.TCP, Address: "127.0.0.1:0"}
+	c := bench.Config{Job: "multicast", Net: bench.TCP, Address: "127.0.0.1:0", Impl: "limit", Size: 7, Clients: 2}
 	// A multicast server sends messages that no echo client has sent.
-	s, err := server.Start(t.Context(), "multicast", server.Config{Endpoint: at, Impl: "limit", Size: 7, Members: 2})
+	s, err := server.Start(c)
 	require.NoError(t, err)
 	defer s.Close()
-	at.Address = s.Addr()
-	r, err := load.Run(t.Context(), "echo", load.Config{
-		Endpoint: at, Client: "plain", Clients: 2, Messages: 1, Size: 32, Warmup: 200 * time.Millisecond, Length: 100 * time.Millisecond,
-	})
+	r, err := load.Run(t.Context(), bench.Config{
+		Job: "echo", Net: bench.TCP, Address: s.Addr, Client: "plain", Clients: 2, Messages: 1, Size: 32,
+		Warmup: 200 * time.Millisecond, Length: 100 * time.Millisecond,
+	}, nil)
 	require.NoError(t, err)
 	require.Equal(t, int64(2), r.Errors)
 	require.Equal(t, "the echo differs from what was sent", r.FirstError)
 }
 
 func TestWhatCannotBeRunIsAnError(t *testing.T) {
-	udp := endpoint.Endpoint{Net: endpoint.UDP, Address: "127.0.0.1:9"}
 	for _, c := range []struct {
-		name, job, want string
-		config          load.Config
+		name, want string
+		config     bench.Config
 	}{
-		{"no clients", "echo", "must be positive", load.Config{Client: "plain", Messages: 1, Size: 1}},
-		{"no such job", "sing", `no job "sing"`, load.Config{Client: "plain", Clients: 1, Messages: 1, Size: 1}},
-		{"no such client", "echo", `no client "other" for echo`, load.Config{Client: "other", Clients: 1, Messages: 1, Size: 1}},
-		{"datagrams without room for a number", "echo", "at least 8 bytes", load.Config{Endpoint: udp, Client: "plain", Clients: 1, Messages: 1, Size: 7}},
+		{"no clients", "must be positive", bench.Config{Job: "echo", Client: "plain", Messages: 1, Size: 1}},
+		{"no such job", `no job "sing"`, bench.Config{Job: "sing", Client: "plain", Clients: 1, Messages: 1, Size: 1}},
+		{"no such client", `no client "other" for echo`, bench.Config{Job: "echo", Client: "other", Clients: 1, Messages: 1, Size: 1}},
+		{"datagrams without room for a number", "at least 8 bytes",
+			bench.Config{Job: "echo", Net: bench.UDP, Client: "plain", Clients: 1, Messages: 1, Size: 7}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := load.Run(t.Context(), c.job, c.config)
+			_, err := load.Run(t.Context(), c.config, nil)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
@@ -165,7 +155,7 @@ func TestWhatCannotBeRunIsAnError(t *testing.T) {
 
 func TestServersThatDoNotExistAreErrors(t *testing.T) {
 	for _, c := range [][2]string{{"sing", "std"}, {"echo", "other"}, {"multicast", "other"}} {
-		_, err := server.Start(t.Context(), c[0], server.Config{Impl: c[1]})
+		_, err := server.Start(bench.Config{Job: c[0], Impl: c[1]})
 		require.Error(t, err, strconv.Quote(c[0]+" "+c[1]))
 	}
 }

@@ -1,9 +1,7 @@
 package load
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -28,8 +26,8 @@ type link interface {
 // A plainLink is a connection of package net.
 type plainLink struct {
 	net.Conn
-	pattern *pattern
-	numbers *numbers   // of datagrams; nil for streams
+	*outgoing
+	whole   int        // bytes of a message that comes back
 	buffers *sync.Pool // of *[readSize]byte
 }
 
@@ -37,38 +35,26 @@ type plainLink struct {
 // however many connections there are: a reader holds none while it waits.
 var pooled = &sync.Pool{New: func() any { return new([readSize]byte) }}
 
-// dialPlain connects the i-th client, or joins a group.
-func dialPlain(ctx context.Context, c Config, p *pattern, group bool, i int) (_ *plainLink, err error) {
-	l := &plainLink{pattern: p, buffers: pooled}
-	if c.Endpoint.Datagrams() {
-		l.numbers = &numbers{message: bytes.Clone(p.sent.messages(1))}
-	}
-	if group {
-		l.Conn, err = c.Endpoint.Join()
+// plain connects the i-th client, or joins a group.
+func (d *dialer) plain(ctx context.Context, i int) (l *plainLink, err error) {
+	l = &plainLink{outgoing: d.outgoing(), whole: d.pattern.back.size, buffers: pooled}
+	if d.Datagrams() && d.Multicasts() {
+		l.Conn, err = d.Join()
 	} else {
-		l.Conn, err = c.Endpoint.Dial(ctx, i)
+		l.Conn, err = d.Dial(ctx, i, d.tls)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l, err
 }
 
 func (l *plainLink) send(n int) error {
-	if l.numbers == nil {
-		_, err := l.Write(l.pattern.sent.messages(n))
+	return l.each(n, l.numbered != nil, func(b []byte) error {
+		_, err := l.Write(b)
 		return err
-	}
-	for range n {
-		if _, err := l.Write(l.numbers.next()); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func (l *plainLink) receive(yield func([]byte, bool) bool) error {
-	if raw := rawConn(l.Conn); raw != nil && l.numbers == nil {
+	if raw := rawConn(l.Conn); raw != nil && l.numbered == nil {
 		return receiveRaw(raw, l.buffers, yield)
 	}
 	buf := make([]byte, readSize)
@@ -76,7 +62,7 @@ func (l *plainLink) receive(yield func([]byte, bool) bool) error {
 		n, err := l.Read(buf)
 		b := buf[:n]
 		switch {
-		case l.numbers != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		case l.numbered != nil && errors.Is(err, os.ErrDeadlineExceeded):
 			b = nil
 			err = l.SetReadDeadline(time.Time{})
 		case err != nil:
@@ -103,7 +89,7 @@ func (l *plainLink) echoOnce() error {
 	if err := l.send(1); err != nil {
 		return err
 	}
-	due := l.pattern.back.size
+	due := l.whole
 	err := l.receive(func(b []byte, _ bool) bool {
 		due -= len(b)
 		return due > 0
@@ -112,17 +98,4 @@ func (l *plainLink) echoOnce() error {
 		return fmt.Errorf("echo: %w", err)
 	}
 	return nil
-}
-
-// numbers makes numbered datagrams. Only the sender uses it.
-type numbers struct {
-	message []byte
-	n       uint64
-}
-
-// next returns the next datagram, which is valid until the call after it.
-func (d *numbers) next() []byte {
-	binary.BigEndian.PutUint64(d.message, d.n)
-	d.n++
-	return d.message
 }

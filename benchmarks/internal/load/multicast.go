@@ -3,59 +3,54 @@ package load
 import (
 	"context"
 	"encoding/binary"
-	"sync"
 
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
 // runMulticast counts what arrives on each connection, or at each socket in the
-// endpoint's group.
-func runMulticast(ctx context.Context, c Config) (*report.Report, error) {
-	links, p, err := connect(ctx, c, c.Endpoint.Datagrams())
+// group.
+func runMulticast(ctx context.Context, d *dialer) (*report.Report, error) {
+	links, err := d.all(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := newWindow(c)
-	var wg sync.WaitGroup
+	w := newWindow(d.Config)
 	for _, l := range links {
 		receive := counter(w)
 		// Each client stops itself at the end of the run: under a flood, closing
 		// a thousand clients from outside takes long.
-		wg.Go(func() {
-			w.fail(l.receive(func(b []byte, _ bool) bool {
+		w.start(func() error {
+			defer l.close()
+			return l.receive(func(b []byte, _ bool) bool {
 				receive(b)
 				return !w.over.Load()
-			}))
-			l.close()
+			})
 		})
 	}
-	r := w.measure(ctx)
-	closeAll(links)
-	wg.Wait()
-	if !c.Endpoint.Datagrams() && !c.Endpoint.Deflate {
-		r.Messages = r.Bytes / int64(p.back.size)
+	r := w.measure(ctx, links)
+	if !d.Datagrams() && !d.Deflate {
+		r.Messages = r.Bytes / int64(d.pattern.back.size)
 	}
 	return r, nil
 }
 
-// counter returns the function that counts what one client receives.
+// counter returns the function that counts what one client receives. The size of
+// deflated messages is the server's library's, so their frames count.
 func counter(w *window) func(b []byte) {
 	t := w.tally()
-	switch {
-	case w.config.Endpoint.Datagrams():
+	if w.config.Datagrams() {
 		return (&sequence{window: w, tally: t}).receive
-	case w.config.Endpoint.Deflate: // the size is the server's library's
-		var frames frameCounter
-		return func(b []byte) {
-			if n := frames.count(b); w.open.Load() {
-				t.bytes.Add(int64(len(b)))
-				t.messages.Add(int64(n))
-			}
-		}
 	}
+	var frames frameCounter
 	return func(b []byte) {
+		n := 0
+		if w.config.Deflate {
+			n = frames.count(b)
+		}
 		if w.open.Load() {
 			t.bytes.Add(int64(len(b)))
+			t.messages.Add(int64(n))
 		}
 	}
 }
@@ -72,7 +67,7 @@ type sequence struct {
 }
 
 func (s *sequence) receive(datagram []byte) {
-	if len(datagram) < numberSize {
+	if len(datagram) < bench.NumberSize {
 		return
 	}
 	n := binary.BigEndian.Uint64(datagram)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/benchmarks/internal/bench"
 )
 
 func TestSequenceCountsWhatIsMissing(t *testing.T) {
@@ -22,7 +24,7 @@ func TestSequenceCountsWhatIsMissing(t *testing.T) {
 		{"not numbered, not all the same", []uint64{7, 7, 100, 7}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWindow(Config{})
+			w := newWindow(bench.Config{})
 			w.open.Store(true)
 			s := &sequence{window: w, tally: w.tally()}
 			for _, n := range c.numbers {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 )
@@ -15,10 +16,13 @@ import (
 // A window is the time that a run measures. What happens before or after it does
 // not count.
 type window struct {
-	config    Config
+	config    bench.Config
 	open      atomic.Bool
 	over      atomic.Bool // tells the clients to end
 	latencies *report.Latencies
+
+	wg   sync.WaitGroup // clients
+	done chan struct{}  // closed when the run is over
 
 	mu      sync.Mutex
 	tallies []*tally
@@ -36,9 +40,9 @@ type tally struct {
 	_ [40]byte // keeps two clients' counters out of one cache line
 }
 
-func newWindow(c Config) *window {
+func newWindow(c bench.Config) *window {
 	// Twice as many shards as can record at the same time.
-	return &window{config: c, latencies: report.NewLatencies(2 * runtime.GOMAXPROCS(0))}
+	return &window{config: c, done: make(chan struct{}), latencies: report.NewLatencies(2 * runtime.GOMAXPROCS(0))}
 }
 
 // tally returns a new client's counters.
@@ -49,6 +53,9 @@ func (w *window) tally() *tally {
 	w.tallies = append(w.tallies, t)
 	return t
 }
+
+// start runs a client in a goroutine.
+func (w *window) start(client func() error) { w.wg.Go(func() { w.fail(client()) }) }
 
 // fail counts the error, if any, that ended a client before the end of the run.
 func (w *window) fail(err error) {
@@ -63,9 +70,9 @@ func (w *window) fail(err error) {
 	}
 }
 
-// measure waits for the warm-up, opens the window for its length, ends the run,
-// and reports what was counted. It ends early with ctx.
-func (w *window) measure(ctx context.Context) *report.Report {
+// measure waits for the warm-up, opens the window for its length, ends the run
+// by closing links, and reports what was counted. It ends early with ctx.
+func (w *window) measure(ctx context.Context, links []link) *report.Report {
 	wait(ctx, w.config.Warmup)
 	server, load := meter(w.config.ServerPID), meter(os.Getpid())
 	began := time.Now()
@@ -73,8 +80,16 @@ func (w *window) measure(ctx context.Context) *report.Report {
 	wait(ctx, w.config.Length)
 	w.open.Store(false)
 	w.over.Store(true)
+	close(w.done)
 	r := &report.Report{Time: time.Since(began), Server: server(), Load: load()}
+	w.count(r)
+	closeAll(links)
+	w.wg.Wait()
+	return r
+}
 
+// count enters what the clients have counted.
+func (w *window) count(r *report.Report) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range w.tallies {
@@ -87,7 +102,6 @@ func (w *window) measure(ctx context.Context) *report.Report {
 		r.FirstError = w.first.Error()
 	}
 	r.Latency = w.latencies.Percentiles()
-	return r
 }
 
 // meter starts measuring a process. The returned function returns what the

@@ -22,10 +22,10 @@ var looks = []look{
 	{compare.Ours, "chanio", "#0969da", "#4493f8"},
 	{compare.Batches, "chanio, batches", "#0a3069", "#a5d6ff"},
 	{compare.BothOurs, "chanio at both ends", "#54aeff", "#79c0ff"},
-	{compare.Std, "package net", "#6e7781", "#9198a1"},
-	{compare.Coalesced, "package net, writes gathered", "#8250df", "#bc8cff"},
-	{compare.Loop, "a loop over the connections", "#1a7f37", "#3fb950"},
-	{compare.Netpoll, "netpoll", "#d4782f", "#f0883e"},
+	{"std", "package net", "#6e7781", "#9198a1"},
+	{"coalesced", "package net, writes gathered", "#8250df", "#bc8cff"},
+	{"loop", "a loop over the connections", "#1a7f37", "#3fb950"},
+	{"netpoll", "netpoll", "#d4782f", "#f0883e"},
 }
 
 // classOf returns the CSS class of an entrant.
@@ -94,28 +94,19 @@ func logTicks(least, most float64, label func(float64) string) []tick {
 	return ticks
 }
 
-// unit labels a number with the largest unit that keeps it above 1. Steps are
-// sorted from the largest.
-func unit(v float64, units ...step) string {
-	for _, u := range units {
-		if v >= u.of*0.999 {
-			return fmt.Sprintf("%.3g %s", v/u.of, u.name)
-		}
+// scaled labels a number with the last of units, each a base greater than the one
+// before, that keeps it above 1.
+func scaled(v, base float64, units ...string) string {
+	for len(units) > 1 && v >= base*0.999 {
+		v, units = v/base, units[1:]
 	}
-	return fmt.Sprintf("%.3g", v)
+	return strings.TrimSpace(fmt.Sprintf("%.3g %s", v, units[0]))
 }
 
-type step struct {
-	of   float64
-	name string
-}
+func micro(us float64) string { return scaled(us*1e3, 1000, "ns", "µs", "ms", "s") }
 
-func micro(us float64) string {
-	return unit(us, step{1e6, "s"}, step{1e3, "ms"}, step{1, "µs"}, step{1e-3, "ns"})
-}
+func amount(v float64) string { return scaled(v, 1000, "", "k", "M", "G") }
 
-func amount(v float64) string { return unit(v, step{1e9, "G"}, step{1e6, "M"}, step{1e3, "k"}) }
+func amountBytes(v float64) string { return scaled(v, 1000, "B", "kB", "MB", "GB") }
 
-func amountBytes(v float64) string { return amount(v) + "B" }
-
-func binary(v float64) string { return unit(v, step{1 << 20, "Mi"}, step{1 << 10, "Ki"}) }
+func binary(v float64) string { return scaled(v, 1024, "", "Ki", "Mi") }

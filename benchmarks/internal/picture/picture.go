@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
@@ -54,33 +55,38 @@ func newPicture(name, title, says string, entrants []string, height float64, dra
 
 // clients shows what a message costs as the number of clients grows.
 func clients(o *compare.Outcome) (Picture, bool) {
-	return growth(o, "clients", "Cost as clients grow", "TCP echo, 32 bytes", "clients", compare.ClientSteps(), amount,
+	return growth(o, "clients", "Cost as clients grow", "TCP echo, 32 bytes", "clients", amount, func(c bench.Config) int { return c.Clients },
 		"Server peak memory", compare.Peak)
 }
 
 // sizes shows what a message costs as its size grows.
 func sizes(o *compare.Outcome) (Picture, bool) {
-	return growth(o, "sizes", "Cost as messages grow", "TCP echo, 10 clients", "bytes of a message", compare.SizeSteps(), binary,
+	return growth(o, "sizes", "Cost as messages grow", "TCP echo, 10 clients", "bytes of a message", binary, func(c bench.Config) int { return c.Size },
 		"Bytes a second, echoed", compare.Data)
 }
 
 // inGrowth are drawn in this order, ours on top.
-var inGrowth = []string{compare.Std, compare.Netpoll, compare.Ours}
+var inGrowth = []string{"std", "netpoll", compare.Ours}
 
 // growth shows the CPU time per message and another metric along steps.
-func growth(o *compare.Outcome, name, title, of, x string, steps []compare.Step, label func(float64) string,
+func growth(o *compare.Outcome, name, title, of, x string, label func(float64) string, at func(bench.Config) int,
 	other string, metric compare.Metric) (Picture, bool) {
 	left := panel{title: "Server CPU time a message", x: x, label: micro}
 	right := panel{title: other, x: x, label: amountBytes}
+	steps, err := compare.Select(name, "")
+	if err != nil {
+		return Picture{}, false
+	}
 	for _, s := range steps {
-		left.ticks = append(left.ticks, tick{math.Log10(s.X), label(s.X)})
+		n := float64(at(s.Config))
+		left.ticks = append(left.ticks, tick{math.Log10(n), label(n)})
 	}
 	right.ticks = left.ticks
 	for _, e := range inGrowth {
 		var cost, others []point
-		for _, s := range steps {
-			cost = append(cost, point{math.Log10(s.X), o.Figure(s.Scenario, e, compare.Cost)})
-			others = append(others, point{math.Log10(s.X), o.Figure(s.Scenario, e, metric)})
+		for i, s := range steps {
+			cost = append(cost, point{left.ticks[i].at, o.Figure(s.Name, e, compare.Cost)})
+			others = append(others, point{left.ticks[i].at, o.Figure(s.Name, e, metric)})
 		}
 		left.add(e, cost...)
 		right.add(e, others...)
@@ -88,15 +94,11 @@ func growth(o *compare.Outcome, name, title, of, x string, steps []compare.Step,
 	return lines(name, title, fmt.Sprintf("%s, 1 message in flight each; median, least and most of %s", of, o.Repetitions()), left, right)
 }
 
-// percentiles are the metrics of a latency curve, and the ticks of its axis.
-var percentiles = []struct {
-	percent float64
-	metric  compare.Metric
-	tick    string // "" for none
-}{
-	{50, compare.P50, "50 %"}, {75, compare.P75, ""}, {90, compare.P90, "90 %"}, {95, compare.P95, ""},
-	{99, compare.P99, "99 %"}, {99.5, compare.P995, ""}, {99.9, compare.P999, "99.9 %"}, {99.99, compare.P9999, "99.99 %"},
-}
+// percentiles are those of a latency curve.
+var percentiles = []float64{50, 75, 90, 95, 99, 99.5, 99.9, 99.99}
+
+// ticked are those that the axis shows.
+var ticked = []float64{50, 90, 99, 99.9, 99.99}
 
 // nines maps percentiles so that each further nine is equally far from the
 // previous one.
@@ -106,24 +108,24 @@ func nines(percent float64) float64 { return -math.Log10(1 - percent/100) }
 func latency(o *compare.Outcome) (Picture, bool) {
 	return lines("latency", "Latency",
 		fmt.Sprintf("TCP, 32 bytes, 1 message in flight; so many percent took no longer; median, least and most of %s", o.Repetitions()),
-		curves(o, "Echo round trip, 100 clients", "tcp-echo-100x1", 99.99, compare.Std, compare.Netpoll, compare.Ours),
-		curves(o, "Multicast, until the last of 1,000 has it", "tcp-fanout-1000", 99, compare.Std, compare.Loop, compare.Ours))
+		curves(o, "Echo round trip, 100 clients", "tcp-echo-100x1", 99.99, "std", "netpoll", compare.Ours),
+		curves(o, "Multicast, until the last of 1,000 has it", "tcp-fanout-1000", 99, "std", "loop", compare.Ours))
 }
 
 // curves returns the lines of a scenario up to a percentile for which there were
 // enough messages.
 func curves(o *compare.Outcome, title, scenario string, most float64, entrants ...string) panel {
 	p := panel{title: title, x: "percentile", label: micro}
-	for _, q := range percentiles {
-		if q.tick != "" && q.percent <= most {
-			p.ticks = append(p.ticks, tick{nines(q.percent), q.tick})
+	for _, q := range ticked {
+		if q <= most {
+			p.ticks = append(p.ticks, tick{nines(q), fmt.Sprintf("%g %%", q)})
 		}
 	}
 	for _, e := range entrants {
 		var points []point
 		for _, q := range percentiles {
-			if q.percent <= most {
-				points = append(points, point{nines(q.percent), o.Figure(scenario, e, q.metric)})
+			if q <= most {
+				points = append(points, point{nines(q), o.Figure(scenario, e, compare.Metric(fmt.Sprintf("p%g-us", q)))})
 			}
 		}
 		p.add(e, points...)

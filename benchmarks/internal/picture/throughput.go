@@ -38,7 +38,7 @@ func throughput(o *compare.Outcome) (Picture, bool) {
 	x := scale{math.Log10(0.5), math.Log10(2), rowsLeft, width - margin - 34}
 	height := 0.0
 	for _, s := range compare.Catalogue() {
-		if !slices.Contains(inThroughput, s.Name()) {
+		if !slices.Contains(inThroughput, s.Name) {
 			continue
 		}
 		r := row{title: s.Title()}

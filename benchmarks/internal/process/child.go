@@ -52,27 +52,18 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // ReadLine returns the next line that the child prints.
 func (c *Child) ReadLine() (string, error) {
 	line, err := c.stdout.ReadString('\n')
-	if err != nil {
-		return "", c.failure(err)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the child process ended early")
 	}
-	return strings.TrimSuffix(line, "\n"), nil
+	return strings.TrimSuffix(line, "\n"), err
 }
 
 // Command sends the child a line and returns its answer, one line.
 func (c *Child) Command(line string) (string, error) {
 	if _, err := fmt.Fprintln(c.stdin, line); err != nil {
-		return "", c.failure(err)
+		return "", err
 	}
 	return c.ReadLine()
-}
-
-// Output returns everything that the child prints until it ends by itself.
-func (c *Child) Output() ([]byte, error) {
-	out, err := io.ReadAll(c.stdout)
-	if werr := c.cmd.Wait(); werr != nil {
-		return nil, c.explain(werr)
-	}
-	return out, err
 }
 
 // Stop ends the child and returns an error if it had to be killed or failed.
@@ -80,35 +71,18 @@ func (c *Child) Stop() error {
 	c.stdin.Close()
 	kill := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
-	_, _ = io.Copy(io.Discard, c.stdout) // Wait must not be called before reading has ended
-	if err := c.cmd.Wait(); err != nil {
-		return c.explain(err)
-	}
-	return nil
-}
-
-// failure ends a child that stopped answering, and returns why it stopped.
-func (c *Child) failure(err error) error {
-	if stopped := c.Stop(); stopped != nil {
-		return stopped
-	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the child process ended early")
-	}
+	_, err := c.Output()
 	return err
 }
 
-// explain adds to err why the child was killed or what it last printed. It is
-// called after Wait.
-func (c *Child) explain(err error) error {
-	if cause := c.ctx.Err(); cause != nil {
-		return fmt.Errorf("%w: %w", err, cause)
+// Output returns everything that the child prints until it ends by itself. If it
+// failed, the error says why it was killed or what it printed about it.
+func (c *Child) Output() ([]byte, error) {
+	out, err := io.ReadAll(c.stdout) // to its end, before Wait
+	if ended := c.cmd.Wait(); ended != nil {
+		const most = 400
+		said := bytes.TrimSpace(c.stderr.Bytes())
+		return nil, fmt.Errorf("%w: %s", errors.Join(ended, c.ctx.Err()), said[:min(len(said), most)])
 	}
-	said := bytes.TrimSpace(c.stderr.Bytes())
-	if len(said) == 0 {
-		return err
-	}
-	const most = 400
-	said = said[:min(len(said), most)]
-	return fmt.Errorf("%w: %s", err, said)
+	return out, err
 }

@@ -6,7 +6,7 @@ import "time"
 
 // Used is what a process has used up.
 type Used struct {
-	CPU      time.Duration `json:"cpu_ns"`   // user and system
-	Resident int64         `json:"resident"` // bytes of memory now
-	Peak     int64         `json:"peak"`     // bytes of memory at most, since it began
+	CPU      time.Duration // user and system
+	Resident int64         // bytes of memory now
+	Peak     int64         // bytes of memory at most, since it began
 }

@@ -8,23 +8,14 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Percentiles are the percentiles of a run's latencies.
-type Percentiles struct {
-	P50   time.Duration `json:"p50_ns"`
-	P75   time.Duration `json:"p75_ns"`
-	P90   time.Duration `json:"p90_ns"`
-	P95   time.Duration `json:"p95_ns"`
-	P99   time.Duration `json:"p99_ns"`
-	P995  time.Duration `json:"p995_ns"`
-	P999  time.Duration `json:"p999_ns"`
-	P9999 time.Duration `json:"p9999_ns"`
-	Max   time.Duration `json:"max_ns"`
-}
+// Percentiles are the percentiles of a run's latencies by name, "p99.9", and the
+// longest, "max".
+type Percentiles map[string]time.Duration
 
 // String returns the customary percentiles.
-func (p *Percentiles) String() string {
+func (p Percentiles) String() string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
-		Duration(p.P50), Duration(p.P90), Duration(p.P99), Duration(p.P999), Duration(p.Max))
+		Duration(p["p50"]), Duration(p["p90"]), Duration(p["p99"]), Duration(p["p99.9"]), Duration(p["max"]))
 }
 
 const (
@@ -68,7 +59,7 @@ func (s *Shard) Record(d time.Duration, n int) {
 
 // Percentiles returns the percentiles of everything recorded, or nil if nothing
 // was.
-func (l *Latencies) Percentiles() *Percentiles {
+func (l *Latencies) Percentiles() Percentiles {
 	all := hdrhistogram.New(int64(lowest), int64(highest), digits)
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -79,10 +70,9 @@ func (l *Latencies) Percentiles() *Percentiles {
 	if all.TotalCount() == 0 {
 		return nil
 	}
-	at := func(q float64) time.Duration { return time.Duration(all.ValueAtQuantile(q)) }
-	return &Percentiles{
-		P50: at(50), P75: at(75), P90: at(90), P95: at(95),
-		P99: at(99), P995: at(99.5), P999: at(99.9), P9999: at(99.99),
-		Max: time.Duration(all.Max()),
+	p := Percentiles{"max": time.Duration(all.Max())}
+	for _, q := range []float64{50, 75, 90, 95, 99, 99.5, 99.9, 99.99} {
+		p[fmt.Sprintf("p%g", q)] = time.Duration(all.ValueAtQuantile(q))
 	}
+	return p
 }

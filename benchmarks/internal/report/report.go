@@ -12,32 +12,32 @@ import (
 
 // A Report is the outcome of one run, covering only its measured window.
 type Report struct {
-	Errors     int64  `json:"errors"`
-	FirstError string `json:"first_error,omitempty"`
+	Errors     int64
+	FirstError string
 
-	Time     time.Duration `json:"time_ns"`
-	Bytes    int64         `json:"bytes"`    // received by the clients
-	Messages int64         `json:"messages"` // received whole by the clients
-	Lost     int64         `json:"lost"`     // datagrams that never came back or never arrived
+	Time     time.Duration
+	Bytes    int64 // received by the clients
+	Messages int64 // received whole by the clients
+	Lost     int64 // datagrams that never came back or never arrived
 
-	Latency *Percentiles  `json:"latency,omitempty"` // of a message; nil if it was not measured
-	Server  *process.Used `json:"server,omitempty"`  // in the window, its peak since it began; nil if it is not known
-	Load    *process.Used `json:"load,omitempty"`    // the load program itself
+	Latency Percentiles   // of a message; nil if it was not measured
+	Server  *process.Used // in the window, its peak since it began; nil if it is not known
+	Load    *process.Used // the load program itself
 
-	Resumed int64 `json:"resumed,omitempty"` // connections that resumed a TLS session
-	Idle    *Idle `json:"idle,omitempty"`
+	Resumed int64 // connections that resumed a TLS session
+	Idle    *Idle
 }
 
 // Idle is what idle sessions cost a server.
 type Idle struct {
-	Connected Footprint `json:"connected"` // sessions that never sent anything
-	Echoed    Footprint `json:"echoed"`    // after each has echoed a message once
+	Connected Footprint // sessions that never sent anything
+	Echoed    Footprint // after each has echoed a message once
 }
 
 // A Footprint is the growth of a server's resident memory in bytes per session.
 type Footprint struct {
-	Resident  float64 `json:"resident"`  // as is, including garbage
-	Collected float64 `json:"collected"` // after a collection that returns free memory
+	Resident  float64 // as is, including garbage
+	Collected float64 // after a collection that returns free memory
 }
 
 // MessageRate returns the messages per second.

@@ -2,67 +2,46 @@ package server
 
 import (
 	"context"
-	"errors"
-	"io"
-	"sync"
 
 	"example.com/chanio"
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/ws"
 )
 
-// chanioServer is a listener and the goroutines that use it, which end with it.
-type chanioServer struct {
-	*chanio.Listener
-	web io.Closer // of WebSockets; else nil
-	at  string
-	wg  sync.WaitGroup
-}
-
-// options returns the options of chanio's sessions and packet endpoints.
-func (c Config) options() *chanio.Options {
-	o := &chanio.Options{
-		TLS:         c.Endpoint.ServerTLS,
-		ReadBuffer:  c.Endpoint.KernelBuffer,
-		WriteBuffer: c.Endpoint.KernelBuffer,
-		Framing:     endpoint.FramingOf(c.Framing),
-		Lag:         chanio.LagBlock,
-	}
-	if c.Drop {
-		o.Lag = chanio.LagDrop
-	}
-	return o
-}
-
-// chanioListen starts a listener that lives until it is closed, even after ctx
-// ends.
-func chanioListen(ctx context.Context, c Config) (*chanioServer, error) {
-	ctx = context.WithoutCancel(ctx)
-	if c.Endpoint.Net != endpoint.WS {
-		l, err := chanio.Listen(ctx, c.Endpoint.Network(), c.Endpoint.Address, c.options())
-		if err != nil {
-			return nil, err
-		}
-		return &chanioServer{Listener: l, at: l.Addr().String()}, nil
-	}
-	o := &ws.Options{Chanio: c.options()}
-	if c.Endpoint.Deflate {
-		o.Compression = &ws.Compression{Threshold: -1} // all messages, as the others do
-	}
-	h := ws.NewHandler(ctx, o)
-	web, err := serveWeb(ctx, c, h)
-	if err != nil {
-		h.Listener().Close()
+// listenChanio starts a listener.
+func (s *Server) listenChanio(o *chanio.Options) (*chanio.Listener, error) {
+	var err error
+	if o.TLS, err = s.config.ServerTLS(); err != nil {
 		return nil, err
 	}
-	return &chanioServer{Listener: h.Listener(), web: web, at: web.Addr()}, nil
+	l, err := chanio.Listen(context.Background(), s.config.Network(), s.config.Address, o)
+	if err != nil {
+		return nil, err
+	}
+	s.Addr = l.Addr().String()
+	s.onClose(l.Close)
+	return l, nil
+}
+
+// listenSessions starts a listener or, for WebSockets, the handler of one.
+func (s *Server) listenSessions() (*chanio.Listener, error) {
+	if s.config.Net != bench.WS {
+		return s.listenChanio(s.config.Options())
+	}
+	o := &ws.Options{Chanio: s.config.Options()}
+	if s.config.Deflate {
+		o.Compression = &ws.Compression{Threshold: -1} // all messages, as the others do
+	}
+	h := ws.NewHandler(context.Background(), o)
+	s.onClose(h.Listener().Close)
+	return h.Listener(), s.serveWeb(h)
 }
 
 // each runs handle for each session, which it then closes. It ends when the
 // listener does.
-func (s *chanioServer) each(handle func(*chanio.Session)) {
+func (s *Server) each(l *chanio.Listener, handle func(*chanio.Session)) {
 	s.wg.Go(func() {
-		for session := range s.Sessions() {
+		for session := range l.Sessions() {
 			s.wg.Go(func() {
 				defer session.Close()
 				handle(session)
@@ -71,30 +50,19 @@ func (s *chanioServer) each(handle func(*chanio.Session)) {
 	})
 }
 
-func (s *chanioServer) Addr() string { return s.at }
-
-func (s *chanioServer) Close() error {
-	err := s.Listener.Close()
-	if s.web != nil {
-		err = errors.Join(err, s.web.Close())
-	}
-	s.wg.Wait()
-	return err
-}
-
 // chanioEcho is the server of the library's first example, for every transport:
 // a handler goroutine per session.
-func chanioEcho(ctx context.Context, c Config) (Server, error) {
-	s, err := chanioListen(ctx, c)
+func chanioEcho(s *Server) error {
+	l, err := s.listenSessions()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if c.Batch {
-		s.each(echoBatches)
+	if s.config.Batch {
+		s.each(l, echoBatches)
 	} else {
-		s.each(echoMessages)
+		s.each(l, echoMessages)
 	}
-	return s, nil
+	return nil
 }
 
 func echoMessages(s *chanio.Session) {
@@ -116,33 +84,47 @@ func echoBatches(s *chanio.Session) {
 
 // chanioMulticast publishes to a listener's hub, which sessions join
 // automatically, or to an IP multicast group.
-func chanioMulticast(ctx context.Context, c Config) (Server, error) {
-	if c.Endpoint.Datagrams() {
-		return chanioGroup(ctx, c)
+func chanioMulticast(s *Server) error {
+	if s.config.Datagrams() {
+		return chanioGroup(s)
 	}
-	s, err := chanioListen(ctx, c)
+	l, err := s.listenSessions()
+	if err != nil {
+		return err
+	}
+	p := s.publish(l.Multicast)
+	s.each(l, func(session *chanio.Session) {
+		p.enter()
+		for range session.Recv() { // until the member leaves
+		}
+	})
+	return nil
+}
+
+// listenPacket starts a packet endpoint. What it has not sent when the server
+// closes is lost.
+func (s *Server) listenPacket(address string, o *chanio.Options) (*chanio.PacketConn, error) {
+	conn, err := chanio.ListenPacket(context.Background(), bench.UDP, address, o)
 	if err != nil {
 		return nil, err
 	}
-	return newPublished(c, s.Multicast, func(p *publisher) (Server, error) {
-		s.each(func(session *chanio.Session) {
-			p.enter()
-			for range session.Recv() { // until the member leaves
-			}
-		})
-		return s, nil
+	s.Addr = conn.LocalAddr().String()
+	s.onClose(func() error {
+		conn.Abort(nil)
+		<-conn.Done()
+		return nil
 	})
+	return conn, nil
 }
 
 // packetEcho answers from a packet endpoint, without sessions.
-func packetEcho(ctx context.Context, c Config) (Server, error) {
-	conn, err := chanio.ListenPacket(context.WithoutCancel(ctx), c.Endpoint.Network(), c.Endpoint.Address, c.options())
+func packetEcho(s *Server) error {
+	conn, err := s.listenPacket(s.config.Address, s.config.Options())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &packetEndpoint{PacketConn: conn}
-	s.wg.Go(func() {
-		if c.Batch {
+	s.wg.Go(func() { // ends with conn
+		if s.config.Batch {
 			for b := range conn.RecvBatch() {
 				if conn.PutBatch(b) != nil {
 					return
@@ -155,19 +137,5 @@ func packetEcho(ctx context.Context, c Config) (Server, error) {
 			}
 		}
 	})
-	return s, nil
-}
-
-// packetEndpoint is a packet endpoint and its goroutine, which ends with it.
-type packetEndpoint struct {
-	*chanio.PacketConn
-	wg sync.WaitGroup
-}
-
-func (s *packetEndpoint) Addr() string { return s.LocalAddr().String() }
-
-func (s *packetEndpoint) Close() error {
-	s.Abort(nil)
-	s.wg.Wait()
 	return nil
 }

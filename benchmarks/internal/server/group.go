@@ -1,83 +1,62 @@
 package server
 
 import (
-	"context"
 	"errors"
-	"net/netip"
+	"slices"
 	"syscall"
 
 	"example.com/chanio"
 )
 
-// A groupServer multicasts to an IP multicast group.
-type groupServer struct {
-	group netip.AddrPort
-	close func() error // of its socket
-}
-
-func (g groupServer) Addr() string { return g.group.String() }
-
-func (g groupServer) Close() error { return g.close() }
-
-// newGroup returns a server that publishes with send, over a socket that shut
-// closes. It does not know its members.
-func newGroup(c Config, group netip.AddrPort, send func(message []byte) error, shut func() error) (Server, error) {
-	c.Members = 1
-	return newPublished(c, send, func(p *publisher) (Server, error) {
-		p.enter()
-		return groupServer{group, shut}, nil
-	})
+// publishToGroup publishes with send to an IP multicast group, whose members it
+// does not know.
+func (s *Server) publishToGroup(send func(message []byte) error) {
+	s.Addr = s.config.Address
+	s.config.Clients = 1
+	s.publish(send).enter()
 }
 
 // stdGroup needs one system call per datagram.
-func stdGroup(c Config) (Server, error) {
-	group, err := netip.ParseAddrPort(c.Endpoint.Address)
+func stdGroup(s *Server) error {
+	group, _, err := s.config.Group()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	conn, err := c.Endpoint.Sender()
+	conn, err := s.config.Sender()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return newGroup(c, group, func(message []byte) error {
+	s.onClose(conn.Close)
+	s.publishToGroup(func(message []byte) error {
 		_, err := conn.WriteToUDPAddrPort(message, group)
 		if errors.Is(err, syscall.ENOBUFS) {
 			return nil // lost, as datagrams are
 		}
 		return err
-	}, conn.Close)
-}
-
-// chanioGroup sends through a packet endpoint.
-func chanioGroup(ctx context.Context, c Config) (Server, error) {
-	group, err := netip.ParseAddrPort(c.Endpoint.Address)
-	if err != nil {
-		return nil, err
-	}
-	o := c.options()
-	if o.Multicast.Interface, err = c.Endpoint.Interface(); err != nil {
-		return nil, err
-	}
-	conn, err := chanio.ListenPacket(context.WithoutCancel(ctx), "udp", ":0", o)
-	if err != nil {
-		return nil, err
-	}
-	return newGroup(c, group, sendTo(conn, group), func() error {
-		conn.Abort(nil) // what is not sent yet is lost, which is no error here
-		<-conn.Done()
-		return nil
 	})
+	return nil
 }
 
-// sendTo returns a function that sends a copy of a message: what is sent belongs
-// to the library.
-func sendTo(conn *chanio.PacketConn, group netip.AddrPort) func([]byte) error {
-	return func(message []byte) error {
+// chanioGroup sends through a packet endpoint, a copy of each message: what is
+// sent belongs to the library.
+func chanioGroup(s *Server) error {
+	group, ifi, err := s.config.Group()
+	if err != nil {
+		return err
+	}
+	o := s.config.Options()
+	o.Multicast.Interface = ifi
+	conn, err := s.listenPacket(":0", o)
+	if err != nil {
+		return err
+	}
+	s.publishToGroup(func(message []byte) error {
 		select {
-		case conn.Send() <- chanio.Packet{Addr: group, Data: append([]byte(nil), message...)}:
+		case conn.Send() <- chanio.Packet{Addr: group, Data: slices.Clone(message)}:
 			return nil
 		case <-conn.Done():
 			return chanio.ErrClosed
 		}
-	}
+	})
+	return nil
 }

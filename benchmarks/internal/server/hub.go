@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"slices"
@@ -45,8 +44,8 @@ const memberQueue = 64
 // A hub is what everyone writes first: a channel per member, and a goroutine
 // that writes each message to the member's connection.
 type hub[M any] struct {
-	publisher *publisher
-	members   members[*member[M]]
+	*publisher
+	members members[*member[M]]
 }
 
 type member[M any] struct {
@@ -54,38 +53,32 @@ type member[M any] struct {
 	done  chan struct{} // closed when queue has no more receiver
 }
 
-// newHub returns the hub of a server that listen starts. It multicasts what
-// prepare makes of a message.
-func newHub[M any](c Config, prepare func([]byte) (M, error), listen func(*hub[M]) (Server, error)) (Server, error) {
+// newHub returns the hub of a server. It multicasts what prepare makes of a
+// message.
+func newHub[M any](s *Server, prepare func([]byte) (M, error)) *hub[M] {
 	h := new(hub[M])
-	publish := func(message []byte) error {
-		m, err := prepare(message)
-		if err == nil {
-			h.multicast(m)
+	h.publisher = s.publish(func(message []byte) error {
+		prepared, err := prepare(message)
+		if err != nil {
+			return err
 		}
-		return err
-	}
-	return newPublished(c, publish, func(p *publisher) (Server, error) {
-		h.publisher = p
-		return listen(h)
+		for _, m := range h.members.all() {
+			select {
+			case m.queue <- prepared:
+			case <-m.done:
+			}
+		}
+		return nil
 	})
-}
-
-func (h *hub[M]) multicast(message M) {
-	for _, m := range h.members.all() {
-		select {
-		case m.queue <- message:
-		case <-m.done:
-		}
-	}
+	return h
 }
 
 // serve writes messages, each with the queue of those after it, until that fails
-// or the publisher ends.
+// or the server closes.
 func (h *hub[M]) serve(write func(message M, more <-chan M) error) {
 	m := &member[M]{queue: make(chan M, memberQueue), done: make(chan struct{})}
 	h.members.add(m)
-	h.publisher.enter()
+	h.enter()
 	defer h.members.remove(m)
 	defer close(m.done)
 	for {
@@ -94,7 +87,7 @@ func (h *hub[M]) serve(write func(message M, more <-chan M) error) {
 			if write(message, m.queue) != nil {
 				return
 			}
-		case <-h.publisher.quit:
+		case <-h.quit:
 			return
 		}
 	}
@@ -103,38 +96,35 @@ func (h *hub[M]) serve(write func(message M, more <-chan M) error) {
 func clone(message []byte) ([]byte, error) { return bytes.Clone(message), nil }
 
 // stdMulticast writes messages one by one.
-func stdMulticast(ctx context.Context, c Config) (Server, error) {
-	if c.Endpoint.Datagrams() {
-		return stdGroup(c)
+func stdMulticast(s *Server) error {
+	if s.config.Datagrams() {
+		return stdGroup(s)
 	}
-	return newHub(c, clone, func(h *hub[[]byte]) (Server, error) {
-		return stdStreams(ctx, c, func(conn net.Conn) {
-			h.serve(func(m []byte, _ <-chan []byte) error {
-				_, err := conn.Write(m)
-				return err
-			})
+	h := newHub(s, clone)
+	return s.serveStreams(func(conn net.Conn) {
+		h.serve(func(m []byte, _ <-chan []byte) error {
+			_, err := conn.Write(m)
+			return err
 		})
 	})
 }
 
 // coalescedMulticast writes everything in a member's channel at once.
-func coalescedMulticast(ctx context.Context, c Config) (Server, error) {
-	return newHub(c, clone, func(h *hub[[]byte]) (Server, error) {
-		return stdStreams(ctx, c, func(conn net.Conn) {
-			var buf []byte
-			h.serve(func(m []byte, more <-chan []byte) error {
-				buf = gather(append(buf[:0], m...), more)
-				_, err := conn.Write(buf)
-				return err
-			})
+func coalescedMulticast(s *Server) error {
+	h := newHub(s, clone)
+	return s.serveStreams(func(conn net.Conn) {
+		var buf []byte
+		h.serve(func(m []byte, more <-chan []byte) error {
+			buf = gather(append(buf[:0], m...), more)
+			_, err := conn.Write(buf)
+			return err
 		})
 	})
 }
 
 // gather appends what is queued to buf.
 func gather(buf []byte, queue <-chan []byte) []byte {
-	const most = 64 << 10
-	for len(buf) < most {
+	for len(buf) < stdBuffer {
 		select {
 		case message := <-queue:
 			buf = append(buf, message...)
@@ -145,72 +135,42 @@ func gather(buf []byte, queue <-chan []byte) []byte {
 	return buf
 }
 
-// published is a server with a publisher.
-type published struct {
-	Server
-	publisher *publisher
-}
-
-func (p *published) Close() error {
-	p.publisher.stop()
-	err := p.Server.Close()
-	p.publisher.wait()
-	return err
-}
-
-// newPublished returns a server that listen starts, with a publisher that calls
-// multicast.
-func newPublished(c Config, multicast func([]byte) error, listen func(*publisher) (Server, error)) (Server, error) {
-	p := startPublisher(c, multicast)
-	s, err := listen(p)
-	if err != nil {
-		p.stop()
-		p.wait()
-		return nil, err
-	}
-	return &published{s, p}, nil
-}
-
 // loopMulticast writes each message to one connection after another: the
 // simplest fan-out.
-func loopMulticast(ctx context.Context, c Config) (Server, error) {
+func loopMulticast(s *Server) error {
 	var all members[net.Conn]
-	multicast := func(message []byte) error {
+	p := s.publish(func(message []byte) error {
 		for _, conn := range all.all() {
 			if _, err := conn.Write(message); err != nil {
 				all.remove(conn)
 			}
 		}
 		return nil
-	}
-	return newPublished(c, multicast, func(p *publisher) (Server, error) {
-		return stdStreams(ctx, c, func(conn net.Conn) {
-			all.add(conn)
-			p.enter()
-			_, _ = io.Copy(io.Discard, conn) // until the member leaves, for whatever reason
-			all.remove(conn)
-		})
+	})
+	return s.serveStreams(func(conn net.Conn) {
+		all.add(conn)
+		p.enter()
+		_, _ = io.Copy(io.Discard, conn) // until the member leaves, for whatever reason
+		all.remove(conn)
 	})
 }
 
 // limitMulticast is not a hub but the machine's limit for a hub's work: a
 // goroutine per connection that writes one prepared buffer over and over.
-func limitMulticast(ctx context.Context, c Config) (Server, error) {
-	message := newMessage(c.Size)
-	buf := bytes.Repeat(message, max(1, (64<<10)/len(message)))
-	publish := func([]byte) error { return io.EOF } // the publisher only awaits the members
-	return newPublished(c, publish, func(p *publisher) (Server, error) {
-		return stdStreams(ctx, c, func(conn net.Conn) {
-			p.enter()
-			select {
-			case <-p.opened:
-			case <-p.quit:
+func limitMulticast(s *Server) error {
+	message := s.config.Message()
+	buf := bytes.Repeat(message, max(1, stdBuffer/len(message)))
+	p := s.publish(func([]byte) error { return io.EOF }) // it only awaits the members
+	return s.serveStreams(func(conn net.Conn) {
+		p.enter()
+		select {
+		case <-p.opened:
+		case <-p.quit:
+		}
+		for {
+			if _, err := conn.Write(buf); err != nil {
+				return
 			}
-			for {
-				if _, err := conn.Write(buf); err != nil {
-					return
-				}
-			}
-		})
+		}
 	})
 }

@@ -5,37 +5,40 @@ package server
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/cloudwego/netpoll"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 )
 
 // netpollEcho uses an event-loop library: its pollers read, and a pooled
 // goroutine answers without copying.
-func netpollEcho(ctx context.Context, c Config) (Server, error) {
-	if c.Framing != "" || (c.Endpoint.Net != endpoint.TCP && c.Endpoint.Net != endpoint.Unix) {
-		return nil, fmt.Errorf("netpoll moves raw bytes over tcp and unix only, not %s", c.Endpoint.Net)
+func netpollEcho(s *Server) error {
+	if s.config.Framing != "" || (s.config.Net != bench.TCP && s.config.Net != bench.Unix) {
+		return fmt.Errorf("netpoll moves raw bytes over tcp and unix only, not %s", s.config.Net)
 	}
-	ln, err := c.Endpoint.Listen(ctx)
+	ln, err := s.listen()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l, err := netpoll.ConvertListener(ln)
 	if err != nil {
-		ln.Close()
-		return nil, err
+		s.onClose(ln.Close)
+		return err
 	}
 	loop, err := netpoll.NewEventLoop(answer)
 	if err != nil {
-		l.Close()
-		return nil, err
+		s.onClose(l.Close)
+		return err
 	}
-	s := &netpollServer{addr: ln.Addr(), loop: loop, done: make(chan error, 1)}
-	go func() { s.done <- loop.Serve(l) }() // ends with Shutdown
-	return s, nil
+	s.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return loop.Shutdown(ctx)
+	})
+	s.wg.Go(func() { _ = loop.Serve(l) }) // ends with Shutdown
+	return nil
 }
 
 // answer writes back what has arrived.
@@ -52,21 +55,4 @@ func answer(_ context.Context, c netpoll.Connection) error {
 		return err
 	}
 	return r.Release()
-}
-
-type netpollServer struct {
-	addr net.Addr
-	loop netpoll.EventLoop
-	done chan error // what Serve returned
-}
-
-func (s *netpollServer) Addr() string { return s.addr.String() }
-
-func (s *netpollServer) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := s.loop.Shutdown(ctx); err != nil {
-		return err
-	}
-	return <-s.done
 }

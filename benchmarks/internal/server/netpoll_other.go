@@ -3,11 +3,8 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 )
 
-func netpollEcho(context.Context, Config) (Server, error) {
-	return nil, fmt.Errorf("netpoll: %w", errors.ErrUnsupported)
-}
+func netpollEcho(*Server) error { return fmt.Errorf("netpoll: %w", errors.ErrUnsupported) }

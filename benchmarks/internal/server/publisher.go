@@ -2,53 +2,38 @@ package server
 
 import (
 	"encoding/binary"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"example.com/chanio/benchmarks/internal/stamp"
+	"example.com/chanio/benchmarks/internal/bench"
 )
 
-// A publisher multicasts messages until it is stopped, as fast as it can or at a
-// rate. It begins when enough members have connected, so that connecting does
+// A publisher multicasts messages until its server closes, as fast as it can or
+// at a rate. It begins when all members have connected, so that connecting does
 // not have to compete with the multicast.
 type publisher struct {
-	config    Config
+	*Server
 	multicast func(message []byte) error // must copy the message to keep it
 
-	opened chan struct{} // closed by the last member awaited
-	quit   chan struct{} // closed by stop
-	wg     sync.WaitGroup
-
-	mu      sync.Mutex
-	awaited int // members
+	awaited atomic.Int64  // members
+	opened  chan struct{} // closed by the last of them
 }
 
-// startPublisher starts the publisher's goroutine, which ends with stop or an
-// error of multicast.
-func startPublisher(c Config, multicast func([]byte) error) *publisher {
-	p := &publisher{
-		config: c, multicast: multicast, awaited: max(1, c.Members),
-		opened: make(chan struct{}), quit: make(chan struct{}),
-	}
-	p.wg.Go(p.run)
+// publish starts a publisher's goroutine, which ends with the server or an error
+// of multicast. What multicast may be waiting for must end with the server.
+func (s *Server) publish(multicast func(message []byte) error) *publisher {
+	p := &publisher{Server: s, multicast: multicast, opened: make(chan struct{})}
+	p.awaited.Store(int64(max(1, s.config.Clients)))
+	s.wg.Go(p.run)
 	return p
 }
 
 // enter counts a member in.
 func (p *publisher) enter() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.awaited--; p.awaited == 0 {
+	if p.awaited.Add(-1) == 0 {
 		close(p.opened)
 	}
 }
-
-// stop makes the publisher end.
-func (p *publisher) stop() { close(p.quit) }
-
-// wait waits until it has. Whatever multicast may be waiting for must have ended
-// before.
-func (p *publisher) wait() { p.wg.Wait() }
 
 const (
 	breathMessages = 256              // published between two checks of quit
@@ -61,70 +46,49 @@ func (p *publisher) run() {
 	case <-p.quit:
 		return
 	}
-	message := newMessage(p.config.Size)
-	if p.config.Rate > 0 {
-		p.pace(message)
-		return
+	message := p.config.Message()
+	rate := p.config.Messages
+	tick := time.NewTicker(max(breathTime, time.Second/time.Duration(max(1, rate))))
+	defer tick.Stop()
+	always := make(chan time.Time)
+	close(always)
+	next := tick.C
+	if rate == 0 {
+		next = always
 	}
+	began, sent := time.Now(), 0
 	for {
+		due := sent + breathMessages
 		select {
 		case <-p.quit:
 			return
-		default:
+		case now := <-next:
+			if rate > 0 { // by the clock, so that the mean holds however late a tick is
+				due = int(now.Sub(began).Seconds() * float64(rate))
+			}
 		}
-		for range breathMessages {
-			if p.publish(message) != nil {
+		for ; sent < due; sent++ {
+			if p.one(message) != nil {
 				return
 			}
 		}
 	}
 }
 
-// pace publishes what is due by the clock, so that the mean rate holds however
-// late a tick is.
-func (p *publisher) pace(message []byte) {
-	tick := time.NewTicker(max(breathTime, time.Second/time.Duration(p.config.Rate)))
-	defer tick.Stop()
-	began, sent := time.Now(), 0
-	for {
-		select {
-		case <-p.quit:
-			return
-		case now := <-tick.C:
-			due := int(now.Sub(began).Seconds() * float64(p.config.Rate))
-			for ; sent < due; sent++ {
-				if p.publish(message) != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
-// publish publishes one message. Receivers of datagrams see by their numbers
-// what is missing.
-func (p *publisher) publish(message []byte) error {
-	const number = 8 // bytes
+// one publishes a message. Receivers of datagrams see by their numbers what is
+// missing.
+func (p *publisher) one(message []byte) error {
 	switch {
-	case p.config.Stamp:
-		stamp.Put(message)
-	case p.config.Endpoint.Datagrams() && len(message) >= number:
+	case p.config.Job == "fanout":
+		binary.BigEndian.PutUint64(message, uint64(time.Now().UnixNano()))
+	case p.config.Datagrams() && len(message) >= bench.NumberSize:
 		binary.BigEndian.PutUint64(message, binary.BigEndian.Uint64(message)+1)
 	}
-	if p.config.Published == nil {
+	if p.Published == nil {
 		return p.multicast(message)
 	}
 	began := time.Now()
 	err := p.multicast(message)
-	p.config.Published.Shard(0).Record(time.Since(began), 1)
+	p.Published.Shard(0).Record(time.Since(began), 1)
 	return err
-}
-
-// newMessage returns a message of size bytes.
-func newMessage(size int) []byte {
-	m := make([]byte, size)
-	for i := range m {
-		m[i] = byte('a' + i%26)
-	}
-	return m
 }

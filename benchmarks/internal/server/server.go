@@ -3,50 +3,39 @@
 package server
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
+	"sync"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// Config configures a server.
-type Config struct {
-	Endpoint endpoint.Endpoint
-	Impl     string // one of the job's implementations
-	Batch    bool   // chanio's batches instead of single messages (echo)
-	Framing  string // of streams, see package endpoint (echo)
-
-	Size int // bytes of a message (multicast)
-	Rate int // messages per second; 0 means as many as possible (multicast)
-	// Members is how many must have connected before the multicast begins, at
-	// least one (multicast).
-	Members int
-	// Drop lets members of chanio's hub skip messages when they lag, so that
-	// publishing never waits for them (multicast).
-	Drop bool
-	// Published, if not nil, records how long publishing each message took
-	// (multicast).
-	Published *report.Latencies
-	// Stamp starts each multicast message with its time, for the fan-out latency
-	// (multicast; see package stamp).
-	Stamp bool
-}
-
 // A Server is a running server.
-type Server interface {
-	Addr() string // the address it is bound to
-	Close() error // returns when its goroutines have ended
+type Server struct {
+	Addr string // which it is bound to
+	// Published has how long publishing each message took. If the config does not
+	// ask for it, nil.
+	Published *report.Latencies
+
+	config bench.Config
+	quit   chan struct{}  // closed first by Close
+	stops  []func() error // called by Close; they make goroutines end
+	wg     sync.WaitGroup // all goroutines
+
+	mu    sync.Mutex
+	over  bool // no connection is added any more
+	conns map[net.Conn]struct{}
 }
 
-type starter func(context.Context, Config) (Server, error)
-
-// jobs maps each job to its implementations by name.
-func jobs() map[string]map[string]starter {
-	return map[string]map[string]starter{
+// starters maps each job to its implementations by name. A starter that fails
+// leaves to Close what it has begun.
+func starters() map[string]map[string]func(*Server) error {
+	return map[string]map[string]func(*Server) error{
 		"echo": {
 			"chanio": chanioEcho, "packetconn": packetEcho,
 			"std": stdEcho, "netpoll": netpollEcho,
@@ -64,23 +53,49 @@ func jobs() map[string]map[string]starter {
 // Implementations lists the implementations of all jobs.
 func Implementations() string {
 	var lists []string
-	all := jobs()
+	all := starters()
 	for _, job := range slices.Sorted(maps.Keys(all)) {
 		lists = append(lists, job+" by "+strings.Join(slices.Sorted(maps.Keys(all[job])), ", "))
 	}
 	return strings.Join(lists, "; ")
 }
 
-// Start starts the server of a job: echo, multicast, or redis, whose load is
-// redis-benchmark. The server ends with Close, not with ctx.
-func Start(ctx context.Context, job string, c Config) (Server, error) {
-	impls, ok := jobs()[job]
-	if !ok {
-		return nil, fmt.Errorf("job %q is none of echo, multicast and redis", job)
+// Start starts the server of a job. Clients of idle and churn need the server of
+// echo; that of fanout begins each message with its time; redis-benchmark loads
+// that of redis. Publishing begins when all clients have connected.
+func Start(c bench.Config) (*Server, error) {
+	job := c.Job
+	switch {
+	case job == "idle" || job == "churn":
+		job = "echo"
+	case c.Multicasts():
+		job = "multicast"
 	}
-	start, ok := impls[c.Impl]
+	start, ok := starters()[job][c.Impl]
 	if !ok {
-		return nil, fmt.Errorf("there is no implementation %q of %s", c.Impl, job)
+		return nil, fmt.Errorf("there is no implementation %q of %s", c.Impl, c.Job)
 	}
-	return start(ctx, c)
+	s := &Server{config: c, quit: make(chan struct{}), conns: make(map[net.Conn]struct{})}
+	if c.Publish {
+		s.Published = report.NewLatencies(1)
+	}
+	if err := start(s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
+
+// Close returns when the server's goroutines have ended.
+func (s *Server) Close() error {
+	close(s.quit)
+	var err error
+	for _, stop := range s.stops {
+		err = errors.Join(err, stop())
+	}
+	s.closeConns()
+	s.wg.Wait()
+	return err
+}
+
+// onClose makes Close call stop.
+func (s *Server) onClose(stop func() error) { s.stops = append(s.stops, stop) }

@@ -12,65 +12,75 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 )
-
-// A webServer is an http.Server and the connections that its handlers have
-// taken over.
-type webServer struct {
-	ln     net.Listener
-	server http.Server
-	conns  conns
-	wg     sync.WaitGroup // the server and, by count, its handlers
-}
 
 // serveWeb serves WebSockets with h, which returns when a connection is over or
 // starts goroutines that end with it.
-func serveWeb(ctx context.Context, c Config, h http.Handler) (*webServer, error) {
-	if c.Endpoint.Net != endpoint.WS {
-		return nil, errors.New("WebSocket libraries serve ws only, not " + c.Endpoint.Net)
+func (s *Server) serveWeb(h http.Handler) error {
+	if s.config.Net != bench.WS {
+		return errors.New("WebSocket libraries serve ws only, not " + s.config.Net)
 	}
-	ln, err := c.Endpoint.Listen(ctx)
+	ln, err := s.listen()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &webServer{ln: ln}
-	s.server.Handler = h
-	s.server.ConnState = func(conn net.Conn, state http.ConnState) {
+	web := &http.Server{Handler: h, ConnState: func(conn net.Conn, state http.ConnState) {
 		if state == http.StateNew {
-			s.conns.add(conn)
+			s.add(conn)
 		}
-	}
-	s.wg.Go(func() { _ = s.server.Serve(ln) }) // ends with Close
-	return s, nil
+	}}
+	s.onClose(web.Close)
+	s.wg.Go(func() { _ = web.Serve(ln) }) // ends with Close
+	return nil
 }
 
-func (s *webServer) Addr() string { return s.ln.Addr().String() }
-
-func (s *webServer) Close() error {
-	err := s.server.Close()
-	s.conns.close()
-	s.wg.Wait()
-	return err
-}
-
-// A peer is a connection of another WebSocket library.
+// A peer is a connection of a WebSocket library.
 type peer struct {
 	read  func() (kind int, message []byte, err error)
 	write func(kind int, message []byte) error
+	// writePrepared writes a message that was framed and compressed once for all.
+	writePrepared func(*gorilla.PreparedMessage) error
 }
 
 // upgrade is how a library takes a connection over.
-type upgrade[C any] func(w http.ResponseWriter, r *http.Request) (C, error)
+type upgrade func(w http.ResponseWriter, r *http.Request) (peer, error)
+
+func gorillaUpgrade(c bench.Config) upgrade {
+	u := &gorilla.Upgrader{EnableCompression: c.Deflate}
+	return func(w http.ResponseWriter, r *http.Request) (peer, error) {
+		conn, err := u.Upgrade(w, r, nil)
+		if err != nil {
+			return peer{}, err
+		}
+		return peer{conn.ReadMessage, conn.WriteMessage, conn.WritePreparedMessage}, nil
+	}
+}
+
+func coderUpgrade(c bench.Config) upgrade {
+	o := &coder.AcceptOptions{CompressionMode: coder.CompressionDisabled}
+	if c.Deflate {
+		o.CompressionMode, o.CompressionThreshold = coder.CompressionNoContextTakeover, 1
+	}
+	ctx := context.Background()
+	return func(w http.ResponseWriter, r *http.Request) (peer, error) {
+		conn, err := coder.Accept(w, r, o)
+		read := func() (int, []byte, error) {
+			kind, m, err := conn.Read(ctx)
+			return int(kind), m, err
+		}
+		write := func(kind int, m []byte) error { return conn.Write(ctx, coder.MessageType(kind), m) }
+		return peer{read: read, write: write}, err
+	}
+}
 
 // echoPeers echoes by a library with one reader per connection.
-func echoPeers[C any](ctx context.Context, c Config, accept upgrade[C], of func(C) peer) (Server, error) {
-	return serveWeb(ctx, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := accept(w, r)
+func (s *Server) echoPeers(accept upgrade) error {
+	return s.serveWeb(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := accept(w, r)
 		if err != nil {
 			return
 		}
-		p := of(conn)
 		for {
 			kind, m, err := p.read()
 			if err != nil || p.write(kind, m) != nil {
@@ -82,69 +92,37 @@ func echoPeers[C any](ctx context.Context, c Config, accept upgrade[C], of func(
 
 // multicastPeers multicasts by a channel and a goroutine for each connection, as
 // most programs do, and another that reads.
-func multicastPeers[C, M any](ctx context.Context, c Config, accept upgrade[C], of func(C) peer,
-	prepare func([]byte) (M, error), write func(C, M) error) (Server, error) {
-	return newHub(c, prepare, func(h *hub[M]) (Server, error) {
-		return serveWeb(ctx, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			conn, err := accept(w, r)
-			if err != nil {
-				return
+func multicastPeers[M any](s *Server, accept upgrade, prepare func([]byte) (M, error), write func(peer, M) error) error {
+	h := newHub(s, prepare)
+	return s.serveWeb(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := accept(w, r)
+		if err != nil {
+			return
+		}
+		go func() { // ends with the connection
+			for err == nil {
+				_, _, err = p.read()
 			}
-			go func() { // ends with the connection
-				for p := of(conn); err == nil; {
-					_, _, err = p.read()
-				}
-			}()
-			h.serve(func(m M, _ <-chan M) error { return write(conn, m) })
-		}))
-	})
+		}()
+		h.serve(func(m M, _ <-chan M) error { return write(p, m) })
+	}))
 }
 
-func gorillaUpgrade(c Config) upgrade[*gorilla.Conn] {
-	u := &gorilla.Upgrader{EnableCompression: c.Endpoint.Deflate}
-	return func(w http.ResponseWriter, r *http.Request) (*gorilla.Conn, error) { return u.Upgrade(w, r, nil) }
-}
+func gorillaEcho(s *Server) error { return s.echoPeers(gorillaUpgrade(s.config)) }
 
-func gorillaPeer(c *gorilla.Conn) peer { return peer{c.ReadMessage, c.WriteMessage} }
-
-func gorillaEcho(ctx context.Context, c Config) (Server, error) {
-	return echoPeers(ctx, c, gorillaUpgrade(c), gorillaPeer)
-}
-
-// gorillaMulticast frames, and compresses, a message once for all.
-func gorillaMulticast(ctx context.Context, c Config) (Server, error) {
+func gorillaMulticast(s *Server) error {
 	prepare := func(m []byte) (*gorilla.PreparedMessage, error) {
 		return gorilla.NewPreparedMessage(gorilla.BinaryMessage, bytes.Clone(m))
 	}
-	return multicastPeers(ctx, c, gorillaUpgrade(c), gorillaPeer, prepare, (*gorilla.Conn).WritePreparedMessage)
+	write := func(p peer, m *gorilla.PreparedMessage) error { return p.writePrepared(m) }
+	return multicastPeers(s, gorillaUpgrade(s.config), prepare, write)
 }
 
-func coderUpgrade(c Config) upgrade[*coder.Conn] {
-	o := &coder.AcceptOptions{CompressionMode: coder.CompressionDisabled}
-	if c.Endpoint.Deflate {
-		o.CompressionMode, o.CompressionThreshold = coder.CompressionNoContextTakeover, 1
-	}
-	return func(w http.ResponseWriter, r *http.Request) (*coder.Conn, error) { return coder.Accept(w, r, o) }
-}
+func coderEcho(s *Server) error { return s.echoPeers(coderUpgrade(s.config)) }
 
-func coderPeer(c *coder.Conn) peer {
-	ctx := context.Background()
-	return peer{
-		read: func() (int, []byte, error) {
-			kind, m, err := c.Read(ctx)
-			return int(kind), m, err
-		},
-		write: func(kind int, m []byte) error { return c.Write(ctx, coder.MessageType(kind), m) },
-	}
-}
-
-func coderEcho(ctx context.Context, c Config) (Server, error) {
-	return echoPeers(ctx, c, coderUpgrade(c), coderPeer)
-}
-
-func coderMulticast(ctx context.Context, c Config) (Server, error) {
-	write := func(c *coder.Conn, m []byte) error { return c.Write(context.Background(), coder.MessageBinary, m) }
-	return multicastPeers(ctx, c, coderUpgrade(c), coderPeer, clone, write)
+func coderMulticast(s *Server) error {
+	write := func(p peer, m []byte) error { return p.write(int(coder.MessageBinary), m) }
+	return multicastPeers(s, coderUpgrade(s.config), clone, write)
 }
 
 // gwsEvents are the callbacks for gws.
@@ -161,29 +139,29 @@ func (e gwsEvents) OnMessage(c *gws.Conn, m *gws.Message) {
 	e.message(c, m)
 }
 
-func (e gwsEvents) serve(ctx context.Context, c Config) (Server, error) {
-	u := gws.NewUpgrader(e, &gws.ServerOption{PermessageDeflate: gws.PermessageDeflate{Enabled: c.Endpoint.Deflate, Threshold: 1}})
-	return serveWeb(ctx, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveEvents(e gwsEvents) error {
+	u := gws.NewUpgrader(e, &gws.ServerOption{PermessageDeflate: gws.PermessageDeflate{Enabled: s.config.Deflate, Threshold: 1}})
+	return s.serveWeb(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if conn, err := u.Upgrade(w, r); err == nil {
 			go conn.ReadLoop() // ends with the connection
 		}
 	}))
 }
 
-func gwsEcho(ctx context.Context, c Config) (Server, error) {
-	return gwsEvents{
+func gwsEcho(s *Server) error {
+	return s.serveEvents(gwsEvents{
 		open:    func(*gws.Conn) {},
 		message: func(c *gws.Conn, m *gws.Message) { _ = c.WriteMessage(m.Opcode, m.Bytes()) },
-	}.serve(ctx, c)
+	})
 }
 
 // gwsMulticast uses the library's Broadcaster. The queues of its connections
 // have no bound, so the publisher waits for them now and then.
-func gwsMulticast(ctx context.Context, c Config) (Server, error) {
+func gwsMulticast(s *Server) error {
 	const unbounded = 256 // messages
 	var all members[*gws.Conn]
 	n := 0
-	multicast := func(message []byte) error {
+	p := s.publish(func(message []byte) error {
 		b := gws.NewBroadcaster(gws.OpcodeBinary, bytes.Clone(message))
 		defer b.Close()
 		for _, conn := range all.all() {
@@ -200,14 +178,12 @@ func gwsMulticast(ctx context.Context, c Config) (Server, error) {
 			pending.Wait()
 		}
 		return nil
-	}
-	return newPublished(c, multicast, func(p *publisher) (Server, error) {
-		return gwsEvents{
-			open: func(c *gws.Conn) {
-				all.add(c)
-				p.enter()
-			},
-			message: func(*gws.Conn, *gws.Message) {},
-		}.serve(ctx, c)
+	})
+	return s.serveEvents(gwsEvents{
+		open: func(c *gws.Conn) {
+			all.add(c)
+			p.enter()
+		},
+		message: func(*gws.Conn, *gws.Message) {},
 	})
 }

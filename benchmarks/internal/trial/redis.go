@@ -11,31 +11,28 @@ import (
 	"strconv"
 	"time"
 
-	"example.com/chanio/benchmarks/internal/process"
+	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// MeasureRedis is Measure with redis-benchmark, which sends pipelines of GETs.
-// Its length is a number of requests, from how long a few have taken.
-func (t *Trial) MeasureRedis(ctx context.Context) (*report.Report, error) {
-	return t.measure(ctx, func(ctx context.Context, _ *process.Child) (*report.Report, error) {
-		n := 1000 * t.Load.Messages
-		warm, err := t.redisBenchmark(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		return t.redisBenchmark(ctx, max(n, int(warm.MessageRate()*t.Load.Length.Seconds())))
-	})
-}
-
-func (t *Trial) redisBenchmark(ctx context.Context, requests int) (*report.Report, error) {
-	host, port, err := net.SplitHostPort(t.Load.Endpoint.Address)
+// measureRedis loads the server by redis-benchmark, which sends pipelines of
+// GETs. Its length is a number of requests, from how long a few have taken.
+func measureRedis(ctx context.Context, c bench.Config) (*report.Report, error) {
+	n := 1000 * c.Messages
+	warm, err := redisBenchmark(ctx, c, n)
 	if err != nil {
 		return nil, err
 	}
-	c := exec.CommandContext(ctx, "redis-benchmark", "-h", host, "-p", port, "-t", "get", "--csv",
-		"-c", strconv.Itoa(t.Load.Clients), "-P", strconv.Itoa(t.Load.Messages), "-n", strconv.Itoa(requests))
-	out, err := c.Output()
+	return redisBenchmark(ctx, c, max(n, int(warm.MessageRate()*c.Length.Seconds())))
+}
+
+func redisBenchmark(ctx context.Context, c bench.Config, requests int) (*report.Report, error) {
+	host, port, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, "redis-benchmark", "-h", host, "-p", port, "-t", "get", "--csv",
+		"-c", strconv.Itoa(c.Clients), "-P", strconv.Itoa(c.Messages), "-n", strconv.Itoa(requests)).Output()
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +57,6 @@ func redisReport(out []byte, requests int) (*report.Report, error) {
 	return &report.Report{
 		Messages: int64(requests),
 		Time:     time.Duration(float64(requests) / rate * float64(time.Second)),
-		Latency:  &report.Percentiles{P50: ms("p50_latency_ms"), P95: ms("p95_latency_ms"), P99: ms("p99_latency_ms"), Max: ms("max_latency_ms")},
+		Latency:  report.Percentiles{"p50": ms("p50_latency_ms"), "p95": ms("p95_latency_ms"), "p99": ms("p99_latency_ms"), "max": ms("max_latency_ms")},
 	}, nil
 }

@@ -13,8 +13,8 @@ func TestRedisBenchmarksOutputIsAReport(t *testing.T) {
 `), 100_000)
 	require.NoError(t, err)
 	require.InDelta(t, 200_000, r.MessageRate(), 0.1)
-	require.Equal(t, 31*time.Microsecond, r.Latency.P50)
-	require.Equal(t, 47*time.Microsecond, r.Latency.P99)
+	require.Equal(t, 31*time.Microsecond, r.Latency["p50"])
+	require.Equal(t, 47*time.Microsecond, r.Latency["p99"])
 
 	for _, other := range []string{"", "Could not connect", "a,b\n1,2\n"} {
 		_, err := redisReport([]byte(other), 1)

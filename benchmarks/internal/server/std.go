@@ -2,14 +2,12 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
-	"sync"
 
-	"example.com/chanio/benchmarks/internal/endpoint"
+	"example.com/chanio/benchmarks/internal/bench"
 )
 
 // stdBuffer is the size in bytes of a connection's buffers.
@@ -17,28 +15,26 @@ const stdBuffer = 64 << 10
 
 // stdEcho is package net in everyday use: a goroutine per connection, or one
 // loop over a UDP socket.
-func stdEcho(ctx context.Context, c Config) (Server, error) {
+func stdEcho(s *Server) error {
 	switch {
-	case c.Endpoint.Datagrams():
-		return stdEchoDatagrams(ctx, c)
-	case c.Framing == endpoint.Prefix:
-		return stdStreams(ctx, c, echoFrames(nextPrefixed))
-	case c.Framing == endpoint.Lines:
-		return stdStreams(ctx, c, echoFrames(nextLine))
+	case s.config.Datagrams():
+		return s.echoDatagrams()
+	case s.config.Framing == bench.Prefix:
+		return s.serveStreams(echoFrames(nextPrefixed))
+	case s.config.Framing == bench.Lines:
+		return s.serveStreams(echoFrames(nextLine))
 	}
-	return stdStreams(ctx, c, echoBytes)
+	return s.serveStreams(echoBytes)
 }
 
 func echoBytes(conn net.Conn) {
 	buf := make([]byte, stdBuffer)
 	for {
 		n, err := conn.Read(buf)
-		if n > 0 {
-			if _, err := conn.Write(buf[:n]); err != nil {
-				return
-			}
-		}
 		if err != nil {
+			return
+		}
+		if _, err := conn.Write(buf[:n]); err != nil {
 			return
 		}
 	}
@@ -91,40 +87,25 @@ func nextPrefixed(r *bufio.Reader, frame []byte) ([]byte, error) {
 // nextLine returns the next line where it is in r's buffer.
 func nextLine(r *bufio.Reader, _ []byte) ([]byte, error) { return r.ReadSlice('\n') }
 
-func stdEchoDatagrams(ctx context.Context, c Config) (Server, error) {
-	conn, err := c.Endpoint.ListenPacket(ctx)
+func (s *Server) echoDatagrams() error {
+	conn, err := s.config.ListenPacket()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &packetServer{conn: conn}
-	s.wg.Go(s.echo)
-	return s, nil
-}
-
-// packetServer owns one goroutine, which ends when conn is closed.
-type packetServer struct {
-	conn *net.UDPConn
-	wg   sync.WaitGroup
-}
-
-func (s *packetServer) echo() {
-	buf := make([]byte, 64<<10)
-	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
+	s.Addr = conn.LocalAddr().String()
+	s.onClose(conn.Close)
+	s.wg.Go(func() { // ends when conn is closed
+		buf := make([]byte, stdBuffer)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				// A peer that is gone refuses; go on serving the others.
+				_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
+			}
 		}
-		if err == nil {
-			// A peer that is gone refuses; go on serving the others.
-			_, _ = s.conn.WriteToUDPAddrPort(buf[:n], from)
-		}
-	}
-}
-
-func (s *packetServer) Addr() string { return s.conn.LocalAddr().String() }
-
-func (s *packetServer) Close() error {
-	err := s.conn.Close()
-	s.wg.Wait()
-	return err
+	})
+	return nil
 }
