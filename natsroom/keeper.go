@@ -120,12 +120,11 @@ func (n *node) reconnected() {
 // beat does the work of each heartbeat.
 func (n *node) beat() {
 	now := time.Now()
-	if now.Sub(n.lastBeat) >= 2*heartbeat { // the process was stopped: the others may have forgotten it
+	if now.Sub(n.told) >= silentAfter { // the process was stopped: the others have forgotten it
 		n.mu.Lock()
 		n.reset, n.askAll = true, true
 		n.mu.Unlock()
 	}
-	n.lastBeat = now
 	if n.forgetSilent(now) || n.stream.stale() {
 		n.checkStored() // if it fails, the stream stays stale
 	}
@@ -156,6 +155,9 @@ func (n *node) lastStored() (uint64, error) {
 			rooms = append(rooms, r)
 			known = max(known, r.outbox.stored())
 		}
+	}
+	if time.Since(n.told) >= heartbeat/2 { // else the others might forget this node before the stream answers
+		n.announce(true)
 	}
 	before := n.stream.epoch.Load()
 	last, err := n.stream.last()

@@ -28,8 +28,10 @@ type node struct {
 	changed chan struct{}    // from hubs and rooms: wakes the keeper
 	status  chan nats.Status // from nats.go
 	ready   chan struct{}    // closed when the node has heard itself: the server and permissions are good
-	closing chan struct{}    // closed by stop
-	group   sync.WaitGroup   // dispatcher and keeper
+	ctx     context.Context  // ends with the node; closing is its Done channel
+	cancel  context.CancelFunc
+	closing <-chan struct{}
+	group   sync.WaitGroup // dispatcher and keeper
 
 	presence *nats.Subscription
 	acks     *nats.Subscription
@@ -51,8 +53,8 @@ type node struct {
 	askAll  bool                // ask for everything
 
 	// The keeper's.
-	seq      uint64    // of the last presence message
-	lastBeat time.Time // the last heartbeat
+	seq  uint64    // of the last presence message
+	told time.Time // when it was sent
 }
 
 // inQueue is the capacity of the channel that subscriptions share. The
@@ -105,7 +107,7 @@ func (g *registry) release(n *node) {
 	}
 	g.mu.Unlock()
 	if last {
-		close(n.closing)
+		n.cancel()
 		n.group.Wait()
 	}
 }
@@ -118,7 +120,6 @@ func newNode(nc *nats.Conn, prefix string) *node {
 		in:      make(chan *nats.Msg, inQueue),
 		changed: make(chan struct{}, 1),
 		ready:   make(chan struct{}),
-		closing: make(chan struct{}),
 		rooms:   make(map[string]*Room),
 		lookup:  make(map[string]*Room),
 		indexed: make(map[string]*Room),
@@ -128,6 +129,8 @@ func newNode(nc *nats.Conn, prefix string) *node {
 		reset:   true,
 		askAll:  true,
 	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.closing = n.ctx.Done()
 	n.stream.node, n.stream.turn = n, make(chan struct{}, 1)
 	n.ackInbox = nc.NewRespInbox() + "."
 	return n

@@ -214,6 +214,7 @@ func (n *node) announce(alive bool) {
 // tell publishes p. A lost message leaves a gap in the numbers and is asked for.
 func (n *node) tell(p presence) {
 	n.seq++
+	n.told = time.Now()
 	p.node, p.seq, p.stream = n.number, n.seq, uint64(n.stream.epoch.Load())
 	err := n.nc.Publish(n.nodesSubject(), p.append(nil))
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {

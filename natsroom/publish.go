@@ -25,9 +25,9 @@ type publishing struct {
 const maxScratch = 4 << 10
 
 // Publish sends a copy of p to the members of the room on all nodes. Those on
-// this node get it by the same route as all others, so that all see one order.
-// The error is chanio.ErrMessageTooLarge for a message that NATS cannot carry
-// and chanio.ErrClosed for a room that has ended.
+// this node get it by the same route as all others; the package comment says in
+// what order. The error is chanio.ErrMessageTooLarge for a message that NATS
+// cannot carry and chanio.ErrClosed for a room that has ended.
 //
 // Without History, nil means only that the connection has the message. While the
 // connection waits for the server to come back, so does the message, as far as

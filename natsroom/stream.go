@@ -181,7 +181,7 @@ func (s *stream) noteMade(is *jetstream.StreamInfo) {
 // last returns the last sequence of the stream, across all rooms, as its leader
 // knows it. It recreates the stream if the server has lost it.
 func (s *stream) last() (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(s.node.ctx, requestTimeout)
 	defer cancel()
 	if !s.ready.Load() {
 		return 0, nil // no room has History
