@@ -17,6 +17,7 @@ type neighborTable struct {
 	netlink *os.File
 	raw     syscall.RawConn
 	buf     []byte
+	seq     uint32 // of the last request
 }
 
 // A neighborEntry is an entry of the table.
@@ -53,8 +54,9 @@ func (t *neighborTable) read(f func(neighborEntry)) {
 		t.buf = make([]byte, 1<<15) // as much as the kernel returns at a time
 	}
 	t.raw.Control(func(fd uintptr) {
+		t.seq++
 		// The kernel answers before it returns, so there is nothing to wait for.
-		if unix.Sendto(int(fd), neighborRequest(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
+		if unix.Sendto(int(fd), neighborRequest(t.seq), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
 			return
 		}
 		for {
@@ -62,7 +64,7 @@ func (t *neighborTable) read(f func(neighborEntry)) {
 			if err == unix.EINTR {
 				continue
 			}
-			if err != nil || !eachNeighbor(t.buf[:n], f) {
+			if err != nil || !eachNeighbor(t.buf[:n], t.seq, f) {
 				return
 			}
 		}
@@ -70,22 +72,24 @@ func (t *neighborTable) read(f func(neighborEntry)) {
 }
 
 // neighborRequest returns a message that asks for the tables of all families.
-func neighborRequest() []byte {
+func neighborRequest(seq uint32) []byte {
 	b := make([]byte, unix.SizeofNlMsghdr+unix.SizeofNdMsg)
 	h := (*unix.NlMsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
 	h.Len, h.Type, h.Flags = uint32(len(b)), unix.RTM_GETNEIGH, unix.NLM_F_REQUEST|unix.NLM_F_DUMP
+	h.Seq = seq
 	return b
 }
 
-// eachNeighbor calls f for each entry in b, and reports whether there is more to
-// come.
-func eachNeighbor(b []byte, f func(neighborEntry)) bool {
+// eachNeighbor calls f for each entry in b, part of the answer to the request
+// seq, and reports whether there is more to come.
+func eachNeighbor(b []byte, seq uint32, f func(neighborEntry)) bool {
 	msgs, err := syscall.ParseNetlinkMessage(b)
 	if err != nil {
 		return false
 	}
 	for _, m := range msgs {
 		switch {
+		case m.Header.Seq != seq: // the rest of an answer whose reading failed
 		case m.Header.Type == unix.NLMSG_DONE || m.Header.Type == unix.NLMSG_ERROR:
 			return false
 		case m.Header.Type == unix.RTM_NEWNEIGH && len(m.Data) >= unix.SizeofNdMsg:
