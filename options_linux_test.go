@@ -75,6 +75,12 @@ var kernelSessions = []struct {
 	{"dialed/unix", func(t *testing.T, o *chanio.Options) *chanio.Session {
 		return dialedTo(t, listenOn(t, t.Context(), "unix", unixPath(t), nil), o)
 	}},
+	{"accepted/unixpacket", func(t *testing.T, o *chanio.Options) *chanio.Session {
+		return acceptedOf(t, listenOn(t, t.Context(), "unixpacket", unixPath(t), o))
+	}},
+	{"dialed/unixpacket", func(t *testing.T, o *chanio.Options) *chanio.Session {
+		return dialedTo(t, listenOn(t, t.Context(), "unixpacket", unixPath(t), nil), o)
+	}},
 	{"dialed/udp", func(t *testing.T, o *chanio.Options) *chanio.Session {
 		return dialedTo(t, listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil), o)
 	}},
