@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -61,4 +62,27 @@ func eachSource(t *testing.T, suffix string, f func(path string, source []byte))
 		f(path, source)
 		return err
 	}))
+}
+
+// A page misleads too if what it links to, or tells to run, is gone.
+func TestWhatPagesLinkToAndTellToRunExists(t *testing.T) {
+	links := regexp.MustCompile(`\]\(([^)#:]+)[)#]`)
+	commands := regexp.MustCompile(`go (?:run|build|test)\b[^\n&;|]*? (\./\w[\w/]*)`)
+	modules := []string{"."}
+	eachSource(t, "go.mod", func(path string, _ []byte) { modules = append(modules, filepath.Dir(path)) })
+	eachSource(t, ".md", func(path string, source []byte) {
+		if strings.Contains(path, "node_modules") {
+			return
+		}
+		for _, m := range links.FindAllStringSubmatch(string(source), -1) {
+			_, err := os.Stat(filepath.Join(filepath.Dir(path), m[1]))
+			require.NoError(t, err, path)
+		}
+		for _, m := range commands.FindAllStringSubmatch(string(source), -1) {
+			require.True(t, strings.Contains(m[1], "NAME") || slices.ContainsFunc(modules, func(module string) bool {
+				_, err := os.Stat(filepath.Join(module, m[1]))
+				return err == nil
+			}), "%s: %s", path, m[0])
+		}
+	})
 }

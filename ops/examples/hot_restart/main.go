@@ -3,8 +3,11 @@
 // been replaced, and hands the listening socket to the new process. New clients
 // go to the new process; the old one serves its clients until they leave.
 //
-//	go run ./examples/hot_restart -listen :4000
+//	go build ./examples/hot_restart
+//	./hot_restart -listen :4000
 //	kill -HUP $(pgrep hot_restart)
+//
+// (With go run, the file is gone once the first process has ended.)
 //
 // On SIGTERM or Ctrl-C the program refuses new clients and ends when the last
 // one has left.
