@@ -51,4 +51,8 @@
 //
 // Members are counted by what nodes report to one another: see Room.Members. A
 // connection joins a room once. Rooms do not support JetStream domains.
+//
+// The clocks of the nodes must agree to within a second. Otherwise, what a node
+// misses of another that has just joined the room may go unreported, or be
+// reported although nothing was lost.
 package natsroom
