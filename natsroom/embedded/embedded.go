@@ -154,7 +154,8 @@ func address(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// URL returns the URL that other nodes connect to, or "" without Options.Addr.
+// URL returns the URL that other nodes connect to, or "" without Options.Addr. If
+// Addr has no host, nodes on other machines need this one's name in its place.
 func (s *Server) URL() string {
 	if s.server.Addr() == nil {
 		return ""
