@@ -33,7 +33,7 @@ type Writer struct {
 // An immediate is a write that does not block.
 type immediate struct {
 	w       *Writer
-	tryFunc func(fd uintptr)
+	tryFunc func(fd uintptr) bool
 	parts   [][]byte
 	own     bool
 	n       int
@@ -63,7 +63,7 @@ func (w *Writer) TryWrite(parts [][]byte, own bool) (int, error) {
 	}
 	now := w.now
 	now.parts, now.own, now.n, now.err = parts, own, 0, nil
-	err := w.rc.Control(now.tryFunc)
+	err := w.rc.Write(now.tryFunc) // not Control: Failure has to wait for it
 	now.parts = nil
 	if now.err != nil {
 		err = now.err
@@ -71,7 +71,8 @@ func (w *Writer) TryWrite(parts [][]byte, own bool) (int, error) {
 	return now.n, err
 }
 
-func (now *immediate) try(fd uintptr) {
+// try returns true: there is nothing to wait for.
+func (now *immediate) try(fd uintptr) bool {
 	n, err := IgnoreEINTR(func() (int, error) { return send(int(fd), now.parts, now.own) })
 	switch err {
 	case nil:
@@ -80,6 +81,7 @@ func (now *immediate) try(fd uintptr) {
 	default:
 		now.err = now.w.fail(err)
 	}
+	return true
 }
 
 // fail records the error of a system call, and returns it.
@@ -106,7 +108,7 @@ func (w *Writer) Write(parts [][]byte, own bool, _ time.Duration, f Flow) (int, 
 }
 
 // Failure returns the error with which writing failed. It first waits for a
-// Write in progress, on a connection that is gone.
+// Write or TryWrite in progress, on a connection that is gone.
 func (w *Writer) Failure() error {
 	w.rc.Write(func(uintptr) bool { return true }) // waits for the Write
 	if failure := w.failure.Load(); failure != nil {

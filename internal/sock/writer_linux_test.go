@@ -1,8 +1,11 @@
 package sock
 
 import (
+	"net"
+	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -63,4 +66,50 @@ func TestEachProgressBeginsANewWait(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 	}
+}
+
+func TestFailureWaitsForAWriteThatMayBeFailing(t *testing.T) {
+	// The kernel reports a reset to one system call only. The reader, which sees
+	// an end, must not miss that it was a write's.
+	client, server := tcpPair(t)
+	w := NewWriter(client, Of(client))
+	require.NoError(t, server.SetLinger(0))
+	require.NoError(t, server.Close())
+	require.Eventually(t, func() bool { return Of(client).End().Failed }, 10*time.Second, time.Millisecond)
+
+	now := &immediate{w: w}
+	w.now = now
+	failure := make(chan error, 1)
+	now.tryFunc = func(fd uintptr) bool {
+		_, err := send(int(fd), now.parts, now.own)
+		require.Equal(t, syscall.ECONNRESET, err)
+		asking := make(chan struct{})
+		go func() {
+			close(asking)
+			failure <- w.Failure()
+		}()
+		<-asking
+		for range 1000 { // time enough for it not to wait
+			runtime.Gosched()
+		}
+		now.err = w.fail(err)
+		return true
+	}
+	_, err := w.TryWrite([][]byte{[]byte("x")}, true)
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	require.ErrorIs(t, <-failure, syscall.ECONNRESET)
+}
+
+// tcpPair returns the two ends of a TCP connection.
+func tcpPair(t *testing.T) (client, server *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	a, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	b, err := ln.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
