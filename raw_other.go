@@ -52,8 +52,5 @@ func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 // there is not possible, and the buffer is held.
 func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil }
 
-// discard does nothing: a failed handshake has already read what has arrived.
-func (r *rawConn) discard(int) {}
-
 // readNow is only for systems whose sockets support non-blocking reads.
 func readNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

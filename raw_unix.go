@@ -63,22 +63,6 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) {
 	records.exact = true // what the handshake leaves, it leaves in the socket
 }
 
-// discard throws away what has arrived, up to limit bytes, without blocking.
-func (r *rawConn) discard(limit int) {
-	b := buffer.Get(blockSize)
-	defer b.Free()
-	// An error says that there is nothing more to read.
-	_ = r.rc.Control(func(fd uintptr) {
-		for limit > 0 {
-			n, err := readNow(int(fd), b.B)
-			if n == 0 || err != nil {
-				return
-			}
-			limit -= n
-		}
-	})
-}
-
 // tryRead reads what is available and reports whether there was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
 	if !r.begun && r.tls == nil {

@@ -57,10 +57,10 @@ func (t *tlsStream) attach(s *Session) {
 // handshake runs the handshake until ctx ends.
 func (t *tlsStream) handshake(ctx context.Context) error {
 	err := t.tc.HandshakeContext(ctx)
-	if err != nil && t.raw != nil {
+	if err != nil && t.under != nil {
 		// A kernel that closes a connection with unread input resets it, and
 		// the peer would lose the alert that says why.
-		t.raw.discard(maxUnreadHandshake)
+		t.under.Drain(maxUnreadHandshake)
 	}
 	return t.handshakeError(err)
 }
