@@ -24,7 +24,7 @@ func TestMembersOverEveryTransportShareOneHub(t *testing.T) {
 		sessions = append(sessions, s)
 		streams = append(streams, readInto(peer))
 	}
-	for _, p := range pairs {
+	for _, p := range pairsHere(t) {
 		for range 2 {
 			conn, peer := p.make(t)
 			s := chanio.NewSession(t.Context(), conn, nil)

@@ -51,14 +51,24 @@ func anyAddress(t testing.TB, network string) string {
 // unix sockets.
 func unixPath(t testing.TB) string {
 	t.Helper()
+	path, err := unixPathOr(t)
+	if err != nil {
+		t.Skipf("no unix sockets here: %v", err)
+	}
+	return path
+}
+
+// unixPathOr is unixPath, or an error where there are no unix sockets.
+func unixPathOr(t testing.TB) (string, error) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	ln, err := net.Listen("unix", path)
 	if errors.Is(err, errNoFamily) {
-		t.Skipf("no unix sockets here: %v", err)
+		return "", err
 	}
 	require.NoError(t, err)
 	require.NoError(t, ln.Close())
-	return path
+	return path, nil
 }
 
 // socketPair returns the two ends of a connection over real sockets.
@@ -75,11 +85,13 @@ func socketPair(t testing.TB, network string) (a, b net.Conn) {
 	return a, b
 }
 
-// pairs are the ways in which two ends can be connected.
-var pairs = []struct {
+// A pair is a way in which two ends can be connected.
+type pair struct {
 	name string
 	make func(t testing.TB) (a, b net.Conn)
-}{
+}
+
+var pairs = []pair{
 	{"tcp", func(t testing.TB) (a, b net.Conn) { return socketPair(t, "tcp") }},
 	{"unix", func(t testing.TB) (a, b net.Conn) { return socketPair(t, "unix") }},
 	{"portable", func(t testing.TB) (a, b net.Conn) {
@@ -87,6 +99,14 @@ var pairs = []struct {
 		return hide(a), hide(b)
 	}},
 	{"pipe", func(testing.TB) (a, b net.Conn) { return net.Pipe() }},
+}
+
+// pairsHere are the pairs that can be made on this system, for a test that makes
+// them all: a skip in the middle would end it while its sessions run.
+func pairsHere(t testing.TB) []pair {
+	t.Helper()
+	_, err := unixPathOr(t)
+	return slices.DeleteFunc(slices.Clone(pairs), func(p pair) bool { return p.name == "unix" && err != nil })
 }
 
 // queues are the queue lengths that every promise must hold with.

@@ -89,7 +89,7 @@ func TestOneSliceGoesToManySessions(t *testing.T) {
 	m := noise(100_000)
 	want := sha256.Sum256(m)
 	var wg sync.WaitGroup
-	for _, p := range pairs {
+	for _, p := range pairsHere(t) {
 		for range 4 {
 			a, peer := p.make(t)
 			s := chanio.NewSession(t.Context(), a, nil)

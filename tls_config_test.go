@@ -260,14 +260,14 @@ func TestAClientsChangedCertificateIsShownToTheServerFromTheNextHandshakeOn(t *t
 	}})
 	c := chanio.Connect(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: config, Backoff: chanio.Backoff{Min: -1}})
 	defer c.Close()
-	var last *chanio.Session
+	var last *chanio.Session // the client's
 	reconnect := func() int64 {
 		if last != nil {
 			last.Abort(nil)
 		}
-		await(t, c.Sessions(), "the client's session")
-		last, _ = await(t, l.Sessions(), "the server's session")
-		return serialOf(t, last)
+		last, _ = await(t, c.Sessions(), "the client's session")
+		s, _ := await(t, l.Sessions(), "the server's session")
+		return serialOf(t, s)
 	}
 
 	require.EqualValues(t, 1, reconnect())
