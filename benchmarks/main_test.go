@@ -121,6 +121,13 @@ func TestCompareMeasuresAndShowsTheSameAgain(t *testing.T) {
 	require.Equal(t, out, again)
 }
 
+func TestPublishingIsTimed(t *testing.T) {
+	out, _, err := runProgram(t, "compare", "-run", "^tcp-publish-100$", "-r", "1", "-z", "0.1", "-w", "0")
+	require.NoError(t, err)
+	require.Contains(t, out, "| tcp-publish-100 chanio p99.9-us any | ")
+	require.NotContains(t, out, "not measured")
+}
+
 func TestCompareListsScenariosAndSets(t *testing.T) {
 	out, _, err := runProgram(t, "compare", "-list", "-set", "cppserver", "-run", "^udp")
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ type Figure struct {
 // A Bar is what the median of a figure, or of its ratio to the best of other
 // figures of the same repetition, must reach.
 type Bar struct {
+	Text   string // the words of its line
 	Figure Figure
 	To     []Figure // the divisors of Figure; if empty, Figure counts by itself
 	AtMost bool     // Want is an upper bound, and the least divisor is the best
@@ -38,9 +39,10 @@ func Bars() []Bar {
 
 // barOf returns the bar of a line's words.
 func barOf(words []string) Bar {
+	text := strings.Join(words, " ")
 	words, to := cut(words, "of")
 	words, try := cut(words, "try")
-	b := Bar{Figure: Figure{words[0], words[1], Metric(words[2])}, Try: number(try)}
+	b := Bar{Text: text, Figure: Figure{words[0], words[1], Metric(words[2])}, Try: number(try)}
 	b.Stated = len(words) == 4
 	b.AtMost = words[3] == "<=" || words[3] == "less"
 	b.Want = number(words[4:])

@@ -9,14 +9,6 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// bound formats a bar's bound as a person would write it.
-func bound(v float64) string {
-	if v >= 1000 {
-		return report.Count(v)
-	}
-	return fmt.Sprintf("%.3g", v)
-}
-
 // spanOf formats a spread, the median first.
 func spanOf(s Spread, format func(float64) string) string {
 	switch s.Runs {

@@ -23,7 +23,7 @@ func (o *Outcome) WriteTables(w io.Writer, bars []Bar) error {
 	o.failures(p)
 	for _, b := range bars {
 		if row := b.row(o); row != nil {
-			p.row([]string{"bar", "want", "got", "holds"}, row)
+			p.row([]string{"bar", "got", "holds"}, row)
 		}
 	}
 	return p.err

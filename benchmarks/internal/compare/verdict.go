@@ -1,10 +1,6 @@
 package compare
 
-import (
-	"fmt"
-	"math"
-	"strings"
-)
+import "math"
 
 // got returns what o has for the bar, and whether its entrant was part of it.
 func (b Bar) got(o *Outcome) (Spread, bool) {
@@ -57,40 +53,6 @@ func (b Bar) verdict(got Spread) string {
 	return "yes"
 }
 
-// what describes the figure that is judged.
-func (b Bar) what() string {
-	s := fmt.Sprintf("%s, %s: %s", b.Figure.Scenario, b.Figure.Entrant, b.Figure.Metric)
-	var to []string
-	for _, f := range b.To {
-		if f.Scenario != b.Figure.Scenario {
-			f.Entrant = f.Scenario + ", " + f.Entrant
-		}
-		to = append(to, f.Entrant)
-	}
-	switch len(to) {
-	case 0:
-		return s
-	case 1:
-		return s + " to " + to[0]
-	}
-	return s + " to the best of " + strings.Join(to, ", ")
-}
-
-func (b Bar) want() string {
-	if b.Stated {
-		return ""
-	}
-	relation := ">="
-	if b.AtMost {
-		relation = "<="
-	}
-	s := relation + " " + bound(b.Want)
-	if b.Try != 0 {
-		s += fmt.Sprintf(" (try %s)", bound(b.Try))
-	}
-	return s
-}
-
 // row returns the cells of the bar's verdict, or nil if o has no part in it.
 func (b Bar) row(o *Outcome) []string {
 	got, ok := b.got(o)
@@ -101,5 +63,5 @@ func (b Bar) row(o *Outcome) []string {
 	if len(b.To) > 0 {
 		text = ratio(got)
 	}
-	return []string{b.what(), b.want(), text, b.verdict(got)}
+	return []string{b.Text, text, b.verdict(got)}
 }

@@ -34,4 +34,18 @@ func TestFlightReturnsMessagesInOrderWithTheirTimes(t *testing.T) {
 	landed = nil
 	f.pop(1, land)
 	require.Empty(t, landed, "what is not in flight does not land")
+
+	landed = nil
+	for i := range int64(100) { // through its memory more than once
+		f.push(2, at(i))
+		f.pop(int(1+i%3), land)
+	}
+	f.pop(200, land)
+	sum, last := 0, at(0)
+	for _, l := range landed {
+		require.False(t, l.sent.Before(last))
+		sum, last = sum+l.n, l.sent
+	}
+	require.Equal(t, 200, sum)
+	require.Equal(t, at(99), last)
 }

@@ -27,17 +27,16 @@ type link interface {
 type plainLink struct {
 	net.Conn
 	*outgoing
-	whole   int        // bytes of a message that comes back
-	buffers *sync.Pool // of *[readSize]byte
+	whole int // bytes of a message that comes back
 }
 
-// pooled are buffers that readers of sockets share. They stay in the CPU's cache
+// pooled are buffers, *[readSize]byte, that readers of sockets share. They stay in the CPU's cache
 // however many connections there are: a reader holds none while it waits.
 var pooled = &sync.Pool{New: func() any { return new([readSize]byte) }}
 
 // plain connects the i-th client, or joins a group.
 func (d *dialer) plain(ctx context.Context, i int) (l *plainLink, err error) {
-	l = &plainLink{outgoing: d.outgoing(), whole: d.pattern.back.size, buffers: pooled}
+	l = &plainLink{outgoing: d.outgoing(), whole: d.pattern.back.size}
 	if d.Datagrams() && d.Multicasts() {
 		l.Conn, err = d.Join()
 	} else {
@@ -55,7 +54,7 @@ func (l *plainLink) send(n int) error {
 
 func (l *plainLink) receive(yield func([]byte, bool) bool) error {
 	if raw := rawConn(l.Conn); raw != nil && l.numbered == nil {
-		return receiveRaw(raw, l.buffers, yield)
+		return receiveRaw(raw, yield)
 	}
 	buf := make([]byte, readSize)
 	for {

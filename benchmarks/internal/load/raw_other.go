@@ -5,13 +5,12 @@ package load
 import (
 	"errors"
 	"net"
-	"sync"
 	"syscall"
 )
 
 // rawConn returns nil: here everything goes through package net.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
-func receiveRaw(syscall.RawConn, *sync.Pool, func([]byte, bool) bool) error {
+func receiveRaw(syscall.RawConn, func([]byte, bool) bool) error {
 	return errors.ErrUnsupported
 }

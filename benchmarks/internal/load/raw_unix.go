@@ -5,7 +5,6 @@ package load
 import (
 	"io"
 	"net"
-	"sync"
 	"syscall"
 )
 
@@ -21,13 +20,13 @@ func rawConn(conn net.Conn) syscall.RawConn {
 }
 
 // receiveRaw is receive for a stream socket.
-func receiveRaw(raw syscall.RawConn, buffers *sync.Pool, yield func([]byte, bool) bool) error {
+func receiveRaw(raw syscall.RawConn, yield func([]byte, bool) bool) error {
 	for more := true; more; {
 		var n int
 		var err error
 		waited := raw.Read(func(fd uintptr) bool {
-			buf := buffers.Get().(*[readSize]byte)
-			defer buffers.Put(buf)
+			buf := pooled.Get().(*[readSize]byte)
+			defer pooled.Put(buf)
 			for {
 				if n, err = syscall.Read(int(fd), buf[:]); err != syscall.EINTR {
 					break

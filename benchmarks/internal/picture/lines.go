@@ -3,6 +3,7 @@ package picture
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"example.com/chanio/benchmarks/internal/compare"
 )
@@ -45,22 +46,13 @@ const linesHeight = 260
 
 // lines returns a picture of panels side by side, or false if they are empty.
 func lines(name, title, says string, panels ...panel) (Picture, bool) {
-	var full []panel
-	var entrants []string
-	for _, p := range panels {
-		if len(p.lines) > 0 {
-			full = append(full, p)
-		}
-		for _, l := range p.lines {
-			entrants = append(entrants, l.entrant)
-		}
-	}
-	return newPicture(name, title, says, entrants, linesHeight, func(c *canvas, top float64) {
-		w := float64(width-2*margin) / float64(len(full))
-		for i, p := range full {
+	panels = slices.DeleteFunc(panels, func(p panel) bool { return len(p.lines) == 0 })
+	return newPicture(name, title, says, linesHeight, func(c *canvas, top float64) {
+		w := float64(width-2*margin) / float64(len(panels))
+		for i, p := range panels {
 			p.draw(c, margin+w*float64(i), top, w)
 		}
-	}), len(full) > 0
+	}), len(panels) > 0
 }
 
 // draw draws the panel into the w points right of left.

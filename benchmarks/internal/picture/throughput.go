@@ -34,7 +34,6 @@ const (
 // throughput shows messages per second as ratios to package net.
 func throughput(o *compare.Outcome) (Picture, bool) {
 	var rows []row
-	var entrants []string
 	x := scale{math.Log10(0.5), math.Log10(2), rowsLeft, width - margin - 34}
 	height := 0.0
 	for _, s := range compare.Catalogue() {
@@ -45,7 +44,6 @@ func throughput(o *compare.Outcome) (Picture, bool) {
 		for _, l := range looks {
 			if q := o.Ratio(s, l.entrant, compare.Messages); q.Runs > 0 && q.Min > 0 {
 				r.bars = append(r.bars, line{l.entrant, []point{{Spread: q}}})
-				entrants = append(entrants, l.entrant)
 				x.least, x.most = min(x.least, math.Log10(q.Min)), max(x.most, math.Log10(q.Max))
 			}
 		}
@@ -57,7 +55,7 @@ func throughput(o *compare.Outcome) (Picture, bool) {
 	const top, axis = 66, 30
 	return newPicture("throughput", "Throughput compared with package net",
 		fmt.Sprintf("messages a second, 32 bytes; package net is 1; median, least and most of %s", o.Repetitions()),
-		entrants, top+height+axis, func(c *canvas, top float64) { drawRows(c, top, height, x, rows) }), len(rows) > 0
+		top+height+axis, func(c *canvas, top float64) { drawRows(c, top, height, x, rows) }), len(rows) > 0
 }
 
 // drawRows draws the rows over a logarithmic axis, on which 2 is as far to the
