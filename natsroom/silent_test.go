@@ -4,6 +4,7 @@ package natsroom_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,9 @@ import (
 )
 
 // silentJetStream returns the URL of a server whose JetStream creates a stream and
-// then answers nothing more, as one whose cluster has lost its leader.
-func silentJetStream(t *testing.T) string {
+// then answers nothing more, as one whose cluster has lost its leader. What it was
+// asked, and what nodes say of themselves, comes out of heard in order.
+func silentJetStream(t *testing.T) (url string, heard chan *nats.Msg) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
 	require.NoError(t, err)
@@ -23,8 +25,6 @@ func silentJetStream(t *testing.T) string {
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	require.True(t, s.ReadyForConnections(patience))
 	nc := connect(t, s.ClientURL())
-	_, err = nc.Subscribe("$JS.API.>", func(*nats.Msg) {})
-	require.NoError(t, err)
 	_, err = nc.Subscribe("$JS.API.STREAM.CREATE.*", func(m *nats.Msg) {
 		var info jetstream.StreamInfo
 		if json.Unmarshal(m.Data, &info.Config) == nil {
@@ -34,22 +34,34 @@ func silentJetStream(t *testing.T) string {
 		}
 	})
 	require.NoError(t, err)
+	heard = make(chan *nats.Msg, 1000)
+	for _, subject := range []string{"$JS.API.STREAM.INFO.*", "chanio.nodes"} {
+		_, err = nc.ChanSubscribe(subject, heard)
+		require.NoError(t, err)
+	}
 	require.NoError(t, nc.Flush())
-	return s.ClientURL()
+	return s.ClientURL(), heard
 }
 
-func TestMembersStayCountedWhileTheStreamDoesNotAnswer(t *testing.T) {
-	url := silentJetStream(t)
-	a := join(t, connect(t, url), "x", historyOptions, nil)
-	b := join(t, connect(t, url), "x", historyOptions, nil)
-	for _, p := range []place{a, b} {
-		require.NoError(t, p.hub.Join(listen(t, nil).s))
-	}
-	eventually(t, patience, func() bool { return a.room.Members() == 2 && b.room.Members() == 2 }, "members are not counted")
-	// Longer than a node may be silent, and than some requests take to time out.
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		require.Equal(t, 2, a.room.Members())
-		require.Equal(t, 2, b.room.Members())
-		<-time.After(10 * time.Millisecond)
+// Other nodes forget one that they have not heard for 3 seconds, and a request may
+// wait for 2.
+func TestANodeSaysThatItLivesBeforeItWaitsForTheStream(t *testing.T) {
+	url, heard := silentJetStream(t)
+	p := join(t, connect(t, url), "x", historyOptions, nil)
+	require.NoError(t, p.hub.Join(listen(t, nil).s))
+	lives := false
+	for requests := 0; requests < 4; {
+		select {
+		case m := <-heard:
+			if !strings.HasPrefix(m.Subject, "$JS") {
+				lives = true
+				continue
+			}
+			require.True(t, lives, "request %d", requests)
+			lives = false
+			requests++
+		case <-time.After(patience):
+			require.Fail(t, "nothing more is asked")
+		}
 	}
 }
