@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 )
@@ -77,9 +76,14 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 
 // connect makes a connection as the options say.
 func (set *settings) connect(ctx context.Context, network, address string) (net.Conn, error) {
-	if set.DialContext != nil && !strings.HasPrefix(network, "udp") {
+	if set.DialContext != nil && kindOf(network) != datagramNetwork {
 		return set.dialedByUser(ctx, network, address)
 	}
+	return networkNamed(network).dial(ctx, network, address, set)
+}
+
+// dialByName dials a network that package net knows.
+func dialByName(ctx context.Context, network, address string, set *settings) (net.Conn, error) {
 	d := net.Dialer{}
 	if set.Dialer != nil {
 		d = *set.Dialer

@@ -15,14 +15,7 @@ func bindStream(ctx context.Context, network, address string, set *settings) (so
 	if err := set.checkMode(network, address); err != nil {
 		return nil, err
 	}
-	config := net.ListenConfig{Control: set.control}
-	if set.KeepAlive != nil {
-		config.KeepAliveConfig = *set.KeepAlive
-	}
-	ln, err := config.Listen(ctx, network, address)
-	if isUnix(network) && errors.Is(err, errAddressInUse) && removeStale(network, address) {
-		ln, err = config.Listen(ctx, network, address)
-	}
+	ln, err := networkNamed(network).listen(ctx, network, address, set)
 	if err != nil {
 		return nil, wrapOp("listen", network, nil, nil, err)
 	}
@@ -33,6 +26,25 @@ func bindStream(ctx context.Context, network, address string, set *settings) (so
 		}
 	}
 	return newStreams(ln, set), nil
+}
+
+// listenByName listens on a network that package net knows.
+func listenByName(ctx context.Context, network, address string, set *settings) (net.Listener, error) {
+	config := net.ListenConfig{Control: set.control}
+	if set.KeepAlive != nil {
+		config.KeepAliveConfig = *set.KeepAlive
+	}
+	return config.Listen(ctx, network, address)
+}
+
+// listenUnix is listenByName for addresses that are files: it replaces a stale
+// one.
+func listenUnix(ctx context.Context, network, address string, set *settings) (net.Listener, error) {
+	ln, err := listenByName(ctx, network, address, set)
+	if errors.Is(err, errAddressInUse) && removeStale(network, address) {
+		return listenByName(ctx, network, address, set)
+	}
+	return ln, err
 }
 
 // removeStale removes a unix socket file that no one listens on.

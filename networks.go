@@ -19,18 +19,30 @@ const (
 	datagramNetwork // messages without one
 )
 
-// kindOf is the table of networks.
-func kindOf(network string) networkKind {
-	switch network {
-	case "tcp", "tcp4", "tcp6", "unix":
-		return streamNetwork
-	case "unixpacket":
-		return packetNetwork
-	case "udp", "udp4", "udp6":
-		return datagramNetwork
-	}
-	return unknownNetwork
+// A network is how its connections are made. Each function gets the network's
+// name. The zero network is an unknown one.
+type network struct {
+	kind   networkKind
+	listen func(ctx context.Context, name, address string, set *settings) (net.Listener, error)
+	dial   func(ctx context.Context, name, address string, set *settings) (net.Conn, error)
 }
+
+// networkNamed is the table of networks.
+func networkNamed(name string) network {
+	switch name {
+	case "tcp", "tcp4", "tcp6":
+		return network{streamNetwork, listenByName, dialByName}
+	case "unix":
+		return network{streamNetwork, listenUnix, dialByName}
+	case "unixpacket":
+		return network{packetNetwork, listenUnix, dialByName}
+	case "udp", "udp4", "udp6":
+		return network{datagramNetwork, nil, dialByName} // its listeners are made by listenPeers
+	}
+	return network{}
+}
+
+func kindOf(name string) networkKind { return networkNamed(name).kind }
 
 // isUnix reports whether addresses of the network are files.
 func isUnix(network string) bool { return network == "unix" || network == "unixpacket" }
