@@ -1,17 +1,16 @@
 package examples_test
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"os"
 	"os/exec"
-	"regexp"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/test/programs"
 )
 
 // patience bounds how long one program runs. It is killed after that, and the
@@ -20,11 +19,10 @@ const patience = 60 * time.Second
 
 // A program is a process that a test types into and reads from.
 type program struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser
-	output *os.File
-	unread []byte // printed, and not yet heard
+	*programs.Output
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
 }
 
 // start starts a command: one of ours by its name, or another program.
@@ -36,13 +34,7 @@ func start(t *testing.T, name string, args ...string) *program {
 	var err error
 	p.stdin, err = p.cmd.StdinPipe()
 	require.NoError(t, err)
-	output, write, err := os.Pipe()
-	require.NoError(t, err)
-	t.Cleanup(func() { output.Close() })
-	p.output = output
-	p.cmd.Stdout, p.cmd.Stderr = write, write
-	require.NoError(t, p.cmd.Start())
-	write.Close()
+	p.Output = programs.Start(t, p.cmd, patience)
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil { // the test has failed
 			p.cmd.Process.Kill()
@@ -58,36 +50,6 @@ func path(name string) string {
 		return binaries + "/" + name
 	}
 	return name
-}
-
-// hears waits until the program prints text that matches pattern, in which ^
-// and $ are the bounds of a line, and returns the submatches. What was printed
-// up to there does not match again.
-func (p *program) hears(pattern string) []string {
-	p.t.Helper()
-	re := regexp.MustCompile(`(?m)` + pattern)
-	for {
-		text := bytes.ReplaceAll(p.unread, []byte("\r\n"), []byte("\n"))
-		if m := re.FindSubmatchIndex(text); m != nil && (m[1] < len(text) || pattern[len(pattern)-1] != '$') {
-			var found []string
-			for i := 0; i < len(m); i += 2 {
-				found = append(found, string(text[m[i]:m[i+1]]))
-			}
-			p.unread = text[m[1]:]
-			return found
-		}
-		if !p.read() {
-			require.FailNow(p.t, "it ended without: "+pattern, "%v: %s", p.cmd.Args, p.unread)
-		}
-	}
-}
-
-// read adds the next output to unread. It reports false at the end.
-func (p *program) read() bool {
-	buf := make([]byte, 4<<10)
-	n, err := p.output.Read(buf)
-	p.unread = append(p.unread, buf[:n]...)
-	return err == nil
 }
 
 // says types a line.
@@ -110,12 +72,11 @@ func (p *program) interrupts() {
 // the output that was not yet heard.
 func (p *program) ends(status int) string {
 	p.t.Helper()
-	for p.read() {
-	}
+	rest := p.Rest()
 	p.stdin.Close()
 	p.cmd.Wait() // ProcessState has the status
-	require.Equal(p.t, status, p.cmd.ProcessState.ExitCode(), "%v: %s", p.cmd.Args, p.unread)
-	return string(p.unread)
+	require.Equal(p.t, status, p.cmd.ProcessState.ExitCode(), "%v: %s", p.cmd.Args, rest)
+	return rest
 }
 
 // stops ends the input, which ends the program.
@@ -129,5 +90,5 @@ func (p *program) stops() {
 func serve(t *testing.T, name string, args ...string) (*program, string) {
 	t.Helper()
 	p := start(t, name, args...)
-	return p, p.hears(`^Listening on .*:([0-9]+)$`)[1]
+	return p, p.Hears(`^Listening on .*:([0-9]+)$`)[1]
 }

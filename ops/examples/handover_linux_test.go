@@ -37,7 +37,7 @@ func TestAHotRestartIsNoticedByNobody(t *testing.T) {
 	require.NoError(t, visitOnce(dial), "the new process serves alone")
 	signalTo(t, next[2], syscall.SIGTERM)
 	old.hears(`^Draining`)
-	require.Empty(t, old.silence())
+	require.Empty(t, old.Rest())
 }
 
 // A restart to a program that cannot run, or that ends before it is ready, is
@@ -55,7 +55,7 @@ func TestAHotRestartThatFailsChangesNothing(t *testing.T) {
 			clients.leave(t)
 			p.signal(syscall.SIGTERM)
 			p.exits()
-			p.silence() // nothing that it started is left
+			p.Rest() // nothing that it started is left
 		})
 	}
 }
@@ -85,7 +85,7 @@ func TestASecondHotRestartWaitsForTheFirstProcessToEnd(t *testing.T) {
 	require.NoError(t, visitOnce(dial))
 	signalTo(t, third, syscall.SIGTERM)
 	old.hears(`^Draining`)
-	require.Empty(t, old.silence())
+	require.Empty(t, old.Rest())
 }
 
 // brokenPrograms are newer versions of a program that do not work.

@@ -121,10 +121,10 @@ func TestARestartOfTheServiceIsNoticedByNobody(t *testing.T) {
 	require.Equal(t, s.pid, string(pid))
 	signalTo(t, s.pid, syscall.SIGTERM)
 	s.hears(`msg=drained pid=` + s.pid)
-	s.silence()
+	s.Rest()
 }
 
-// Whatever is wrong with the new program, the old process goes on, and its pid
+// No matter what is wrong with the new program, the old process continues, and its pid
 // file says so.
 func TestARestartOfTheServiceThatFailsChangesNothing(t *testing.T) {
 	never := struct{ name, content string }{"it is never ready", "#!/bin/sh\nexec sleep 1000\n"}
@@ -144,7 +144,7 @@ func TestARestartOfTheServiceThatFailsChangesNothing(t *testing.T) {
 			s.signal(syscall.SIGTERM)
 			s.hears(`msg=drained`)
 			s.exits()
-			s.silence() // nothing that it started is left
+			s.Rest() // nothing that it started is left
 		})
 	}
 }
@@ -176,7 +176,7 @@ func TestASecondRestartOfTheServiceWaitsForTheFirstProcessToEnd(t *testing.T) {
 	require.NoError(t, visitOnce(dial))
 	signalTo(t, s.pid, syscall.SIGTERM)
 	s.hears(`msg=drained pid=` + s.pid)
-	s.silence()
+	s.Rest()
 }
 
 func TestSIGTERMLetsClientsFinishAndSaysHowManyThereAre(t *testing.T) {

@@ -1,4 +1,5 @@
-// Package programs builds programs for tests that run them. Only tests import it.
+// Package programs builds programs for tests that run them, and reads what they
+// print. Only tests import it.
 package programs
 
 import (
