@@ -25,7 +25,7 @@ type icmpError struct {
 var (
 	fatal4 = []icmpError{
 		{"no such protocol", 3, 2, 0},
-		{"nobody at the port", 3, 3, 0},
+		{"a closed port", 3, 3, 0},
 		{"unknown network", 3, 6, 0},
 		{"unknown host", 3, 7, 0},
 		{"isolated host", 3, 8, 0},
@@ -36,7 +36,7 @@ var (
 	}
 	fatal6 = []icmpError{
 		{"forbidden", 1, 1, 0},
-		{"nobody at the port", 1, 4, 0},
+		{"a closed port", 1, 4, 0},
 		{"against the policy", 1, 5, 0},
 		{"rejected by the route", 1, 6, 0},
 		{"bad parameter", 4, 0, 0},
@@ -162,7 +162,7 @@ func TestRefusalsInTheMiddleOfAWriteAreCounted(t *testing.T) {
 					ps[i].Data = pattern(i, 10+i) // with equal sizes they would be one to GSO
 				}
 				write(t, c, ps...)
-				require.EqualValues(t, len(ps)-1, c.Refused(), "all but the last one's, which nobody has met")
+				require.EqualValues(t, len(ps)-1, c.Refused(), "all but the last one's, which no call has met")
 			})
 		}
 	})
