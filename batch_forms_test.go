@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // A messageForm is a way to receive and to send: one by one, or in batches.
@@ -253,11 +254,11 @@ func TestInEitherFormMessageTimeoutAndMaxMessageHold(t *testing.T) {
 func TestInEitherFormAnErrorOfTheFramingLeavesTheOutputOpen(t *testing.T) {
 	for _, end := range []struct {
 		name string
-		say  func(peer *memConn)
+		say  func(peer *chaniotest.Conn)
 		want error
 	}{
-		{"too large", func(peer *memConn) { peer.Write([]byte("good\n0123456789x")) }, chanio.ErrMessageTooLarge},
-		{"cut off", func(peer *memConn) { peer.Write([]byte("good\n01")); peer.CloseWrite() }, io.ErrUnexpectedEOF},
+		{"too large", func(peer *chaniotest.Conn) { peer.Write([]byte("good\n0123456789x")) }, chanio.ErrMessageTooLarge},
+		{"cut off", func(peer *chaniotest.Conn) { peer.Write([]byte("good\n01")); peer.CloseWrite() }, io.ErrUnexpectedEOF},
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			eachForm(t, func(t *testing.T, f messageForm, o chanio.Options) {

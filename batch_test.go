@@ -115,7 +115,7 @@ func TestABatchIsOneSessionsOnly(t *testing.T) {
 	b := batchOf("a")
 	require.NoError(t, b.PutFor(1))
 	require.Error(t, b.PutFor(1), "twice")
-	require.Error(t, b.PutFor(2), "somebody else's")
+	require.Error(t, b.PutFor(2), "it belongs to another")
 	require.Error(t, b.TakeFor(2))
 	b.Release() // is nothing: it is not the user's
 	require.Equal(t, 1, b.Len())
@@ -125,7 +125,7 @@ func TestABatchIsOneSessionsOnly(t *testing.T) {
 }
 
 func TestReleasedMemoryIsNotTheNextBatchsUntilItIs(t *testing.T) {
-	// Two batches never share memory, whatever is released in between.
+	// Two batches never share memory, no matter what is released in between.
 	var live []*chanio.Batch
 	for i := range 200 {
 		b := batchOf(fmt.Sprint("message ", i), fmt.Sprint("and ", i))

@@ -68,7 +68,7 @@ func TestAGoroutineDumpTellsWhoIsWho(t *testing.T) {
 					break
 				}
 			}
-			require.NotEmpty(t, named, "nobody knows whose this is: %v", stack)
+			require.NotEmpty(t, named, "unknown goroutine: %v", stack)
 			roles[named] = true
 		}
 		for _, role := range []string{

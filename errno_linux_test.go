@@ -19,7 +19,7 @@ func TestAllThatAcceptSaysToRetryIsRetried(t *testing.T) {
 		t.Run(err.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, ln := serveMem(t, nil)
-				ln.errs <- err
+				ln.Fail(err)
 				ln.dial()
 				_, ok := <-l.Sessions()
 				require.True(t, ok, "%v", l.Err())

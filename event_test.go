@@ -38,7 +38,7 @@ func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		limit          int
-		before, after  int // emitted before and after somebody asked for the channel
+		before, after  int // emitted before and after the channel was asked for
 		want           []int
 		wantDropped    int64
 		wantStopped    bool

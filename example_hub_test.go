@@ -93,7 +93,7 @@ func ExampleHub_Flush() {
 	// 3 members, 20 bytes in, 60 bytes out
 }
 
-// A member that falls behind holds up no other. The hub's policy decides what
+// A member that falls behind delays no other. The hub's policy decides what
 // becomes of it: here it ends, and a client would connect again.
 func ExampleLagPolicy() {
 	ctx := context.Background()

@@ -105,8 +105,8 @@ func ExampleService_Go() {
 	// Output: 3 out of numbers
 }
 
-// Whatever is made with the service's context ends with the service. After a
-// Restart it is made anew.
+// Everything made with the service's context ends with the service. After a
+// Restart it is made again.
 func ExampleService_Context() {
 	ctx := context.Background()
 	service := chanio.NewService(ctx, nil)

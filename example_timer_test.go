@@ -8,7 +8,7 @@ import (
 	"example.com/chanio"
 )
 
-// A timer is a case of a select, beside whatever else the program waits for.
+// A timer is one case of a select, next to whatever else the program waits for.
 func ExampleTimer() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel() // ends the timer

@@ -63,7 +63,7 @@ func (s *Session) HubIndexIsRight() bool {
 }
 
 // Wakes returns how many members of the hub's own feed are parked, how many are
-// still to be woken, and whether a goroutine is at it.
+// still to wake, and whether a goroutine is at it.
 func (h *Hub) Wakes() (parked, due int, waking bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -71,7 +71,7 @@ func (h *Hub) Wakes() (parked, due int, waking bool) {
 }
 
 // BeginPublish publishes p to the hub's own feed up to the moment when the
-// first members are to be woken, which finish does.
+// first members must be woken, which finish does.
 func (h *Hub) BeginPublish(p []byte) (woken, due int, waking bool, finish func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -114,7 +114,7 @@ func (s *Session) Records() *recordConn { return s.records }
 func (c *recordConn) Post(p []byte) (owed bool, err error) { return c.post(p) }
 func (c *recordConn) Flush() error                         { return c.flush() }
 
-// Left returns how many bytes of records are still to be sent.
+// Left returns how many bytes of records remain to be sent.
 func (c *recordConn) Left() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

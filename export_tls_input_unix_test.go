@@ -57,7 +57,7 @@ func (in *TLSInput) Rest() tlsrecord.Reader { return in.t.records.in }
 // Post sends p as if it were records.
 func (in *TLSInput) Post(p []byte) (owed bool, err error) { return in.t.records.post(p) }
 
-// Left returns how many bytes of records are still to be sent.
+// Left returns how many bytes of records remain to be sent.
 func (in *TLSInput) Left() int { return in.t.records.Left() }
 
 // BufferSize returns how much memory crypto/tls keeps for input.

@@ -43,7 +43,7 @@ func TestAFramingMayLookPastAMessagesEnd(t *testing.T) {
 				got = append(got, string(m))
 			}
 			require.Equal(t, want, got, "%d bytes ahead, %d bytes a read", ahead, cut)
-			require.ErrorIs(t, s.Err(), io.ErrUnexpectedEOF, "of what is behind the last message")
+			require.ErrorIs(t, s.Err(), io.ErrUnexpectedEOF, "for what follows the last message")
 		}
 	}
 }

@@ -99,7 +99,7 @@ func TestAMessageMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
 	}{
 		{"never ended", "abc", 0, "", 0, 30 * time.Second},
 		{"dribbled", "a", 10 * time.Second, "bcdefgh\n", 0, 30 * time.Second},
-		{"behind a whole one", "first\nsec", 0, "", 1, 30 * time.Second},
+		{"after a whole one", "first\nsec", 0, "", 1, 30 * time.Second},
 		{"each in time", "a", 20 * time.Second, "\nb\nc\n", 3, 0},
 		{"nothing begun", "a\n", 0, "", 1, 0},
 	} {

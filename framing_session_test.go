@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // talk is a SessionFraming of lines. The first word says what each line is: MSG
@@ -77,7 +78,7 @@ func (r *talkReader) Final(rest []byte) error {
 func (r *talkReader) End(cause error) []byte { return fmt.Appendf(nil, "BYE %v\n", cause) }
 
 // talkPair returns a session that talks, and its peer.
-func talkPair(t *testing.T, o chanio.Options) (*chanio.Session, *memConn, *bufio.Reader) {
+func talkPair(t *testing.T, o chanio.Options) (*chanio.Session, *chaniotest.Conn, *bufio.Reader) {
 	o.Framing = talk{}
 	a, b := memPair()
 	s := chanio.NewSession(t.Context(), b, &o)
@@ -147,13 +148,13 @@ func TestRepliesThatCanNoLongerBeSentDoNotStopTheReading(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(t *testing.T, s *chanio.Session, peer *bufio.Reader)
-		conn func(*memConn) net.Conn
+		conn func(*chaniotest.Conn) net.Conn
 	}{
-		{"a write has failed", func(*testing.T, *chanio.Session, *bufio.Reader) {}, func(c *memConn) net.Conn { return brokenOutput{c} }},
+		{"a write has failed", func(*testing.T, *chanio.Session, *bufio.Reader) {}, func(c *chaniotest.Conn) net.Conn { return brokenOutput{c} }},
 		{"CloseWrite", func(t *testing.T, s *chanio.Session, peer *bufio.Reader) {
 			require.NoError(t, s.CloseWrite())
 			hears(t, peer, "BYE <nil>")
-		}, func(c *memConn) net.Conn { return c }},
+		}, func(c *chaniotest.Conn) net.Conn { return c }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachQueue(t, func(t *testing.T, o chanio.Options) {
@@ -204,7 +205,7 @@ func TestAMessageInPartsIsOneAndHasToBeWholeInTime(t *testing.T) {
 func TestAFramingHasTheLastWordAndHearsWhyItEnds(t *testing.T) {
 	type pair struct {
 		s    *chanio.Session
-		peer *memConn
+		peer *chaniotest.Conn
 	}
 	for _, test := range []struct {
 		name string

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // patience is how long tests over real sockets wait for something that must
@@ -68,7 +69,7 @@ func sendBack(s *chanio.Session) {
 
 // memSession returns a session over memory and its peer's end. Both are closed
 // when the test ends.
-func memSession(t *testing.T, o *chanio.Options) (*chanio.Session, *memConn) {
+func memSession(t *testing.T, o *chanio.Options) (*chanio.Session, *chaniotest.Conn) {
 	a, peer := memPair()
 	s := chanio.NewSession(context.Background(), a, o)
 	t.Cleanup(func() {

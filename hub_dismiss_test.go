@@ -35,7 +35,7 @@ func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
 				report := h.Lag(s)
 				all := readInto(peer)
 				synctest.Wait() // the writer has written everything, and looks for more
-				require.Empty(t, all, "there is no end of stream behind what is missing")
+				require.Empty(t, all, "there is no end of stream after what is missing")
 				require.Empty(t, flushed)
 
 				report()
@@ -88,6 +88,7 @@ func TestADismissalDoesNotWaitForTheLogger(t *testing.T) {
 
 		close(logger.release)
 		require.NoError(t, <-published)
+		synctest.Wait() // the peer has read everything
 		peer.Close()
 		require.Equal(t, append(append(message(0, 501), message(1, 501)...), message(2, 501)...), <-all)
 	})

@@ -49,7 +49,7 @@ func TestCloseOfAHubLeavesSessionsOpenAndWhatWasPublishedArrives(t *testing.T) {
 				require.ErrorIs(t, h.Flush(t.Context()), chanio.ErrClosed)
 				h.Leave(s)
 				require.Zero(t, h.Len())
-				require.NoError(t, h.Shutdown(t.Context()), "it waits for who has left, too")
+				require.NoError(t, h.Shutdown(t.Context()), "it waits for past members, too")
 				require.Zero(t, h.Stats().BytesPending)
 				require.NoError(t, h.Close())
 				require.ErrorIs(t, h.Err(), err)

@@ -162,7 +162,7 @@ func TestAMessageThatAFramingCannotCarryReachesTheOthers(t *testing.T) {
 		}
 
 		h.Leave(s1)
-		require.ErrorContains(t, h.Multicast([]byte("not\na line")), "newline", "nobody can have it")
+		require.ErrorContains(t, h.Multicast([]byte("not\na line")), "newline", "no member can take it")
 		require.EqualValues(t, 4, h.Stats().MessagesDropped)
 		synctest.Wait() // for the writers' counts
 		require.Zero(t, h.Stats().BytesPending)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // listenTCP returns a listener on a free port of the loopback interface. It
@@ -41,7 +42,7 @@ func read(t *testing.T, conn io.Reader, want string) {
 }
 
 // joinMem returns a session over memory that is a member of h, and its peer.
-func joinMem(t *testing.T, h *chanio.Hub, o *chanio.Options) (*chanio.Session, *memConn) {
+func joinMem(t *testing.T, h *chanio.Hub, o *chanio.Options) (*chanio.Session, *chaniotest.Conn) {
 	t.Helper()
 	s, peer := memSession(t, o)
 	require.NoError(t, h.Join(s))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,7 +46,7 @@ func TestAPublisherThatLagBlockHoldsIsReleased(t *testing.T) {
 		}},
 		{name: "by the member's death", release: func(_ *testing.T, _ *chanio.Hub, _ *chanio.Session, peer net.Conn, _, _ context.CancelFunc) {
 			peer.Close()
-		}, err: io.ErrClosedPipe},
+		}, err: syscall.EPIPE},
 		{name: "by the member's Abort", release: func(_ *testing.T, _ *chanio.Hub, s *chanio.Session, _ net.Conn, _, _ context.CancelFunc) {
 			s.Abort(nil)
 		}, err: chanio.ErrClosed},

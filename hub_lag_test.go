@@ -134,7 +134,7 @@ func TestWhoIsNoMemberAnyMoreKeepsNothingThatIsPublishedLater(t *testing.T) {
 		lag  chanio.LagPolicy
 		end  func(h *chanio.Hub, s *chanio.Session)
 	}{
-		{"a session that was ended for being behind", chanio.LagDisconnect, func(_ *chanio.Hub, s *chanio.Session) {}},
+		{"a session that was ended because it lagged", chanio.LagDisconnect, func(_ *chanio.Hub, s *chanio.Session) {}},
 		{"a session that was aborted", chanio.LagBlock, func(_ *chanio.Hub, s *chanio.Session) { s.Abort(nil) }},
 		{"a session that has left, and whose peer does not read", chanio.LagBlock, func(h *chanio.Hub, s *chanio.Session) { h.Leave(s) }},
 		{"a session that left and came back many times", chanio.LagDrop, func(h *chanio.Hub, s *chanio.Session) {
@@ -254,7 +254,7 @@ func TestBytesOfAMemberThatEndsAreSentOrUndelivered(t *testing.T) {
 	}{
 		{"Abort", func(_ *chanio.Hub, s *chanio.Session, _ net.Conn) { s.Abort(nil) }},
 		{"the peer's death", func(_ *chanio.Hub, _ *chanio.Session, peer net.Conn) { peer.Close() }},
-		{"being behind", func(h *chanio.Hub, s *chanio.Session, _ net.Conn) {
+		{"lagging", func(h *chanio.Hub, s *chanio.Session, _ net.Conn) {
 			for s.Err() == nil {
 				h.Multicast(message(0, 300))
 			}

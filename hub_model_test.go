@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // TestHubsDoWhatAPlainModelDoes does random operations, one at a time, on hubs
@@ -58,7 +59,7 @@ type modelHub struct {
 
 type modelSession struct {
 	*chanio.Session
-	peer *memConn
+	peer *chaniotest.Conn
 	got  <-chan []byte
 	own  int                            // messages put
 	in   map[*modelHub]bool             // its memberships

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 	"example.com/chanio/internal/test/memory"
 )
 
@@ -51,7 +52,7 @@ func TestPublishingToAnIdleRoomWakesAFewAndLeavesTheOthersToAGoroutine(t *testin
 	synctest.Test(t, func(t *testing.T) {
 		const members = 5 * chanio.WakeAtOnce
 		h := testHub(t, nil)
-		var peers []*memConn
+		var peers []*chaniotest.Conn
 		for range members {
 			_, peer := joinMem(t, h, nil)
 			peers = append(peers, peer)

@@ -195,8 +195,8 @@ func TestMulticastAnswersForWhatItCannotPublish(t *testing.T) {
 		n    int
 		want error
 	}{
-		{"to nobody", testHub(t, nil), 10, nil},
-		{"nothing to nobody", testHub(t, nil), 0, nil},
+		{"to no members", testHub(t, nil), 10, nil},
+		{"nothing to no members", testHub(t, nil), 0, nil},
 		{"exactly MaxLag", testHub(t, &chanio.Options{MaxLag: 10}), 10, nil},
 		{"more than MaxLag", testHub(t, &chanio.Options{MaxLag: 10}), 11, chanio.ErrMessageTooLarge},
 		{"exactly MaxLag with its framing", testHub(t, &chanio.Options{MaxLag: 10, Framing: prefix}), 9, nil},

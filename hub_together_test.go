@@ -75,7 +75,7 @@ func TestJoinAndLeaveAtAnyTimeWhilePublishing(t *testing.T) {
 			got, rest := whole(t, <-all)
 			seqs := got[0]
 			if rest != 0 || !slices.IsSorted(seqs) {
-				t.Errorf("member %d: not in order, or half a message", i)
+				t.Errorf("member %d: out of order, or half a message", i)
 			}
 			for _, v := range stays {
 				for seq := v.first; seq < v.last; seq++ {

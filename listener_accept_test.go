@@ -26,7 +26,7 @@ func TestAcceptErrorsThatPassAreRetriedWithAGrowingPause(t *testing.T) {
 				running := <-l.Sessions()
 				last := time.Now()
 				for _, want := range []time.Duration{0, 5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
-					ln.errs <- err // waits until Accept is called
+					ln.Fail(err) // waits until Accept is called
 					require.Equal(t, want*time.Millisecond, since(last))
 					last = time.Now()
 				}
@@ -36,12 +36,12 @@ func TestAcceptErrorsThatPassAreRetriedWithAGrowingPause(t *testing.T) {
 				synctest.Wait()
 				last = time.Now()
 				ln.dial()
-				require.Zero(t, since(last), "a session that went frees a descriptor")
 				<-l.Sessions()
-				ln.errs <- err
+				require.Zero(t, since(last), "a session that went frees a descriptor")
+				ln.Fail(err)
 				last = time.Now()
-				ln.errs <- err
-				require.Equal(t, 5*time.Millisecond, since(last), "it starts anew")
+				ln.Fail(err)
+				require.Equal(t, 5*time.Millisecond, since(last), "the pause starts over")
 			})
 		})
 	}
@@ -57,10 +57,10 @@ func TestAnAcceptThatFailsForGoodEndsTheListenerWithThatErr(t *testing.T) {
 		l, ln := serveMem(t, nil)
 		ln.dial()
 		s := <-l.Sessions()
-		ln.errs <- errTest
+		ln.Fail(errTest)
 		<-l.Done()
 		require.ErrorIs(t, l.Err(), errTest)
-		require.ErrorContains(t, l.Err(), "chanio: accept mem mem: ")
+		require.ErrorContains(t, l.Err(), "chanio: accept tcp 192.0.2.1:1: ")
 		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 	})
 }
@@ -69,20 +69,15 @@ func TestMaxSessionsIsNeverExceeded(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.MaxSessions = 3
 		l, ln := serveMem(t, &o)
-		var connected atomic.Int32
 		for range 10 {
-			go func() {
-				if ln.dial() != nil {
-					connected.Add(1)
-				}
-			}()
+			ln.dial()
 		}
 		for range 3 {
 			<-l.Sessions()
 		}
 		for want := int32(3); want <= 10; want++ {
 			<-time.After(time.Hour)
-			require.Equal(t, want, connected.Load())
+			require.Equal(t, want, ln.accepted.Load())
 			require.Equal(t, 3, l.Len())
 			s := slices.Collect(l.All())[0]
 			s.Abort(nil)

@@ -78,7 +78,7 @@ func TestADrainWaitsForHandshakesAndDeliversWhatComesOfThem(t *testing.T) {
 		drained := make(chan error, 1)
 		go func() { drained <- m.Drain(t.Context()) }()
 		synctest.Wait()
-		require.Nil(t, m.ln.dial(), "nobody new is accepted")
+		require.Nil(t, m.ln.dial(), "no new connection is accepted")
 		connectOver(t, m, raw)
 		s := <-m.Sessions()
 		s.Abort(nil)

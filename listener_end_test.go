@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // listenerEnds are the ways in which a listener ends.
@@ -21,11 +23,12 @@ var listenerEnds = []struct {
 	end     func(l *chanio.Listener, ln *memListener, cancel context.CancelCauseFunc)
 	err     error // the listener's
 	session error // its sessions'; nil if they end cleanly
+	dropped error // what the peer of an unreceived session reads
 }{
-	{"Close", func(l *chanio.Listener, _ *memListener, _ context.CancelCauseFunc) { l.Close() }, nil, chanio.ErrClosed},
-	{"Shutdown", func(l *chanio.Listener, _ *memListener, _ context.CancelCauseFunc) { l.Shutdown(context.Background()) }, nil, nil},
-	{"the context", func(_ *chanio.Listener, _ *memListener, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest, errTest},
-	{"a failed accept", func(_ *chanio.Listener, ln *memListener, _ context.CancelCauseFunc) { ln.errs <- errTest }, errTest, chanio.ErrClosed},
+	{"Close", func(l *chanio.Listener, _ *memListener, _ context.CancelCauseFunc) { l.Close() }, nil, chanio.ErrClosed, syscall.ECONNRESET},
+	{"Shutdown", func(l *chanio.Listener, _ *memListener, _ context.CancelCauseFunc) { l.Shutdown(context.Background()) }, nil, nil, syscall.ECONNRESET},
+	{"the context", func(_ *chanio.Listener, _ *memListener, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest, errTest, io.EOF},
+	{"a failed accept", func(_ *chanio.Listener, ln *memListener, _ context.CancelCauseFunc) { ln.Fail(errTest) }, errTest, chanio.ErrClosed, nil},
 }
 
 func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
@@ -45,7 +48,7 @@ func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
 					all = append(all, s)
 					go sendBack(s)
 				}
-				var undelivered *memConn
+				var undelivered *chaniotest.Conn
 				if end.name != "a failed accept" { // that needs an Accept that waits
 					undelivered = ln.dial()
 				}
@@ -65,7 +68,7 @@ func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
 				for i, s := range all {
 					require.True(t, isClosed(s.Done()))
 					if i == 3 && end.session == nil {
-						require.ErrorIs(t, s.Err(), chanio.ErrClosed, "what nobody received is dropped")
+						require.ErrorIs(t, s.Err(), chanio.ErrClosed, "an unreceived session is dropped")
 					} else {
 						requireErr(t, end.session, s.Err(), "a session's Err")
 					}
@@ -74,7 +77,7 @@ func TestAfterEachKindOfEndOfAListenerNothingIsLeft(t *testing.T) {
 				}
 				if undelivered != nil {
 					_, err := undelivered.Read(make([]byte, 1))
-					require.ErrorIs(t, err, io.EOF)
+					require.ErrorIs(t, err, end.dropped)
 				}
 				require.Nil(t, ln.dial(), "the net.Listener is closed")
 				requireListenerAnswers(t, l)
@@ -171,7 +174,7 @@ func TestDisconnectAllAbortsTheSessionsAndTheListenerGoesOn(t *testing.T) {
 }
 
 func TestSessionsMayBeEndedWhileTheyAreAccepted(t *testing.T) {
-	// Whoever knows a listener's sessions may end them before they have begun.
+	// Anyone who knows a listener's sessions may end them before they have begun.
 	for _, test := range []struct {
 		name string
 		end  func(l *chanio.Listener)

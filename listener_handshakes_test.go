@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
@@ -28,7 +29,7 @@ func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 
 		m.connect(t)
 		e := tlsEvent(t, m.Events(), chanio.EventFailed)
-		requireHandshakeError(t, e.Err, silent.RemoteAddr(), "dropped: it had sent nothing when MaxHandshakes = 2 was exceeded")
+		requireHandshakeError(t, e.Err, silent.LocalAddr(), "dropped: it had sent nothing when MaxHandshakes = 2 was exceeded")
 		_, err = silent.Read(make([]byte, 1))
 		require.Error(t, err)
 		<-m.Sessions()
@@ -41,11 +42,11 @@ func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
 		third := m.ln.dial()
 		defer third.Close()
 		e = tlsEvent(t, m.Events(), chanio.EventFailed)
-		requireHandshakeError(t, e.Err, second.RemoteAddr(), "had sent nothing")
+		requireHandshakeError(t, e.Err, second.LocalAddr(), "had sent nothing")
 		synctest.Wait()
 		talking.Close()
 		e = tlsEvent(t, m.Events(), chanio.EventFailed)
-		requireHandshakeError(t, e.Err, talking.RemoteAddr(), "EOF")
+		requireHandshakeError(t, e.Err, talking.LocalAddr(), "EOF")
 	})
 }
 
@@ -79,7 +80,7 @@ func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
 // A waitingConn is a wrapper's connection that must read from the peer before
 // it knows its address, as wrappers for the PROXY protocol do.
 type waitingConn struct {
-	*memConn
+	net.Conn
 	known  chan struct{} // closed when it does
 	closed chan struct{}
 	once   sync.Once
@@ -88,7 +89,7 @@ type waitingConn struct {
 func (c *waitingConn) RemoteAddr() net.Addr {
 	select {
 	case <-c.known:
-		return c.memConn.RemoteAddr()
+		return c.Conn.RemoteAddr()
 	case <-c.closed:
 		return nil
 	}
@@ -96,16 +97,22 @@ func (c *waitingConn) RemoteAddr() net.Addr {
 
 func (c *waitingConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
-	return c.memConn.Close()
+	return c.Conn.Close()
 }
 
 // dialWaiting hands the listener a connection that waits, and returns both
 // ends.
-func dialWaiting(ln *memListener) (peer *memConn, c *waitingConn) {
-	a, b := memPair()
-	c = &waitingConn{memConn: b, known: make(chan struct{}), closed: make(chan struct{})}
-	ln.conns <- c
-	return a, c
+func dialWaiting(ln *memListener) (peer *chaniotest.Conn, c *waitingConn) {
+	c = &waitingConn{known: make(chan struct{}), closed: make(chan struct{})}
+	accepted := make(chan struct{})
+	ln.replace <- func(conn net.Conn) net.Conn {
+		defer close(accepted)
+		c.Conn = conn
+		return c
+	}
+	peer = ln.dial()
+	<-accepted
+	return peer, c
 }
 
 func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {

@@ -150,7 +150,7 @@ func TestANetConnHasAConnectionStateOverTLSOnly(t *testing.T) {
 func TestAcceptTellsWhatEndedTheListener(t *testing.T) {
 	ln := newMemListener()
 	l := chanio.Serve(t.Context(), ln, nil)
-	ln.errs <- errTest
+	ln.Fail(errTest)
 	_, err := l.NetListener().Accept()
 	require.ErrorIs(t, err, errTest)
 	awaitDone(t, l)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,7 +122,7 @@ func TestShutdownDropsWhatNobodyReceived(t *testing.T) {
 		require.NoError(t, l.Shutdown(context.Background()))
 		require.Zero(t, since(start))
 		_, err := peer.Read(make([]byte, 1))
-		require.ErrorIs(t, err, io.EOF)
+		require.ErrorIs(t, err, syscall.ECONNRESET)
 		require.EqualValues(t, 1, l.Stats().Accepted)
 	})
 }

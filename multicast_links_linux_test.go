@@ -13,12 +13,12 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-// soon bounds how long it takes until events tell that a group's interface has
+// soon bounds how long it takes until events report that a group's interface has
 // gone or is back, and until the group is received again.
 const soon = 3 * time.Second
 
 // A group is received again within soon when its interface has gone and come
-// back, whatever its new index, and events tell of both.
+// back, under any index, and events report both.
 func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 	const up = `
 		echo 0 > /proc/sys/net/ipv6/conf/d0/accept_dad
@@ -36,11 +36,11 @@ func TestAGroupIsJoinedAgainWhenItsInterfaceComesBack(t *testing.T) {
 		bridge  = "ip link add d0 type bridge; ip link set p0 master d0;" + up
 	)
 	for _, c := range []struct{ name, before, make, gone, back string }{
-		{"a dummy is made anew", "", dummy, del, dummy},
-		{"an ifb is made anew", "", ifb, del, ifb},
-		{"a veth is made anew", "", veth, del, veth},
-		{"a macvlan is made anew", lower, macvlan, del, macvlan},
-		{"a bridge is made anew", lower, bridge, del, bridge},
+		{"a dummy is recreated", "", dummy, del, dummy},
+		{"an ifb is recreated", "", ifb, del, ifb},
+		{"a veth is recreated", "", veth, del, veth},
+		{"a macvlan is recreated", lower, macvlan, del, macvlan},
+		{"a bridge is recreated", lower, bridge, del, bridge},
 		{"a veth is down for a while", "", veth, "ip link set d0 down", "ip -6 addr flush dev d0; ip addr flush dev d0;" + up},
 	} {
 		for _, f := range []struct{ network, group string }{

@@ -35,7 +35,7 @@ func eachFamily(t *testing.T, f func(t *testing.T, network string, group netip.A
 	}
 }
 
-// remake makes d0 anew, and waits until the group of p is joined on it.
+// remake recreates d0 and waits until the group of p is joined on it.
 func remake(t *testing.T, p *chanio.PacketConn) {
 	t.Helper()
 	require.NoError(t, netns.Run("ip link del d0"))

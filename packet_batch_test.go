@@ -84,7 +84,7 @@ func TestBatchesComeBackFromAnEchoWholeAndInOrder(t *testing.T) {
 			require.EqualValues(t, n*rounds, client.Stats().MessagesReceived)
 			require.NoError(t, client.Close())
 			_, ok := <-client.Recv()
-			require.False(t, ok, "the form that nobody asked for yields nothing")
+			require.False(t, ok, "the other form yields nothing")
 			_, ok = <-client.RecvBatch()
 			require.False(t, ok)
 		}
@@ -121,7 +121,7 @@ func TestAPacketBatchHasOneOwner(t *testing.T) {
 	b.Release()
 	require.NoError(t, p.Flush(t.Context()))
 	nextPacket(t, peer)
-	require.Len(t, nextPacket(t, peer).Data, 1, "it was sent all the same")
+	require.Len(t, nextPacket(t, peer).Data, 1, "it was sent nevertheless")
 
 	gone := packetsOf(peer.LocalAddr(), 2)
 	gone.Release()

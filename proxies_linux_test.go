@@ -46,6 +46,7 @@ defaults
   timeout connect 60s
   timeout client 60s
   timeout server 60s
+  timeout check 60s
 frontend front
   bind fd@3
   unique-id-format %%pid-%%rt
@@ -189,7 +190,7 @@ func requireWhole(conn net.Conn, greeting string) error {
 // other.
 func TestARealProxysHealthChecksAreItsOwn(t *testing.T) {
 	l := listenTCP(t, &chanio.Options{ProxyProtocol: true})
-	proxy := frontProxy{"haproxy", haproxy("send-proxy-v2 check inter 10ms\n  option tcp-check\n  tcp-check connect send-proxy\n  tcp-check send ping\n  tcp-check expect string ping")}
+	proxy := frontProxy{"haproxy", haproxy("send-proxy-v2 check inter 10ms fall 1000\n  option tcp-check\n  tcp-check connect send-proxy\n  tcp-check send ping\n  tcp-check expect string ping")}
 	front := proxy.start(t, l)
 	checked := make(chan net.Addr, 1)
 	served := make(chan net.Addr, 1)

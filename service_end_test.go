@@ -128,7 +128,7 @@ func TestShutdownRunsAllThatWasAccepted(t *testing.T) {
 				_ = s.Post(chain)
 			}
 			if ctx.Err() != nil {
-				panic("the context ends behind the last function")
+				panic("the context ends after the last function")
 			}
 		}
 		mustPost(t, s, chain)

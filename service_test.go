@@ -62,7 +62,7 @@ func TestPostedFunctionsRunOneAtATimeInOrder(t *testing.T) {
 	}{
 		{"one function held", 1},
 		{"three functions held", 3},
-		{"as many as by default", 0},
+		{"the default number", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			withService(t, &chanio.Options{PostQueue: tc.queue}, func(t *testing.T, s *chanio.Service) {

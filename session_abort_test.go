@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 func TestAbortEndsAtOnce(t *testing.T) {
@@ -116,7 +117,7 @@ func TestTCPIsResetByAbortAndByACloseThatRanOut(t *testing.T) {
 // refilling is a connection on which a bare sender has filled Send again by the
 // time each write returns.
 type refilling struct {
-	*memConn
+	*chaniotest.Conn
 	send    chan<- []byte // nil until the session is made
 	refills atomic.Int32  // how many more there are
 }
@@ -127,7 +128,7 @@ func (c *refilling) Write(p []byte) (int, error) {
 			c.send <- []byte("more")
 		}
 	}
-	return c.memConn.Write(p)
+	return c.Conn.Write(p)
 }
 
 func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
@@ -139,7 +140,7 @@ func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
 		for _, queue := range []int{1, 128} {
 			t.Run(way.name+", SendQueue "+strconv.Itoa(queue), func(t *testing.T) {
 				peer, b := memPair()
-				conn := &refilling{memConn: b}
+				conn := &refilling{Conn: b}
 				conn.refills.Store(refills)
 				s := chanio.NewSession(t.Context(), conn, &chanio.Options{SendQueue: queue})
 				defer s.Close()

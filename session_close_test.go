@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 func TestCloseFlushesWhatWasAcceptedAndSendsTheEndOfStream(t *testing.T) {
@@ -159,7 +160,7 @@ func TestAReadThatCloseInterruptsIsNoFailure(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()
-		conn := &slowDeadlines{memConn: a, release: make(chan struct{})}
+		conn := &slowDeadlines{Conn: a, release: make(chan struct{})}
 		s := chanio.NewSession(context.Background(), conn, &o)
 		go io.Copy(io.Discard, peer)
 		closed := make(chan error)
@@ -174,12 +175,12 @@ func TestAReadThatCloseInterruptsIsNoFailure(t *testing.T) {
 // slowDeadlines is a connection whose reads fail before the call that makes
 // them fail returns.
 type slowDeadlines struct {
-	*memConn
+	*chaniotest.Conn
 	release chan struct{}
 }
 
 func (c *slowDeadlines) SetReadDeadline(t time.Time) error {
-	err := c.memConn.SetReadDeadline(t)
+	err := c.Conn.SetReadDeadline(t)
 	if !t.IsZero() {
 		<-c.release
 	}
@@ -190,7 +191,7 @@ func TestACloseThatRunsOutWithAllWrittenIsInOrder(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()
-		conn := &slowCloseWrite{memConn: a, release: make(chan struct{})}
+		conn := &slowCloseWrite{Conn: a, release: make(chan struct{})}
 		s := chanio.NewSession(context.Background(), conn, &o)
 		require.NoError(t, s.Put([]byte("x")))
 		go peer.Read(make([]byte, 1))
@@ -205,13 +206,13 @@ func TestACloseThatRunsOutWithAllWrittenIsInOrder(t *testing.T) {
 
 // slowCloseWrite is a connection whose CloseWrite takes a while.
 type slowCloseWrite struct {
-	*memConn
+	*chaniotest.Conn
 	release chan struct{}
 }
 
 func (c *slowCloseWrite) CloseWrite() error {
 	<-c.release
-	return c.memConn.CloseWrite()
+	return c.Conn.CloseWrite()
 }
 
 func TestCloseDropsWhatIsNotYetInRecv(t *testing.T) {
@@ -255,7 +256,7 @@ func TestCloseAfterAFlushWithUnreadInputLosesNothing(t *testing.T) {
 					peer.(halfCloser).CloseWrite()
 					written <- err
 				}()
-				await(t, s.Recv(), "the first of the 1 MiB, the rest of which nobody receives")
+				await(t, s.Recv(), "the first of the 1 MiB; the rest is not received")
 				require.NoError(t, s.Put(want))
 				flushed := make(chan error, 1)
 				go func() { flushed <- s.Flush(context.Background()) }()

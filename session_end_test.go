@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // failures are the ways in which a session ends. err is Err after it, nil for a
@@ -23,28 +25,29 @@ import (
 var failures = []struct {
 	name string
 	o    chanio.Options
-	end  func(s *chanio.Session, peer *memConn, cancel context.CancelCauseFunc)
+	end  func(s *chanio.Session, peer *chaniotest.Conn, cancel context.CancelCauseFunc)
 	err  error
 }{
-	{"Close", chanio.Options{}, func(s *chanio.Session, _ *memConn, _ context.CancelCauseFunc) { go s.Close() }, nil},
-	{"CloseWrite and the peer's end", chanio.Options{}, func(s *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"Close", chanio.Options{}, func(s *chanio.Session, _ *chaniotest.Conn, _ context.CancelCauseFunc) { go s.Close() }, nil},
+	{"CloseWrite and the peer's end", chanio.Options{}, func(s *chanio.Session, peer *chaniotest.Conn, _ context.CancelCauseFunc) {
 		s.CloseWrite()
 		peer.CloseWrite()
 	}, nil},
-	{"closing Send and the peer's end", chanio.Options{}, func(s *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"closing Send and the peer's end", chanio.Options{}, func(s *chanio.Session, peer *chaniotest.Conn, _ context.CancelCauseFunc) {
 		close(s.Send())
 		peer.CloseWrite()
 	}, nil},
-	{"the peer's end and HalfCloseTimeout", chanio.Options{}, func(_ *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
+	{"the peer's end and HalfCloseTimeout", chanio.Options{}, func(_ *chanio.Session, peer *chaniotest.Conn, _ context.CancelCauseFunc) {
 		peer.CloseWrite()
 	}, os.ErrDeadlineExceeded},
-	{"Abort(nil)", chanio.Options{}, func(s *chanio.Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(nil) }, chanio.ErrClosed},
-	{"Abort", chanio.Options{}, func(s *chanio.Session, _ *memConn, _ context.CancelCauseFunc) { s.Abort(errTest) }, errTest},
-	{"the context", chanio.Options{}, func(_ *chanio.Session, _ *memConn, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest},
-	{"IdleTimeout", chanio.Options{IdleTimeout: time.Second}, func(*chanio.Session, *memConn, context.CancelCauseFunc) {}, os.ErrDeadlineExceeded},
-	{"a failed read", chanio.Options{}, func(_ *chanio.Session, peer *memConn, _ context.CancelCauseFunc) {
-		peer.far.Conn.Close()
-	}, io.ErrClosedPipe},
+	{"Abort(nil)", chanio.Options{}, func(s *chanio.Session, _ *chaniotest.Conn, _ context.CancelCauseFunc) { s.Abort(nil) }, chanio.ErrClosed},
+	{"Abort", chanio.Options{}, func(s *chanio.Session, _ *chaniotest.Conn, _ context.CancelCauseFunc) { s.Abort(errTest) }, errTest},
+	{"the context", chanio.Options{}, func(_ *chanio.Session, _ *chaniotest.Conn, cancel context.CancelCauseFunc) { cancel(errTest) }, errTest},
+	{"IdleTimeout", chanio.Options{IdleTimeout: time.Second}, func(*chanio.Session, *chaniotest.Conn, context.CancelCauseFunc) {}, os.ErrDeadlineExceeded},
+	{"a reset", chanio.Options{}, func(_ *chanio.Session, peer *chaniotest.Conn, _ context.CancelCauseFunc) {
+		peer.SetLinger(0)
+		peer.Close()
+	}, syscall.ECONNRESET},
 }
 
 func TestAfterEachKindOfEndEveryCallAnswers(t *testing.T) {
@@ -95,7 +98,7 @@ func requireAllCallsAnswer(t *testing.T, s *chanio.Session) {
 		require.ErrorIs(t, s.Put([]byte("x")), net.ErrClosed)
 		n, werr := s.Write([]byte("x"))
 		require.Zero(t, n)
-		require.ErrorIs(t, werr, chanio.ErrClosed, "whatever the cause was")
+		require.ErrorIs(t, werr, chanio.ErrClosed, "no matter what the cause was")
 		require.NoError(t, s.Flush(t.Context()))
 		if s.Err() == nil {
 			require.NoError(t, s.CloseWrite())

@@ -114,7 +114,8 @@ func eachSecurity(t *testing.T, f func(t *testing.T, s *chanio.Session, peer net
 				ln := newMemListener()
 				l := chanio.Serve(t.Context(), ln, &o)
 				defer l.Close()
-				go func() { ln.conns <- conn }()
+				ln.replace <- func(net.Conn) net.Conn { return conn }
+				ln.dial()
 				peer = tls.Client(wire, client)
 				require.NoError(t, peer.(*tls.Conn).Handshake())
 				s, _ = await(t, l.Sessions(), "a session")
@@ -163,7 +164,7 @@ func TestAnEndOfStreamThatCannotBeSentEndsOnlyTheSending(t *testing.T) {
 }
 
 func TestAnEndOfStreamThatMeetsAResetIsNoCleanEnd(t *testing.T) {
-	// Only the first system call after a reset tells of it. If that was the
+	// Only the first system call after a reset reports it. If that was the
 	// write of our end, the reader has met what looks like the peer's.
 	for _, test := range []struct {
 		name  string

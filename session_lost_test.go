@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 func TestCloseTellsOfALossWhateverEndedTheSessionBefore(t *testing.T) {
@@ -77,7 +78,7 @@ func TestMessagesReceivedAreThoseThatCanBeReceived(t *testing.T) {
 }
 
 // countMessages asks s for its messages in that form, and returns a function
-// that counts those that there still are.
+// that counts the remaining ones.
 func countMessages(s *chanio.Session, form string) func() int {
 	if form == "messages" {
 		recv := s.Recv()
@@ -99,9 +100,11 @@ func countMessages(s *chanio.Session, form string) func() int {
 
 // A brokenOutput is a connection that cannot be written to, and that its peer
 // keeps open.
-type brokenOutput struct{ *memConn }
+type brokenOutput struct{ *chaniotest.Conn }
 
-func (brokenOutput) Write([]byte) (int, error) { return 0, errors.New("broken") }
+func (brokenOutput) Write([]byte) (int, error) { return 0, errUnwritable }
+
+var errUnwritable = errors.New("broken")
 
 func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
@@ -119,7 +122,7 @@ func TestASessionThatCannotSendStillEndsIdle(t *testing.T) {
 // A lateRead is a connection whose read returns data once the connection is
 // closed.
 type lateRead struct {
-	*memConn
+	*chaniotest.Conn
 	closed chan struct{}
 	once   sync.Once
 	reads  atomic.Int32
@@ -135,7 +138,7 @@ func (c *lateRead) Read(p []byte) (int, error) {
 
 func (c *lateRead) Close() error {
 	c.once.Do(func() { close(c.closed) })
-	return c.memConn.Close()
+	return c.Conn.Close()
 }
 
 // The end of the context drains the input while the reader may be reading, too.
@@ -146,7 +149,7 @@ func TestNothingIsDeliveredThatWasReadAfterTheEnd(t *testing.T) {
 				a, peer := memPair()
 				defer peer.Close()
 				ctx, cancel := context.WithCancelCause(context.Background())
-				s := chanio.NewSession(ctx, &lateRead{memConn: a, closed: make(chan struct{})}, &o)
+				s := chanio.NewSession(ctx, &lateRead{Conn: a, closed: make(chan struct{})}, &o)
 				got := make(chan int, 1)
 				count := countMessages(s, form)
 				go func() { got <- count() }()

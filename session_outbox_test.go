@@ -103,7 +103,7 @@ func TestBatchIsTheConcatenationOfItsMessages(t *testing.T) {
 	}
 }
 
-// bytesOf returns n sizes, all the same.
+// bytesOf returns n equal sizes.
 func bytesOf(n, size int) []int {
 	sizes := make([]int, n)
 	for i := range sizes {

@@ -155,7 +155,7 @@ func (c *joined) Write(p []byte) (int, error) {
 }
 
 func TestUrgentDataHoldsUpNoSession(t *testing.T) {
-	// A read stops at urgent data, whatever follows it (tcp(7)).
+	// A read stops at urgent data even if more follows (tcp(7)).
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	s, peer := acceptedBy(t, l)
 	rc, err := peer.(*net.TCPConn).SyscallConn()
@@ -164,17 +164,17 @@ func TestUrgentDataHoldsUpNoSession(t *testing.T) {
 		for _, part := range []struct {
 			text  string
 			flags int
-		}{{"before", unix.MSG_MORE}, {"!", unix.MSG_OOB}, {"behind", 0}} {
+		}{{"before", unix.MSG_MORE}, {"!", unix.MSG_OOB}, {"after", 0}} {
 			require.NoError(t, unix.Sendto(int(fd), []byte(part.text), part.flags, nil))
 		}
 	}))
 	var got []byte
-	for len(got) < len("beforebehind") {
-		m, ok := await(t, s.Recv(), "what is behind the urgent data")
+	for len(got) < len("beforeafter") {
+		m, ok := await(t, s.Recv(), "what follows the urgent data")
 		require.True(t, ok)
 		got = append(got, m...)
 	}
-	require.Equal(t, "beforebehind", string(got))
+	require.Equal(t, "beforeafter", string(got))
 }
 
 func TestADescriptorHoldsUpNoSession(t *testing.T) {
@@ -182,15 +182,15 @@ func TestADescriptorHoldsUpNoSession(t *testing.T) {
 	s, peer := acceptedBy(t, l)
 	_, _, err := peer.(*net.UnixConn).WriteMsgUnix([]byte("with it "), unix.UnixRights(0), nil)
 	require.NoError(t, err)
-	_, err = peer.Write([]byte("and behind it"))
+	_, err = peer.Write([]byte("and after it"))
 	require.NoError(t, err)
 	var got []byte
-	for len(got) < len("with it and behind it") {
-		m, ok := await(t, s.Recv(), "what is behind the descriptor")
+	for len(got) < len("with it and after it") {
+		m, ok := await(t, s.Recv(), "what follows the descriptor")
 		require.True(t, ok)
 		got = append(got, m...)
 	}
-	require.Equal(t, "with it and behind it", string(got))
+	require.Equal(t, "with it and after it", string(got))
 }
 
 func TestASessionEndsAsOthersDo(t *testing.T) {

@@ -315,11 +315,12 @@ func TestTheWriterExistsFromItsFirstUseOn(t *testing.T) {
 
 func TestAPeerThatFailsItsWritesEndsTheSessionWithThatError(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
-		s, peer := memSession(t, &o)
-		peer.Conn.Close() // it reads no more, and does not end its stream
+		a, peer := memPair()
+		defer peer.Close()
+		s := chanio.NewSession(t.Context(), brokenOutput{a}, &o)
 		s.Put([]byte("x"))
 		<-s.Done()
-		require.ErrorIs(t, s.Err(), io.ErrClosedPipe)
+		require.ErrorIs(t, s.Err(), errUnwritable)
 		require.EqualValues(t, 1, s.Stats().Undelivered)
 		var op *net.OpError
 		require.ErrorAs(t, s.Err(), &op)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 func TestWriteTimeoutEndsASessionWhosePeerTakesNothing(t *testing.T) {
@@ -62,13 +63,13 @@ func TestWriteTimeoutIsAboutWaitingOnly(t *testing.T) {
 func TestIdleTimeoutIsExact(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		use  func(s *chanio.Session, peer *memConn) // every 40 seconds, ten times
-		want time.Duration                          // after the last use
+		use  func(s *chanio.Session, peer *chaniotest.Conn) // every 40 seconds, ten times
+		want time.Duration                                  // after the last use
 	}{
-		{"nothing happens", func(*chanio.Session, *memConn) {}, 0},
-		{"received bytes are activity", func(_ *chanio.Session, peer *memConn) { peer.Write([]byte("x")) }, 400 * time.Second},
-		{"written bytes are none", func(s *chanio.Session, _ *memConn) { s.Put([]byte("x")) }, 0},
-		{"calls are none", func(s *chanio.Session, _ *memConn) { s.Flush(context.Background()); s.Send(); s.Stats() }, 0},
+		{"nothing happens", func(*chanio.Session, *chaniotest.Conn) {}, 0},
+		{"received bytes are activity", func(_ *chanio.Session, peer *chaniotest.Conn) { peer.Write([]byte("x")) }, 400 * time.Second},
+		{"written bytes are none", func(s *chanio.Session, _ *chaniotest.Conn) { s.Put([]byte("x")) }, 0},
+		{"calls are none", func(s *chanio.Session, _ *chaniotest.Conn) { s.Flush(context.Background()); s.Send(); s.Stats() }, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachQueue(t, func(t *testing.T, o chanio.Options) {

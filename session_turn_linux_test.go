@@ -109,7 +109,7 @@ func TestOnlyTheFirstPutAfterADeliveryWritesByItself(t *testing.T) {
 		takeTurn(t, s) // after a delivery
 		require.Nil(t, s.TakeTurn(), "the second")
 		ask()
-		s.Send() // the user may send what nobody sees
+		s.Send() // from now on the user may send unseen
 		require.Nil(t, s.TakeTurn())
 	})
 }
@@ -284,7 +284,7 @@ func TestWhatAPutTakesWhileTheSessionEndsIsCounted(t *testing.T) {
 }
 
 func TestAPutThatFailsEndsTheSendingAsTheWriterDoes(t *testing.T) {
-	// Nobody has asked for messages, so the reader has not seen the peer's end.
+	// Recv has not been called, so the reader has not seen the peer's end.
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
 		s := chanio.NewSession(context.Background(), conn, &chanio.Options{Framing: chanio.Lines{}})
 		_, err := peer.Write([]byte("question\n"))

@@ -20,7 +20,7 @@ func TestWaitReturnsTheEndOfTheWait(t *testing.T) {
 	}{
 		{"expired", func(*chanio.Timer, context.CancelFunc) {}, time.Minute, false},
 		{"canceled", func(timer *chanio.Timer, _ context.CancelFunc) { timer.Cancel() }, time.Second, true},
-		{"armed anew", func(timer *chanio.Timer, _ context.CancelFunc) { timer.Reset(time.Hour) }, time.Second, true},
+		{"armed again", func(timer *chanio.Timer, _ context.CancelFunc) { timer.Reset(time.Hour) }, time.Second, true},
 		{"by the end of the timer's context", func(_ *chanio.Timer, end context.CancelFunc) { end() }, time.Second, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -42,7 +42,7 @@ func kindsUntil(t testing.TB, events <-chan chanio.Event, last chanio.EventKind)
 	}
 }
 
-// serveEcho echoes on whatever l accepts.
+// serveEcho echoes on every session of l.
 func serveEcho(t testing.TB, l *chanio.Listener) {
 	var handlers sync.WaitGroup
 	handlers.Go(func() {
@@ -99,7 +99,7 @@ func TestConfigsFromFilesSpeakWithEachOther(t *testing.T) {
 	}{
 		{"one-sided", server, func() (*tls.Config, error) { return chanio.ClientTLS(ca) }, ""},
 		{"mutual", mutual, func() (*tls.Config, error) { return chanio.MutualClientTLS(ca, clientCert, clientKey) }, "client.example.com"},
-		{"a certificate that nobody asked for", server, func() (*tls.Config, error) { return chanio.MutualClientTLS(ca, clientCert, clientKey) }, ""},
+		{"a certificate that was not asked for", server, func() (*tls.Config, error) { return chanio.MutualClientTLS(ca, clientCert, clientKey) }, ""},
 		{"certificate and key in one file", func() (*tls.Config, error) {
 			return chanio.ServerTLS("testdata/server.pem", "testdata/server.pem")
 		}, func() (*tls.Config, error) { return chanio.ClientTLS("testdata/ca.pem") }, ""},

@@ -78,7 +78,7 @@ func TestASilentClientFailsAfterHandshakeTimeout(t *testing.T) {
 				defer peer.Wait()
 				e := tlsEvent(t, m.Events(), chanio.EventFailed)
 				require.Equal(t, 20*time.Second, e.Time.Sub(start))
-				requireHandshakeError(t, e.Err, conn.RemoteAddr(), "HandshakeTimeout of 20s exceeded")
+				requireHandshakeError(t, e.Err, conn.LocalAddr(), "HandshakeTimeout of 20s exceeded")
 				require.ErrorIs(t, e.Err, os.ErrDeadlineExceeded)
 				require.Nil(t, e.Session)
 				_, err := conn.Read(make([]byte, 1))
@@ -122,12 +122,9 @@ func TestFullOfUndeliveredSessionsAcceptingPauses(t *testing.T) {
 		m.connect(t)
 		third := m.ln.dial() // the accepting goroutine holds it
 		defer third.Close()
+		m.ln.dial()
 		time.Sleep(time.Hour)
-		select {
-		case m.ln.conns <- nil:
-			require.Fail(t, "a fourth is accepted")
-		default:
-		}
+		require.EqualValues(t, 3, m.ln.accepted.Load(), "a fourth waits")
 		require.Equal(t, 2, m.Len(), "sessions live before they are received")
 
 		<-m.Sessions()
@@ -156,8 +153,8 @@ func TestHandshakesEndWithTheListenerAndAreNoFailures(t *testing.T) {
 		{"Close", func(m *memServer, _ context.CancelFunc) { m.Close() }},
 		{"Shutdown", func(m *memServer, _ context.CancelFunc) { m.Shutdown(context.Background()) }},
 		{"the context", func(_ *memServer, cancel context.CancelFunc) { cancel() }},
-		{"an accept that failed for good", func(m *memServer, _ context.CancelFunc) {
-			m.ln.errs <- errors.New("for good")
+		{"a permanent accept error", func(m *memServer, _ context.CancelFunc) {
+			m.ln.Fail(errors.New("permanent"))
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

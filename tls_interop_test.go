@@ -119,8 +119,8 @@ func TestOpenSSLsClientResumes(t *testing.T) {
 				state, _ := s.TLS()
 				require.Equal(t, test.option == "-sess_in", state.DidResume)
 				go sendBack(s)
-				p.say("behind the ticket")
-				p.expect("behind the ticket\n")
+				p.say("after the ticket")
+				p.expect("after the ticket\n")
 				p.say("Q")
 				awaitDone(t, p)
 			}
@@ -247,8 +247,8 @@ func TestARenegotiationIsForThoseWhoAllowIt(t *testing.T) {
 				return
 			}
 			await(t, shaking, "the renegotiation")
-			p.say("behind it")
-			require.Equal(t, "behind it\n", string(receiveN(t, s, 10)))
+			p.say("after it")
+			require.Equal(t, "after it\n", string(receiveN(t, s, 9)))
 			require.NoError(t, s.Put([]byte("and so it goes on\n")))
 			p.expect("and so it goes on\n")
 		})
@@ -299,8 +299,8 @@ func TestARenegotiationAmidWritingHoldsUpNothing(t *testing.T) {
 		case <-s.Done():
 			require.NoError(t, s.Err())
 		}
-		p.say("behind it")
-		require.Equal(t, "behind it\n", string(receiveN(t, s, 10)))
+		p.say("after it")
+		require.Equal(t, "after it\n", string(receiveN(t, s, 9)))
 	}
 	close(enough)
 	writing.Wait()

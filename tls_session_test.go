@@ -45,7 +45,7 @@ func TestATLSStreamThatIsCutInsideARecordIsNoCleanEnd(t *testing.T) {
 	for _, cut := range []struct {
 		name string
 		at   int
-	}{{"behind the first byte", 1}, {"inside the header", record - 1}, {"behind the header", record}, {"inside the record", 100}} {
+	}{{"after the first byte", 1}, {"inside the header", record - 1}, {"after the header", record}, {"inside the record", 100}} {
 		t.Run(cut.name, func(t *testing.T) {
 			eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 				_, err := peer.Write([]byte("whole"))
@@ -281,7 +281,7 @@ func TestSessionsResume(t *testing.T) {
 			require.False(t, resumed(dialTLS(t, l, client)), "the first")
 			require.True(t, resumed(dialTLS(t, l, client)), "the second")
 			require.NoError(t, l.Restart(t.Context()))
-			require.True(t, resumed(dialTLS(t, l, client)), "behind a restart")
+			require.True(t, resumed(dialTLS(t, l, client)), "after a restart")
 
 			c := chanio.Connect(context.Background(), "tcp", l.Addr().String(), &chanio.Options{TLS: client, Backoff: chanio.Backoff{Min: -1}})
 			defer c.Close()

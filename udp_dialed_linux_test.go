@@ -72,7 +72,7 @@ func TestWhatTheKernelHadNoMemoryForIsReadLater(t *testing.T) {
 				start = time.Now()
 				m.fail <- errno
 				require.NoError(t, s.Close())
-				require.Zero(t, time.Since(start), "nobody waits for the pause")
+				require.Zero(t, time.Since(start), "the pause delays no one")
 			})
 		})
 	}

@@ -295,7 +295,7 @@ func TestAClientOnUDPReconnectsFromAnotherPort(t *testing.T) {
 				client.Reconnect()
 				await(t, s.Done(), "the end of the session")
 			}
-			require.Equal(t, 3, l.Len(), "nobody tells a udp listener")
+			require.Equal(t, 3, l.Len(), "a udp listener is not told")
 			await(t, client.Sessions(), "the session")
 			require.NoError(t, client.Close())
 			require.NoError(t, client.Err())

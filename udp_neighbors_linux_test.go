@@ -92,8 +92,8 @@ var lans = []struct {
 	{"udp4", 2, 100}, {"udp4", 20, 100}, {"udp4", 2, 1400}, {"udp6", 2, 100}, {"udp6", 20, 1400},
 }
 
-// Peers on the own link that are unplugged take nothing from the others: what is
-// sent to them fails, and that is told. It arrives again when they are back.
+// Unplugged peers on the local link take nothing from the others: what is sent to
+// them fails and is reported, and it arrives again once they are back.
 func TestUnpluggedPeersDoNotStopTheSendingToOthers(t *testing.T) {
 	for _, test := range lans {
 		t.Run(fmt.Sprintf("%s, %d, %d bytes", test.network, test.unplugged, test.size), func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestUnpluggedPeersDoNotStopTheSendingToOthers(t *testing.T) {
 	}
 }
 
-// The same of an endpoint, whose only writer sends to all.
+// The same for an endpoint, whose only writer sends to all.
 func TestUnpluggedHostsDoNotStopAnEndpoint(t *testing.T) {
 	for _, test := range lans {
 		t.Run(fmt.Sprintf("%s, %d, %d bytes", test.network, test.unplugged, test.size), func(t *testing.T) {

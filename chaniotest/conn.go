@@ -113,6 +113,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	w := c.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	waiting := false // the writer was told that this Read takes bytes
+	defer func() {
+		if waiting && c.in.wanted > 0 {
+			c.in.wanted = 0
+			w.changed.Broadcast() // to other Reads
+		}
+	}()
 	for {
 		now := time.Now()
 		switch {
@@ -132,6 +139,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		case w.reset:
 			return 0, c.failed("read", os.NewSyscallError("read", syscall.ECONNRESET))
+		}
+		if c.in.want(len(p)) {
+			waiting = true
+			w.changed.Broadcast()
 		}
 		w.wait(c.readBy, c.in.next())
 	}

@@ -25,6 +25,7 @@ func noise(n int) []byte {
 
 func TestConnIsANetConn(t *testing.T) {
 	small := chaniotest.Path{Buffer: 10_000, Fragment: 1000}
+	none := chaniotest.Path{Buffer: -1}
 	slow := chaniotest.Path{Buffer: 1 << 20, Latency: time.Millisecond, Jitter: time.Millisecond}
 	for _, test := range []struct {
 		name string
@@ -32,6 +33,7 @@ func TestConnIsANetConn(t *testing.T) {
 	}{
 		{"without faults", nil},
 		{"with a small buffer and fragments", &chaniotest.Link{Up: small, Down: small}},
+		{"without buffers", &chaniotest.Link{Up: none, Down: none}},
 		{"with latency and jitter", &chaniotest.Link{Up: slow, Down: slow}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

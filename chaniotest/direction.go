@@ -36,6 +36,7 @@ type direction struct {
 
 	pieces []piece // taken and not read, except what a permanent stall has swallowed
 	size   int     // bytes of Buffer in use
+	wanted int     // without a buffer: how many bytes a waiting Read takes
 	fin    bool    // the stream has an end
 	finAt  time.Time
 
@@ -56,7 +57,7 @@ type piece struct {
 func newDirection(w *wire, p Path, r *rand.Rand) direction {
 	d := direction{path: p, wire: w, rand: r, faults: slices.Clone(p.Faults)}
 	slices.SortStableFunc(d.faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
-	if p.Buffer <= 0 {
+	if p.Buffer == 0 {
 		d.path.Buffer = defaultBuffer
 	}
 	return d
@@ -64,15 +65,33 @@ func newDirection(w *wire, p Path, r *rand.Rand) direction {
 
 // room returns how many bytes take will take.
 func (d *direction) room() int {
-	if !d.dead && (d.lost || d.gone) {
+	switch {
+	case !d.dead && (d.lost || d.gone):
 		return math.MaxInt // they are never read
+	case d.path.Buffer > 0:
+		return d.path.Buffer - d.size
+	case d.dead:
+		return 0
 	}
-	return d.path.Buffer - d.size
+	return d.wanted
+}
+
+// want makes room for n bytes on a path without a buffer and reports whether
+// that is news: a Read waits for them.
+func (d *direction) want(n int) bool {
+	if d.path.Buffer > 0 || d.wanted > 0 || len(d.pieces) > 0 {
+		return false
+	}
+	d.wanted = n
+	return true
 }
 
 // take takes as much of p as there is room for and returns how much that is.
 func (d *direction) take(p []byte, now time.Time) (n int) {
 	p = bytes.Clone(p[:min(len(p), d.room())])
+	if len(p) > 0 {
+		d.wanted = 0 // a Read takes from one Write
+	}
 	for n < len(p) && !d.wire.reset {
 		if d.written == d.cut {
 			d.nextFragment()

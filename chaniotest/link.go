@@ -21,7 +21,7 @@ type Link struct {
 }
 
 // A Path is one direction of a [Link]. The zero value is perfect. In each field
-// a negative value means the same as zero.
+// but Buffer, a negative value means the same as zero.
 type Path struct {
 	// Latency is how long a byte, or the end of the stream, is in flight.
 	Latency time.Duration
@@ -36,7 +36,9 @@ type Path struct {
 	// everything that has arrived and fits.
 	Fragment int
 	// Buffer is how many written and unread bytes the path holds; a Write waits
-	// for room. If zero, 64 KiB.
+	// for room. If zero, 64 KiB. If negative, the path has no buffer: as with
+	// net.Pipe, a Write waits until Reads have asked for its bytes, and a Read
+	// gets the bytes of one Write.
 	Buffer int
 	// Faults happen in the order of their At; faults with the same At happen in
 	// the order listed.

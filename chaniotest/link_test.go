@@ -157,7 +157,7 @@ func TestBandwidthPacesTheBytes(t *testing.T) {
 }
 
 // The same seed cuts at the same bytes, whichever end reads or writes, and in
-// whatever sizes.
+// any sizes.
 func TestASeedCutsTheSameBytes(t *testing.T) {
 	cuts := func(seed uint64, writes int) (ends []int) {
 		link := up(chaniotest.Path{Fragment: 10})
@@ -210,7 +210,7 @@ func TestAWriterWaitsForRoomInTheBuffer(t *testing.T) {
 	}{
 		{"64 KiB by default", chaniotest.Path{}, 64 << 10},
 		{"one byte", chaniotest.Path{Buffer: 1}, 1},
-		{"behind a stall", chaniotest.Path{Buffer: 100, Faults: []chaniotest.Fault{{Kind: chaniotest.Stall, At: 10}}}, 100},
+		{"after a stall", chaniotest.Path{Buffer: 100, Faults: []chaniotest.Fault{{Kind: chaniotest.Stall, At: 10}}}, 100},
 		{"under way", chaniotest.Path{Buffer: 100, Latency: 24 * time.Hour}, 100},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -235,6 +235,48 @@ func TestAWriterWaitsForRoomInTheBuffer(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWithoutABufferAWriteWaitsForReads(t *testing.T) {
+	link := up(chaniotest.Path{Buffer: -1, Latency: time.Second})
+	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
+		require.NoError(t, client.SetWriteDeadline(time.Now().Add(time.Minute)))
+		n, err := client.Write([]byte("nobody asks for it"))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Zero(t, n)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(time.Minute)))
+		_, err = server.Read(make([]byte, 100))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NoError(t, client.SetWriteDeadline(time.Now().Add(time.Minute)))
+		n, err = client.Write([]byte("a Read asked for it, and has gone"))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Zero(t, n)
+		require.NoError(t, client.SetWriteDeadline(time.Time{}))
+		require.NoError(t, server.SetReadDeadline(time.Time{}))
+
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			client.Write([]byte("hello"))
+			client.Write([]byte("again"))
+		}()
+		p := make([]byte, 3)
+		for _, want := range []string{"hel", "lo", "aga"} {
+			start := time.Now()
+			n, err = server.Read(p)
+			require.NoError(t, err)
+			require.Equal(t, want, string(p[:n]), "a Read takes from one Write")
+			require.Equal(t, time.Second, time.Since(start))
+			synctest.Wait()
+			select {
+			case <-written:
+				require.Fail(t, "nobody has asked for the rest")
+			default:
+			}
+		}
+		read(t, server, "in")
+		<-written
+	})
 }
 
 func TestConcurrentWritesStayWhole(t *testing.T) {

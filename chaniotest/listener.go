@@ -20,6 +20,7 @@ type Listener struct {
 	addr    net.Addr
 	dialed  atomic.Int64
 	waiting chan *Conn // sent by Dial; never closed
+	fails   chan error // sent by Fail; never closed
 	closed  chan struct{}
 	once    sync.Once // closes closed
 }
@@ -31,6 +32,7 @@ func NewListener() *Listener {
 	return &Listener{
 		addr:    serverAddr(),
 		waiting: make(chan *Conn, backlog),
+		fails:   make(chan error),
 		closed:  make(chan struct{}),
 	}
 }
@@ -43,7 +45,7 @@ func (l *Listener) Dial(ctx context.Context, link *Link) (*Conn, error) {
 	client, server := newPipe(link, clientAddr(l.dialed.Add(1)-1), l.addr)
 	err := l.offer(ctx, server)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: l.addr.Network(), Addr: l.addr, Err: err}
+		return nil, l.failed("dial", err)
 	}
 	return client, nil
 }
@@ -73,19 +75,42 @@ func (l *Listener) offer(ctx context.Context, c *Conn) error {
 	return nil
 }
 
-// Accept returns the accepted end of the next connection, a *Conn. Once the
-// listener is closed, the error is net.ErrClosed in a *net.OpError.
+// Accept returns the accepted end of the next connection, a *Conn, or the error
+// of a Fail, as it is. Once the listener is closed, the error is net.ErrClosed
+// in a *net.OpError.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case <-l.closed:
+		return nil, l.failed("accept", net.ErrClosed)
 	default:
-		select {
-		case c := <-l.waiting:
-			return c, nil
-		case <-l.closed:
-		}
 	}
-	return nil, &net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: net.ErrClosed}
+	select {
+	case c := <-l.waiting: // before a Fail
+		return c, nil
+	default:
+	}
+	select {
+	case c := <-l.waiting:
+		return c, nil
+	case err := <-l.fails:
+		return nil, err
+	case <-l.closed:
+		return nil, l.failed("accept", net.ErrClosed)
+	}
+}
+
+// Fail makes one Accept return err, once no connection is waiting. It returns
+// when that Accept has taken err, or when the listener is closed. Use it to test
+// what a server does when, say, the process is out of file descriptors (EMFILE).
+func (l *Listener) Fail(err error) {
+	select {
+	case l.fails <- err:
+	case <-l.closed:
+	}
+}
+
+func (l *Listener) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: l.addr.Network(), Addr: l.addr, Err: err}
 }
 
 // Close stops accepting and resets the connections that have not been accepted.

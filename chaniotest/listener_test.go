@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
@@ -121,6 +122,34 @@ func TestADialThatMeetsCloseIsRefusedOrReset(t *testing.T) {
 			require.ErrorIs(t, err, syscall.ECONNRESET)
 		})
 	}
+}
+
+func TestFailMakesOneAcceptFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := chaniotest.NewListener()
+		_, err := ln.Dial(t.Context(), nil)
+		require.NoError(t, err)
+		start := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			_, err := ln.Accept()
+			assert.NoError(t, err, "a connection that waits comes first")
+			time.Sleep(time.Second)
+			_, err = ln.Accept()
+			assert.Equal(t, syscall.EMFILE, err)
+		}()
+		ln.Fail(syscall.EMFILE)
+		require.Equal(t, 2*time.Second, time.Since(start), "it returns when Accept has")
+
+		_, err = ln.Dial(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = ln.Accept()
+		require.NoError(t, err)
+		time.AfterFunc(time.Second, func() { ln.Close() })
+		ln.Fail(syscall.EMFILE) // which nobody takes
+		_, err = ln.Accept()
+		require.ErrorIs(t, err, net.ErrClosed)
+	})
 }
 
 func TestSessionsAreConnected(t *testing.T) {

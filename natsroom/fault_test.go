@@ -26,7 +26,7 @@ var (
 )
 
 // A world is a server in a process of its own, two nodes here, and a third in
-// another process. The second node is behind a proxy to which faults happen.
+// another process. The second node is behind a faulty proxy.
 // All reach the server through a proxy, which holds their port while there is
 // no server: else a server of another test could get it.
 type world struct {
@@ -282,7 +282,7 @@ func TestAMemberThatStallsCostsTheOthersNothing(t *testing.T) {
 			defer peer.Close() // which never reads
 			stalled := chanio.NewSession(context.Background(), conn, &chanio.Options{WriteTimeout: -1})
 			require.NoError(t, w.here[0].hub.Join(stalled))
-			eventually(t, patience, func() bool { return stalled.Err() != nil }, "it is not MaxLag behind yet")
+			eventually(t, patience, func() bool { return stalled.Err() != nil }, "it does not lag by MaxLag yet")
 			require.ErrorIs(t, stalled.Err(), chanio.ErrLagged)
 			<-stalled.Done()
 			w.settle()

@@ -170,7 +170,7 @@ func TestAStreamThatLosesItsEndGoesOn(t *testing.T) {
 	w.proxy.sever()
 	w.startServer()
 	say(10, 30, ears[0])
-	late := join(t, connect(t, w.front.url()), "x", historyOptions, nil) // begins behind what is lost
+	late := join(t, connect(t, w.front.url()), "x", historyOptions, nil) // begins after what is lost
 	ears = append(ears, late.members(t, 1)...)
 	w.killServer()
 	w.server.Dir = synced

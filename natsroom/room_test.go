@@ -64,7 +64,7 @@ func TestMembersOfAllNodesAreCounted(t *testing.T) {
 	b := join(t, connect(t, s.URL()), "x", nil, nil)
 	count := func(p place, n int) {
 		t.Helper()
-		eventually(t, 5*time.Second, func() bool { return p.room.Members() == n }, "%d members are to be seen, not %d", n, p.room.Members())
+		eventually(t, 5*time.Second, func() bool { return p.room.Members() == n }, "there must be %d members, not %d", n, p.room.Members())
 	}
 	ears := a.members(t, 3)
 	b.members(t, 2)

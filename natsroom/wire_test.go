@@ -45,7 +45,7 @@ func TestAFilterOfALiveRoomTellsWhatIsMissingOnce(t *testing.T) {
 	}
 	require.EqualValues(t, 2, f.mark(old, 115, now))
 	require.Zero(t, f.mark(old, 115, now))
-	require.Zero(t, f.mark(newNumber(now), 1000, now), "of an old source nobody knows")
+	require.Zero(t, f.mark(newNumber(now), 1000, now), "from an old source that is unknown")
 	f.live(testPacket(newNumber(now), 1, 0, 1), now.Add(2*forgetAfter))
 	require.Len(t, f.sources, 1, "the silent are forgotten")
 }
@@ -66,7 +66,7 @@ func TestAFilterOfAStreamWaitsForWhatIsSentAgain(t *testing.T) {
 		{"again, from the hole on", 2, 1, 1, 0, 0},
 		{"again", 3, 1, 1, 0, 0},
 		{"late, of an earlier attempt", 2, 1, 1, 1, 0},
-		{"what was stored before is kept no longer", 11, 10, 2, 0, 7},
+		{"earlier messages are no longer kept", 11, 10, 2, 0, 7},
 		{"both", 31, 20, 1, 1, 8},
 		{"and then", 21, 20, 11, 0, 0},
 	} {

@@ -22,7 +22,7 @@ func TestPickTakesFromTheHostThatHasTheMost(t *testing.T) {
 	for range 200 {
 		seen[s.Pick().Value] = true
 	}
-	require.Len(t, seen, 2, "those that have as many are picked at random")
+	require.Len(t, seen, 2, "among equals, the pick is random")
 }
 
 func TestPickIsRandomWithinAnHost(t *testing.T) {

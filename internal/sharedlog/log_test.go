@@ -46,7 +46,7 @@ func TestACursorReadsAllThatIsAppendedBehindIt(t *testing.T) {
 		{"an empty message", 1 << 20, []int{0}},
 		{"empty messages alone, then others", 1 << 20, []int{0, 0, 3, 0}},
 		{"a segment filled to the byte", 1 << 20, []int{minSegment, 1}},
-		{"a segment filled to the byte, with empty messages behind", 1 << 20, []int{minSegment, 0, 0, 1}},
+		{"a segment filled to the byte, with empty messages after it", 1 << 20, []int{minSegment, 0, 0, 1}},
 		{"messages that do not fit in what is left", 1 << 20, []int{500, 20, 1000, 24, 1}},
 		{"messages larger than any segment", 1 << 20, []int{MaxSegment + 1, 1, 3 * MaxSegment, MaxSegment}},
 		{"a window smaller than a segment", 1, []int{1, 0, 1, 600, 1}},
@@ -199,7 +199,7 @@ func TestManyCursorsReadBesideTheAppender(t *testing.T) {
 					next++
 				}
 				if len(chunk) != 0 {
-					t.Errorf("half a message behind %d", next)
+					t.Errorf("half a message after %d", next)
 					return
 				}
 				runtime.Gosched()

@@ -389,7 +389,7 @@ func (c conversation) datagrams(within time.Duration) error {
 		}
 		number := binary.BigEndian.Uint64(m)
 		if n != 8 || number <= last || number > sent {
-			c.t.Errorf("udp: %d bytes, number %d behind %d of %d", n, number, last, sent)
+			c.t.Errorf("udp: %d bytes, number %d after %d of %d", n, number, last, sent)
 			return nil
 		}
 		last = number

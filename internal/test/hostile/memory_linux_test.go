@@ -63,7 +63,7 @@ func TestMemoryIsBoundedWithThousandsOfSlowReaders(t *testing.T) {
 			report(t, before, during, "new clients during:", newDuring, "slow readers:", many, "MiB of heap in use:", grown>>20, "KiB for each:", each, "and taken from the system:", st.Heap>>20, "ended:", st.Ended)
 			require.LessOrEqual(t, each, c.each+sharedLog/many, "and the log that all share")
 			if c.lag == chanio.LagDrop {
-				require.GreaterOrEqual(t, st.Sessions, goodClients+many, "nobody was ended")
+				require.GreaterOrEqual(t, st.Sessions, goodClients+many, "no session was ended")
 			}
 			for _, conn := range conns {
 				endHard(conn)
