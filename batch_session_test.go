@@ -41,7 +41,7 @@ func TestTheFirstToAskGetsTheMessages(t *testing.T) {
 	})
 }
 
-func TestASessionThatNobodyAskedForMessagesHoldsOneBatchAndSeesThePeersEnd(t *testing.T) {
+func TestASessionWithoutARecvCallHoldsOneBatchAndSeesThePeersEnd(t *testing.T) {
 	for _, framing := range []chanio.Framing{nil, chanio.LengthPrefix{}} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := net.Pipe()
@@ -78,7 +78,7 @@ func TestASessionThatNobodyAskedForMessagesHoldsOneBatchAndSeesThePeersEnd(t *te
 	}
 }
 
-func TestWhatARightOwnerMayDoAndWhatAWrongOneGets(t *testing.T) {
+func TestOnlyTheOwnerOfABatchMayUseIt(t *testing.T) {
 	ctx := context.Background()
 	for name, test := range map[string]func(t *testing.T, s, other *chanio.Session){
 		"sent to two": func(t *testing.T, s, other *chanio.Session) {
@@ -151,7 +151,7 @@ func TestWhatARightOwnerMayDoAndWhatAWrongOneGets(t *testing.T) {
 	}
 }
 
-func TestABatchThatCameGoesOutWithoutACopy(t *testing.T) {
+func TestAReceivedBatchIsSentWithoutACopy(t *testing.T) {
 	for _, framing := range []chanio.Framing{nil, chanio.Lines{}, chanio.Delimiter{}, chanio.LengthPrefix{}} {
 		synctest.Test(t, func(t *testing.T) {
 			o := &chanio.Options{Framing: framing}

@@ -71,7 +71,7 @@ func TestAMessageMayBeAppendedToItsOwnBatch(t *testing.T) {
 	}
 }
 
-func TestAppendFuncTakesWhateverTheFunctionReturns(t *testing.T) {
+func TestAppendFuncTakesAnySliceThatTheFunctionReturns(t *testing.T) {
 	b := chanio.NewBatch()
 	elsewhere := []byte("elsewhere")
 	b.AppendFunc(func(dst []byte) []byte { return elsewhere })
@@ -85,7 +85,7 @@ func TestAppendFuncTakesWhateverTheFunctionReturns(t *testing.T) {
 	require.Len(t, got[4], 100_000)
 }
 
-func TestABatchThatIsGoneIsEmptyAndTakesNothing(t *testing.T) {
+func TestASentBatchIsEmptyAndIgnoresAppends(t *testing.T) {
 	for name, end := range map[string]func(b *chanio.Batch){
 		"released":       (*chanio.Batch).Release,
 		"released twice": func(b *chanio.Batch) { b.Release(); b.Release() },
@@ -111,7 +111,7 @@ func TestABatchThatIsGoneIsEmptyAndTakesNothing(t *testing.T) {
 	}
 }
 
-func TestABatchIsOneSessionsOnly(t *testing.T) {
+func TestABatchGoesToOneSessionOnly(t *testing.T) {
 	b := batchOf("a")
 	require.NoError(t, b.PutFor(1))
 	require.Error(t, b.PutFor(1), "twice")
@@ -124,7 +124,7 @@ func TestABatchIsOneSessionsOnly(t *testing.T) {
 	require.Error(t, (*chanio.Batch)(nil).PutFor(1))
 }
 
-func TestReleasedMemoryIsNotTheNextBatchsUntilItIs(t *testing.T) {
+func TestTwoBatchesNeverShareMemory(t *testing.T) {
 	// Two batches never share memory, no matter what is released in between.
 	var live []*chanio.Batch
 	for i := range 200 {

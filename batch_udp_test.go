@@ -46,7 +46,7 @@ func TestUDPSessionsReceiveAndSendBatches(t *testing.T) {
 	require.False(t, open)
 }
 
-func TestAUDPSessionThatIsAskedForBatchesAfterItsEndYieldsWhatItHad(t *testing.T) {
+func TestRecvBatchAfterTheEndOfAUDPSessionYieldsWhatItHad(t *testing.T) {
 	l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", nil)
 	require.NoError(t, err)
 	defer l.Close()
@@ -90,7 +90,7 @@ func TestAUDPSessionThatIsAskedForBatchesAfterItsEndYieldsAllThatItHad(t *testin
 	require.EqualValues(t, sent, s.Stats().MessagesReceived)
 }
 
-func TestDatagramsThatNoBatchHoldsAnyMoreAreCountedAsDropped(t *testing.T) {
+func TestUndeliverableDatagramsAreCountedAsDropped(t *testing.T) {
 	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	defer server.Close()

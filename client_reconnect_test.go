@@ -16,7 +16,7 @@ import (
 	"example.com/chanio"
 )
 
-func TestConnectPacesItsTriesAndTellsOfEach(t *testing.T) {
+func TestConnectPacesItsAttemptsAndReportsEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make(chan time.Time)
 		c := chanio.Connect(t.Context(), "tcp", somewhere, &chanio.Options{
@@ -174,7 +174,7 @@ func TestAServerThatHangsUpAtOnceIsNotDialedInALoop(t *testing.T) {
 	require.True(t, s.Backoff.Held(time.Second, 0))
 }
 
-func TestReconnectClosesTheSessionInOrderAndDialsAtOnce(t *testing.T) {
+func TestReconnectClosesTheSessionCleanlyAndDialsAtOnce(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
@@ -196,7 +196,7 @@ func TestReconnectClosesTheSessionInOrderAndDialsAtOnce(t *testing.T) {
 	await(t, c.Sessions(), "a session")
 }
 
-func TestBackoffStartsAnewAfterAConnectionThatHeld(t *testing.T) {
+func TestBackoffResetsAfterAConnectionThatHeld(t *testing.T) {
 	// The server is outside the bubble: that way its socket never waits inside.
 	path := unixPath(t)
 	ln, err := net.Listen("unix", path)

@@ -43,7 +43,7 @@ func requireClientAnswers(t *testing.T, c *chanio.Client) {
 	}
 }
 
-func TestAClientEndsWhileItDials(t *testing.T) {
+func TestAClientCanEndWhileDialing(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(c *chanio.Client, cancel context.CancelCauseFunc) error

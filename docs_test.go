@@ -14,7 +14,7 @@ import (
 )
 
 // A page for maintainers misleads if it names something that is gone.
-func TestWhatThePagesForMaintainersNameExists(t *testing.T) {
+func TestFilesAndNamesInMaintainersPagesExist(t *testing.T) {
 	words := make(map[string]bool)
 	eachSource(t, ".go", func(path string, source []byte) {
 		if path == "docs_test.go" {

@@ -34,7 +34,7 @@ func libraryStacks() (stacks [][]string) {
 	return stacks
 }
 
-func TestAGoroutineDumpTellsWhoIsWho(t *testing.T) {
+func TestAGoroutineDumpIdentifiesEachGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		serverConfig, _ := testTLS(t)
 		_, ln := serveMem(t, nil)

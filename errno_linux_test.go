@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAllThatAcceptSaysToRetryIsRetried(t *testing.T) {
+func TestErrorsThatAccept2SaysToRetryAreRetried(t *testing.T) {
 	for _, err := range []error{
 		syscall.ENETDOWN, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.ENONET,
 		syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.ENETUNREACH, // accept(2), "Error handling"

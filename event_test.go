@@ -34,7 +34,7 @@ func drainCounts(c <-chan chanio.Event) (counts []int) {
 	return counts
 }
 
-func TestEventsThatNobodyReadsLoseTheOldest(t *testing.T) {
+func TestTheOldestUnreadEventsAreDropped(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		limit          int
@@ -90,7 +90,7 @@ func TestEventsCanBeAskedForAfterTheEnd(t *testing.T) {
 	require.Empty(t, drainCounts(q.Channel()), "it is the same channel")
 }
 
-func TestEventsReachWhoWaitsForThemWithoutAQueue(t *testing.T) {
+func TestEventsWithoutAQueueReachAWaitingReceiver(t *testing.T) {
 	q := queueOf(t, &chanio.Options{EventQueue: -1})
 	c := q.Channel()
 	got := make(chan []int)
@@ -138,7 +138,7 @@ func TestEventsOfManyGoroutinesAreBoundedAndCounted(t *testing.T) {
 	}
 }
 
-func TestEventsOfNobodyTakeNoMemory(t *testing.T) {
+func TestEventsThatAreNotAskedForTakeNoMemory(t *testing.T) {
 	q := queueOf(t, &chanio.Options{EventQueue: 1 << 20})
 	q.Emit(chanio.Event{})
 	require.LessOrEqual(t, q.Early(), 8)

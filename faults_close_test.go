@@ -17,7 +17,7 @@ import (
 
 // What Close has flushed arrives over any link, although what the peer sent is
 // never received.
-func TestWhatCloseFlushesArrivesOverRandomLinks(t *testing.T) {
+func TestFlushedDataArrivesOverRandomLinks(t *testing.T) {
 	for seed := range uint64(120) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			link := chaniotest.RandomLink(seed, 20_000)

@@ -137,7 +137,7 @@ func TestAMessageMustBeWholeWithinMessageTimeoutOfItsFirstByte(t *testing.T) {
 	}
 }
 
-func TestTimeInWhichNobodyReceivesIsNotThePeers(t *testing.T) {
+func TestTimeWithoutAReceiverDoesNotCountAgainstThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, conn := framedPair(t, &chanio.Options{Framing: chanio.Lines{}, RecvQueue: -1})
 		go func() {
@@ -184,7 +184,7 @@ func TestAMessagePastMaxMessageEndsTheSessionAndIsNotHeld(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftAtTheEndOfTheStreamIsNeverSilence(t *testing.T) {
+func TestAPartialMessageAtTheEndOfTheStreamIsAnError(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		f    chanio.Framing
@@ -224,7 +224,7 @@ func TestWhatIsLeftAtTheEndOfTheStreamIsNeverSilence(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeFramedIsTheSendersErrorAndNeverOnTheWire(t *testing.T) {
+func TestAnUnframeableMessageIsTheSendersErrorAndIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, conn := framedPair(t, &chanio.Options{Framing: chanio.Lines{}})
 		lines := bufio.NewScanner(conn)

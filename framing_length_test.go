@@ -117,7 +117,7 @@ func TestLengthPrefixRefusesHeader(t *testing.T) {
 	}
 }
 
-func TestVarintWithHeaderMayCountAByteMoreThanItHadTo(t *testing.T) {
+func TestVarintWithHeaderMayUseOneByteMoreThanNeeded(t *testing.T) {
 	// Our senders never say 128, because 126 bytes fit after a header of one
 	// byte. It is a frame of 128 bytes nonetheless.
 	wire := append([]byte{0x80, 0x01}, bytes.Repeat([]byte{'x'}, 126)...)
@@ -152,7 +152,7 @@ func TestHugeLengthAllocatesNothingForIt(t *testing.T) {
 	}
 }
 
-func TestOptionsNameTheFieldOfAFramingThatCannotBeRight(t *testing.T) {
+func TestOptionErrorsNameTheInvalidFieldOfAFraming(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		framing chanio.LengthPrefix

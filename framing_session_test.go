@@ -182,7 +182,7 @@ func TestRepliesThatCanNoLongerBeSentDoNotStopTheReading(t *testing.T) {
 	}
 }
 
-func TestAMessageInPartsIsOneAndHasToBeWholeInTime(t *testing.T) {
+func TestAMessageInPartsIsOneMessageAndMustBeWholeInTime(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.MessageTimeout = time.Minute
 		s, peer, r := talkPair(t, o)
@@ -260,7 +260,7 @@ func TestAFramingHasTheLastWordAndHearsWhyItEnds(t *testing.T) {
 	}
 }
 
-func TestAFramingHearsOfAShutdownBehindEverybodysLastMessage(t *testing.T) {
+func TestAFramingLearnsOfAShutdownAfterTheLastMessage(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Framing = talk{}
 		l, ln := serveMem(t, &o)
@@ -295,7 +295,7 @@ func TestAFramingHearsOfAShutdownBehindEverybodysLastMessage(t *testing.T) {
 	})
 }
 
-func TestWhatAHandoverHasReadAndAgreedOnIsTheSessions(t *testing.T) {
+func TestASessionTakesOverAHandoversInputAndAgreement(t *testing.T) {
 	reader := new(talkReader)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -245,7 +245,7 @@ type wild struct {
 func (f wild) AppendFrame(dst, _ []byte) ([]byte, error) { return dst, f.err }
 func (f wild) Next([]byte, int) ([]byte, int, error)     { return f.message, f.n, f.err }
 
-func TestUserFramingIsNotTrusted(t *testing.T) {
+func TestAUsersFramingIsNotTrusted(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		next  wild

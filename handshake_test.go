@@ -41,7 +41,7 @@ func TestASilentHandshakeOfTheAddressThatHasTheMostIsEvicted(t *testing.T) {
 	}
 }
 
-func TestWhoHasSentSomethingIsEvictedAfterAllWhoHaveNot(t *testing.T) {
+func TestTalkingConnectionsAreEvictedAfterAllSilentOnes(t *testing.T) {
 	h := &handshakes{limit: 10}
 	var heard []func() bool
 	for range 7 {
@@ -66,7 +66,7 @@ func TestWhoHasSentSomethingIsEvictedAfterAllWhoHaveNot(t *testing.T) {
 	require.Equal(t, 3, left)
 }
 
-func TestFullOfThoseThatHaveSentSomethingANewOneThatHasNotYetIsSpared(t *testing.T) {
+func TestANewSilentConnectionIsSparedAmongTalkingOnes(t *testing.T) {
 	h := &handshakes{limit: 100}
 	flood := func() {
 		one, _ := beginOne(t, h, "192.0.2.2")
@@ -82,7 +82,7 @@ func TestFullOfThoseThatHaveSentSomethingANewOneThatHasNotYetIsSpared(t *testing
 	require.False(t, evicted())
 }
 
-func TestPlacesThatUndeliveredSessionsHoldAreNotTakenFromHandshakes(t *testing.T) {
+func TestUndeliveredSessionsTakeNoPlacesFromHandshakes(t *testing.T) {
 	h := &handshakes{limit: 3}
 	for range 2 {
 		one, _ := beginOne(t, h, "192.0.2.1")
@@ -96,7 +96,7 @@ func TestPlacesThatUndeliveredSessionsHoldAreNotTakenFromHandshakes(t *testing.T
 	require.True(t, h.begin(another, netip.Addr{}))
 }
 
-func TestBytesThatItsGoroutineHasNotSeenYetKeepAHandshake(t *testing.T) {
+func TestUnseenBytesKeepAHandshake(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("it cannot be told there without reading")
 	}

@@ -12,7 +12,7 @@ import (
 	"example.com/chanio"
 )
 
-func TestASessionThatItsHubDismissesDoesNotEndInOrder(t *testing.T) {
+func TestASessionDismissedByItsHubDoesNotEndCleanly(t *testing.T) {
 	for _, way := range []struct {
 		name string
 		end  func(s *chanio.Session) // does not wait

@@ -47,7 +47,7 @@ func burstTo(t *testing.T, members int) {
 	require.Equal(t, members, l.Hub().Len())
 }
 
-func TestLagDisconnectEndsWhoLagsWhileOthersKeepUpWithoutAWait(t *testing.T) {
+func TestLagDisconnectEndsALaggingMemberAtOnceIfOthersKeepUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &chanio.Options{MaxLag: 1 << 20})
 		slow, _ := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
@@ -67,7 +67,7 @@ func TestLagDisconnectEndsWhoLagsWhileOthersKeepUpWithoutAWait(t *testing.T) {
 	})
 }
 
-func TestAMemberThatLagsForTheFirstTimeHasAMoment(t *testing.T) {
+func TestAMemberThatLagsForTheFirstTimeGetsAMoment(t *testing.T) {
 	for _, reads := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			const size, messages = 64 << 10, 64
@@ -103,7 +103,7 @@ func TestAMemberThatLagsForTheFirstTimeHasAMoment(t *testing.T) {
 	}
 }
 
-func TestAMemberThatReadsButNeverKeepsUpIsSparedForAWhileOnly(t *testing.T) {
+func TestAMemberThatReadsButNeverKeepsUpIsSparedOnlyForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 64 << 10
 		h := testHub(t, &chanio.Options{MaxLag: 1 << 20, WriteTimeout: 10 * time.Second})
@@ -131,7 +131,7 @@ func TestAMemberThatReadsButNeverKeepsUpIsSparedForAWhileOnly(t *testing.T) {
 	})
 }
 
-func TestWherePublishersOutrunEveryMemberTheyWaitForTheBestOne(t *testing.T) {
+func TestPublishersThatOutrunEveryMemberWaitForTheBestOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maxLag, size, messages = 1 << 20, 16 << 10, 1000
 		h := testHub(t, &chanio.Options{MaxLag: maxLag, WriteTimeout: 10 * time.Second})
@@ -172,7 +172,7 @@ func TestWherePublishersOutrunEveryMemberTheyWaitForTheBestOne(t *testing.T) {
 	})
 }
 
-func TestPublishersWaitForWriteTimeoutAtMostWhereNoMemberTakesAnything(t *testing.T) {
+func TestPublishersWaitAtMostWriteTimeoutIfAllMembersStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &chanio.Options{MaxLag: 1000, WriteTimeout: 3 * time.Second})
 		s, _ := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
@@ -204,7 +204,7 @@ func TestUnreadEventsOfAHubHoldNoSessionThatHasEnded(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
-func TestWhoHasLeftIsNotJudgedByWhatIsPublishedAfter(t *testing.T) {
+func TestAPastMemberIsNotJudgedByLaterMessages(t *testing.T) {
 	for _, lag := range lagPolicies {
 		t.Run(lag.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -243,7 +243,7 @@ func (c stuckClose) Close() error {
 	return c.Conn.Close()
 }
 
-func TestALaggingMemberWhoseCloseTakesTimeHoldsUpNobody(t *testing.T) {
+func TestALaggingMemberWithASlowCloseDelaysNoOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &chanio.Options{MaxLag: 1000})
 		conn, _ := memPair()
@@ -346,7 +346,7 @@ func TestBytesSentOfAHubAreExactWhenFlushReturns(t *testing.T) {
 	}
 }
 
-func TestWhatAMemberThatDiesHadWrittenCounts(t *testing.T) {
+func TestBytesThatADeadMemberHadWrittenCount(t *testing.T) {
 	const messages, size = 4, 4 << 20
 	l := listenTCP(t, nil)
 	conn, s := joinTCP(t, l)

@@ -89,7 +89,7 @@ func (f heldFraming) AppendFrame(dst, message []byte) ([]byte, error) {
 	return f.Lines.AppendFrame(dst, message)
 }
 
-func TestWhoJoinsWithAnotherFramingMissesNothingBetweenTwoMessages(t *testing.T) {
+func TestAMemberWithANewFramingMissesNoMessage(t *testing.T) {
 	for _, publish := range []struct {
 		name string
 		do   func(h *chanio.Hub, m string) error
@@ -262,7 +262,7 @@ func TestABatchIsMulticastInOrderWithNothingInBetween(t *testing.T) {
 	})
 }
 
-func TestMulticastBatchAnswersForWhatItCannotPublish(t *testing.T) {
+func TestMulticastBatchReportsWhatItCannotPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &chanio.Options{Framing: chanio.Lines{}, MaxLag: 1000})
 		s, peer := joinMem(t, h, &chanio.Options{Framing: chanio.Lines{}})

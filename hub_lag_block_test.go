@@ -167,7 +167,7 @@ func TestTheMemberThatHoldsAPublisherForWriteTimeoutEndsWithErrLagged(t *testing
 	}
 }
 
-func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
+func TestASessionTimeoutDuringTheHubsIsErrLagged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000, WriteTimeout: time.Second})
 		s, _ := joinMem(t, h, nil)
@@ -184,7 +184,7 @@ func TestATimeoutOfTheSessionBesideTheHubsSaysTheSame(t *testing.T) {
 	})
 }
 
-func TestProgressStartsTheHubsWriteTimeoutAnew(t *testing.T) {
+func TestProgressRenewsTheHubsWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 64 << 10 // one write each
 		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1 << 20, WriteTimeout: time.Second})
@@ -219,7 +219,7 @@ func TestAnOldTimerDoesNotEndAMemberThatHasJustBegunToHoldPublishers(t *testing.
 	})
 }
 
-func TestAHandlerThatPublishesWithLagBlockWhileItsPeerDoesNotReadIsReleased(t *testing.T) {
+func TestAPublishingHandlerWithAStalledPeerIsReleasedFromLagBlock(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Lag, o.MaxLag = chanio.LagBlock, 1000
 		ln := newMemListener()

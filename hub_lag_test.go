@@ -115,7 +115,7 @@ func TestLagDropSkipsToTheNewestMessage(t *testing.T) {
 	})
 }
 
-func TestATimeoutOfTheSessionBesideLagDisconnectSaysTheSame(t *testing.T) {
+func TestASessionTimeoutDuringLagDisconnectIsErrLagged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testHub(t, &chanio.Options{Lag: chanio.LagDisconnect})
 		s, _ := joinMem(t, h, nil)
@@ -127,7 +127,7 @@ func TestATimeoutOfTheSessionBesideLagDisconnectSaysTheSame(t *testing.T) {
 	})
 }
 
-func TestWhoIsNoMemberAnyMoreKeepsNothingThatIsPublishedLater(t *testing.T) {
+func TestAPastMemberKeepsNothingPublishedLater(t *testing.T) {
 	const maxLag, messages, size = 1 << 20, 512, 64 << 10
 	for _, test := range []struct {
 		name string

@@ -121,7 +121,7 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 	}
 }
 
-func TestLagBlockWaitsForThoseThatHaveLeftRatherThanLoseWhatTheyWereToGet(t *testing.T) {
+func TestLagBlockWaitsForPastMembersRatherThanLoseTheirMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 400
 		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000})

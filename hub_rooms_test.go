@@ -74,7 +74,7 @@ func TestPublishingToAnIdleRoomWakesAFewAndLeavesTheOthersToAGoroutine(t *testin
 	})
 }
 
-func TestJoinAndLeaveWhoAreDueAndNotYetWoken(t *testing.T) {
+func TestJoinAndLeaveOfDueMembersNotYetWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const members = 4 * chanio.WakeAtOnce
 		h := testHub(t, nil)

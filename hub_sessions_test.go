@@ -103,7 +103,7 @@ func TestAHubDoesNotKeepASessionsOwnMessagesWaiting(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesAndComesBackGetsBothPartsInOrder(t *testing.T) {
+func TestAMemberThatLeavesAndRejoinsGetsBothPartsInOrder(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		h := testHub(t, &o)
 		s, peer := joinMem(t, h, &o)

@@ -115,7 +115,7 @@ func TestAMemberGetsExactlyWhatIsMulticastWhileItIsConnected(t *testing.T) {
 	require.EqualValues(t, 9, l.Hub().Stats().MessagesSent)
 }
 
-func TestJoinRefusesWhoCannotBeAMember(t *testing.T) {
+func TestJoinRefusesInvalidMembers(t *testing.T) {
 	ended := func(o *chanio.Options) *chanio.Session {
 		s := pipeSessions(t, 1, o)[0]
 		s.Abort(nil)
@@ -181,7 +181,7 @@ func TestToJoinTwiceIsOnceAndLeaveIsIdempotent(t *testing.T) {
 	})
 }
 
-func TestMulticastAnswersForWhatItCannotPublish(t *testing.T) {
+func TestMulticastReportsWhatItCannotPublish(t *testing.T) {
 	closed := func(o *chanio.Options) *chanio.Hub {
 		h := chanio.NewHub(t.Context(), o)
 		require.NoError(t, h.Close())
@@ -260,7 +260,7 @@ func TestMulticastCopiesAndFramesOnce(t *testing.T) {
 	})
 }
 
-func TestEmptyMessagesAreNothingOnRawStreamsAndHoldUpNobody(t *testing.T) {
+func TestEmptyMessagesAreNothingOnRawStreamsAndDelayNoOne(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		h := testHub(t, &o)
 		s, peer := joinMem(t, h, &o)
@@ -302,7 +302,7 @@ func TestSendMulticastsInOrder(t *testing.T) {
 	})
 }
 
-func TestSendAfterTheEndIsReceivedByNobody(t *testing.T) {
+func TestSendAfterTheEndIsNeverReceived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := chanio.NewHub(t.Context(), &chanio.Options{SendQueue: -1})
 		require.NoError(t, h.Close())

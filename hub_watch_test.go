@@ -11,7 +11,7 @@ import (
 	"example.com/chanio"
 )
 
-func TestASessionGetsWhatItsPriorHubOwesItBeforeTheNextOnesMessages(t *testing.T) {
+func TestASessionGetsItsFormerHubsMessagesBeforeTheNextHubs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		past, room := testHub(t, nil), testHub(t, nil)
 		s, peer := joinMem(t, past, nil) // reads nothing yet

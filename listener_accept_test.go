@@ -52,7 +52,7 @@ type temporary struct{}
 func (temporary) Error() string   { return "it will pass" }
 func (temporary) Temporary() bool { return true }
 
-func TestAnAcceptThatFailsForGoodEndsTheListenerWithThatErr(t *testing.T) {
+func TestAPermanentAcceptErrorEndsTheListenerWithThatErr(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, ln := serveMem(t, nil)
 		ln.dial()

@@ -10,7 +10,7 @@ import (
 // A connection that is not a socket has a goroutine, which may not have ended
 // when the next connection is accepted. If its session still counted as
 // undelivered, that one would be left to its goroutine and accepting go on.
-func TestASessionThatTheAcceptingGoroutineDeliveredIsNoLongerUndelivered(t *testing.T) {
+func TestASessionDeliveredByTheAcceptLoopNoLongerCountsAsUndelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newListener(new(settings), newStreams(noListener{}, new(settings)))
 		one := new(handshake)

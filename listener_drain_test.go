@@ -43,7 +43,7 @@ func TestDrainLetsSessionsRunUntilTheyEnd(t *testing.T) {
 	}
 }
 
-func TestWhatHasConnectedBeforeADrainIsDelivered(t *testing.T) {
+func TestConnectionsMadeBeforeADrainAreDelivered(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			address := "127.0.0.1:0"
@@ -68,7 +68,7 @@ func TestWhatHasConnectedBeforeADrainIsDelivered(t *testing.T) {
 	}
 }
 
-func TestADrainWaitsForHandshakesAndDeliversWhatComesOfThem(t *testing.T) {
+func TestADrainWaitsForHandshakesAndDeliversTheirSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, t.Context(), chanio.Options{})
 		silent := m.ln.dial()
@@ -116,7 +116,7 @@ func TestCloseEndsADrain(t *testing.T) {
 	}
 }
 
-func TestADrainBesideARestartEndsTheListener(t *testing.T) {
+func TestADrainDuringARestartEndsTheListener(t *testing.T) {
 	for range 50 {
 		l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 		restarted := make(chan error, 1)
@@ -126,7 +126,7 @@ func TestADrainBesideARestartEndsTheListener(t *testing.T) {
 	}
 }
 
-func TestADrainingUDPListenerServesItsPeersAndNobodyNew(t *testing.T) {
+func TestADrainingUDPListenerServesOnlyItsExistingPeers(t *testing.T) {
 	l := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
 	handled := serveEach(l, sendBack)
 	old, err := net.Dial("udp", l.Addr().String())

@@ -77,7 +77,7 @@ func TestKeepSocketLeavesTheFileAndTheNextListenerReplacesIt(t *testing.T) {
 	require.FileExists(t, ln.Addr().String())
 }
 
-func TestSocketModeIsTheFilesWhateverTheUmask(t *testing.T) {
+func TestSocketModeOverridesTheUmask(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o600, 0o666, 0o660} {
 		path := unixPath(t)
 		l := listenOn(t, t.Context(), "unix", path, &chanio.Options{SocketMode: mode})

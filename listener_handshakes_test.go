@@ -17,7 +17,7 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-func TestFullOfHandshakesOneOfThoseThatHaveSentNothingIsEvicted(t *testing.T) {
+func TestPastMaxHandshakesASilentHandshakeIsEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), chanio.Options{MaxHandshakes: 2, HandshakeTimeout: -1})
 		talking := m.ln.dial()
@@ -115,7 +115,7 @@ func dialWaiting(ln *memListener) (peer *chaniotest.Conn, c *waitingConn) {
 	return peer, c
 }
 
-func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {
+func TestAConnectionWithASlowRemoteAddrDelaysNoOther(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		tls  bool
@@ -159,7 +159,7 @@ func TestAConnectionWhoseAddressHasToBeWaitedForHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestATLSListenerOverWaitingConnectionsHoldsUpNoOther(t *testing.T) {
+func TestATLSListenerOverWaitingConnectionsDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := newAuthority(t, "ca")
 		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, 1, nil)}, SessionTicketsDisabled: true}

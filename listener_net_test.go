@@ -121,7 +121,7 @@ func TestCloseOfANetListenerEndsAcceptAndLeavesWhatItReturned(t *testing.T) {
 	awaitDone(t, l)
 }
 
-func TestAcceptOfWhatIsNoStreamOfBytesIsUnsupported(t *testing.T) {
+func TestAcceptWithoutAByteStreamIsUnsupported(t *testing.T) {
 	framed := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{Framing: chanio.Lines{}})
 	_, err := framed.NetListener().Accept()
 	require.ErrorIs(t, err, errors.ErrUnsupported)

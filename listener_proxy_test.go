@@ -97,7 +97,7 @@ func TestAProxysOwnConnectionHasItsOwnAddresses(t *testing.T) {
 	}
 }
 
-func TestWhoSendsNoPROXYHeaderIsResetAndHoldsUpNobody(t *testing.T) {
+func TestAConnectionWithoutAPROXYHeaderIsResetAndDelaysNoOne(t *testing.T) {
 	eachProxied(t, chanio.Options{}, func(t *testing.T, l *chanio.Listener, connect func(string) net.Conn) {
 		silent := connectTo(t, l)
 		bad := connectTo(t, l)
@@ -200,7 +200,7 @@ func TestMaxSessionsPerAddrBoundsWhatOneAddressHas(t *testing.T) {
 	}
 }
 
-func TestMaxSessionsPerAddrIsAboutTheProxysClientsAndFailuresGiveItBack(t *testing.T) {
+func TestMaxSessionsPerAddrCountsAProxysClientsAndFailuresReleaseIt(t *testing.T) {
 	server, _ := testTLS(t)
 	l := listenTCP(t, &chanio.Options{ProxyProtocol: true, MaxSessionsPerAddr: 1})
 	for i, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1"} {

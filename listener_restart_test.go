@@ -137,7 +137,7 @@ func TestARestartWhosePortWasTakenEndsTheListenerWithThatErr(t *testing.T) {
 	require.ErrorContains(t, l.Err(), address)
 }
 
-func TestRestartGoesOnWhenItsContextEnds(t *testing.T) {
+func TestRestartContinuesWhenItsContextEnds(t *testing.T) {
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	release := make(chan struct{})
@@ -159,7 +159,7 @@ func TestRestartGoesOnWhenItsContextEnds(t *testing.T) {
 	await(t, l.Sessions(), "a session")
 }
 
-func TestRestartBesideTheEndIsAnswered(t *testing.T) {
+func TestRestartDuringTheEndReturns(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(l *chanio.Listener, cancel func())

@@ -127,7 +127,7 @@ func TestShutdownDropsWhatNobodyReceived(t *testing.T) {
 	})
 }
 
-func TestShutdownDeliversWhatASlowReaderHasNotReadYet(t *testing.T) {
+func TestShutdownDeliversEverythingToASlowReader(t *testing.T) {
 	want := noise(8 << 20)
 	for _, way := range listeners {
 		for _, q := range queues {

@@ -169,7 +169,7 @@ func TestAStaleUnixSocketFileIsReplacedAndOneInUseIsAnError(t *testing.T) {
 	require.NoFileExists(t, path)
 }
 
-func TestADatagramSocketFileIsNoStaleOne(t *testing.T) {
+func TestADatagramSocketsFileIsNotTakenForStale(t *testing.T) {
 	path := unixPath(t)
 	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
@@ -179,7 +179,7 @@ func TestADatagramSocketFileIsNoStaleOne(t *testing.T) {
 	require.FileExists(t, path)
 }
 
-func TestSessionsThatNobodyReceivesPauseTheAcceptingAndNothingElse(t *testing.T) {
+func TestUnreceivedSessionsPauseOnlyAccepting(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		l, ln := serveMem(t, &o)
 		first := ln.dial()
@@ -314,7 +314,7 @@ func TestEventsOfAListenerComeInOrder(t *testing.T) {
 	})
 }
 
-func TestEventsThatNobodyReadsHoldUpNothing(t *testing.T) {
+func TestUnreadEventsBlockNothing(t *testing.T) {
 	eachListener(t, func(t *testing.T, l *chanio.Listener) {
 		l.Events() // and never receive
 		handled := serveEach(l, sendBack)

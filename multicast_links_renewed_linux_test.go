@@ -44,7 +44,7 @@ func remake(t *testing.T, p *chanio.PacketConn) {
 	nextEvent(t, p, chanio.EventJoined)
 }
 
-func TestAGroupOfOneSourceIsStillThatWhenItsInterfaceComesBack(t *testing.T) {
+func TestASourceSpecificGroupSurvivesTheReturnOfItsInterface(t *testing.T) {
 	eachFamily(t, func(t *testing.T, network string, group netip.AddrPort, addresses [2]string) {
 		p := packetConn(t, network, netip.AddrPortFrom(unspecified(group), group.Port()).String(), nil, false)
 		nextEvent(t, p, chanio.EventStarted)

@@ -18,10 +18,10 @@ var linkFamilies = []struct{ name, network, wildcard, group string }{
 	{"IPv6, of the link", "udp6", "[::]:0", "[ff02::7:1]:7007"},
 }
 
-// TestWhatLeavesTheHost sends to a group from one of two hosts that share a
+// TestMulticastOptionsDecideWhatLeavesTheHost sends to a group from one of two hosts that share a
 // link. Each case ends with a message that all members receive. Nothing
 // overtakes it, so whatever they did not receive before it never comes.
-func TestWhatLeavesTheHost(t *testing.T) {
+func TestMulticastOptionsDecideWhatLeavesTheHost(t *testing.T) {
 	for _, f := range linkFamilies {
 		for _, c := range []struct {
 			name        string

@@ -221,7 +221,7 @@ func TestNetConnReadsAMessageInParts(t *testing.T) {
 	})
 }
 
-func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
+func TestNetConnReadFailsAfterAnEndOtherThanThePeers(t *testing.T) {
 	for _, end := range failures {
 		if end.name == "closing Send and the peer's end" || end.name == "CloseWrite and the peer's end" {
 			continue
@@ -260,7 +260,7 @@ func TestNetConnReadAfterAnEndThatWasNotThePeersIsAnError(t *testing.T) {
 	}
 }
 
-func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testing.T) {
+func TestNetConnReadsReceivedDataUnderADeadlineAfterTheSessionsEnd(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.RecvQueue = 1
 		s, peer := memSession(t, &o)
@@ -280,7 +280,7 @@ func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterTheSessionsEnd(t *testi
 	})
 }
 
-func TestWhatANetConnHasReceivedIsReadUnderADeadlineAfterItsOutputFailed(t *testing.T) {
+func TestNetConnReadsReceivedDataUnderADeadlineAfterAFailedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, peer := memPair()
 		s := chanio.NewSession(t.Context(), brokenOutput{a}, nil)

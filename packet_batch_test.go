@@ -91,7 +91,7 @@ func TestBatchesComeBackFromAnEchoWholeAndInOrder(t *testing.T) {
 	})
 }
 
-func TestWhatCameBeforeAnybodyAskedComesInTheFormThatIsAskedFor(t *testing.T) {
+func TestEarlyInputIsDeliveredInTheFormThatIsAskedFor(t *testing.T) {
 	for _, batches := range []bool{false, true} {
 		t.Run(fmt.Sprint("batches: ", batches), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestBatchesThatTheKernelDoesNotTakeAreCountedAtTheEnd(t *testing.T) {
 	})
 }
 
-func TestWhoDoesNotReceiveBatchesStopsTheReading(t *testing.T) {
+func TestUnreceivedBatchesStopTheReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), nil)
 		p.RecvBatch()

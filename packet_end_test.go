@@ -37,7 +37,7 @@ func TestCloseFlushesWhatWasAccepted(t *testing.T) {
 	})
 }
 
-func TestAFirstPutBesideACloseIsSentOrRefused(t *testing.T) {
+func TestAFirstPutDuringACloseIsSentOrRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), nil)
 		finish, ok := p.BeginPut()
@@ -52,7 +52,7 @@ func TestAFirstPutBesideACloseIsSentOrRefused(t *testing.T) {
 	})
 }
 
-func TestCloseTellsOfPacketsThatAnEarlierEndLost(t *testing.T) {
+func TestCloseReportsPacketsLostByAnEarlierEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: 8})
 		for range 5 {
@@ -272,7 +272,7 @@ func TestTheEndReleasesAPutThatWaits(t *testing.T) {
 	}
 }
 
-func TestAPacketThatTheKernelDoesNotTakeFailsAfterWriteTimeout(t *testing.T) {
+func TestAPacketThatTheKernelRejectsFailsAfterWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), &chanio.Options{SendQueue: -1})
 		began := time.Now()
@@ -288,7 +288,7 @@ func TestAPacketThatTheKernelDoesNotTakeFailsAfterWriteTimeout(t *testing.T) {
 	})
 }
 
-func TestWhoDoesNotReceiveStopsTheReading(t *testing.T) {
+func TestUnreceivedMessagesStopTheReading(t *testing.T) {
 	for _, q := range queueSizes {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -317,7 +317,7 @@ func TestWhoDoesNotReceiveStopsTheReading(t *testing.T) {
 	}
 }
 
-func TestWhatWasReadAndNotReceivedIsCountedAsDropped(t *testing.T) {
+func TestReadButUnreceivedMessagesAreCountedAsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := memPacketConn(t, t.Context(), &chanio.Options{RecvQueue: -1})
 		m.in <- datagram.Packet{Addr: somePeer, Data: []byte("nobody receives it")}
@@ -330,7 +330,7 @@ func TestWhatWasReadAndNotReceivedIsCountedAsDropped(t *testing.T) {
 	})
 }
 
-func TestFlushReturnsWhenAllThatWasAcceptedIsWithTheKernel(t *testing.T) {
+func TestFlushReturnsWhenTheKernelHasEverythingAccepted(t *testing.T) {
 	for _, q := range queueSizes {
 		t.Run(q.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -85,7 +85,7 @@ func beganWith(t *testing.T, l *chanio.Listener, client net.Conn) *chanio.Sessio
 	return s
 }
 
-func TestWhatIsServedInMemoryEndsWithItsContext(t *testing.T) {
+func TestAnInMemoryServerEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		m, n := newMemSocket(), newMemSocket()
@@ -104,7 +104,7 @@ func TestWhatIsServedInMemoryEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestAnEndpointThatNeverBeganHasThatErrWhateverItsReaderFinds(t *testing.T) {
+func TestAnEndpointThatNeverStartedKeepsItsErr(t *testing.T) {
 	for range 1000 {
 		p := chanio.NewPacketConn(t.Context(), nil, nil)
 		require.ErrorContains(t, p.Err(), "nil net.PacketConn")
@@ -112,7 +112,7 @@ func TestAnEndpointThatNeverBeganHasThatErrWhateverItsReaderFinds(t *testing.T) 
 	}
 }
 
-func TestWhatCannotBeServedHasEndedWithThatErr(t *testing.T) {
+func TestServingBadInputEndsWithThatErr(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		conn net.PacketConn

@@ -10,7 +10,7 @@ import (
 	"example.com/chanio"
 )
 
-func TestWhatTheKernelDropsForWantOfAReceiverIsCounted(t *testing.T) {
+func TestKernelDropsForLackOfAReceiverAreCounted(t *testing.T) {
 	p := packetConn(t, "udp4", "127.0.0.1:0", &chanio.Options{RecvQueue: -1, ReadBuffer: 128 << 10}, false)
 	s, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(p.LocalAddr()))
 	require.NoError(t, err)

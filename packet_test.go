@@ -277,7 +277,7 @@ func TestAPacketSentBackAsItCameIsAnsweredFromWhereThePeerWroteTo(t *testing.T) 
 	})
 }
 
-func TestAnEndpointIsOverWhenItsContextWas(t *testing.T) {
+func TestAnEndpointOfAnEndedContextHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("cause")
 	cancel(cause)
@@ -311,7 +311,7 @@ func TestWhatAnEndpointCannotBeMadeOf(t *testing.T) {
 	}
 }
 
-func TestFlushAndCloseTellOfPacketsThatFailed(t *testing.T) {
+func TestFlushAndCloseReportFailedPackets(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
 		p := packetConn(t, "udp4", "127.0.0.1:0", nil, oneByOne)
 		bad := chanio.Packet{Addr: netip.MustParseAddrPort("[::1]:9"), Data: []byte("x")}

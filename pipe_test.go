@@ -77,7 +77,7 @@ func TestPipeCopiesBothWaysUntilBothHaveEnded(t *testing.T) {
 }
 
 // A server answers, closes, and takes no more: its answer arrives whole.
-func TestPipePassesOnWhatCameFromAPeerThatTakesNoMore(t *testing.T) {
+func TestPipePassesOnInputFromAPeerThatStoppedReading(t *testing.T) {
 	p := pipeUp(t, t.Context(), "tcp", nil)
 	_, err := p.client.Write([]byte("a request"))
 	require.NoError(t, err)
@@ -102,7 +102,7 @@ func TestPipePassesOnWhatCameFromAPeerThatTakesNoMore(t *testing.T) {
 }
 
 // A proxy puts a header in front of what it copies, or looks at how a stream begins.
-func TestPipeGoesOnBehindWhatItsCallerHasSentAndReceived(t *testing.T) {
+func TestPipeContinuesAfterItsCallersOwnMessages(t *testing.T) {
 	for range 50 { // an order that came about by chance would not last
 		client, one := connected(t, "tcp")
 		other, server := connected(t, "tcp")

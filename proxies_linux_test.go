@@ -122,7 +122,7 @@ func (p *frontProxy) start(t *testing.T, l *chanio.Listener) string {
 	return ln.Addr().String()
 }
 
-func TestBehindARealProxySessionsHaveTheirClientsAddresses(t *testing.T) {
+func TestSessionsBehindARealProxyHaveTheirClientsAddresses(t *testing.T) {
 	server, client := testTLS(t)
 	client.ServerName = "localhost"
 	for _, proxy := range frontProxies {

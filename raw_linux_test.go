@@ -15,7 +15,7 @@ import (
 // Other code may have made the socket a blocking one, as os.File.Fd does. A
 // read that waits in the kernel without the scheduler's knowledge would stop
 // the program.
-func TestASocketThatWasMadeBlockingHoldsNobodyUp(t *testing.T) {
+func TestASocketThatWasMadeBlockingDelaysNoOne(t *testing.T) {
 	if raceEnabled {
 		t.Skip("with the race detector the scheduler knows")
 	}

@@ -61,7 +61,7 @@ func TestARoomIsMadeWhenJoinedAndForgottenAfterItsLastMember(t *testing.T) {
 	}
 }
 
-func TestWhoComesBackToARoomGetsBothPartsInOrder(t *testing.T) {
+func TestAMemberThatRejoinsARoomGetsBothPartsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRooms(t, nil)
 		s, peer := memSession(t, nil)
@@ -82,7 +82,7 @@ func TestWhoComesBackToARoomGetsBothPartsInOrder(t *testing.T) {
 	})
 }
 
-func TestWhoCannotJoinLeavesNoRoom(t *testing.T) {
+func TestAFailedJoinLeavesNoRoom(t *testing.T) {
 	r := testRooms(t, nil)
 	s := pipeSessions(t, 1, nil)[0]
 	s.Abort(nil)
@@ -91,7 +91,7 @@ func TestWhoCannotJoinLeavesNoRoom(t *testing.T) {
 	require.Zero(t, r.Len())
 }
 
-func TestRoomsThatAreClosedTakeNobody(t *testing.T) {
+func TestClosedRoomsAcceptNoOne(t *testing.T) {
 	cause := errors.New("cause")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	closed, ended := chanio.NewRooms[int](t.Context(), nil), chanio.NewRooms[int](ctx, nil)

@@ -79,7 +79,7 @@ func TestTheEndOfAService(t *testing.T) {
 	}
 }
 
-func TestOptionsThatCannotBeRightEndAServiceBeforeItBegins(t *testing.T) {
+func TestInvalidOptionsEndAServiceBeforeItStarts(t *testing.T) {
 	s := chanio.NewService(t.Context(), &chanio.Options{PostQueue: -1})
 	select {
 	case <-s.Done():

@@ -48,7 +48,7 @@ func TestPostQueueIsFirstInFirstOut(t *testing.T) {
 	}
 }
 
-func TestAnIdleServiceHoldsNoQueueButAChunk(t *testing.T) {
+func TestAnIdleServiceHoldsOneChunkOfItsQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewService(t.Context(), nil)
 		defer s.Close()

@@ -156,7 +156,7 @@ func TestCloseAfterTheEndOfStreamWasSentStillWaitsForThePeers(t *testing.T) {
 	})
 }
 
-func TestAReadThatCloseInterruptsIsNoFailure(t *testing.T) {
+func TestAReadInterruptedByCloseIsNotAFailure(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()
@@ -187,7 +187,7 @@ func (c *slowDeadlines) SetReadDeadline(t time.Time) error {
 	return err
 }
 
-func TestACloseThatRunsOutWithAllWrittenIsInOrder(t *testing.T) {
+func TestACloseThatTimesOutWithAllWrittenIsClean(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		a, peer := memPair()
 		defer peer.Close()

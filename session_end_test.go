@@ -184,7 +184,7 @@ func TestErrIsSetBeforeRecvIsClosed(t *testing.T) {
 	}
 }
 
-func TestWhoeverEndsASessionAtTheSameTimeItEndsOnce(t *testing.T) {
+func TestASessionEndsOnceHoweverManyEndIt(t *testing.T) {
 	ends := []func(s *chanio.Session, peer net.Conn, cancel func()){
 		func(s *chanio.Session, _ net.Conn, _ func()) { s.Close() },
 		func(s *chanio.Session, _ net.Conn, _ func()) { s.CloseWrite() },

@@ -43,7 +43,7 @@ func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
 	})
 }
 
-func TestAPeerThatReadsSlowlyIsNoStalledOne(t *testing.T) {
+func TestAPeerThatReadsSlowlyIsNotStalled(t *testing.T) {
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
 		if c, ok := peer.(*net.TCPConn); ok {
 			require.NoError(t, c.SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
@@ -64,7 +64,7 @@ func TestAPeerThatReadsSlowlyIsNoStalledOne(t *testing.T) {
 	})
 }
 
-func TestAPeerThatAcknowledgesNothingIsFoundWhileTheKernelStillBuffers(t *testing.T) {
+func TestAVanishedPeerIsDetectedWhileTheKernelStillBuffers(t *testing.T) {
 	for _, halfClosed := range []bool{false, true} {
 		conn, peer := socketPair(t, "tcp")
 		defer peer.Close()
@@ -83,7 +83,7 @@ func TestAPeerThatAcknowledgesNothingIsFoundWhileTheKernelStillBuffers(t *testin
 	}
 }
 
-func TestASlowHandlerIsNoIdlePeer(t *testing.T) {
+func TestASlowHandlerDoesNotMakeThePeerIdle(t *testing.T) {
 	for _, form := range []string{"messages", "batches"} {
 		t.Run(form, func(t *testing.T) {
 			eachQueue(t, func(t *testing.T, o chanio.Options) {
@@ -119,7 +119,7 @@ func TestASlowHandlerIsNoIdlePeer(t *testing.T) {
 	}
 }
 
-func TestWhatIsSentAfterCloseWriteIsReceivedAndCounted(t *testing.T) {
+func TestMessagesSentAfterCloseWriteAreReceivedAndCounted(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		send := s.Send()
@@ -165,7 +165,7 @@ func TestAPeersEndIsSeenThoughNobodyReceives(t *testing.T) {
 	}
 }
 
-func TestAnEndThatPromisesNoResetDrainsTheInput(t *testing.T) {
+func TestAnEndWithoutAResetDrainsTheInput(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		o    chanio.Options
@@ -230,7 +230,7 @@ func TestCloseLingersUntilASlowPeerHasAcknowledgedAll(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-func TestACloseWhosePeerDoesNotAcknowledgeSaysSo(t *testing.T) {
+func TestCloseReportsAPeerThatDoesNotAcknowledge(t *testing.T) {
 	conn, peer := socketPair(t, "tcp")
 	defer peer.Close()
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
@@ -266,7 +266,7 @@ func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
 	})
 }
 
-func TestABadMessageThroughSendLosesNoneBeforeIt(t *testing.T) {
+func TestABadMessageOnSendLosesNoEarlierMessage(t *testing.T) {
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
 		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: chanio.Lines{}, SendQueue: 8})
 		for _, m := range []string{"one", "two", "three\nfour", "five"} {
@@ -323,7 +323,7 @@ func TestASessionOverAConnectedUDPSocketKeepsItsMessages(t *testing.T) {
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
-func TestASessionOverWhatKeepsMessagesIsRefused(t *testing.T) {
+func TestNewSessionRefusesOtherPacketConnections(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	ln, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
 	require.NoError(t, err)
@@ -343,7 +343,7 @@ func TestASessionOverWhatKeepsMessagesIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnOrderlyCloseNeverIsAnIdleTimeout(t *testing.T) {
+func TestACleanCloseIsNeverAnIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, peer := memSession(t, &chanio.Options{IdleTimeout: time.Second})
 		require.NoError(t, s.Put([]byte("x")))

@@ -24,7 +24,7 @@ func fillKernel(t *testing.T, s *chanio.Session) {
 	require.NoError(t, s.Flush(t.Context()))
 }
 
-func TestCloseTellsOfAResetThatCameBeforeEverythingWasAcknowledged(t *testing.T) {
+func TestCloseReportsAResetBeforeEverythingWasAcknowledged(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		before func(t *testing.T, s *chanio.Session) // the reset
@@ -53,7 +53,7 @@ func TestCloseTellsOfAResetThatCameBeforeEverythingWasAcknowledged(t *testing.T)
 	}
 }
 
-func TestAbortLosesWhatThePeerHasNotAcknowledgedAndCloseTells(t *testing.T) {
+func TestAbortLosesUnacknowledgedDataAndCloseReportsIt(t *testing.T) {
 	eachSecurity(t, func(t *testing.T, s *chanio.Session, _ net.Conn, _ *net.TCPConn) {
 		fillKernel(t, s)
 		s.Abort(errTest)
@@ -74,7 +74,7 @@ func awaitEnd(t *testing.T, s *chanio.Session) {
 	require.Eventually(t, s.SentEnd, patience, time.Millisecond)
 }
 
-func TestAResetOnceEverythingWasAcknowledgedIsNoLoss(t *testing.T) {
+func TestAResetAfterEverythingWasAcknowledgedIsNotALoss(t *testing.T) {
 	eachSecurity(t, func(t *testing.T, s *chanio.Session, peer net.Conn, wire *net.TCPConn) {
 		require.NoError(t, s.Put([]byte("all there is")))
 		_, err := io.ReadFull(peer, make([]byte, len("all there is")))
@@ -163,7 +163,7 @@ func TestAnEndOfStreamThatCannotBeSentEndsOnlyTheSending(t *testing.T) {
 	}
 }
 
-func TestAnEndOfStreamThatMeetsAResetIsNoCleanEnd(t *testing.T) {
+func TestAnEndOfStreamThatMeetsAResetIsNotClean(t *testing.T) {
 	// Only the first system call after a reset reports it. If that was the
 	// write of our end, the reader has met what looks like the peer's.
 	for _, test := range []struct {

@@ -18,7 +18,7 @@ import (
 	"example.com/chanio/chaniotest"
 )
 
-func TestCloseTellsOfALossWhateverEndedTheSessionBefore(t *testing.T) {
+func TestCloseReportsALossHoweverTheSessionEnded(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(s *chanio.Session, cancel context.CancelCauseFunc)
@@ -60,7 +60,7 @@ func TestCloseIsNoErrorIfWhatEndedTheSessionBeforeLostNothing(t *testing.T) {
 	})
 }
 
-func TestMessagesReceivedAreThoseThatCanBeReceived(t *testing.T) {
+func TestMessagesReceivedCountsOnlyReceivableMessages(t *testing.T) {
 	for _, form := range []string{"messages", "batches"} {
 		t.Run(form, func(t *testing.T) {
 			eachQueue(t, func(t *testing.T, o chanio.Options) {

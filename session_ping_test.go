@@ -17,7 +17,7 @@ import (
 	"example.com/chanio"
 )
 
-func TestAPeerOfWhichNothingComesIsPingedAndThenDead(t *testing.T) {
+func TestASilentPeerIsPingedAndThenDead(t *testing.T) {
 	for name, f := range map[string]chanio.Framing{"lines": chanio.Lines{}, "a framing with a state": talk{}} {
 		t.Run(name, func(t *testing.T) {
 			eachQueue(t, func(t *testing.T, o chanio.Options) {
@@ -65,7 +65,7 @@ func TestNoPingIsMissedAfterCloseWrite(t *testing.T) {
 	})
 }
 
-func TestAPeerThatTakesSlowlyWhatIsBeforeAPingIsNotDead(t *testing.T) {
+func TestAPeerThatIsSlowToReachAPingIsNotDead(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Framing, o.Ping, o.PingInterval, o.WriteTimeout = chanio.LengthPrefix{Size: 4}, []byte("PING"), time.Minute, time.Hour
 		s, peer := memSession(t, &o)
@@ -128,7 +128,7 @@ func TestAMessageThatCannotBeFramedEndsTheSessionAlthoughAPingIsDue(t *testing.T
 	})
 }
 
-func TestAPeerIsNotDeadBecauseNobodyReceives(t *testing.T) {
+func TestAPeerIsNotDeadBecauseTheHandlerDoesNotReceive(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.Framing, o.PingInterval = talk{}, time.Minute
 		s, peer := memSession(t, &o)
@@ -143,7 +143,7 @@ func TestAPeerIsNotDeadBecauseNobodyReceives(t *testing.T) {
 	})
 }
 
-func TestPingOptionsThatCannotBeRight(t *testing.T) {
+func TestInvalidPingOptions(t *testing.T) {
 	for _, o := range []*chanio.Options{
 		{PingInterval: 1}, {PingInterval: 1, Framing: chanio.Lines{}}, {PingInterval: 1, Framing: chanio.Lines{}, Ping: []byte("a\nb")},
 		{PingInterval: 1, Framing: talk{}, Ping: []byte("x")},

@@ -114,7 +114,7 @@ func TestASessionHearsACloseNotifyThatComesWithItsData(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-func TestASessionHearsWhatCameWithTheEndOfItsHandshake(t *testing.T) {
+func TestASessionGetsInputThatArrivedWithTheEndOfItsHandshake(t *testing.T) {
 	config, client := testTLS(t)
 	client.ServerName = "localhost"
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{TLS: config})
@@ -154,7 +154,7 @@ func (c *joined) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-func TestUrgentDataHoldsUpNoSession(t *testing.T) {
+func TestUrgentDataDelaysNoSession(t *testing.T) {
 	// A read stops at urgent data even if more follows (tcp(7)).
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
 	s, peer := acceptedBy(t, l)
@@ -177,7 +177,7 @@ func TestUrgentDataHoldsUpNoSession(t *testing.T) {
 	require.Equal(t, "beforeafter", string(got))
 }
 
-func TestADescriptorHoldsUpNoSession(t *testing.T) {
+func TestAPassedDescriptorDelaysNoSession(t *testing.T) {
 	l := listenOn(t, t.Context(), "unix", unixPath(t), nil)
 	s, peer := acceptedBy(t, l)
 	_, _, err := peer.(*net.UnixConn).WriteMsgUnix([]byte("with it "), unix.UnixRights(0), nil)
@@ -232,7 +232,7 @@ func TestASessionEndsAsOthersDo(t *testing.T) {
 	}
 }
 
-func TestATLSPeerThatTakesNothingHoldsUpNoOther(t *testing.T) {
+func TestATLSPeerThatReadsNothingDelaysNoOther(t *testing.T) {
 	// crypto/tls answers a key update from its read path.
 	config, _ := testTLS(t)
 	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{TLS: config})

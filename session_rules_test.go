@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatIsSentDoesNotKeepASessionWhoseOutputFailed(t *testing.T) {
+func TestSendsDoNotProlongASessionWhoseOutputFailed(t *testing.T) {
 	set := &settings{Options: Options{CloseTimeout: time.Second}, began: time.Now()}
 	s := newSession(t.Context(), noTransport{}, set, nil)
 	o := s.writing()

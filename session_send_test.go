@@ -231,7 +231,7 @@ func TestDrainTakesWhatIsThereAndNotWhatKeepsComing(t *testing.T) {
 	require.EqualValues(t, 30, bytes)
 }
 
-func TestWhatAPutAcceptsWhileTheOutputEndsStillGoesOut(t *testing.T) {
+func TestAPutAcceptedWhileTheOutputEndsIsSent(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		finish, ok := s.BeginPut()

@@ -93,7 +93,7 @@ func TestIDsAreUniqueAndReadWell(t *testing.T) {
 	require.Equal(t, "s42", chanio.ID(42).String())
 }
 
-func TestRecvDeliversAllThatArrivesAndIsClosedBehindIt(t *testing.T) {
+func TestRecvDeliversEverythingAndIsThenClosed(t *testing.T) {
 	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		want := noise(1 << 20)
 		go func() {
@@ -119,7 +119,7 @@ func TestRecvDeliversAllThatArrivesAndIsClosedBehindIt(t *testing.T) {
 	})
 }
 
-func TestRecvMessagesAreTheReceiversForGood(t *testing.T) {
+func TestRecvMessagesStayTheReceivers(t *testing.T) {
 	eachPair(t, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		go func() {
 			for i := range 200 {
@@ -139,7 +139,7 @@ func TestRecvMessagesAreTheReceiversForGood(t *testing.T) {
 	})
 }
 
-func TestWhoDoesNotReceiveStopsThePeer(t *testing.T) {
+func TestUnreceivedMessagesStopThePeer(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		written := make(chan int)
@@ -196,7 +196,7 @@ func TestStatsCountBothDirectionsExactly(t *testing.T) {
 	})
 }
 
-func TestContextCarriesTheValuesOfItsParentAndNotItsEnd(t *testing.T) {
+func TestContextHasItsParentsValuesAndNotItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		parent, cancel := context.WithTimeout(context.WithValue(context.Background(), key{}, 1), time.Hour)

@@ -30,7 +30,7 @@ func TestWriteTimeoutEndsASessionWhosePeerTakesNothing(t *testing.T) {
 	})
 }
 
-func TestWriteTimeoutStartsAnewWithProgress(t *testing.T) {
+func TestProgressRenewsWriteTimeout(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		want := noise(1 << 20)
@@ -47,7 +47,7 @@ func TestWriteTimeoutStartsAnewWithProgress(t *testing.T) {
 	})
 }
 
-func TestWriteTimeoutIsAboutWaitingOnly(t *testing.T) {
+func TestWriteTimeoutCountsOnlyWaiting(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		s, peer := memSession(t, &o)
 		go io.Copy(io.Discard, peer)

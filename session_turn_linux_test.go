@@ -147,7 +147,7 @@ func chatter(s *chanio.Session, peer net.Conn) {
 	}()
 }
 
-func TestWhatOneGoroutinePutsAndSendsKeepsItsOrderWhoeverWrites(t *testing.T) {
+func TestPutsAndSendsOfOneGoroutineKeepTheirOrder(t *testing.T) {
 	eachTightStream(t, nil, func(t *testing.T, s *chanio.Session, peer net.Conn) {
 		chatter(s, peer)
 		const messages = 600
@@ -181,7 +181,7 @@ func TestWhatOneGoroutinePutsAndSendsKeepsItsOrderWhoeverWrites(t *testing.T) {
 	})
 }
 
-func TestWhatManyPutStaysWholeAndInTheOrderOfEachWhoeverWrites(t *testing.T) {
+func TestConcurrentPutsStayWholeAndInEachSendersOrder(t *testing.T) {
 	const each = 300
 	lines := func(o *chanio.Options) { o.Framing = chanio.Lines{} }
 	eachTightStream(t, lines, func(t *testing.T, s *chanio.Session, peer net.Conn) {
@@ -248,7 +248,7 @@ func TestAPutDoesNotWaitForAPeerThatTakesNothing(t *testing.T) {
 	})
 }
 
-func TestWhatAPutCannotWriteIsCountedAsUndelivered(t *testing.T) {
+func TestAPutsUnwrittenBytesAreCountedAsUndelivered(t *testing.T) {
 	eachTightStream(t, nil, func(t *testing.T, s *chanio.Session, _ net.Conn) {
 		const size = 1 << 20
 		require.NoError(t, s.Put(make([]byte, size)))
@@ -259,7 +259,7 @@ func TestWhatAPutCannotWriteIsCountedAsUndelivered(t *testing.T) {
 	})
 }
 
-func TestWhatAPutTakesWhileTheSessionEndsIsCounted(t *testing.T) {
+func TestAPutDuringTheEndOfTheSessionIsCounted(t *testing.T) {
 	for _, form := range []struct {
 		name   string
 		accept func(write func(m []byte, b *chanio.Batch))

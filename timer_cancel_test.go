@@ -80,7 +80,7 @@ func TestATickOfAnEarlierRhythmIsNeverSeenAfterACall(t *testing.T) {
 	})
 }
 
-func TestACanceledWaitIsStillToldAfterAnother(t *testing.T) {
+func TestACanceledWaitIsReportedEvenAfterAnother(t *testing.T) {
 	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		timer.Reset(time.Second)
 		canceled := time.Now()

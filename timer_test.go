@@ -168,7 +168,7 @@ func TestTheEndOfTheContextCancelsTheWaitAndClosesC(t *testing.T) {
 	}
 }
 
-func TestATimerWhoseContextHasEndedStaysStill(t *testing.T) {
+func TestATimerNeverFiresAfterItsContext(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		call func(t *testing.T, timer *chanio.Timer)

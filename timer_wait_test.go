@@ -50,7 +50,7 @@ func TestWaitReturnsAnUnreadValueAtOnce(t *testing.T) {
 	})
 }
 
-func TestWaitOfATimerThatIsNotArmedWaitsForOneThatWillBe(t *testing.T) {
+func TestWaitOnAnUnarmedTimerWaitsUntilItIsArmed(t *testing.T) {
 	inBubble(t, func(t *testing.T, timer *chanio.Timer) {
 		time.AfterFunc(time.Second, func() { timer.Reset(time.Second) })
 		start := time.Now()

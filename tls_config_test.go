@@ -244,7 +244,7 @@ func TestABrokenNewCertificateKeepsTheOldOneAndIsOneEvent(t *testing.T) {
 	}
 }
 
-func TestAClientsChangedCertificateIsShownToTheServerFromTheNextHandshakeOn(t *testing.T) {
+func TestAClientsNewCertificateIsUsedFromTheNextHandshakeOn(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	caFile := filepath.Join(t.TempDir(), "ca.crt")
@@ -286,7 +286,7 @@ func TestAClientsChangedCertificateIsShownToTheServerFromTheNextHandshakeOn(t *t
 	}
 }
 
-func TestAFailedReloadIsToldByTheFirstHandshakeThatHasEvents(t *testing.T) {
+func TestAFailedReloadIsReportedByTheFirstHandshakeWithEvents(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
@@ -326,7 +326,7 @@ func TestAReloadIsReadOnceHoweverManyShakeHands(t *testing.T) {
 	}
 }
 
-func TestAClientShowsNoCertificateThatTheServerWouldNotTake(t *testing.T) {
+func TestAClientSendsNoCertificateTheServerWouldReject(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	other := newAuthority(t, "other")
 	certFile, keyFile := pairFilesIn(t.TempDir())
@@ -343,7 +343,7 @@ func TestAClientShowsNoCertificateThatTheServerWouldNotTake(t *testing.T) {
 	require.Empty(t, state.PeerCertificates)
 }
 
-func TestTLS12IsTheFloorWhateverAConfigSays(t *testing.T) {
+func TestTLS12IsTheFloor(t *testing.T) {
 	serverConfig, clientConfig := testTLS(t)
 	low := serverConfig.Clone()
 	low.MinVersion = tls.VersionTLS10

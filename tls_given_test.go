@@ -65,7 +65,7 @@ func TestASessionOverATLSConnMayHaveShakenHandsBefore(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-func TestCloseOfASessionThatStillShakesHandsFlushes(t *testing.T) {
+func TestCloseDuringAHandshakeFlushes(t *testing.T) {
 	s, peer := givenPair(t, nil)
 	require.NoError(t, s.Put([]byte("greeting")))
 	closed := make(chan error, 1)
@@ -87,7 +87,7 @@ func TestCloseOfASessionThatWroteNothingDoesNotWaitForItsHandshake(t *testing.T)
 	require.Error(t, peer.Handshake())
 }
 
-func TestCloseWriteOfASessionThatStillShakesHandsWaitsForThat(t *testing.T) {
+func TestCloseWriteDuringAHandshakeWaitsForIt(t *testing.T) {
 	s, peer := givenPair(t, nil)
 	require.NoError(t, s.CloseWrite())
 	_, err := peer.Write([]byte("hello"))
@@ -100,7 +100,7 @@ func TestCloseWriteOfASessionThatStillShakesHandsWaitsForThat(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-func TestAHandshakeOfAGivenTLSConnThatFailsIsTheSessionsErr(t *testing.T) {
+func TestAGivenTLSConnsFailedHandshakeIsTheSessionsErr(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		use  func(s *chanio.Session)
@@ -120,7 +120,7 @@ func TestAHandshakeOfAGivenTLSConnThatFailsIsTheSessionsErr(t *testing.T) {
 	}
 }
 
-func TestTheHandshakeOfAGivenTLSConnIsUnderTheWriteTimeoutOfWhatWaitsForIt(t *testing.T) {
+func TestWriteTimeoutEndsAGivenTLSConnsHandshakeThatAWriteWaitsFor(t *testing.T) {
 	s, _ := givenPair(t, &chanio.Options{WriteTimeout: 50 * time.Millisecond})
 	require.NoError(t, s.Put([]byte("x")))
 	awaitDone(t, s)

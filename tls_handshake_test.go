@@ -104,7 +104,7 @@ func TestHandshakeTimeoutEndsWithTheHandshake(t *testing.T) {
 	})
 }
 
-func TestWithoutHandshakeTimeoutAHandshakeMayTakeItsTime(t *testing.T) {
+func TestWithoutHandshakeTimeoutAHandshakeMayTakeAnyTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), chanio.Options{HandshakeTimeout: -1})
 		raw := m.ln.dial()
@@ -115,7 +115,7 @@ func TestWithoutHandshakeTimeoutAHandshakeMayTakeItsTime(t *testing.T) {
 	})
 }
 
-func TestFullOfUndeliveredSessionsAcceptingPauses(t *testing.T) {
+func TestUndeliveredSessionsPauseAccepting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), chanio.Options{MaxHandshakes: 2})
 		m.connect(t)
@@ -145,7 +145,7 @@ func TestHandshakesCountForMaxSessions(t *testing.T) {
 	})
 }
 
-func TestHandshakesEndWithTheListenerAndAreNoFailures(t *testing.T) {
+func TestHandshakesEndWithTheListenerWithoutFailureEvents(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(m *memServer, cancel context.CancelFunc)
@@ -177,7 +177,7 @@ func TestHandshakesEndWithTheListenerAndAreNoFailures(t *testing.T) {
 	}
 }
 
-func TestACallbackOfTheConfigSeesTheEndOfItsHandshake(t *testing.T) {
+func TestConfigCallbacksSeeTheEndOfTheirHandshake(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		after time.Duration

@@ -76,7 +76,7 @@ func (c *borrower) Read(p []byte) (int, error) {
 // Some crypto/tls may recycle the memory that it reads into, as it does with
 // the memory that it writes from. If that were our memory, others would get
 // data that they must not see.
-func TestCryptoTLSReadsIntoNoMemoryOfThePool(t *testing.T) {
+func TestCryptoTLSNeverReadsIntoPooledMemory(t *testing.T) {
 	server, client := testTLS(t)
 	client.ServerName = "localhost"
 	a, b := socketPair(t, "tcp")

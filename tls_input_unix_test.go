@@ -127,7 +127,7 @@ func (in *input) send(records ...[]byte) {
 	require.NoError(in.t, err)
 }
 
-func TestWhatFollowsAWarningIsReadInOrder(t *testing.T) {
+func TestDataAfterAWarningAlertIsReadInOrder(t *testing.T) {
 	in, peer := legacyInput(t)
 	for _, size := range []int{1, 10_000, chanio.MaxRecord} {
 		want := noise(size)
@@ -140,7 +140,7 @@ func TestWhatFollowsAWarningIsReadInOrder(t *testing.T) {
 }
 
 // Data follows an incomplete handshake message.
-func TestNothingIsReadBehindAnErrorHoweverOften(t *testing.T) {
+func TestNothingIsReadAfterAnError(t *testing.T) {
 	in, peer := legacyInput(t)
 	in.send(peer.record(recordData, []byte("x")), peer.record(recordHandshake, []byte{0}), peer.record(recordData, noise(10_000)), peer.record(recordData, noise(10_000)))
 	require.Equal(t, "x", string(in.take(1)))
@@ -211,7 +211,7 @@ func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
 	require.Equal(t, sent-taken+len("the next"), in.Left())
 }
 
-func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
+func TestInputReadWithTheEndIsNotLost(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			in := newInput(t, version)
@@ -232,7 +232,7 @@ func TestWhatIsReadNextToTheEndIsNotLost(t *testing.T) {
 	}
 }
 
-func TestWithAnotherGoRecordsAreReadAllTheSame(t *testing.T) {
+func TestRecordsAreReadWithOtherGoVersionsToo(t *testing.T) {
 	in := newInput(t, tls.VersionTLS13)
 	in.LoseBuffers() // as with a version that was not tested
 	for _, size := range []int{1, 200_000, 10} {

@@ -223,7 +223,7 @@ func TestSessionsWithOpenSSLsServerResume(t *testing.T) {
 	}
 }
 
-func TestARenegotiationIsForThoseWhoAllowIt(t *testing.T) {
+func TestARenegotiationMustBeAllowed(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		support tls.RenegotiationSupport
@@ -270,7 +270,7 @@ func (l logOfKeys) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestARenegotiationAmidWritingHoldsUpNothing(t *testing.T) {
+func TestARenegotiationDuringWritesBlocksNothing(t *testing.T) {
 	config, err := chanio.ClientTLS("testdata/ca.crt")
 	require.NoError(t, err)
 	config.Renegotiation = tls.RenegotiateFreelyAsClient

@@ -135,7 +135,7 @@ func renegotiating(t *testing.T, o *chanio.Options) *chanio.Session {
 	return s
 }
 
-func TestARenegotiationThatDoesNotEndIsUnderTheWriteTimeoutOfWhatWaitsForIt(t *testing.T) {
+func TestWriteTimeoutEndsAnEndlessRenegotiationThatAWriteWaitsFor(t *testing.T) {
 	s := renegotiating(t, &chanio.Options{WriteTimeout: 50 * time.Millisecond})
 	require.NoError(t, s.Put([]byte("x")))
 	awaitDone(t, s)

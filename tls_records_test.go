@@ -142,7 +142,7 @@ func TestKeyUpdatesAreFollowedHoweverTheyArrive(t *testing.T) {
 	}
 }
 
-func TestAKeyUpdateBehindOurCloseNotifyIsFollowed(t *testing.T) {
+func TestAKeyUpdateAfterOurCloseNotifyIsFollowed(t *testing.T) {
 	s, peer := recordServer(t, chanio.Options{})
 	require.NoError(t, s.CloseWrite())
 	_, err := peer.Read(make([]byte, 1))
@@ -157,7 +157,7 @@ func TestAKeyUpdateBehindOurCloseNotifyIsFollowed(t *testing.T) {
 	require.Empty(t, rest, "nothing follows a close_notify (RFC 8446, 6.1)")
 }
 
-func TestAKeyUpdateThatIsAnsweredWhileTheWriterWaitsHoldsUpNothing(t *testing.T) {
+func TestAKeyUpdateAnsweredWhileTheWriterWaitsBlocksNothing(t *testing.T) {
 	s, peer := recordServer(t, chanio.Options{})
 	want := noise(16 << 20) // more than kernels hold
 	go func() {
@@ -229,7 +229,7 @@ func eachReader(t *testing.T, f func(t *testing.T, accepted func() *chanio.Sessi
 }
 
 // The error is one that crypto/tls has found after data, and does not repeat.
-func TestAnErrorThatComesBesideDataEndsTheSession(t *testing.T) {
+func TestAReadErrorWithDataEndsTheSession(t *testing.T) {
 	eachReader(t, func(t *testing.T, accepted func() *chanio.Session, addr net.Addr) {
 		peer := dialRecordPeer(t, addr)
 		s := accepted()
@@ -241,7 +241,7 @@ func TestAnErrorThatComesBesideDataEndsTheSession(t *testing.T) {
 	})
 }
 
-func TestWhatFollowsAWarningIsDelivered(t *testing.T) {
+func TestDataAfterAWarningAlertIsDelivered(t *testing.T) {
 	eachReader(t, func(t *testing.T, accepted func() *chanio.Session, addr net.Addr) {
 		peer, records := dialLegacyPeer(t, addr)
 		s := accepted()
@@ -253,7 +253,7 @@ func TestWhatFollowsAWarningIsDelivered(t *testing.T) {
 	})
 }
 
-func TestAPeerThatTakesNoAnswersIsUnderWriteTimeout(t *testing.T) {
+func TestWriteTimeoutAppliesToAPeersAnswers(t *testing.T) {
 	eachDeaf(t, chanio.Options{WriteTimeout: 50 * time.Millisecond}, func(t *testing.T, s *chanio.Session, peer *recordPeer) {
 		go func() {
 			for range s.Recv() {
@@ -282,7 +282,7 @@ func TestAnswersThatAPeerDoesNotTakeAreBounded(t *testing.T) {
 	})
 }
 
-func TestAnAnswerIsSentByASessionThatHasNothingElseToSay(t *testing.T) {
+func TestASessionWithNothingElseToSendSendsItsAnswers(t *testing.T) {
 	config, _ := testTLS(t)
 	config.SessionTicketsDisabled = true // or they would come first
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -323,7 +323,7 @@ func TestFlushingRecordsWaitsForThoseOfAnotherFlush(t *testing.T) {
 	})
 }
 
-func TestWhereRecordsCouldNotBeSentNoneFollows(t *testing.T) {
+func TestNoRecordFollowsOneThatCouldNotBeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, t.Context(), chanio.Options{})
 		m.connect(t)

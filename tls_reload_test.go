@@ -34,7 +34,7 @@ func overwrite(t *testing.T, file string, data []byte, size int, changed time.Ti
 	require.NoError(t, os.Chtimes(file, changed, changed))
 }
 
-func TestAReloadNoticesWhicheverWayFilesAreReplaced(t *testing.T) {
+func TestAReloadNoticesEveryWayOfReplacingFiles(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	const size = 2000
 	then := time.Now().Add(-time.Hour)
@@ -167,7 +167,7 @@ func TestAReadThatFailsOnceIsTriedAgainWithAGrowingPause(t *testing.T) {
 	})
 }
 
-func TestFilesThatHangHoldUpNoHandshake(t *testing.T) {
+func TestFilesThatHangDelayNoHandshake(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	certFile, keyFile := pairFilesIn(t.TempDir())
 	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
@@ -192,7 +192,7 @@ func TestFilesThatHangHoldUpNoHandshake(t *testing.T) {
 	}
 }
 
-func TestACertificateMayBeAskedForWithoutAHandshake(t *testing.T) {
+func TestGetCertificateWorksWithoutAHandshake(t *testing.T) {
 	server, err := chanio.ServerTLS("testdata/server.crt", "testdata/server.key")
 	require.NoError(t, err)
 	cert, err := server.GetCertificate(new(tls.ClientHelloInfo))

@@ -40,7 +40,7 @@ func receiveN(t testing.TB, s *chanio.Session, n int) []byte {
 	return all
 }
 
-func TestATLSStreamThatIsCutInsideARecordIsNoCleanEnd(t *testing.T) {
+func TestATLSStreamCutInsideARecordDoesNotEndCleanly(t *testing.T) {
 	const record = 5 // bytes of a header, and more than that of a record
 	for _, cut := range []struct {
 		name string
@@ -75,7 +75,7 @@ func TestATLSStreamThatEndsBetweenRecordsEndsClean(t *testing.T) {
 	})
 }
 
-func TestATLSRecordThatWasTamperedWithEndsTheSession(t *testing.T) {
+func TestATamperedTLSRecordEndsTheSession(t *testing.T) {
 	eachTLS(t, chanio.Options{}, func(t *testing.T, s *chanio.Session, peer *tlsPeer) {
 		_, err := peer.wire.Write([]byte("\x17\x03\x03\x00\x20--- this is no record at all ---"))
 		require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestCloseWriteOverTLSLeavesTheSessionReadable(t *testing.T) {
 	})
 }
 
-func TestCloseOverTLSFlushesBehindUnreadInput(t *testing.T) {
+func TestCloseOverTLSFlushesDespiteUnreadInput(t *testing.T) {
 	for _, reader := range []struct {
 		name string
 		end  func(peer *tlsPeer)
@@ -227,7 +227,7 @@ func TestTheTimeoutsOfAStalledTLSSessionAreExact(t *testing.T) {
 	}
 }
 
-func TestACloseNotifyThatThePeerDoesNotTakeIsUnderWriteTimeout(t *testing.T) {
+func TestWriteTimeoutAppliesToCloseNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), chanio.Options{})
 		m.connect(t)
@@ -240,7 +240,7 @@ func TestACloseNotifyThatThePeerDoesNotTakeIsUnderWriteTimeout(t *testing.T) {
 	})
 }
 
-func TestASlowPeerOverTLSIsNoStalledOne(t *testing.T) {
+func TestASlowPeerOverTLSIsNotStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemServer(t, context.Background(), chanio.Options{})
 		peer := m.connect(t)

@@ -81,7 +81,7 @@ func TestTicketKeysThatAreSetWhileAListenerRunsHold(t *testing.T) {
 	}
 }
 
-func TestAClientThatVerifiesNobodyNamesTheServerAllTheSame(t *testing.T) {
+func TestAClientThatSkipsVerificationStillSendsTheServerName(t *testing.T) {
 	server, _ := testTLS(t)
 	names := make(chan string, 10)
 	pair := server.Certificates[0]

@@ -56,7 +56,7 @@ func TestADialToAGroupLeavesFromAnAddressOfItsInterface(t *testing.T) {
 	}
 }
 
-func TestWhatTheKernelHadNoMemoryForIsReadLater(t *testing.T) {
+func TestInputThatTheKernelLackedMemoryForIsReadLater(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.ENOBUFS, syscall.ENOMEM} {
 		t.Run(errno.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

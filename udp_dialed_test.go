@@ -63,7 +63,7 @@ func dialUDP(t testing.TB, server *net.UDPConn, o *chanio.Options) *chanio.Sessi
 	return s
 }
 
-func TestADialedUDPSessionTalksToItsPeerAndNobodyElse(t *testing.T) {
+func TestADialedUDPSessionTalksOnlyToItsPeer(t *testing.T) {
 	for _, q := range queues {
 		t.Run(q.name, func(t *testing.T) {
 			server, stranger := udpServer(t), udpServer(t)
@@ -100,7 +100,7 @@ func TestADialedUDPSessionTalksToItsPeerAndNobodyElse(t *testing.T) {
 	}
 }
 
-func TestADialToNobodyOnUDPFailsOnlyByItsAddress(t *testing.T) {
+func TestAUDPDialFailsOnlyForItsAddressOrContext(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "127.0.0.1:http:80", "[::1]:9"} {
 		_, err := chanio.Dial(t.Context(), "udp4", address, nil)
 		require.ErrorContains(t, err, "chanio: dial udp4")
@@ -146,7 +146,7 @@ func TestARefusalIsCountedAndEndsNoDialedSession(t *testing.T) {
 	require.EqualValues(t, 21, s.Stats().MessagesSent)
 }
 
-func TestWhatADialedSessionDoesNotReceiveWaitsInTheKernel(t *testing.T) {
+func TestUnreceivedDatagramsOfADialedSessionWaitInTheKernel(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.RecvQueue = 2
 		m, s := memDialed(t, t.Context(), &o)
@@ -201,7 +201,7 @@ func TestRecvOfADialedUDPSessionIsBoundedInBytes(t *testing.T) {
 	})
 }
 
-func TestWhatTheKernelDropsIsCounted(t *testing.T) {
+func TestEveryKernelDropIsCounted(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
 	}
@@ -253,7 +253,7 @@ func TestADialedSessionHasNoIdleTimeoutOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestWhatADialedSessionCouldNotDeliverIsCountedAsDropped(t *testing.T) {
+func TestUndeliveredDatagramsOfADialedSessionAreCountedAsDropped(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		o.RecvQueue = 2
 		m, s := memDialed(t, t.Context(), &o)

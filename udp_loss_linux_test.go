@@ -11,7 +11,7 @@ import (
 )
 
 // A datagram that a link swallows while it is down is always reported.
-func TestADatagramThatALinkDoesNotTakeIsTold(t *testing.T) {
+func TestADatagramThatALinkRejectsIsReported(t *testing.T) {
 	netns.Veth(t)
 	l := listenUDPAt(t, "udp4", "10.7.7.1:0", nil)
 	dialed, err := chanio.Dial(t.Context(), "udp4", "10.7.7.2:9", nil)

@@ -92,7 +92,7 @@ func received(s *chanio.Session, way string) <-chan string {
 
 // A session that is asked for messages before it is received from Sessions
 // holds as much as Recv does.
-func TestASessionThatIsAskedForMessagesBeforeItIsDeliveredHoldsAsManyAsRecv(t *testing.T) {
+func TestRecvCalledBeforeDeliveryLetsASessionHoldRecvQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: 5})
 		m.from(1, "0")

@@ -20,7 +20,7 @@ func runOf(n int) []datagram.Packet {
 	return run
 }
 
-func TestOfABatchThatNobodyReceivesRecvHoldsWhatItCan(t *testing.T) {
+func TestRecvHoldsWhatItCanOfAnUnreceivedBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const queue, batch = 4, 10
 		m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: queue})
@@ -38,7 +38,7 @@ func TestOfABatchThatNobodyReceivesRecvHoldsWhatItCan(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing.T) {
+func TestAHandlerThatOnlyLacksCPUGetsMoreOfABatchThanRecvHolds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		const queue, batch, batches = 4, 100, 20 // the scheduler may fail to run the handler now and then
@@ -64,7 +64,7 @@ func TestAHandlerThatLacksOnlyAProcessorGetsMoreOfABatchThanRecvHolds(t *testing
 
 // A receiver that does not receive costs one yield, and no more until it has
 // received.
-func TestNobodyMakesWayForAReceiverThatIsStalled(t *testing.T) {
+func TestNoOneYieldsToAStalledReceiver(t *testing.T) {
 	const queue = 4
 	l := listenUDP(t, &chanio.Options{RecvQueue: queue})
 	s := l.NewPeer(t.Context(), peerAddress(1))

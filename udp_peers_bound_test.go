@@ -269,7 +269,7 @@ func insist(t *testing.T, conn net.Conn, question string, asked func()) (questio
 	return 0
 }
 
-func TestAForgedDatagramSubscribesNobody(t *testing.T) {
+func TestAForgedDatagramSubscribesNoOne(t *testing.T) {
 	for _, manual := range []bool{false, true} {
 		l := listenUDP(t, &chanio.Options{ManualJoin: manual})
 		conn := connectTo(t, l)

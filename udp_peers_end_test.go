@@ -119,7 +119,7 @@ func TestAnAbortedPeerWaitsForOneWriteAtMost(t *testing.T) {
 	})
 }
 
-func TestADatagramThatTheKernelDoesNotTakeFailsAlone(t *testing.T) {
+func TestADatagramThatTheKernelRejectsFailsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), nil)
 		s := m.session(1, l)
@@ -172,7 +172,7 @@ func TestShutdownOfAUDPListenerLetsHandlersAnswer(t *testing.T) {
 	})
 }
 
-func TestShutdownOfAUDPListenerClosesWhomTheirHandlersForgot(t *testing.T) {
+func TestShutdownOfAUDPListenerClosesForgottenSessions(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)
 		s := m.session(1, l)
@@ -232,7 +232,7 @@ func TestASocketThatFailsEndsTheListenerWithThatErr(t *testing.T) {
 	})
 }
 
-func TestEventsOfAPeerAreInOrderWhoeverEndsIt(t *testing.T) {
+func TestAPeersEventsAreInOrderHoweverItEnds(t *testing.T) {
 	l := listenUDP(t, &chanio.Options{EventQueue: 100_000, IdleTimeout: time.Millisecond, MaxSessions: 3, CloseTimeout: -1})
 	events := l.Events()
 	handled := serveEach(l, func(s *chanio.Session) { s.Close() })

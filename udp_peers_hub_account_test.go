@@ -131,7 +131,7 @@ func TestFlushWaitsForAHubsEmptyDatagrams(t *testing.T) {
 	}
 }
 
-func TestFlushTellsOfAnEmptyDatagramThatIsLost(t *testing.T) {
+func TestFlushReportsALostEmptyDatagram(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		send func(t *testing.T, s *chanio.Session)
@@ -174,7 +174,7 @@ func TestFlushTellsOfAnEmptyDatagramThatIsLost(t *testing.T) {
 	})
 }
 
-func TestWhatAnAbortedUDPSessionHadSentIsCounted(t *testing.T) {
+func TestBytesSentByAnAbortedUDPSessionAreCounted(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		send func(t *testing.T, s *chanio.Session, h *chanio.Hub, i int)

@@ -212,7 +212,7 @@ func TestAUDPSessionThatHoldsThePublisherForTooLongEnds(t *testing.T) {
 	}
 }
 
-func TestAHubMessageThatNoDatagramHoldsFailsForUDPSessionsOnly(t *testing.T) {
+func TestAHubMessageTooLargeForADatagramFailsOnlyForUDPSessions(t *testing.T) {
 	h := chanio.NewHub(t.Context(), nil)
 	defer h.Close()
 	tcp, udp := listenTCP(t, &chanio.Options{ManualJoin: true}), listenUDP(t, nil)
@@ -264,7 +264,7 @@ func TestCloseOfAUDPSessionSendsWhatItsHubPublished(t *testing.T) {
 	})
 }
 
-func TestAHubsMessagesMakeAnAnsweredPeer(t *testing.T) {
+func TestAHubsMessagesMakeAPeerAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), &chanio.Options{MaxSessions: 2})
 		subscriber := m.session(1, l)

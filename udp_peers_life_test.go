@@ -70,7 +70,7 @@ func TestIdleTimeoutIsEachPeersOwn(t *testing.T) {
 	})
 }
 
-func TestNoIdleTimeoutKeepsPeersForGood(t *testing.T) {
+func TestWithoutIdleTimeoutPeersStayForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), &chanio.Options{IdleTimeout: -1})
 		s := m.session(1, l)
@@ -107,7 +107,7 @@ func TestAfterASessionsEndItsAddressBeginsANewOneAtOnce(t *testing.T) {
 	}
 }
 
-func TestASessionThatStillClosesIsNotInTheWayOfTheNext(t *testing.T) {
+func TestAClosingSessionDoesNotBlockTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), &chanio.Options{CloseTimeout: time.Second, WriteTimeout: 3 * time.Second})
 		s := m.session(1, l)
@@ -171,7 +171,7 @@ func TestAHandlerThatAnswersAndClosesAnswersEveryRequest(t *testing.T) {
 	})
 }
 
-func TestWhoClosesASessionUnheardIsNotHandedItAgain(t *testing.T) {
+func TestASessionClosedUnheardIsNotDeliveredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, l := memPeers(t, t.Context(), nil)
 		s := m.session(1, l)

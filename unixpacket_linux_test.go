@@ -99,7 +99,7 @@ func TestUnixpacketBatchesKeepMessagesWhole(t *testing.T) {
 	require.Equal(t, 100, i)
 }
 
-func TestAUnixpacketPeersEndIsTheEndOfRecvAndNotOfTheSession(t *testing.T) {
+func TestAUnixpacketPeersEndClosesRecvAndNotTheSession(t *testing.T) {
 	s, peer := packetPair(t, nil)
 	require.NoError(t, peer.CloseWrite())
 	_, ok := await(t, s.Recv(), "the end")
@@ -153,7 +153,7 @@ func TestCloseOfAUnixpacketSessionWithUnreadInputDeliversWhatWasAccepted(t *test
 	require.Equal(t, "accepted", string(buf[:n]))
 }
 
-func TestAMessageThatNoPacketHoldsIsTheSendersError(t *testing.T) {
+func TestAMessageTooLargeForAPacketIsTheSendersError(t *testing.T) {
 	s, peer := packetPair(t, &chanio.Options{WriteBuffer: 16 << 10})
 	_, limit := s.MessageSizes()
 	require.Greater(t, limit, 16<<10)
@@ -324,7 +324,7 @@ func TestAUnixpacketClientComesBack(t *testing.T) {
 	}
 }
 
-func TestWhatUnixpacketDoesNotHaveIsAnErrorThatSaysSo(t *testing.T) {
+func TestUnixpacketReportsWhatItDoesNotSupport(t *testing.T) {
 	path := unixPath(t)
 	for name, o := range map[string]*chanio.Options{
 		"TLS":           {TLS: new(tls.Config)},

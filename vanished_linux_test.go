@@ -15,7 +15,7 @@ import (
 
 // The link between two hosts goes down, and neither is told. Keep-alive is off,
 // so only the session's options can end it.
-func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
+func TestAPeerBehindADownLinkIsDetectedByWriteTimeoutOrPing(t *testing.T) {
 	alone := &net.KeepAliveConfig{Enable: false}
 	for _, test := range []struct {
 		name  string
@@ -58,7 +58,7 @@ func TestAPeerBehindALinkThatIsDownIsFoundByWriteTimeoutOrPing(t *testing.T) {
 
 // A client whose network is dead finds out, tries again, and is back when the
 // network is.
-func TestAClientBehindALinkThatIsDownDialsAgainUntilItIsUp(t *testing.T) {
+func TestAClientRedialsUntilItsLinkIsUp(t *testing.T) {
 	there := netns.Veth(t)
 	l := listenOn(t, t.Context(), "tcp4", "10.7.7.1:0", &chanio.Options{Framing: chanio.Lines{}})
 	serveEach(l, sendBack)

@@ -65,7 +65,7 @@ func TestCloseWriteEndsOneDirection(t *testing.T) {
 	})
 }
 
-func TestWhatWasWrittenBeforeCloseArrives(t *testing.T) {
+func TestDataWrittenBeforeCloseArrives(t *testing.T) {
 	bubble(t, up(chaniotest.Path{Latency: time.Hour}), func(t *testing.T, client, server *chaniotest.Conn) {
 		write(t, client, "last words")
 		require.NoError(t, client.Close())
@@ -88,7 +88,7 @@ func TestCloseWithUnreadInputResets(t *testing.T) {
 	})
 }
 
-func TestWhatArrivesBehindACloseResets(t *testing.T) {
+func TestInputAfterACloseResets(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		first func(t *testing.T, client, server *chaniotest.Conn)
@@ -121,7 +121,7 @@ func TestWhatArrivesBehindACloseResets(t *testing.T) {
 	}
 }
 
-func TestCloseBehindSetLingerResets(t *testing.T) {
+func TestCloseAfterSetLingerResets(t *testing.T) {
 	link := down(chaniotest.Path{Latency: time.Second})
 	bubble(t, link, func(t *testing.T, client, server *chaniotest.Conn) {
 		write(t, server, "lost on its way")

@@ -99,7 +99,7 @@ func TestAStallHoldsUpWhatIsBehindIt(t *testing.T) {
 	})
 }
 
-func TestBehindAStallForGoodNothingComes(t *testing.T) {
+func TestNothingArrivesAfterAPermanentStall(t *testing.T) {
 	link := up(chaniotest.Path{Faults: []chaniotest.Fault{{Kind: chaniotest.Stall, At: 5}, {Kind: chaniotest.Reset, At: 7}}})
 	for _, end := range []struct {
 		name string
@@ -158,7 +158,7 @@ func TestRandomLinksDifferBySeedAndOnlyByIt(t *testing.T) {
 	require.Less(t, faults, 200)
 }
 
-func TestAKindThatIsNoneSaysSo(t *testing.T) {
+func TestAnUnknownKindHasAString(t *testing.T) {
 	require.Equal(t, "Kind(0)", chaniotest.Kind(0).String())
 	require.Equal(t, "EOF Reset Stall", fmt.Sprint(chaniotest.EOF, chaniotest.Reset, chaniotest.Stall))
 }

@@ -34,7 +34,7 @@ func stalledPlace(t *testing.T, url string, o *natsroom.Options) (p place, read 
 	}
 }
 
-func TestWhatANodeHoldsForNATSIsBounded(t *testing.T) {
+func TestANodesQueueForNATSIsBounded(t *testing.T) {
 	const bound, messages = 64 << 10, 2000
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEverybodyHearsEverythingOnce has three nodes with twenty sessions and
+// TestEveryMemberHearsEverythingOnce has three nodes with twenty sessions and
 // four publishers each. With a history all members hear one order. Without one,
 // they hear each publisher's order.
-func TestEverybodyHearsEverythingOnce(t *testing.T) {
+func TestEveryMemberHearsEverythingOnce(t *testing.T) {
 	each := 500
 	if *full {
 		each = 8334 // 100,008 in all

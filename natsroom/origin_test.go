@@ -50,9 +50,9 @@ func (s *speaker) say(n, floor, floorAt uint64, again bool) uint64 {
 	return seq
 }
 
-// TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle looks at members
+// TestAMemberThatMeetsASourceMidStreamHearsItFromTheStart looks at members
 // that hear a source for the first time while it sends again.
-func TestAMemberHearsASourceFromTheStartThatItMeetsInTheMiddle(t *testing.T) {
+func TestAMemberThatMeetsASourceMidStreamHearsItFromTheStart(t *testing.T) {
 	for _, made := range []time.Duration{-time.Hour, 0, time.Hour} { // clocks do not count
 		for _, test := range []struct {
 			name   string

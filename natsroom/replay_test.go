@@ -76,7 +76,7 @@ func TestReplaySendsTheLastAndThenWhatFollows(t *testing.T) {
 	require.ErrorIs(t, b.room.Replay(listen(t, nil).s, 0, time.Time{}), chanio.ErrClosed)
 }
 
-func TestReplayOfARoomThatNobodyHasJoinedAnswersAtOnce(t *testing.T) {
+func TestReplayOfAnEmptyRoomAnswersAtOnce(t *testing.T) {
 	s := testServer(t)
 	nc := connect(t, s.URL())
 	for i := range 20 {
@@ -210,7 +210,7 @@ func TestASlowSessionIsReplayedAtItsOwnPace(t *testing.T) {
 	require.Len(t, untilEnd(t, ear), 3001)
 }
 
-func TestWhatIsKeptNoLongerIsTold(t *testing.T) {
+func TestMessagesNoLongerKeptAreReportedAsLost(t *testing.T) {
 	o := &natsroom.Options{History: &natsroom.History{MaxPublishes: 10}}
 	s := testServer(t)
 	at := newProxy(t, strings.TrimPrefix(s.URL(), "nats://"))

@@ -27,7 +27,7 @@ var kinds = []struct {
 	{"history", &natsroom.Options{History: &natsroom.History{}}},
 }
 
-func TestWhatOneNodePublishesMembersOfAllHear(t *testing.T) {
+func TestMembersOfAllNodesHearAPublication(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			s := testServer(t)

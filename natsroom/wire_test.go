@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestANumberTellsWhenItWasMade(t *testing.T) {
+func TestANumberContainsItsCreationTime(t *testing.T) {
 	now := time.Now()
 	n := newNumber(now)
 	require.Equal(t, now.UnixMilli(), n.made().UnixMilli())
@@ -20,7 +20,7 @@ func testPacket(source number, first, floor uint64, count int) *packet {
 	return &packet{source: source, first: first, floor: floor, count: count}
 }
 
-func TestAFilterOfALiveRoomTellsWhatIsMissingOnce(t *testing.T) {
+func TestALiveRoomsFilterReportsAGapOnce(t *testing.T) {
 	now := time.Now()
 	old, young := newNumber(now.Add(-time.Hour)), newNumber(now.Add(time.Hour))
 	f := filter{since: now}
@@ -50,7 +50,7 @@ func TestAFilterOfALiveRoomTellsWhatIsMissingOnce(t *testing.T) {
 	require.Len(t, f.sources, 1, "the silent are forgotten")
 }
 
-func TestAFilterOfAStreamWaitsForWhatIsSentAgain(t *testing.T) {
+func TestAStreamsFilterWaitsForRetransmissions(t *testing.T) {
 	now := time.Now()
 	source := newNumber(now)
 	f := filter{since: now}

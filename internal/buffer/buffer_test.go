@@ -20,7 +20,7 @@ func TestGetReturnsAtLeastTheSizeAndNotMuchMore(t *testing.T) {
 	}
 }
 
-func TestEveryClassIsThatOfItsOwnSize(t *testing.T) {
+func TestEverySizeClassContainsItsOwnSize(t *testing.T) {
 	for class := range classes {
 		require.Equal(t, class, classOf(sizeOf(class)))
 		require.Equal(t, class, classOf(sizeOf(class)-1))

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestControlMessagesThatAUserAskedForCutOffNoneOfOurs(t *testing.T) {
+func TestUserControlMessagesDoNotTruncateOurs(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
 			a, b := listen(t, f.network, f.address, Config{}), listen(t, f.network, f.address, Config{})
@@ -36,7 +36,7 @@ func TestControlMessagesThatAUserAskedForCutOffNoneOfOurs(t *testing.T) {
 	}
 }
 
-func TestAMessageOfWhichNobodyKnowsHowManyDatagramsItIsIsDropped(t *testing.T) {
+func TestAMessageOfAnUnknownNumberOfDatagramsIsDropped(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		gro, told bool // GRO is on, and its note was not cut off

@@ -20,7 +20,7 @@ func withoutGSO(c *Conn) {
 	}
 }
 
-func TestWhatTheKernelDroppedIsCounted(t *testing.T) {
+func TestKernelDropsAreCounted(t *testing.T) {
 	a := listen(t, "udp4", "127.0.0.1:0", Config{})
 	b := listen(t, "udp4", "127.0.0.1:0", Config{ReadBuffer: 4096}) // less than a batch
 	withoutGSO(a)
@@ -93,7 +93,7 @@ func TestSegmentsAreOnePathAndOneSizeButForTheLast(t *testing.T) {
 	require.Equal(t, maxSegments, segments(many, 100, math.MaxInt))
 }
 
-func TestARefusalOfSegmentsIsTheDestinationsAndNotForGood(t *testing.T) {
+func TestARefusalOfSegmentsIsPerDestinationAndTemporary(t *testing.T) {
 	here, there := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	for _, c := range []struct {
 		name    string

@@ -195,7 +195,7 @@ func TestAWildcardSocketSaysWhereToAndAnswersFromThere(t *testing.T) {
 	})
 }
 
-func TestALocalAddressThatIsNoneToSendFromIsIgnored(t *testing.T) {
+func TestALocalAddressThatCannotBeSentFromIsIgnored(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		for _, c := range []struct{ name, wildcard, peer, local string }{
 			{"any address", "0.0.0.0:0", "127.0.0.1:0", "0.0.0.0"},
@@ -219,7 +219,7 @@ func TestALocalAddressThatIsNoneToSendFromIsIgnored(t *testing.T) {
 	})
 }
 
-func TestAMappedDestinationIsTheIPv4AddressThatItIs(t *testing.T) {
+func TestAMappedDestinationIsItsIPv4Address(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		a, b := listen(t, "udp4", "127.0.0.1:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)
 		mapped := netip.AddrPortFrom(netip.AddrFrom16(b.LocalAddr().Addr().As16()), b.LocalAddr().Port())
@@ -260,7 +260,7 @@ func TestAWriteToAnotherAddressFamilyIsAnError(t *testing.T) {
 	})
 }
 
-func TestAPacketToAZoneThatIsNoneIsAnErrorAndGoesNowhere(t *testing.T) {
+func TestAPacketToAnUnknownZoneIsAnErrorAndIsNotSent(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		c, here := listen(t, "udp6", "[::1]:0", cfg), listen(t, "udp6", "[::1]:0", cfg)
 		port := here.LocalAddr().Port()

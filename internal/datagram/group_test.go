@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatXNetHasNotImplementedIsUnsupported(t *testing.T) {
+func TestFunctionsMissingInXNetAreUnsupported(t *testing.T) {
 	require.ErrorIs(t, supported(errors.New("not implemented on "+runtime.GOOS+"/"+runtime.GOARCH)), errors.ErrUnsupported)
 	other := errors.New("no such device")
 	require.Equal(t, other, supported(other))

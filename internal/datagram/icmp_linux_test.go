@@ -168,7 +168,7 @@ func TestRefusalsInTheMiddleOfAWriteAreCounted(t *testing.T) {
 	})
 }
 
-func TestADatagramThatFailsInTheMiddleOfAWriteIsNoRefusal(t *testing.T) {
+func TestADatagramThatFailsMidWriteIsNotARefusal(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		for _, f := range families {
 			t.Run(f.name, func(t *testing.T) {

@@ -101,7 +101,7 @@ func TestATTLOf0GoesOnWhenItsInterfaceComesBack(t *testing.T) {
 
 // A group that was joined on the system's choice of interface is left there,
 // although the system would choose another interface now.
-func TestAGroupIsLeftWhereItWasJoinedAlthoughTheRouteHasMoved(t *testing.T) {
+func TestAGroupIsLeftWhereItWasJoinedEvenIfTheRouteMoved(t *testing.T) {
 	for _, f := range []struct{ network, bind, group string }{
 		{"udp4", "0.0.0.0:0", "239.255.7.9"}, {"udp6", "[::]:0", "ff05::7:9"},
 	} {

@@ -73,7 +73,7 @@ func text(a net.Addr) string {
 	return a.String()
 }
 
-func TestAHeaderIsReadAndNotAByteMore(t *testing.T) {
+func TestReadTakesTheHeaderAndNotAByteMore(t *testing.T) {
 	const after = "PROXY and what follows\r\n"
 	for _, test := range headers {
 		t.Run(test.name, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestAHeaderIsReadAndNotAByteMore(t *testing.T) {
 	}
 }
 
-func TestAHeaderThatIsCutIsNone(t *testing.T) {
+func TestATruncatedHeaderIsAnError(t *testing.T) {
 	for _, test := range headers {
 		for n := range min(len(test.header), 300) {
 			_, err := Read(strings.NewReader(test.header[:n]))
@@ -104,7 +104,7 @@ func TestAHeaderThatIsCutIsNone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoHeaderIsInvalid(t *testing.T) {
+func TestOtherInputIsNotAHeader(t *testing.T) {
 	for name, input := range map[string]string{
 		"another protocol":           "GET / HTTP/1.1\r\n\r\n",
 		"TLS":                        "\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03",

@@ -36,7 +36,7 @@ func rest(c Cursor) int64 {
 // repeat returns n bytes of value b.
 func repeat(b byte, n int) []byte { return bytes.Repeat([]byte{b}, n) }
 
-func TestACursorReadsAllThatIsAppendedBehindIt(t *testing.T) {
+func TestACursorReadsEverythingAppendedAfterIt(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		window int

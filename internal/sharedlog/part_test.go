@@ -106,7 +106,7 @@ func TestPartsThatShareSegmentsKeepThemOnce(t *testing.T) {
 	require.Zero(t, l.Kept())
 }
 
-func TestThereIsNoPartOfNothing(t *testing.T) {
+func TestThereIsNothingToCutAtTheEndOfALog(t *testing.T) {
 	l := New(1 << 20)
 	c := l.Append([]byte("a"))
 	readAll(&c)

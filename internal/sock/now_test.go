@@ -44,7 +44,7 @@ func TestWaitingTakesNothing(t *testing.T) {
 	require.Eventually(t, waiting, time.Minute, time.Millisecond, "an end is something, too")
 }
 
-func TestWaitingLeavesAResetToWhoReads(t *testing.T) {
+func TestWaitingLeavesAResetForTheReader(t *testing.T) {
 	networks := []string{"tcp"}
 	if runtime.GOOS == "linux" {
 		networks = append(networks, "unix") // only there does the peer learn of unread input

@@ -29,7 +29,7 @@ func socketPair(t *testing.T) (a, b int) {
 	return fds[0], fds[1]
 }
 
-func TestAWakeUpWithoutProgressIsNoNewWait(t *testing.T) {
+func TestAWakeUpWithoutProgressDoesNotRestartTheWait(t *testing.T) {
 	a, _ := socketPair(t)
 	f := new(counted)
 	w := &Writer{flow: f, parts: [][]byte{make([]byte, 8<<20)}, waited: -1}

@@ -58,7 +58,7 @@ func noise(n int) []byte {
 
 const lookEvery = 2500 * time.Millisecond
 
-func TestAWriteThatIsTakenByteByByteIsNoStalledOne(t *testing.T) {
+func TestAWriteThatIsTakenByteByByteIsNotStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, peer := net.Pipe()
 		want := noise(100)
@@ -86,7 +86,7 @@ func TestAWriteThatIsTakenByteByByteIsNoStalledOne(t *testing.T) {
 	})
 }
 
-func TestAWriteThatIsTakenNoFurtherIsAStalledOne(t *testing.T) {
+func TestAWriteWithoutProgressIsStalled(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		taken int

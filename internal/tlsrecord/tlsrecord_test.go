@@ -28,7 +28,7 @@ func pour(r *Reader, stream []byte) []byte {
 	return stream[n:]
 }
 
-func TestAReaderGivesOutWholeRecordsHoweverTheyArrive(t *testing.T) {
+func TestAReaderReturnsWholeRecordsHoweverTheyArrive(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		var records [][]byte
@@ -77,14 +77,14 @@ func TestAReaderKeepsItsBlockWhileThereIsAWholeRecord(t *testing.T) {
 	require.False(t, r.Part())
 }
 
-func TestOfARecordThatIsTooLongTheHeaderIsGivenOut(t *testing.T) {
+func TestTheHeaderOfATooLongRecordIsReturned(t *testing.T) {
 	var r Reader
 	pour(&r, []byte{23, 3, 3, 0xff, 0xff, 1, 2, 3})
 	p := make([]byte, 100)
 	require.Equal(t, HeaderLen, r.Read(p))
 }
 
-func TestWhatIsNotWholeAtTheEndIsGivenOut(t *testing.T) {
+func TestAPartialRecordAtTheEndIsReturned(t *testing.T) {
 	var r Reader
 	pour(&r, record(100)[:50])
 	require.True(t, r.Part())
@@ -94,7 +94,7 @@ func TestWhatIsNotWholeAtTheEndIsGivenOut(t *testing.T) {
 	require.False(t, r.Whole())
 }
 
-func TestAPlaceKnowsWhereRecordsEnd(t *testing.T) {
+func TestAPlaceFindsWhereRecordsEnd(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		var p Place

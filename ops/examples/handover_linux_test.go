@@ -22,7 +22,7 @@ func dialTo(network, address string) dialer {
 	return func() (net.Conn, error) { return net.Dial(network, address) }
 }
 
-func TestAHotRestartIsNoticedByNobody(t *testing.T) {
+func TestClientsDoNotNoticeAHotRestart(t *testing.T) {
 	old := start(t, "hot_restart", "-listen", "127.0.0.1:0")
 	address := old.hears(`^Serving on (\S+) as process \d+`)[1]
 	dial := dialTo("tcp", address)
@@ -113,7 +113,7 @@ func replace(t *testing.T, path, content string) {
 	require.NoError(t, os.WriteFile(path, []byte(content), 0o700))
 }
 
-func TestANewProcessTakesTheSocketsThatSystemdHoldsAndNobodyNotices(t *testing.T) {
+func TestANewProcessTakesOverSystemdsSocketsUnnoticed(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			socket, address := systemdSocket(t, network)

@@ -99,7 +99,7 @@ func dialTLS(t *testing.T, address, caFile string) dialer {
 	}
 }
 
-func TestARestartOfTheServiceIsNoticedByNobody(t *testing.T) {
+func TestClientsDoNotNoticeARestartOfTheService(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	s := startService(t, "-cert", testdata(t, "server.crt"), "-key", testdata(t, "server.key"), "-pid", pidFile)
 	dial := greeted(dialTLS(t, s.clients, testdata(t, "ca.crt")))
@@ -194,7 +194,7 @@ func TestSIGTERMLetsClientsFinishAndSaysHowManyThereAre(t *testing.T) {
 
 // Clients that stay for longer than -drain, or than the operator's patience,
 // are closed with everything in flight.
-func TestTheServiceClosesThoseThatDoNotLeave(t *testing.T) {
+func TestTheServiceClosesRemainingSessions(t *testing.T) {
 	for _, test := range []struct {
 		name, drain string
 		signals     int
@@ -267,7 +267,7 @@ func TestBehindTheTLSProxyTheServiceKnowsItsClients(t *testing.T) {
 	s.exits()
 }
 
-func TestTheServiceRefusesWhoIsNoProxy(t *testing.T) {
+func TestTheServiceRefusesConnectionsThatAreNotFromAProxy(t *testing.T) {
 	s := startService(t, "-proxies", "127.0.0.7/32,fd00::/8")
 	conn, err := net.Dial("tcp", s.clients)
 	require.NoError(t, err)

@@ -48,7 +48,7 @@ func everySecond(t *testing.T, each func(round int)) (busy <-chan struct{}) {
 	return threeRounds
 }
 
-func TestPeersOfAByteASecondHoldNobodyUp(t *testing.T) {
+func TestPeersOfAByteASecondDelayNoOne(t *testing.T) {
 	long(t)
 	r := startServer(t, config{})
 	g := connectGood(t, r)
@@ -99,7 +99,7 @@ func clientHello(t *testing.T) []byte {
 	return append(header, body...)
 }
 
-func TestHandshakesOfAByteASecondKeepNobodyOut(t *testing.T) {
+func TestHandshakesOfAByteASecondKeepNoOneOut(t *testing.T) {
 	long(t)
 	const bound = 64
 	for _, c := range []struct {
@@ -174,7 +174,7 @@ func (c halfRecords) Write(p []byte) (int, error) {
 	return n + 1, err
 }
 
-func TestPeersWithHalfATLSRecordHoldNobodyUp(t *testing.T) {
+func TestPeersWithHalfATLSRecordDelayNoOne(t *testing.T) {
 	long(t)
 	r := startServer(t, config{TLS: true, IdleTimeout: patience}, withLittleMemory)
 	g := connectGood(t, r)
@@ -244,7 +244,7 @@ func TestPeersThatNeverReadAreEndedAndTakeABoundedPart(t *testing.T) {
 	r.process.Wait()
 }
 
-func TestChurnHoldsNobodyUp(t *testing.T) {
+func TestChurnDelaysNoOne(t *testing.T) {
 	long(t)
 	for _, network := range []string{"tcp", "tls"} {
 		t.Run(network, func(t *testing.T) {

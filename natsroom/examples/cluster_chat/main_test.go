@@ -195,9 +195,9 @@ func TestTwoNodesAreOneChat(t *testing.T) {
 	}
 }
 
-// TestABrowserThatLosesItsNodeIsToldWhatWasSaid kills the node of a page, which
+// TestABrowserThatLosesItsNodeGetsWhatItMissed kills the node of a page, which
 // joins again when there is a node at its address.
-func TestABrowserThatLosesItsNodeIsToldWhatWasSaid(t *testing.T) {
+func TestABrowserThatLosesItsNodeGetsWhatItMissed(t *testing.T) {
 	for _, history := range []int{0, 5} {
 		t.Run(fmt.Sprint("history ", history), func(t *testing.T) {
 			b := browser.Start(t)
