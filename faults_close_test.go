@@ -3,13 +3,11 @@ package chanio_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/nettest"
 
 	"example.com/chanio"
 	"example.com/chanio/chaniotest"
@@ -71,14 +69,8 @@ func TestNetConnIsANetConnOverBadLinks(t *testing.T) {
 		{"jitter", chaniotest.Path{Buffer: 1 << 20, Jitter: time.Millisecond}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-				s1, s2 := chaniotest.Sessions(t.Context(), &chaniotest.Link{Seed: 1, Up: test.path, Down: test.path}, nil)
-				return s1.NetConn(), s2.NetConn(), func() {
-					s1.Abort(nil)
-					s2.Abort(nil)
-					<-s1.Done()
-					<-s2.Done()
-				}, nil
+			testNetConn(t, func() (s1, s2 *chanio.Session) {
+				return chaniotest.Sessions(t.Context(), &chaniotest.Link{Seed: 1, Up: test.path, Down: test.path}, nil)
 			})
 		})
 	}

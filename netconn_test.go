@@ -119,20 +119,26 @@ var queues = []struct {
 	{"queues of 1", chanio.Options{RecvQueue: 1, SendQueue: 1, EventQueue: 1}},
 }
 
+// testNetConn runs the tests of net.Conn over the NetConns of two sessions.
+func testNetConn(t *testing.T, pair func() (s1, s2 *chanio.Session)) {
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		s1, s2 := pair()
+		return s1.NetConn(), s2.NetConn(), func() {
+			s1.Abort(nil)
+			s2.Abort(nil)
+			<-s1.Done()
+			<-s2.Done()
+		}, nil
+	})
+}
+
 func TestNetConnIsANetConn(t *testing.T) {
 	for _, p := range pairs {
 		for _, q := range queues {
 			t.Run(p.name+"/"+q.name, func(t *testing.T) {
-				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				testNetConn(t, func() (s1, s2 *chanio.Session) {
 					a, b := p.make(t)
-					s1 := chanio.NewSession(context.Background(), a, &q.o)
-					s2 := chanio.NewSession(context.Background(), b, &q.o)
-					return s1.NetConn(), s2.NetConn(), func() {
-						s1.Abort(nil)
-						s2.Abort(nil)
-						<-s1.Done()
-						<-s2.Done()
-					}, nil
+					return chanio.NewSession(context.Background(), a, &q.o), chanio.NewSession(context.Background(), b, &q.o)
 				})
 			})
 		}

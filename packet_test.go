@@ -253,15 +253,19 @@ func TestAnyOtherReadErrorIsTheEnd(t *testing.T) {
 	})
 }
 
+// wildcards are sockets that a peer reaches by an address of which they have
+// several, and from where it does.
+var wildcards = []struct{ name, network, wildcard, client, to string }{
+	{"IPv4", "udp4", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.1"},
+	{"IPv4, another address", "udp4", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"},
+	{"IPv4 on both families", "udp", ":0", "127.0.0.1:0", "127.0.0.2"},
+	{"IPv6", "udp6", "[::]:0", "[::1]:0", "::1"},
+	{"IPv6 on both families", "udp", ":0", "[::1]:0", "::1"},
+}
+
 func TestAPacketSentBackAsItCameIsAnsweredFromWhereThePeerWroteTo(t *testing.T) {
 	eachPath(t, func(t *testing.T, oneByOne bool) {
-		for _, c := range []struct{ name, network, wildcard, client, to string }{
-			{"IPv4", "udp4", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.1"},
-			{"IPv4, another address", "udp4", "0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"},
-			{"IPv4 on both families", "udp", ":0", "127.0.0.1:0", "127.0.0.2"},
-			{"IPv6", "udp6", "[::]:0", "[::1]:0", "::1"},
-			{"IPv6 on both families", "udp", ":0", "[::1]:0", "::1"},
-		} {
+		for _, c := range wildcards {
 			t.Run(c.name, func(t *testing.T) {
 				server, client := packetConn(t, c.network, c.wildcard, nil, oneByOne), packetConn(t, "udp", c.client, nil, oneByOne)
 				to := netip.AddrPortFrom(netip.MustParseAddr(c.to), server.LocalAddr().Port())

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/nettest"
 
 	"example.com/chanio"
 )
@@ -65,17 +63,5 @@ func TestNetConnIsANetConnOverTLS(t *testing.T) {
 			return chanio.NewSession(context.Background(), tls.Server(a, server), nil),
 				chanio.NewSession(context.Background(), tls.Client(b, client), nil)
 		})
-	})
-}
-
-func testNetConn(t *testing.T, pair func() (s1, s2 *chanio.Session)) {
-	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-		s1, s2 := pair()
-		return s1.NetConn(), s2.NetConn(), func() {
-			s1.Abort(nil)
-			s2.Abort(nil)
-			<-s1.Done()
-			<-s2.Done()
-		}, nil
 	})
 }
