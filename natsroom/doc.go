@@ -35,7 +35,8 @@
 // restarts of the server and reconnects of any node, and new members get earlier
 // messages by Replay. A message counts as published once the stream has it: see
 // Room.Flush. What the stream dropped before a node could read it, or a server
-// lost with its disk, is reported like any loss.
+// lost with its disk, is reported like any loss, once a later message of its
+// publisher arrives.
 //
 // A node that dies takes only its own sessions with it. A slow node holds up no
 // other node: its own backlog is bounded (Options.MaxPending).
