@@ -22,7 +22,7 @@ func pair(t *testing.T) (client, server *net.TCPConn) {
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 
-func TestWaitingLeavesTheInputUnread(t *testing.T) {
+func TestAwaitLeavesTheInputUnread(t *testing.T) {
 	client, server := pair(t)
 	rc, err := server.SyscallConn()
 	require.NoError(t, err)
