@@ -53,29 +53,41 @@ func (r *earlyEvents) add(e Event, limit int, forgets bool) (dropped int64) {
 		}
 		r.resize(min(limit, max(fewEvents/2, 2*len(r.ring))))
 	}
-	r.ring[(int(r.first)+int(r.n))%len(r.ring)] = early(e, forgets)
+	r.ring[r.index(r.n)] = early(e, forgets)
 	r.n++
 	return dropped
 }
 
 // prune drops the events of ended sessions. It is called when the ring is full,
-// and drops nothing unless at least a quarter would go, so its cost per event
-// is small.
+// which for a queue that has reached its limit is with every event, so it
+// allocates nothing. It drops nothing unless at least a quarter would go: moving
+// the others is then rare.
 func (r *earlyEvents) prune() (dropped int64) {
-	var rest []earlyEvent
+	live := 0
 	for e := range r.all {
 		if !e.ended() {
-			rest = append(rest, e)
+			live++
 		}
 	}
-	if len(rest) > len(r.ring)*3/4 {
+	if live > len(r.ring)*3/4 {
 		return 0
 	}
-	dropped = int64(int(r.n) - len(rest))
-	clear(r.ring)
-	r.first, r.n = 0, int32(copy(r.ring, rest))
-	return dropped
+	before := r.n
+	r.n = 0
+	for i := range before {
+		at := r.index(i)
+		e := r.ring[at]
+		r.ring[at] = earlyEvent{}
+		if !e.ended() {
+			r.ring[r.index(r.n)] = e // at or before what is being read
+			r.n++
+		}
+	}
+	return int64(before - r.n)
 }
+
+// index returns where in the ring event i is, or would be.
+func (r *earlyEvents) index(i int32) int { return int(r.first+i) % len(r.ring) }
 
 // resize moves the events to a ring of size n.
 func (r *earlyEvents) resize(n int) {
@@ -88,8 +100,8 @@ func (r *earlyEvents) resize(n int) {
 
 // all iterates over the events, oldest first.
 func (r *earlyEvents) all(yield func(earlyEvent) bool) {
-	for i := range int(r.n) {
-		if !yield(r.ring[(int(r.first)+i)%len(r.ring)]) {
+	for i := range r.n {
+		if !yield(r.ring[r.index(i)]) {
 			return
 		}
 	}
