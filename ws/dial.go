@@ -220,7 +220,8 @@ func (d *dialer) upgrade(conn net.Conn) (*chanio.Handover, error) {
 }
 
 // checkExtensions reports an invalid answer to the compression offer, such as
-// one that would need context takeover.
+// one that would need context takeover, or that limits the client's window,
+// which only an offer may allow (RFC 7692, section 7.1.2.2).
 func checkExtensions(hs ws.Handshake) error {
 	if !compressed(hs) {
 		return nil
@@ -229,7 +230,7 @@ func checkExtensions(hs ws.Handshake) error {
 	if err := p.Parse(hs.Extensions[0]); err != nil {
 		return fmt.Errorf("chanio: websocket: %w", err)
 	}
-	if len(hs.Extensions) > 1 || !p.ServerNoContextTakeover {
+	if len(hs.Extensions) > 1 || !p.ServerNoContextTakeover || p.ClientMaxWindowBits.Defined() {
 		return errors.New("chanio: websocket: the server did not take the compression that was offered")
 	}
 	return nil
