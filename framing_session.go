@@ -147,7 +147,7 @@ func (f *framedState) scan(buf []byte, _, limit int) (message []byte, n, need in
 	switch {
 	case err != nil:
 	case n < 0 || n > len(buf):
-		err = fmt.Errorf("chanio: framing %T: Next took %d of %d bytes", f.reader, n, len(buf))
+		err = f.tookWrong(n, len(buf))
 	case n > 0 && len(message) > limit:
 		err = tooLarge(uint64(len(message)), limit)
 	case n == 0 && len(buf)-maxOverhead >= limit:
@@ -163,6 +163,12 @@ func (f *framedState) scan(buf []byte, _, limit int) (message []byte, n, need in
 		return message, n, n, nil
 	}
 	return nil, 0, 0, &framedEnd{err}
+}
+
+// tookWrong is the error of a FrameReader that took n of size bytes. Like all that
+// is rare, it keeps its stack out of scan's.
+func (f *framedState) tookWrong(n, size int) error {
+	return fmt.Errorf("chanio: framing %T: Next took %d of %d bytes", f.reader, n, size)
 }
 
 // exact is not known: what a message was made of may be gone.

@@ -66,13 +66,7 @@ func (in *inbox) window() window {
 // took takes the n bytes that a read put into w, in the memory buf, and cuts
 // them. Whole messages before an error are in out.
 func (in *inbox) took(w window, buf *buffer.Buffer, n int) error {
-	if in.codec == nil {
-		buf.Spans = append(buf.Spans, buffer.Span{Start: 0, End: uint32(n)})
-		in.out = batchMemory{buf: buf, used: n, size: n}
-		return nil
-	}
-	copy(buf.B[:w.from], in.short) // nothing if the beginning is already there
-	return in.cut(buf, w.from+n)
+	return in.cut(buf, w.from, w.from+n)
 }
 
 // again cuts what may hold another message, as more says.
@@ -82,12 +76,19 @@ func (in *inbox) again() error {
 		buf = buffer.Get(in.have)
 		copy(buf.B, in.short)
 	}
-	return in.cut(buf, in.have)
+	return in.cut(buf, 0, in.have)
 }
 
-// cut cuts the first end bytes of buf into messages and keeps the rest. buf
-// then belongs to the inbox.
-func (in *inbox) cut(buf *buffer.Buffer, end int) error {
+// cut cuts the first end bytes of buf into messages and keeps the rest. The first
+// from of them are copied from short, unless they are there already. buf then
+// belongs to the inbox.
+func (in *inbox) cut(buf *buffer.Buffer, from, end int) error {
+	if in.codec == nil {
+		buf.Spans = append(buf.Spans, buffer.Span{Start: 0, End: uint32(end)})
+		in.out = batchMemory{buf: buf, used: end, size: end}
+		return nil
+	}
+	copy(buf.B[:from], in.short) // nothing if the beginning is in long
 	rest, err := in.scan(buf, end)
 	in.long, in.exact = nil, false
 	if err != nil {
@@ -103,7 +104,8 @@ func (in *inbox) cut(buf *buffer.Buffer, end int) error {
 // scan puts the whole messages in the first end bytes of buf into out, and
 // returns where the rest begins.
 func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
-	out := batchMemory{buf: buf, codec: in.codec}
+	in.out = batchMemory{buf: buf, codec: in.codec}
+	out := &in.out    // not on the stack: see receive
 	var copied *Batch // used once a message is not part of buf
 	seen := in.seen
 	in.seen, in.more = 0, false
@@ -129,7 +131,7 @@ func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
 		}
 		start, inside := indexIn(p, m)
 		if !inside && copied == nil {
-			copied = copyOf(&out)
+			copied = copyOf(out)
 		}
 		if copied != nil {
 			copied.Append(m)
@@ -149,8 +151,8 @@ func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
 	switch {
 	case copied != nil:
 		in.out = copied.batchMemory
-	case len(buf.Spans) > 0:
-		in.out = out
+	case len(buf.Spans) == 0:
+		in.out = batchMemory{}
 	}
 	return rest, err
 }

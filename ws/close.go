@@ -117,12 +117,17 @@ func parseClose(payload []byte) (*CloseError, error) {
 // (IANA's WebSocket Close Code Number Registry).
 func lateCode(code StatusCode) bool { return code >= 1012 && code <= 1014 }
 
-// violation returns the error for a peer that broke the protocol.
+// violation returns the error for a peer that broke the protocol. Like tooBig, it
+// stays out of the stack of a reader with a good peer: see parseHeader.
+//
+//go:noinline
 func violation(what string) error {
 	return &CloseError{Code: StatusProtocolError, Reason: what, Sent: true}
 }
 
 // tooBig returns the error for a message over the limit.
+//
+//go:noinline
 func tooBig(limit int) error {
 	return &CloseError{
 		Code: StatusTooBig, Reason: fmt.Sprintf("a message of more than %d bytes", limit),

@@ -42,12 +42,23 @@ func readerOf(s *chanio.Session) *reader {
 
 // Next takes one frame.
 func (r *reader) Next(buf []byte, limit int) (message []byte, n int, reply []byte, err error) {
-	h, size, err := parseHeader(buf)
-	if err != nil || size == 0 {
-		return nil, 0, nil, err
+	var h ws.Header
+	size := parseHeader(&h, buf)
+	switch {
+	case size == 0:
+		return nil, 0, nil, nil
+	case size == badLength:
+		return nil, 0, nil, lengthError(buf)
 	}
-	if err := r.check(&h, limit); err != nil {
-		return nil, 0, nil, err
+	compressed := r.unmark(&h)
+	if err := ws.CheckHeader(h, r.state()); err != nil {
+		return nil, 0, nil, violation(err.Error())
+	}
+	if h.OpCode == ws.OpText || h.OpCode == ws.OpBinary {
+		r.compressed = compressed
+	}
+	if !h.OpCode.IsControl() && h.Length > r.room(limit) {
+		return nil, 0, nil, tooBig(limit)
 	}
 	n = size + int(h.Length) // at most limit plus overhead
 	if len(buf) < n {
@@ -57,46 +68,47 @@ func (r *reader) Next(buf []byte, limit int) (message []byte, n int, reply []byt
 	if h.Masked {
 		ws.Cipher(payload, h.Mask, 0)
 	}
-	if h.OpCode.IsControl() {
+	switch {
+	case h.OpCode.IsControl():
 		reply, err = r.control(h.OpCode, payload)
-		return nil, n, reply, err
+	case h.Fin && h.OpCode != ws.OpContinuation:
+		message, err = r.whole(h.OpCode, payload, limit)
+	default:
+		message, err = r.fragment(&h, payload, limit)
 	}
-	message, err = r.data(h, payload, limit)
-	return message, n, nil, err
+	return message, n, reply, err
 }
 
-// check validates a frame's header.
-func (r *reader) check(h *ws.Header, limit int) error {
+// unmark removes the mark of a compressed message, where that was negotiated,
+// and reports whether h had it.
+func (r *reader) unmark(h *ws.Header) bool {
+	const rsv1 = 4
+	if !r.framing.deflate || h.OpCode != ws.OpText && h.OpCode != ws.OpBinary || h.Rsv&rsv1 == 0 {
+		return false
+	}
+	h.Rsv &^= rsv1
+	return true
+}
+
+// state returns what ws.CheckHeader needs to know.
+func (r *reader) state() ws.State {
 	state := ws.StateServerSide
 	if r.framing.client {
 		state = ws.StateClientSide
 	}
 	if r.op != 0 {
-		state = state.Set(ws.StateFragmented)
+		state |= ws.StateFragmented
 	}
-	const rsv1 = 4
-	first := h.OpCode == ws.OpText || h.OpCode == ws.OpBinary
-	checked := *h
-	if r.framing.deflate && first {
-		checked.Rsv &^= rsv1
-	}
-	if err := ws.CheckHeader(checked, state); err != nil {
-		return violation(err.Error())
-	}
-	if h.OpCode.IsControl() {
-		return nil
-	}
-	if first {
-		r.compressed = h.Rsv&rsv1 != 0
-	}
+	return state
+}
+
+// room returns how much the current message may still grow.
+func (r *reader) room(limit int) int64 {
 	room := int64(limit)
 	if r.compressed {
 		room += int64(deflateOverhead(limit))
 	}
-	if h.Length > room-int64(len(r.parts)) {
-		return tooBig(limit)
-	}
-	return nil
+	return room - int64(len(r.parts))
 }
 
 // control takes a control frame and returns the reply.
@@ -119,12 +131,9 @@ func (r *reader) control(op ws.OpCode, payload []byte) (reply []byte, err error)
 	return nil, nil // a pong says only that something arrived
 }
 
-// data takes a frame of a message and returns the message if the frame is its
-// last.
-func (r *reader) data(h ws.Header, payload []byte, limit int) ([]byte, error) {
-	if h.Fin && h.OpCode != ws.OpContinuation {
-		return r.whole(h.OpCode, payload, limit)
-	}
+// fragment takes a frame that is not a whole message, and returns the message if
+// the frame is its last.
+func (r *reader) fragment(h *ws.Header, payload []byte, limit int) ([]byte, error) {
 	if h.OpCode != ws.OpContinuation {
 		r.op, r.valid = h.OpCode, 0
 	}
@@ -143,12 +152,8 @@ func (r *reader) data(h ws.Header, payload []byte, limit int) ([]byte, error) {
 // whole makes a message of its payload.
 func (r *reader) whole(op ws.OpCode, p []byte, limit int) (message []byte, err error) {
 	if r.compressed {
-		p, err = inflate(p, limit)
-		switch {
-		case errors.Is(err, chanio.ErrMessageTooLarge):
-			return nil, tooBig(limit)
-		case err != nil:
-			return nil, &CloseError{Code: StatusInvalidPayload, Reason: fmt.Sprintf("a message that does not inflate: %v", err), Sent: true}
+		if p, err = r.inflate(p, limit); err != nil {
+			return nil, err
 		}
 	}
 	if op == ws.OpText && !utf8.Valid(p) {
@@ -156,6 +161,18 @@ func (r *reader) whole(op ws.OpCode, p []byte, limit int) (message []byte, err e
 	}
 	if p == nil {
 		p = []byte{} // nil would mean no message
+	}
+	return p, nil
+}
+
+// inflate is the function inflate with the error that ends the session.
+func (r *reader) inflate(p []byte, limit int) ([]byte, error) {
+	p, err := inflate(p, limit)
+	switch {
+	case errors.Is(err, chanio.ErrMessageTooLarge):
+		return nil, tooBig(limit)
+	case err != nil:
+		return nil, &CloseError{Code: StatusInvalidPayload, Reason: fmt.Sprintf("a message that does not inflate: %v", err), Sent: true}
 	}
 	return p, nil
 }
