@@ -58,10 +58,10 @@ func (r *earlyEvents) add(e Event, limit int, forgets bool) (dropped int64) {
 	return dropped
 }
 
-// prune drops the events of ended sessions. It is called when the ring is full,
-// which for a queue that has reached its limit is with every event, so it
-// allocates nothing. It drops nothing unless at least a quarter would go: moving
-// the others is then rare.
+// prune drops the events of ended sessions. It is called when the ring is full:
+// for every event once a queue has reached its limit, so it allocates nothing.
+// Unless at least a quarter would go, it drops nothing, so that moving the others
+// is rare.
 func (r *earlyEvents) prune() (dropped int64) {
 	live := 0
 	for e := range r.all {

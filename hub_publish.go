@@ -60,8 +60,8 @@ func (f *frame) weight() int64 {
 // framed, is larger than MaxLag, or the framing's error. If members have
 // different framings, it is an error only if none can carry p. If only some
 // can, those members get p, and for the others it is an EventFailed and counted
-// in MessagesDropped. So it is for a udp or unixpacket session whose datagrams or
-// packets cannot hold p.
+// in MessagesDropped. The same applies to a udp or unixpacket session whose
+// datagrams or packets cannot hold p.
 func (h *Hub) Multicast(p []byte) error { return h.publish(p, nil) }
 
 // MulticastExcept is Multicast to all members except s, which need not be a

@@ -104,8 +104,8 @@ func (t *packets) next(fd uintptr) (size int, err error) {
 	return size, err
 }
 
-// write ends with an error of the connection. A message of a hub that no packet
-// holds is lost by itself; other sources have refused it.
+// write ends with an error of the connection. A hub's message that no packet can
+// hold is lost alone; other sources have refused such a message.
 func (t *packets) write(b *outBatch, f sock.Flow) error {
 	for b.datagrams.done < len(b.parts) {
 		if f.Over() {
