@@ -118,6 +118,7 @@ func TestAMessageThatCannotBeFramedEndsTheSessionAlthoughAPingIsDue(t *testing.T
 		s, peer := memSession(t, &o)
 		came := bufio.NewReader(peer)
 		require.NoError(t, s.Put([]byte("first")))
+		synctest.Wait() // it is being written, without the next one
 		go func() { s.Send() <- []byte("two\nlines") }()
 		time.Sleep(61 * time.Second) // a ping is due, after the first message
 		hears(t, came, "first")
