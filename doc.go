@@ -126,7 +126,7 @@
 //
 // # Memory
 //
-// An idle session over a socket holds no read buffer; elsewhere (net.Pipe,
+// An idle session over a socket holds no read buffer; elsewhere (net.Pipe, TLS on
 // Windows) it holds 4 KiB. A slice from Recv belongs to its receiver and is
 // never reused, so receiving allocates as fast as it reads. The memory of a
 // [Batch] is recycled when the batch is sent or released: for many small
@@ -144,5 +144,13 @@
 // means Close. NetConn requires a raw stream. A udp listener drops datagrams
 // rather than let one peer hold up another, and nothing is retransmitted.
 // Datagrams are batched on Linux only; other systems move them one at a time.
+//
+// Only Linux tells what a TCP peer has acknowledged, and that a peer has gone
+// before everything that it sent was received. Elsewhere what the kernel has
+// taken counts as acknowledged: Close then waits 500 ms for the peer's end of
+// stream and returns nil, although a slow peer that still sends may lose what is
+// on its way. A peer that vanished is noticed once the kernel takes no more, and
+// one that ended while Recv is full once someone receives.
+//
 // What a system does not support is errors.ErrUnsupported.
 package chanio

@@ -18,7 +18,8 @@ import (
 type rawConn struct {
 	conn   net.Conn // what is read: the socket, or TLS over it
 	out    *sock.Writer
-	rc     syscall.RawConn
+	rc     syscall.RawConn // nil if a read has to wait with its buffer
+	large  bool            // rc is nil: the last read filled its block
 	waited bool
 	wait   func(fd uintptr) bool
 }
@@ -41,15 +42,20 @@ func (r *rawConn) read(w window) (*buffer.Buffer, int, error) {
 		}
 	}
 	if w.buf == nil {
+		if r.rc == nil && !r.large {
+			w.to = min(w.to, w.from+smallBlockSize)
+		}
 		w.buf = buffer.Get(w.to)
 	}
 	n, err := r.conn.Read(w.buf.B[w.from:w.to])
+	r.large = n >= smallBlockSize
 	return w.buf, n, err
 }
 
 // readTLS makes read read through tc, whose records come from this socket. What
 // tc has decrypted or could decrypt does not show at the socket, so waiting
-// there is not possible, and the buffer is held.
+// there is not possible, and a buffer is held: a small one, unless there is
+// probably more to come.
 func (r *rawConn) readTLS(tc *tls.Conn, _ *recordConn) { r.conn, r.rc = tc, nil }
 
 // readNow is only for systems whose sockets support non-blocking reads.
