@@ -64,6 +64,9 @@ func (s *Session) HasSendQueue() bool {
 	return o != nil && o.send != nil
 }
 
+// OwesReply reports whether a reply of the framing waits to be sent.
+func (s *Session) OwesReply() bool { return s.framed.owes.Load() }
+
 // EndFailed is called where the end of stream could not be sent.
 func (s *Session) EndFailed(err error) { s.endFailed(err) }
 

@@ -151,9 +151,9 @@ func (s *Session) gatherBatches(o *writerState) {
 	}
 }
 
-// acceptBatch processes b, which was received from sendBatch. If the user closed
-// the channel, that means CloseWrite.
+// acceptBatch is accept for b, which was received from sendBatch.
 func (s *Session) acceptBatch(o *writerState, b *Batch, ok bool) {
+	s.framed.gather(&o.batch)
 	q := &o.batches
 	if !ok {
 		q.closed = true

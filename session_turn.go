@@ -34,7 +34,6 @@ func (s *Session) takeTurn() *writerState {
 	}
 	s.answers.Store(false)
 	o.queued.Add(1)
-	s.framed.gather(&o.batch) // replies go first
 	return o
 }
 

@@ -81,14 +81,21 @@ func TestAnAnswerNeedsNoWriter(t *testing.T) {
 				}
 				require.False(t, s.HasWriter())
 				require.False(t, s.HasSendQueue(), "an idle session keeps no queue that it did not need")
+				awaitSent(t, s, 100)
 				require.NoError(t, s.Flush(t.Context()))
 				st := s.Stats()
-				require.EqualValues(t, 100, st.MessagesSent)
 				require.EqualValues(t, 300, st.BytesSent)
 				require.Zero(t, st.BytesPending)
 			})
 		})
 	}
+}
+
+// awaitSent waits until s has counted that many messages: the peer may have the last
+// one before the Put that wrote it has.
+func awaitSent(t *testing.T, s *chanio.Session, messages int64) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.Stats().MessagesSent == messages }, patience, time.Millisecond)
 }
 
 func TestOnlyTheFirstPutAfterADeliveryWritesByItself(t *testing.T) {
@@ -322,5 +329,19 @@ func TestRepliesOfAFramingGoOutAheadOfAPut(t *testing.T) {
 			hears(t, r, "PONG a")
 			hears(t, r, "MSG hello")
 		}
+	})
+}
+
+func TestAReplyThatComesWhileAMessageIsAboutToBeWrittenGoesFirst(t *testing.T) {
+	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: talk{}})
+		defer s.Abort(nil)
+		write := s.TakeTurn()
+		say(t, peer, "PING a\n")
+		require.Eventually(t, s.OwesReply, patience, time.Millisecond)
+		write([]byte("hello"), nil) // it may answer what came behind the ping
+		r := bufio.NewReader(peer)
+		hears(t, r, "PONG a")
+		hears(t, r, "MSG hello")
 	})
 }

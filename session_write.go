@@ -243,9 +243,11 @@ func (s *Session) receives(o *writerState) bool {
 	return !o.closed && o.bad == nil && (!o.last || o.left > 0)
 }
 
-// accept adds m, which was received from send, to the batch. If the user closed
-// send, that means CloseWrite.
+// accept adds m, which was received from send, to the batch, behind the framing's
+// replies: m may answer what came after what they reply to. If the user closed send,
+// that means CloseWrite.
 func (s *Session) accept(o *writerState, m []byte, ok bool) {
+	s.framed.gather(&o.batch)
 	if !ok {
 		o.closed = true
 		s.closeOutput()
@@ -285,11 +287,9 @@ func (s *Session) awaitWork(o *writerState) {
 	select {
 	case m, ok := <-send:
 		o.turn.Lock()
-		s.framed.gather(&o.batch) // replies go first
 		s.accept(o, m, ok)
 	case b, ok := <-batches:
 		o.turn.Lock()
-		s.framed.gather(&o.batch)
 		s.acceptBatch(o, b, ok)
 	case <-o.wake:
 		o.turn.Lock()
