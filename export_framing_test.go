@@ -96,3 +96,20 @@ func (b *Batch) Wire(c Codec) ([]byte, bool) { return b.wire(c) }
 
 // Memory returns where b's messages begin.
 func (b *Batch) Memory() *byte { return &b.buf.B[0] }
+
+// Exact reports whether c would make of message the n bytes that it was made of.
+func Exact(c Codec, message []byte, n int) bool { return c.exact(message, n) }
+
+// ScanRun is what c finds in one call at the start of buf; ok is false if it looks for
+// one message at a time only.
+func ScanRun(c Codec, buf []byte, most, seen, limit int) (messages [][]byte, n, size int, exact, ok bool) {
+	runs, ok := c.(runScanner)
+	if !ok {
+		return nil, 0, 0, false, false
+	}
+	spans, n, size, exact := runs.scanRun(buf, nil, most, seen, limit)
+	for _, at := range spans {
+		messages = append(messages, buf[at.Start:at.End])
+	}
+	return messages, n, size, exact, true
+}

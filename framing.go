@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"unsafe"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // A Framing cuts a stream into messages and joins messages into a stream. It
@@ -56,21 +58,21 @@ func (f Lines) AppendFrame(dst, message []byte) ([]byte, error) {
 		return dst, err
 	}
 	dst = append(slices.Grow(dst, len(message)+2), message...)
-	if f.end(message) == 2 {
+	if f.overhead(message) == 2 {
 		dst = append(dst, '\r')
 	}
 	return append(dst, '\n'), nil
 }
 
-// end returns the length of message's line end.
-func (f Lines) end(message []byte) int {
+// overhead returns the length of message's line end.
+func (f Lines) overhead(message []byte) int {
 	if n := len(message); f.CRLF || n > 0 && message[n-1] == '\r' {
 		return 2
 	}
 	return 1
 }
 
-func (f Lines) exact(message []byte, n int) bool { return n == len(message)+f.end(message) }
+func (f Lines) exact(message []byte, n int) bool { return n == len(message)+f.overhead(message) }
 
 // Next returns the first line of buf without its line end. The error is
 // [ErrMessageTooLarge] if the line is, or will be, longer than limit.
@@ -90,12 +92,32 @@ func (f Lines) around(message []byte) (_, after []byte, err error) {
 	if err := f.accepts(message); err != nil {
 		return nil, nil, err
 	}
-	return nil, []byte("\r\n")[2-f.end(message):], nil
+	return nil, []byte("\r\n")[2-f.overhead(message):], nil
 }
 
 func (Lines) scan(buf []byte, seen, limit int) (message []byte, n, need int, err error) {
 	line, n := cut(buf, seen, '\n')
 	return delimited(dropCR(line), n, len(buf), limit)
+}
+
+func (f Lines) scanRun(buf []byte, spans []buffer.Span, most, seen, limit int) (_ []buffer.Span, n, size int, exact bool) {
+	exact = true
+	for range most {
+		i := bytes.IndexByte(buf[n+seen:], '\n')
+		if i < 0 {
+			break
+		}
+		end := n + seen + i
+		line := dropCR(buf[n:end])
+		if len(line) > limit {
+			break
+		}
+		spans = append(spans, buffer.Span{Start: uint32(n), End: uint32(n + len(line))})
+		exact = exact && f.exact(line, end+1-n)
+		size += len(line)
+		n, seen = end+1, 0
+	}
+	return spans, n, size, exact
 }
 
 func (f Lines) final(rest []byte) ([]byte, error) {
@@ -164,6 +186,8 @@ func (f Delimiter) scan(buf []byte, seen, limit int) (message []byte, n, need in
 
 func (Delimiter) exact([]byte, int) bool { return true }
 
+func (Delimiter) overhead([]byte) int { return 1 }
+
 func (f Delimiter) final(rest []byte) ([]byte, error) {
 	if !f.Unterminated {
 		return nil, io.ErrUnexpectedEOF
@@ -225,8 +249,20 @@ type codec interface {
 	final(rest []byte) (message []byte, err error)
 }
 
+// A runScanner is a codec that scans many small messages in less time than as
+// many calls of scan take.
+type runScanner interface {
+	// scanRun finds whole messages at the start of buf, at most most, and appends
+	// where they are to spans. It returns how many bytes they take with their
+	// framing and without it, and whether all are exact. What is not whole, or is
+	// an error, or is nothing for it, it leaves to scan. seen is as for scan.
+	scanRun(buf []byte, spans []buffer.Span, most, seen, limit int) (_ []buffer.Span, n, size int, exact bool)
+}
+
 // A wrapping is a codec that leaves a message as it is and adds bytes around it.
 type wrapping interface {
+	// overhead returns how many bytes AppendFrame adds to a message that it accepts.
+	overhead(message []byte) int
 	// around returns the bytes before and after message in its wire form, and
 	// the error that AppendFrame would return.
 	around(message []byte) (before, after []byte, err error)

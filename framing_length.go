@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"example.com/chanio/internal/buffer"
 )
 
 // LengthPrefix frames a message with a header that holds its length. The zero
@@ -82,6 +84,14 @@ func (f LengthPrefix) around(message []byte) (before, _ []byte, err error) {
 	return f.appendHeader(make([]byte, 0, maxHeader), length), nil, nil
 }
 
+func (f LengthPrefix) overhead(message []byte) int {
+	if !f.Varint {
+		return f.size()
+	}
+	length, _ := f.length(len(message))
+	return uvarintSize(length)
+}
+
 func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need int, err error) {
 	header, length, err := f.header(buf)
 	if err != nil {
@@ -107,14 +117,43 @@ func (f LengthPrefix) scan(buf []byte, _, limit int) (message []byte, n, need in
 	return buf[header:n:n], n, n, nil
 }
 
+// scanRun leaves varints to scan, and the last message if it is tiny.
+func (f LengthPrefix) scanRun(buf []byte, spans []buffer.Span, most, _, limit int) (_ []buffer.Span, n, size int, exact bool) {
+	if f.Varint || f.check() != nil {
+		return spans, 0, 0, true
+	}
+	header, counted := f.size(), 0 // bytes of the header, and how many of them the length counts
+	if f.IncludesHeader {
+		counted = header
+	}
+	for range most {
+		p := buf[n:]
+		if len(p) < 8 {
+			break
+		}
+		length := binary.BigEndian.Uint64(p) >> (64 - 8*header)
+		if f.LittleEndian {
+			length = binary.LittleEndian.Uint64(p) << (64 - 8*header) >> (64 - 8*header)
+		}
+		length -= uint64(counted) // if it is less, that is far above any limit
+		if length > uint64(limit) || length > uint64(len(p)-header) {
+			break
+		}
+		start := n + header
+		n = start + int(length)
+		size += int(length)
+		spans = append(spans, buffer.Span{Start: uint32(start), End: uint32(n)})
+	}
+	return spans, n, size, true
+}
+
 // exact needs to look only at varints that count themselves: some lengths have
 // two possible headers.
 func (f LengthPrefix) exact(message []byte, n int) bool {
 	if !f.Varint || !f.IncludesHeader {
 		return true
 	}
-	length, err := f.length(len(message))
-	return err == nil && n == len(message)+uvarintSize(length)
+	return n == len(message)+f.overhead(message)
 }
 
 func (LengthPrefix) final([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF }

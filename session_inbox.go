@@ -109,6 +109,14 @@ func (in *inbox) scan(buf *buffer.Buffer, end int) (rest int, err error) {
 	var copied *Batch // used once a message is not part of buf
 	seen := in.seen
 	in.seen, in.more = 0, false
+	if runs, ok := in.codec.(runScanner); ok && end >= in.need {
+		var exact bool // scan stops at maxCut
+		buf.Spans, rest, out.size, exact = runs.scanRun(buf.B[:end], buf.Spans, maxCut-1, seen, in.limit)
+		out.mixed = !exact
+		if rest > 0 {
+			seen, in.need = 0, 0
+		}
+	}
 	for rest < end && end >= in.need {
 		p := buf.B[rest:end]
 		m, n, need, scanErr := in.codec.scan(p, seen, in.limit)
