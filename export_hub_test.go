@@ -111,3 +111,11 @@ func (h *Hub) DismissStuck() (n int, report func()) {
 	stuck := h.dismissStuck()
 	return len(stuck), func() { h.report(stuck) }
 }
+
+// TakesWire reports whether the hub publishes b from b's own memory to the members
+// with the framing that it expects, and where each message would end.
+func (h *Hub) TakesWire(b *Batch) (ends []int, ok bool) {
+	f := frame{feed: &h.first}
+	ok = f.takeWire(b)
+	return f.ends, ok
+}

@@ -60,6 +60,9 @@ func (h *Hub) publishEach(b *Batch) error {
 // encodeBatch frames the messages of b and counts those that cannot be framed
 // in refused, which is allocated when the first is.
 func (f *frame) encodeBatch(b *Batch, refused []int) []int {
+	if f.takeWire(b) {
+		return refused
+	}
 	f.ends = make([]int, 0, b.Len())
 	f.data = make([]byte, 0, b.Size()+16*b.Len())
 	for i, m := range b.All() {
@@ -77,4 +80,29 @@ func (f *frame) encodeBatch(b *Batch, refused []int) []int {
 		f.ends = append(f.ends, len(f.data))
 	}
 	return refused
+}
+
+// takeWire makes b's memory the frames, without a copy, if it holds what the feed's
+// members get, as the memory of a batch that was received often does. It reports
+// whether it did.
+func (f *frame) takeWire(b *Batch) bool {
+	codec := codecOf(f.feed.framing)
+	wrap, ok := codec.(wrapping)
+	if !ok {
+		return false
+	}
+	wire, ok := b.wire(codec)
+	if !ok || int64(len(wire)) > f.feed.hub.maxLag/2 {
+		return false
+	}
+	ends, end := make([]int, 0, b.Len()), 0
+	for _, m := range b.All() {
+		end += len(m) + wrap.overhead(m)
+		ends = append(ends, end)
+	}
+	if end != len(wire) { // never, or a member would get garbage
+		return false
+	}
+	f.data, f.ends = wire, ends
+	return true
 }

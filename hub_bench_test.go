@@ -1,6 +1,7 @@
 package chanio_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -55,6 +56,34 @@ func BenchmarkHubPublish(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				h.Multicast(m)
+			}
+			h.Flush(b.Context())
+		})
+	}
+}
+
+// BenchmarkHubPublishBatch: an op is a message of a batch of lines that is published to
+// one member: a batch that was received, and one that was built.
+func BenchmarkHubPublishBatch(b *testing.B) {
+	wire := bytes.Repeat([]byte("a line of text of 31 bytes, so.\n"), 1000)
+	in := chanio.NewInbox(chanio.Lines{}, 1<<10, false)
+	if _, err := in.Read(wire, len(wire)); err != nil {
+		b.Fatal(err)
+	}
+	built := chanio.NewBatch()
+	for _, m := range in.Batch().All() {
+		built.Append(m)
+	}
+	for name, batch := range map[string]*chanio.Batch{"received": in.Batch(), "built": built} {
+		b.Run(name, func(b *testing.B) {
+			h := testHub(b, &chanio.Options{Lag: chanio.LagBlock, Framing: chanio.Lines{}})
+			conn, _ := net.Pipe()
+			s := chanio.NewSession(context.Background(), &sink{Conn: conn, closed: make(chan struct{})}, &chanio.Options{Framing: chanio.Lines{}})
+			b.Cleanup(func() { s.Abort(nil); <-s.Done() })
+			require.NoError(b, h.Join(s))
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += batch.Len() {
+				h.MulticastBatch(batch)
 			}
 			h.Flush(b.Context())
 		})
