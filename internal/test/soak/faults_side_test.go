@@ -91,7 +91,7 @@ func (d *side) run(ctx context.Context, seed, peer uint64) {
 	}
 	<-d.s.Done()
 	receiving.Wait()
-	if d.Way != finish && d.Way != shut {
+	if d.Way != finish && !(d.Way == shut && d.stopped) {
 		d.closeErr = d.s.Close() // it still tells of what was lost
 	}
 }
