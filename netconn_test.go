@@ -286,6 +286,19 @@ func TestNetConnReadsReceivedDataUnderADeadlineAfterTheSessionsEnd(t *testing.T)
 	})
 }
 
+func TestNetConnReadsTheEndOfStreamUnderADeadlineAfterTheSessionEnds(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		s, peer := memSession(t, &o)
+		c := s.NetConn()
+		require.NoError(t, s.CloseWrite())
+		require.NoError(t, peer.Close())
+		<-s.Done()
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second)))
+		_, err := c.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+	})
+}
+
 func TestNetConnReadsReceivedDataUnderADeadlineAfterAFailedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, peer := memPair()

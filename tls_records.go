@@ -120,7 +120,10 @@ func (c *recordConn) endInput() {
 // (RFC 5246, section 6.2.1). In TLS 1.3 none follow the first handshake.
 const recordTypeHandshake = 22
 
-// Write is called for each record.
+// Write is called for each record. It returns no error once the session owns
+// the records: crypto/tls does not follow a key update of the peer whose answer
+// failed, and could read nothing after it. The writer finds the error when it
+// flushes.
 func (c *recordConn) Write(p []byte) (int, error) {
 	if c.session == nil {
 		return c.Conn.Write(p)
@@ -128,13 +131,9 @@ func (c *recordConn) Write(p []byte) (int, error) {
 	if p[0] == recordTypeHandshake { // written by the reader, which performs renegotiations
 		c.shaking = true
 	}
-	owed, err := c.post(p)
-	if owed {
+	if owed, err := c.post(p); owed || err != nil {
 		c.session.needWriter()
 		c.session.wakeWriter()
-	}
-	if err != nil {
-		return 0, err
 	}
 	return len(p), nil
 }

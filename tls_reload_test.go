@@ -1,6 +1,7 @@
 package chanio_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"os"
@@ -190,6 +191,29 @@ func TestFilesThatHangDelayNoHandshake(t *testing.T) {
 	close(answer)
 	for serialNow(t, pair) != 2 {
 	}
+}
+
+// Close of a listener ends the contexts of its handshakes.
+func TestFilesThatHangDelayNoHandshakeWhoseContextHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := newAuthority(t, "ca")
+		certFile, keyFile := pairFilesIn(t.TempDir())
+		savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+		pair, err := chanio.LoadKeyPair(certFile, keyFile)
+		require.NoError(t, err)
+		savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+		answer := make(chan struct{})
+		pair.LoadWith(func(certFile, keyFile string) (tls.Certificate, error) {
+			<-answer
+			return tls.LoadX509KeyPair(certFile, keyFile)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		began := time.Now()
+		require.EqualValues(t, 1, pair.Current(ctx).Leaf.SerialNumber.Int64())
+		require.Equal(t, time.Millisecond, since(began))
+		close(answer)
+	})
 }
 
 func TestGetCertificateWorksWithoutAHandshake(t *testing.T) {

@@ -150,16 +150,7 @@ func (n *silentNeighbors) readTable() {
 	next := &soughtNeighbors{read: now, all: make(map[neighbor]bool)}
 	n.table.read(func(e neighborEntry) {
 		entries++
-		silent := n.last != nil && n.last.all[e.neighbor]
-		switch e.state {
-		case unix.NUD_INCOMPLETE:
-			sought = true
-			next.all[e.neighbor] = silent || e.age >= neighborPatience
-		case unix.NUD_FAILED:
-			if silent {
-				next.all[e.neighbor] = true
-			}
-		}
+		sought = next.note(e, n.last) || sought
 	})
 	n.last = next
 	if !sought {
@@ -167,6 +158,22 @@ func (n *silentNeighbors) readTable() {
 		n.notUntil = now.Add(time.Duration(tableEntries+entries) * tablePause)
 	}
 	n.sought.Store(next)
+}
+
+// note notes an entry of the table, and reports whether that neighbor is sought
+// now. last is what was read before, or nil.
+func (s *soughtNeighbors) note(e neighborEntry, last *soughtNeighbors) (sought bool) {
+	silent, _ := last.find(e.neighbor)
+	switch e.state {
+	case unix.NUD_INCOMPLETE:
+		s.all[e.neighbor] = silent || e.age >= neighborPatience
+		return true
+	case unix.NUD_FAILED:
+		if silent {
+			s.all[e.neighbor] = true
+		}
+	}
+	return false
 }
 
 // reached returns how many of the first of ps may be sent: those to neighbors
