@@ -61,6 +61,26 @@ func TestASourceSpecificGroupSurvivesTheReturnOfItsInterface(t *testing.T) {
 	})
 }
 
+func TestAGroupIsSentToFromTheAddressThatTheSocketIsBoundTo(t *testing.T) {
+	eachFamily(t, func(t *testing.T, network string, group netip.AddrPort, addresses [2]string) {
+		p := packetConn(t, network, netip.AddrPortFrom(unspecified(group), group.Port()).String(), nil, false)
+		require.NoError(t, p.JoinGroup(group.Addr(), interfaceNamed(t, "d0")))
+		for _, address := range addresses {
+			from := packetConn(t, network, netip.AddrPortFrom(netip.MustParseAddr(address), 0).String(), nil, false)
+			m := chanio.Packet{Addr: group, IfIndex: interfaceNamed(t, "d0").Index, Data: []byte("news")}
+			require.NoError(t, from.Put(m))
+			batch := chanio.NewPacketBatch()
+			batch.Append(m)
+			batch.Append(m)
+			require.NoError(t, from.PutBatch(batch))
+			for range 3 {
+				require.Equal(t, from.LocalAddr(), nextPacket(t, p).Addr)
+			}
+			require.NoError(t, from.Close())
+		}
+	})
+}
+
 func TestGroupsAreSentToThroughTheChosenInterfaceWhenItComesBack(t *testing.T) {
 	eachFamily(t, func(t *testing.T, network string, group netip.AddrPort, _ [2]string) {
 		p, err := chanio.ListenMulticast(t.Context(), network, group.String(), &chanio.Options{Multicast: chanio.Multicast{Interface: interfaceNamed(t, "d0")}})
