@@ -61,7 +61,7 @@ func TestASourceSpecificGroupSurvivesTheReturnOfItsInterface(t *testing.T) {
 	})
 }
 
-func TestAGroupIsSentToFromTheAddressThatTheSocketIsBoundTo(t *testing.T) {
+func TestABoundSocketSendsToGroupsFromItsAddress(t *testing.T) {
 	eachFamily(t, func(t *testing.T, network string, group netip.AddrPort, addresses [2]string) {
 		p := packetConn(t, network, netip.AddrPortFrom(unspecified(group), group.Port()).String(), nil, false)
 		require.NoError(t, p.JoinGroup(group.Addr(), interfaceNamed(t, "d0")))
