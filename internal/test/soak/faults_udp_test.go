@@ -81,25 +81,30 @@ func (d *udpSide) send(t *testing.T, rng *rand.Rand) {
 // receive receives what comes: whole, in order, and nothing twice.
 func (d *udpSide) receive(peer uint64) {
 	hearAll(d.s, d.Batches, func(m []byte) bool {
-		d.got++
-		lane := int(m[0]) - int(kindOf(0))
-		if len(m) < 9 || lane < 0 || lane >= lanes {
-			d.complain(true, fmt.Sprintf("a datagram of %d bytes that nobody sent", len(m)))
-			return false
-		}
-		seq := d.last[lane]
-		for string(m[1:]) != string(payload(peer, lane, seq, len(m)-9)) {
-			if seq++; seq > d.last[lane]+1000 {
-				d.complain(true, fmt.Sprintf("a datagram of %d bytes came twice, or late", len(m)))
-				return false
-			}
-		}
-		d.last[lane] = seq + 1
-		if d.ReadEvery > 0 && d.got%int64(d.ReadEvery) == 0 {
+		if d.took(peer, m) && d.ReadEvery > 0 && d.got%int64(d.ReadEvery) == 0 {
 			pause(d.Pause, d.s.Done())
 		}
 		return false
 	})
+}
+
+// took takes a datagram, and reports whether it is one that may come now.
+func (d *udpSide) took(peer uint64, m []byte) bool {
+	d.got++
+	lane := int(m[0]) - int(kindOf(0))
+	if len(m) < 9 || lane < 0 || lane >= lanes {
+		d.complain(true, fmt.Sprintf("a datagram of %d bytes that nobody sent", len(m)))
+		return false
+	}
+	seq := d.last[lane]
+	for string(m[1:]) != string(payload(peer, lane, seq, len(m)-9)) {
+		if seq++; seq > d.last[lane]+1000 {
+			d.complain(true, fmt.Sprintf("a datagram of %d bytes came twice, or late", len(m)))
+			return false
+		}
+	}
+	d.last[lane] = seq + 1
+	return true
 }
 
 // udpFaults lets udp sessions talk, one of whose ends may be slow, and holds
@@ -107,6 +112,19 @@ func (d *udpSide) receive(peer uint64) {
 func udpFaults(t *testing.T, k *soak, rng *rand.Rand) {
 	l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)]})
 	require.NoError(t, err)
+	talkUDP(t, k, rng, l)
+	if !more() {
+		return
+	}
+	conn := newLossyConn(t, rng)
+	talkUDP(t, k, rng, chanio.ServePeers(t.Context(), conn, &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)]}))
+	if conn.lost.Load() == 0 {
+		k.problem("udp: the lossy network loses nothing")
+	}
+}
+
+// talkUDP lets sessions of l talk, and closes it.
+func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 	defer l.Close()
 	var running sync.WaitGroup
 	for i := range udpExchanges {

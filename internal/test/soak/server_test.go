@@ -34,7 +34,10 @@ type place struct {
 	TLS, Framed      bool
 }
 
-func (p place) wire() wire { return wire{framed: p.Framed} }
+func (p place) wire() wire { return wire{framed: p.Framed || p.keepsMessages()} }
+
+// keepsMessages reports whether the network itself preserves messages.
+func (p place) keepsMessages() bool { return p.Network == "unixpacket" }
 
 // options returns the options that both sides of a place have in common.
 func (p place) options(queue int) *chanio.Options {

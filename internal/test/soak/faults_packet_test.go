@@ -1,0 +1,188 @@
+//go:build unix
+
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+)
+
+// A lossyConn is a UDP socket on a network that loses datagrams: a tenth of
+// those longer than smallDatagram, both ways.
+type lossyConn struct {
+	net.PacketConn
+	lost atomic.Int64
+
+	mu  sync.Mutex
+	rng *rand.Rand
+}
+
+const smallDatagram = 50
+
+func newLossyConn(t *testing.T, rng *rand.Rand) *lossyConn {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return &lossyConn{PacketConn: conn, rng: rand.New(rand.NewPCG(rng.Uint64(), 3))}
+}
+
+func (c *lossyConn) loses(size int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if size <= smallDatagram || size > 1<<15 || c.rng.IntN(10) > 0 {
+		return false
+	}
+	c.lost.Add(1)
+	return true
+}
+
+func (c *lossyConn) WriteTo(p []byte, to net.Addr) (int, error) {
+	if c.loses(len(p)) {
+		return len(p), nil
+	}
+	return c.PacketConn.WriteTo(p, to)
+}
+
+func (c *lossyConn) ReadFrom(p []byte) (n int, from net.Addr, err error) {
+	for {
+		if n, from, err = c.PacketConn.ReadFrom(p); err != nil || !c.loses(n) {
+			return n, from, err
+		}
+	}
+}
+
+// A packetSide is a packet endpoint that sends to another one and receives from
+// it.
+type packetSide struct {
+	udpSide
+	p    *chanio.PacketConn
+	peer netip.AddrPort
+}
+
+// packetFaults lets packet endpoints talk, on sockets of the library and on a
+// lossy network, and holds their counters against what came.
+func packetFaults(t *testing.T, k *soak, rng *rand.Rand) {
+	var running sync.WaitGroup
+	for i := range 6 {
+		var sides [2]*packetSide
+		for j := range sides {
+			o := &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)], SendQueue: []int{-1, 1, 0}[rng.IntN(3)]}
+			d := &packetSide{udpSide: udpSide{role: drawRole(rng), start: uint64(2*i+j) * 7919}}
+			if i%2 == 0 {
+				var err error
+				d.p, err = chanio.ListenPacket(t.Context(), "udp", "127.0.0.1:0", o)
+				require.NoError(t, err)
+			} else {
+				d.p = chanio.NewPacketConn(t.Context(), newLossyConn(t, rng), o)
+			}
+			t.Cleanup(func() { d.p.Close() })
+			sides[j] = d
+		}
+		sides[0].peer, sides[1].peer = sides[1].p.LocalAddr(), sides[0].p.LocalAddr()
+		seeds := [2]uint64{rng.Uint64(), rng.Uint64()}
+		running.Go(func() {
+			var sending, receiving sync.WaitGroup
+			for j, d := range sides {
+				receiving.Go(func() { d.receive(sides[1-j].start) })
+				sending.Go(func() { d.send(t.Context(), rand.New(rand.NewPCG(seeds[j], 4))) })
+			}
+			sending.Wait()
+			for _, d := range sides {
+				d.p.Flush(t.Context())
+				d.complain(d.p.Close() != nil, "Close is an error, and nothing was lost since the last Flush")
+			}
+			receiving.Wait()
+			for j, d := range sides {
+				d.judge(sides[1-j])
+				if d.wrong != "" {
+					k.problem("packets: %s: %+v sent %d received %d: %+v", d.wrong, d.role, d.sent, d.got, d.p.Stats())
+				}
+			}
+		})
+	}
+	running.Wait()
+}
+
+// send sends all messages and flushes now and then, as udpSide's does.
+func (d *packetSide) send(ctx context.Context, rng *rand.Rand) {
+	lost := false
+	var seq [lanes]int64
+	for range sum(d.Messages) {
+		lane := rng.IntN(lanes)
+		m := (wire{framed: true}).encode(kindOf(lane), payload(d.start, lane, seq[lane], rng.IntN(min(d.MaxSize, 1200)+1)))
+		packet := chanio.Packet{Addr: d.peer, Data: m}
+		var err error
+		switch {
+		case rng.IntN(20) == 0: // none that a datagram holds
+			packet.Data = make([]byte, 70_000)
+			select {
+			case d.p.Send() <- packet:
+				d.tooLarge += 70_000
+				lost = true
+			case <-d.p.Done():
+			}
+			continue
+		case lane == batched:
+			b := chanio.NewPacketBatch()
+			b.Append(packet)
+			err = d.p.PutBatch(b)
+		default:
+			err = d.p.Put(packet)
+		}
+		if err != nil {
+			d.complain(true, fmt.Sprint("put: ", err))
+			return
+		}
+		seq[lane]++
+		d.sent++
+		d.sentBytes += int64(len(m))
+		if rng.IntN(8) == 0 {
+			err := d.p.Flush(ctx)
+			d.complain(lost != errors.Is(err, chanio.ErrMessageTooLarge), fmt.Sprint("Flush: ", err, ", and a datagram was lost: ", lost))
+			st := d.p.Stats()
+			d.complain(st.MessagesSent != d.sent || st.BytesSent != d.sentBytes || st.Undelivered != d.tooLarge, fmt.Sprintf("after Flush: %+v", st))
+			lost = false
+		}
+	}
+}
+
+// receive receives what comes: whole, in order, and nothing twice.
+func (d *packetSide) receive(peer uint64) {
+	got := func(m chanio.Packet) {
+		if m.Addr == d.peer { // others leave datagrams behind
+			d.took(peer, m.Data)
+		}
+	}
+	if !d.Batches {
+		for m := range d.p.Recv() {
+			got(m)
+		}
+		return
+	}
+	for b := range d.p.RecvBatch() {
+		for _, m := range b.All() {
+			got(m)
+		}
+		b.Release()
+	}
+}
+
+// judge judges what d sent and y received.
+func (d *packetSide) judge(y *packetSide) {
+	st := d.p.Stats()
+	d.complain(st.MessagesSent != d.sent || st.BytesSent != d.sentBytes, "sent is not what was accepted")
+	d.complain(st.Undelivered != d.tooLarge || st.MessagesDropped < d.tooLarge/70_000, "undelivered is not what no datagram holds")
+	d.complain(st.BytesPending != 0 || st.Sessions != 0, "it is not over")
+	y.complain(y.p.Stats().MessagesReceived < y.got, "more was received than was counted")
+	y.complain(y.got > d.sent, "more was received than was sent")
+}
