@@ -100,6 +100,7 @@ func TestSessionsThatLeaveOneAfterTheOtherHoldMaxLagTogether(t *testing.T) {
 						h.Join(s)
 						for range maxLag / size {
 							require.NoError(t, h.Multicast(m))
+							synctest.Wait() // the stuck session is in a write
 							_, err := io.ReadFull(peer, m)
 							require.NoError(t, err)
 						}
