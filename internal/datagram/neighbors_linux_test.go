@@ -55,7 +55,7 @@ func TestANeighborIsSilentOnlyOnceItHasHadTime(t *testing.T) {
 func sending(silent bool) (*silentNeighbors, []Packet) {
 	n := &silentNeighbors{notUntil: time.Now().Add(time.Hour)}
 	n.sought.Store(&soughtNeighbors{read: time.Now().Add(time.Hour), all: map[neighbor]bool{aNeighbor: silent}})
-	return n, make([]Packet, 3, 3)
+	return n, make([]Packet, 3)
 }
 
 func TestADatagramWaitsForANeighborThatIsNotSilentYet(t *testing.T) {

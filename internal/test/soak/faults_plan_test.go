@@ -79,6 +79,9 @@ func drawRole(rng *rand.Rand) role {
 func (p role) options(at place) *chanio.Options {
 	o := at.options(p.Queue)
 	o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout = p.WriteAfter, p.CloseAfter, p.CloseAfter
+	if p.Way == hangUp { // after the peer's end, nothing else tells the session
+		o.HalfCloseTimeout = min(p.CloseAfter, time.Second)
+	}
 	if p.Small {
 		o.WriteBuffer, o.ReadBuffer = 8<<10, 8<<10
 	}
