@@ -45,8 +45,10 @@ type recordConn struct {
 	block     *buffer.Buffer // left's memory while records are gathered; otherwise nil
 	trying    [1][]byte      // what try writes
 	last      int            // size of the last record
-	closed    bool           // close_notify was written, as the last record; nothing may follow
-	err       error          // the error that ended sending
+	tally     tlsrecord.Tally
+	overhead  int   // what a record adds to its data, beside its header
+	closed    bool  // close_notify was written, as the last record; nothing may follow
+	err       error // the error that ended sending
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
@@ -167,6 +169,7 @@ func (c *recordConn) try(p []byte) (n int) {
 	c.trying[0] = p
 	n, c.err = c.raw.out.TryWrite(c.trying[:], true)
 	c.trying[0] = nil
+	c.tally.Advance(p[:n], c.overhead)
 	return n
 }
 
@@ -208,11 +211,11 @@ func (c *recordConn) flush() error {
 		if len(p) == 0 {
 			return err
 		}
-		_, err = c.send(p)
+		n, err := c.send(p)
+		c.sent(p[:n], err)
 		if b != nil {
 			b.Free()
 		}
-		c.sent(err)
 	}
 }
 
@@ -247,12 +250,21 @@ func (c *recordConn) unload() ([]byte, *buffer.Buffer, error) {
 	return p, b, nil
 }
 
-// sent records how sending ended.
-func (c *recordConn) sent(err error) {
+// sent records how sending ended, and that p went out.
+func (c *recordConn) sent(p []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sending = false
 	c.err = err
+	c.tally.Advance(p, c.overhead)
+}
+
+// takeTally returns how many bytes of data went out in whole records since it
+// was last called.
+func (c *recordConn) takeTally() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tally.Take()
 }
 
 // flushAlert sends crypto/tls's alert about a read error. It does not wait for

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"slices"
+	"strings"
 
 	"example.com/chanio/internal/sock"
 )
@@ -51,7 +52,25 @@ func (t *tlsStream) traits() traits {
 // s is running yet.
 func (t *tlsStream) attach(s *Session) {
 	t.records.session = s
+	t.records.overhead = recordOverhead(t.tc.ConnectionState())
 	s.records = t.records
+}
+
+// recordOverhead returns how many bytes a record has beside its header and its
+// data. With a block cipher that varies by the padding; it then returns the most,
+// so that nothing is called sent that was not.
+func recordOverhead(state tls.ConnectionState) int {
+	const tag = 16
+	suite := tls.CipherSuiteName(state.CipherSuite)
+	switch {
+	case state.Version >= tls.VersionTLS13:
+		return tag + 1 // RFC 8446, 5.2: the content type, and no padding
+	case strings.Contains(suite, "CHACHA20"):
+		return tag // RFC 7905, 2
+	case strings.Contains(suite, "GCM"):
+		return tag + 8 // RFC 5288, 3: the explicit nonce
+	}
+	return 16 + 32 + 16 // RFC 5246, 6.2.3.2: IV, MAC (SHA-256 at most) and padding
 }
 
 // handshake runs the handshake until ctx ends.
@@ -96,6 +115,7 @@ func (t *tlsStream) write(b *outBatch, f sock.Flow) error {
 				t.records.gather()
 			}
 			if err := t.seal(piece); err != nil {
+				t.reportPart(f)
 				return err
 			}
 			t.sealed += len(piece)
@@ -107,11 +127,26 @@ func (t *tlsStream) write(b *outBatch, f sock.Flow) error {
 // flush sends what was sealed and reports it to f.
 func (t *tlsStream) flush(f sock.Flow) error {
 	if err := t.records.flush(); err != nil {
+		t.reportPart(f)
 		return err
 	}
-	f.Progress(t.sealed)
-	t.sealed = 0
+	t.report(t.sealed, f)
+	t.records.takeTally()
 	return nil
+}
+
+// report reports to f that n bytes of what was sealed are sent.
+func (t *tlsStream) report(n int, f sock.Flow) {
+	f.Progress(n)
+	t.sealed -= n
+}
+
+// reportPart reports to f what went out in whole records, where the kernel has
+// not taken everything.
+func (t *tlsStream) reportPart(f sock.Flow) {
+	if n := min(t.records.takeTally(), t.sealed); n > 0 {
+		t.report(n, f)
+	}
 }
 
 // writeNow encrypts a batch whose records go out in one write. The kernel may not
@@ -120,8 +155,7 @@ func (t *tlsStream) writeNow(b *outBatch, f sock.Flow) (all bool) {
 	if !t.records.fits(b.size + (b.size/maxRecord+len(b.parts))*maxRecordOverhead) {
 		return false
 	}
-	t.records.writing.Store(true)
-	defer t.records.writing.Store(false)
+	t.records.writing.Store(true) // until write has sent the rest, if there is one
 	if len(b.parts) > 1 || b.size > maxRecord {
 		t.records.gather()
 	}
@@ -135,10 +169,12 @@ func (t *tlsStream) writeNow(b *outBatch, f sock.Flow) (all bool) {
 	}
 	b.taken(b.size)
 	if !t.records.flushNow() {
+		t.reportPart(f)
 		return false
 	}
-	f.Progress(t.sealed)
-	t.sealed = 0
+	t.report(t.sealed, f)
+	t.records.takeTally()
+	t.records.writing.Store(false)
 	return true
 }
 

@@ -169,3 +169,38 @@ func TestOnlyEmptyBuffersAreDropped(t *testing.T) {
 	b.Drop()
 	require.Zero(t, b.Size())
 }
+
+func TestATallyCountsTheDataOfWholeRecords(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const overhead = 17
+	for range 200 {
+		var tally Tally
+		var stream []byte
+		ends := map[int]int{} // the data in the records up to there
+		data := 0
+		for range 1 + rng.IntN(20) {
+			r := record(overhead + rng.IntN(1<<10))
+			if rng.IntN(4) == 0 {
+				r[0] = 21 // an alert
+			} else {
+				data += len(r) - HeaderLen - overhead
+			}
+			stream = append(stream, r...)
+			ends[len(stream)] = data
+		}
+		want, at := 0, 0
+		for rest := stream; len(rest) > 0; {
+			n := min(len(rest), 1+rng.IntN(3<<10))
+			tally.Advance(rest[:n], overhead)
+			rest = rest[n:]
+			before := want
+			for ; at <= len(stream)-len(rest); at++ {
+				if data, ok := ends[at]; ok {
+					want = data
+				}
+			}
+			require.Equal(t, want-before, tally.Take())
+		}
+		require.Equal(t, data, want)
+	}
+}
