@@ -219,6 +219,14 @@ func TestALocalAddressThatCannotBeSentFromIsIgnored(t *testing.T) {
 	})
 }
 
+func TestAnIPv4GroupCannotBeSentToFromAnIPv6Address(t *testing.T) {
+	eachEngine(t, func(t *testing.T, cfg Config) {
+		c := listen(t, "udp6", "[::1]:0", cfg)
+		_, err := c.Write([]Packet{{Addr: netip.MustParseAddrPort("239.1.2.3:9"), IfIndex: 1, Data: []byte("x")}})
+		require.Error(t, err)
+	})
+}
+
 func TestAMappedDestinationIsItsIPv4Address(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg Config) {
 		a, b := listen(t, "udp4", "127.0.0.1:0", cfg), listen(t, "udp4", "127.0.0.1:0", cfg)

@@ -10,7 +10,7 @@ func (c *Conn) path(p *Packet) (source netip.Addr, ifIndex int) {
 	if to.IsMulticast() || linkLocal(to) {
 		ifIndex = p.IfIndex
 	}
-	if c.bound() && ifIndex != 0 && to.Is4() {
+	if c.bound() && ifIndex != 0 && to.Is4() && c.local.Addr().Is4() {
 		return c.local.Addr(), ifIndex // IPv4's control message always chooses both: no source would be the interface's
 	}
 	if c.connected || c.bound() || !from.IsValid() || from.IsUnspecified() || from.IsMulticast() || from == broadcast {
