@@ -65,7 +65,7 @@ func controlCases() []protocolCase {
 		{"2.3 a ping of binary", frames(ping("\x00\xff\xfe\xfd")), []got{pong("\x00\xff\xfe\xfd")}, 0},
 		{"2.4 a ping of 125", frames(ping(full)), []got{pong(full)}, 0},
 		{"2.5 a ping of 126", frames(ping(full + "p")), nil, StatusProtocolError},
-		{"2.7 a pong that nobody asked for", frames(frame(true, 0, ws.OpPong, "x"), ping("y")), []got{pong("y")}, 0},
+		{"2.7 an unsolicited pong", frames(frame(true, 0, ws.OpPong, "x"), ping("y")), []got{pong("y")}, 0},
 		{"2.10 ten pings", frames(ping("0"), ping("1"), ping("2"), ping("3"), ping("4"), ping("5"), ping("6"), ping("7"), ping("8"), ping("9")),
 			[]got{pong("0"), pong("1"), pong("2"), pong("3"), pong("4"), pong("5"), pong("6"), pong("7"), pong("8"), pong("9")}, 0},
 		{"5.1 a ping in fragments", frames(frame(false, 0, ws.OpPing, "a"), last("b")), nil, StatusProtocolError},

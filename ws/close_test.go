@@ -14,7 +14,7 @@ import (
 // These tests look at both sides of a close handshake, whichever begins it,
 // with gorilla's client. TestDialTalksTo… and the close cases have other peers.
 
-func TestAClientThatClosesFirstGetsItsCodeBackBehindTheLastMessage(t *testing.T) {
+func TestAClientThatClosesFirstGetsItsCodeBackAfterTheLastMessage(t *testing.T) {
 	ends := make(chan *chanio.Session, 1)
 	_, url := serve(t, &Options{Text: true}, func(s *chanio.Session) {
 		for range s.Recv() {
@@ -37,7 +37,7 @@ func TestAClientThatClosesFirstGetsItsCodeBackBehindTheLastMessage(t *testing.T)
 	require.EqualValues(t, 4100, e.Code)
 }
 
-func TestAServerThatClosesFirstSaysItsCodeBehindTheLastMessage(t *testing.T) {
+func TestAServerThatClosesFirstSendsItsCodeAfterTheLastMessage(t *testing.T) {
 	ends := make(chan error, 1)
 	_, url := serve(t, &Options{Text: true}, func(s *chanio.Session) {
 		s.Put([]byte("the last one"))
@@ -67,7 +67,7 @@ func TestBothMayCloseAtOnce(t *testing.T) {
 	require.EqualValues(t, 8, g.op)
 	require.Contains(t, []string{"\x10\xcc", "\x10\xcd"}, g.payload, "4300, or the answer to 4301")
 	_, err = p.r.ReadByte()
-	require.Error(t, err, "there is one close, and nothing behind it")
+	require.Error(t, err, "there is one close, and nothing after it")
 	<-(<-ends).Done()
 }
 

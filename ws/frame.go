@@ -20,7 +20,7 @@ const maxControl = ws.MaxControlFramePayloadSize
 // with badLength instead of a size.
 //
 // A session's reader is some 1,100 bytes deep in its stack here. That leaves
-// room for one small frame more before the stack grows from 2 KiB to 4, for good.
+// room for one more small frame before the stack grows permanently, from 2 KiB to 4.
 // So errors are made elsewhere.
 func parseHeader(h *ws.Header, buf []byte) (size int) {
 	if len(buf) < 2 {

@@ -102,13 +102,13 @@ func (h *Handler) refusal(r *http.Request) (status int, why string) {
 	case r.Method != http.MethodGet:
 		return http.StatusMethodNotAllowed, "WebSocket: the method must be GET"
 	case !hasToken(r.Header["Upgrade"], "websocket") || !hasToken(r.Header["Connection"], "upgrade"):
-		return http.StatusUpgradeRequired, "WebSocket: the request asks for no upgrade to it"
+		return http.StatusUpgradeRequired, "WebSocket: the request does not ask for an upgrade"
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		return http.StatusUpgradeRequired, "WebSocket: only version 13"
 	case err != nil || len(key) != 16:
 		return http.StatusBadRequest, "WebSocket: Sec-WebSocket-Key must be 16 bytes in base64"
 	case h.set == nil:
-		return http.StatusServiceUnavailable, "WebSocket: the server is not configured right"
+		return http.StatusServiceUnavailable, "WebSocket: the server is misconfigured"
 	case !h.set.allows(r):
 		return http.StatusForbidden, "WebSocket: scripts of this origin are not allowed"
 	case h.set.chanio.MaxSessions > 0 && h.listener.Len() >= h.set.chanio.MaxSessions:

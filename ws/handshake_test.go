@@ -173,7 +173,7 @@ func TestWssAndRequestAndSubprotocol(t *testing.T) {
 	cookie, err := r.Cookie("id")
 	require.NoError(t, err)
 	require.Equal(t, "7", cookie.Value)
-	require.Equal(t, http.Header{"Cookie": {"id=7"}, "Sec-Websocket-Protocol": {"v3, v2"}}, r.Header, "those of the handshake alone are not kept")
+	require.Equal(t, http.Header{"Cookie": {"id=7"}, "Sec-Websocket-Protocol": {"v3, v2"}}, r.Header, "the handshake's own headers are not kept")
 	require.Equal(t, "user", r.Context().Value(key{}))
 	require.NoError(t, r.Context().Err())
 	require.Equal(t, "v2", Subprotocol(peer))
@@ -192,7 +192,7 @@ func TestWssAndRequestAndSubprotocol(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 }
 
-func TestShutdownSays1001AfterEverybodysLastMessage(t *testing.T) {
+func TestShutdownSends1001AfterTheLastMessageOfEachSession(t *testing.T) {
 	bothCompressions(t, func(t *testing.T, o *Options) {
 		h, url := serve(t, o, func(s *chanio.Session) {
 			for range s.Recv() {
@@ -273,7 +273,7 @@ func TestConnectFindsItsServerAgain(t *testing.T) {
 	exchange(t, s)
 }
 
-func TestOptionsThatCannotBeRight(t *testing.T) {
+func TestInvalidOptionsAndURLsAreErrors(t *testing.T) {
 	for _, o := range []*Options{
 		{Chanio: &chanio.Options{Framing: chanio.Lines{}}}, {Chanio: &chanio.Options{TLS: new(tls.Config)}},
 		{Subprotocols: []string{"a b"}}, {Origins: []string{"["}}, {Chanio: &chanio.Options{PingInterval: 1}}, {Chanio: &chanio.Options{MaxMessage: -1}},

@@ -20,7 +20,7 @@ import (
 	"example.com/chanio"
 )
 
-// TestHubsOfAllFramingsDoWhatAPlainModelDoes does random operations, one at a
+// TestHubsOfAllFramingsDoWhatAPlainModelDoes performs random operations, one at a
 // time, on hubs of all policies, whose members are lines, lines over TLS,
 // length prefixes, and WebSockets of text and with compression, and on a plain
 // model of what each peer must get.
@@ -204,7 +204,7 @@ func (m *model) end(s *modelMember) {
 		s.cut = true
 	} else {
 		go s.Close()
-		synctest.Wait() // it has refused to be a member since
+		synctest.Wait() // by now it has refused membership
 	}
 	m.forget(s)
 }
@@ -267,7 +267,7 @@ func (m *model) check(name string, s *modelMember) {
 		missing := missingOf(t, want, got[key])
 		switch {
 		case !s.cut && h.lag == chanio.LagDrop:
-			require.Equal(t, h.lagged[s.Session], missing, "%s: what it has skipped", name)
+			require.Equal(t, h.lagged[s.Session], missing, "%s: skipped messages", name)
 		case !s.cut:
 			require.Zero(t, missing, "%s: of %s", name, key)
 		case h.lag != chanio.LagDrop:
@@ -296,7 +296,7 @@ func missingOf(t *testing.T, want, got []string) (missing int) {
 		}
 		missing++
 	}
-	require.Empty(t, got, "messages that it was not to get, or not in that order")
+	require.Empty(t, got, "messages that it must not get, or not in that order")
 	return missing
 }
 

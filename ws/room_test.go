@@ -70,7 +70,7 @@ func TestAllMembersOfARoomSeeOneOrderUnderFourPublishers(t *testing.T) {
 	joining := make(chan struct{})
 	go func() {
 		defer close(joining)
-		late = r.prefixed(t) // beside the publishers
+		late = r.prefixed(t) // while the publishers run
 	}()
 	together(half, 2*half)
 	<-joining
@@ -90,7 +90,7 @@ func TestAllMembersOfARoomSeeOneOrderUnderFourPublishers(t *testing.T) {
 		require.Equal(t, want, m.heard(t), m.name)
 	}
 	got := late.heard(t)
-	require.Equal(t, order[len(order)-len(got):], got, "who joins late gets all that follows")
+	require.Equal(t, order[len(order)-len(got):], got, "a late member gets everything published after it joined")
 	require.Zero(t, r.hub.Stats().MessagesDropped)
 }
 
@@ -124,10 +124,10 @@ type mixedRoom struct {
 type roomMember struct {
 	name   string
 	server *chanio.Session
-	ended  chan struct{} // closed when "end" has come
+	ended  chan struct{} // closed when "end" has arrived
 
 	mu   sync.Mutex
-	more sync.Cond // on mu: something has come
+	more sync.Cond // on mu: something has arrived
 	all  []string
 }
 
@@ -143,7 +143,7 @@ func newRoomMember(t *testing.T, name string, server, client *chanio.Session) *r
 	return m
 }
 
-// collect notes the messages that come until the session ends.
+// collect records the messages that arrive until the session ends.
 func (m *roomMember) collect(client *chanio.Session) {
 	for p := range client.Recv() {
 		if string(p) == "end" {
@@ -157,7 +157,7 @@ func (m *roomMember) collect(client *chanio.Session) {
 	}
 }
 
-// await waits until p has come.
+// await waits until p has arrived.
 func (m *roomMember) await(p string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -238,13 +238,13 @@ func (r *mixedRoom) browser(t *testing.T, o *Options) *roomMember {
 	return m
 }
 
-// heard returns the messages that came before "end".
+// heard returns the messages that arrived before "end".
 func (m *roomMember) heard(t *testing.T) []string {
 	t.Helper()
 	select {
 	case <-m.ended:
 	case <-time.After(patience):
-		t.Fatalf("%s: only %d messages came", m.name, len(m.all))
+		t.Fatalf("%s: only %d messages arrived", m.name, len(m.all))
 	}
 	return m.all
 }

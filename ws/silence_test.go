@@ -76,7 +76,7 @@ func (l *laggards) publish(t *testing.T) {
 	}
 }
 
-// finish requires that the others have got everything, and ends all sessions.
+// finish requires that the others have received everything, and ends all sessions.
 func (l *laggards) finish(t *testing.T) {
 	for _, s := range l.good {
 		require.NoError(t, s.Close())
