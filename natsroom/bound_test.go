@@ -73,13 +73,13 @@ func TestANodesQueueForNATSIsBounded(t *testing.T) {
 					got++
 				}
 				return got+b.room.Stats().MessagesDropped == messages+1
-			}, "what is missing is told")
+			}, "what is missing is reported")
 			require.Positive(t, b.room.Stats().MessagesDropped)
 		})
 	}
 }
 
-func TestPublishWaitsForAcknowledgementsOnlySoLong(t *testing.T) {
+func TestPublishBoundsItsWaitForAcknowledgements(t *testing.T) {
 	s := testServer(t)
 	at := newProxy(t, strings.TrimPrefix(s.URL(), "nats://"))
 	a := join(t, connect(t, at.url()), "x", &natsroom.Options{

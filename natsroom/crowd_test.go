@@ -156,7 +156,7 @@ func (p *publisher) run(w *crowd, pad []byte, pause time.Duration, n int) {
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
 		case errors.Is(err, chanio.ErrClosed):
 			return
-		default: // it counts also with an error of the connection
+		default: // it counts even after an error of the connection
 			p.said.Store(seq)
 			seq++
 		}
@@ -324,7 +324,7 @@ func check(t testing.TB, reports []report, history bool) (lost, told, twice int6
 		// A late node may have been told of more losses before its first message
 		// than the model sees.
 		if missing != r.Lagged && (!r.Late || missing > r.Lagged) {
-			t.Errorf("node %d: %d messages are missing, %d are told", i, missing, r.Lagged)
+			t.Errorf("node %d: %d messages are missing, %d are reported", i, missing, r.Lagged)
 		}
 		if history && missing > 0 {
 			t.Errorf("node %d: %d messages are missing: %v", i, missing, r.gaps(all))

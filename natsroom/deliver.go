@@ -19,7 +19,7 @@ type deliveryState struct {
 	epoch  int64  // History: which stream that is
 }
 
-// begin forgets what came before the subscription; with History, the stream up
+// begin forgets what arrived before the subscription; with History, the stream up
 // to last is ignored.
 func (d *deliveryState) begin(last uint64, epoch int64, now time.Time) {
 	*d = deliveryState{filter: filter{since: now}, begun: last, last: last, epoch: epoch}
@@ -65,7 +65,7 @@ func (r *Room) handle(i *item) {
 		}
 	case i.msg == nil:
 		if n := r.worker.filter.mark(i.source, i.mark, time.Now()); n > 0 {
-			r.missing(n, i.source, "the last that it published did not come")
+			r.missing(n, i.source, "the last that it published did not arrive")
 		}
 	case r.outbox != nil:
 		r.handleStored(i.msg)

@@ -28,8 +28,8 @@
 // Everything that a node's members miss, because a connection or server was lost
 // or the node was too slow, is reported by EventLagged with the exact count, once
 // the node is connected again and has the publisher's next message or heartbeat.
-// The exception is the tail of what a node published before it died: no one knows
-// how much that was.
+// The exception is the tail of what a node published before it died: no other node
+// knows how much that was.
 //
 // With Options.History, each member that stays gets each message once, across
 // restarts of the server and reconnects of any node, and new members get earlier

@@ -20,8 +20,8 @@ import (
 )
 
 var (
-	full     = flag.Bool("full", false, "faults as long as the issue says, and 100,000 messages")
-	faultFor = flag.Duration("faults", 4*time.Second, "how long faults come at random")
+	full     = flag.Bool("full", false, "faults of full length, and 100,000 messages")
+	faultFor = flag.Duration("faults", 4*time.Second, "how long to inject random faults")
 	seed     = flag.Uint64("seed", 0, "of the random faults; 0 is a new one")
 )
 
@@ -114,7 +114,7 @@ func (w *world) talk() {
 	w.t.Helper()
 	for _, node := range w.here {
 		heard := node.room.Stats().MessagesReceived
-		eventually(w.t, patience, func() bool { return node.room.Stats().MessagesReceived >= heard+100 }, "nothing is heard any more")
+		eventually(w.t, patience, func() bool { return node.room.Stats().MessagesReceived >= heard+100 }, "messages no longer arrive")
 	}
 }
 
@@ -267,7 +267,7 @@ func TestASlowNode(t *testing.T) {
 			w.talk()
 			lost, told, _ := w.end()
 			if k.o == nil {
-				require.Positive(t, lost, "it was no slow consumer")
+				require.Positive(t, lost, "it was not a slow consumer")
 				require.Equal(t, lost, told)
 			}
 		})

@@ -14,9 +14,9 @@ import (
 	"example.com/chanio"
 )
 
-// TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas puts sessions with framings
+// TestMembersOfAnyFramingGetThePastAndWhatFollows puts sessions with framings
 // of their own in one room. Each hears its past, batches and what follows.
-func TestMembersOfAnyFramingHearWhatIsSaidAndWhatWas(t *testing.T) {
+func TestMembersOfAnyFramingGetThePastAndWhatFollows(t *testing.T) {
 	s := testServer(t)
 	a := join(t, connect(t, s.URL()), "x", historyOptions, nil)
 	b := join(t, connect(t, s.URL()), "x", historyOptions, nil)

@@ -94,7 +94,7 @@ func (n *node) bye() {
 	}
 }
 
-// lostConnection ends the rooms: the connection is closed for good.
+// lostConnection ends the rooms: the connection is closed permanently.
 func (n *node) lostConnection(err error) {
 	n.heardSelf.Do(func() { close(n.ready) }) // and Join finds it closed
 	for _, r := range n.roomsNow() {

@@ -271,7 +271,7 @@ func (l *listener) hears(t testing.TB, lines ...string) {
 			require.True(t, ok, "the session ended before %q: %v", want, l.s.Err())
 			require.Equal(t, want, got)
 		case <-time.After(patience):
-			require.Fail(t, "nothing was heard", "in place of %q", want)
+			require.Fail(t, "nothing was heard", "instead of %q", want)
 		}
 	}
 }

@@ -281,7 +281,7 @@ type timeoutError struct {
 	after  time.Duration
 }
 
-func (e *timeoutError) Error() string { return fmt.Sprintf("%s of %v is over", e.option, e.after) }
+func (e *timeoutError) Error() string { return fmt.Sprintf("%s of %v has expired", e.option, e.after) }
 
 // Timeout makes it a timeout as in net.Error.
 func (*timeoutError) Timeout() bool { return true }

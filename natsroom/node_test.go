@@ -17,7 +17,7 @@ import (
 	"example.com/chanio/natsroom/embedded"
 )
 
-// nodeProcess runs a node. It is the role of a process. It obeys lines:
+// nodeProcess runs a node. It is the role of a process. It obeys commands, one a line:
 // "start", "halt", "report".
 func nodeProcess() {
 	in := bufio.NewScanner(os.Stdin)

@@ -53,7 +53,7 @@ func (s *speaker) say(n, floor, floorAt uint64, again bool) uint64 {
 // TestAMemberThatMeetsASourceMidStreamHearsItFromTheStart looks at members
 // that hear a source for the first time while it sends again.
 func TestAMemberThatMeetsASourceMidStreamHearsItFromTheStart(t *testing.T) {
-	for _, made := range []time.Duration{-time.Hour, 0, time.Hour} { // clocks do not count
+	for _, made := range []time.Duration{-time.Hour, 0, time.Hour} { // clocks must not matter
 		for _, test := range []struct {
 			name   string
 			before func(s *speaker)
@@ -179,7 +179,7 @@ func TestAStreamThatLosesItsEndGoesOn(t *testing.T) {
 	say(30, 35, ears...)
 	require.Zero(t, b.room.Stats().MessagesDropped)
 	require.Zero(t, late.room.Stats().MessagesDropped)
-	require.EqualValues(t, 20, away.room.Stats().MessagesDropped, "lost with the power, and told")
+	require.EqualValues(t, 20, away.room.Stats().MessagesDropped, "lost with the power, and reported")
 	replayed := listen(t, nil)
 	require.NoError(t, b.room.Replay(replayed.s, 0, time.Time{}))
 	replayed.hears(t, append(numbers(0, 10), numbers(30, 35)...)...)

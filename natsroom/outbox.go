@@ -18,7 +18,7 @@ import (
 // acknowledged it, in order: go-back-N. When an acknowledgement is late,
 // everything from the first unacknowledged packet on is resent, and only
 // acknowledgements of that attempt count. Readers of the stream drop what is not
-// next in its source's order: a duplicate, or what came after a gap and will
+// next in its source's order: a duplicate, or what follows a gap and will
 // therefore come again. Each packet says up to where everything is known to be
 // in the stream, so that readers can tell such a gap from what is no longer
 // kept.
@@ -37,7 +37,7 @@ type outbox struct {
 	last     uint64 // the last sequence in the stream that was acknowledged
 	told     uint64
 	behind   bool          // the connection did not take something: nothing is sent until everything is resent
-	freed    chan struct{} // closed when acknowledgements arrive; nil if no one waits
+	freed    chan struct{} // closed when acknowledgements arrive; nil if nothing waits
 }
 
 // A sent is a packet in flight.

@@ -26,7 +26,7 @@ const maxPresence = 32 << 10
 func (n *node) hear(b []byte) {
 	p, err := parsePresence(b)
 	if err != nil {
-		return // another version, or not a node: there is no one to tell
+		return // another version, or not a node: there is no node to tell
 	}
 	now := time.Now()
 	n.mu.Lock()

@@ -70,7 +70,7 @@ func (r *Room) replay(s *chanio.Session, last int, since time.Time) error {
 	case s == nil:
 		return errors.New("the session is nil")
 	case last < 0:
-		return fmt.Errorf("the last %d messages are no number", last)
+		return fmt.Errorf("last is %d, and must not be negative", last)
 	}
 	for member := range r.hub.All() {
 		if member == s {

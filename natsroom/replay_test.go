@@ -168,7 +168,7 @@ func takeLeave(t testing.TB, l *listener, least int) (lines []string) {
 			}
 			lines = append(lines, line)
 		case <-time.After(patience):
-			require.Fail(t, "nothing more is heard")
+			require.Fail(t, "nothing more was heard")
 		}
 		if len(lines) >= least && !closing {
 			closing = true
@@ -189,7 +189,7 @@ func untilEnd(t testing.TB, l *listener) (lines []string) {
 				return lines
 			}
 		case <-time.After(patience):
-			require.Fail(t, "the end is not heard")
+			require.Fail(t, "the end was not heard")
 		}
 	}
 }
@@ -228,7 +228,7 @@ func TestMessagesNoLongerKeptAreReportedAsLost(t *testing.T) {
 	for i := 90; i < 100; i++ {
 		ear.hears(t, fmt.Sprint(i))
 	}
-	eventually(t, patience, func() bool { return b.room.Stats().MessagesDropped == 90 }, "it is told")
+	eventually(t, patience, func() bool { return b.room.Stats().MessagesDropped == 90 }, "it is not reported")
 	var lagged int
 	for lagged < 90 {
 		if e := <-b.room.Events(); e.Kind == chanio.EventLagged {

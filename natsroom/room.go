@@ -229,7 +229,7 @@ func (r *Room) missing(n uint64, source number, why string) {
 	})
 }
 
-// failed tells of something that went wrong and ended nothing.
+// failed reports an error that ended nothing.
 func (r *Room) failed(err error) {
 	r.events.emit(chanio.Event{Kind: chanio.EventFailed, Err: fmt.Errorf("chanio: room %q: %w", r.name, err)})
 }

@@ -90,7 +90,7 @@ func awaitDone(t testing.TB, r *natsroom.Room) {
 	select {
 	case <-r.Done():
 	case <-time.After(patience):
-		require.Fail(t, "the room goes on")
+		require.Fail(t, "the room did not end")
 	}
 }
 
@@ -100,7 +100,7 @@ func TestARoomWithoutMembersCostsNoSubscription(t *testing.T) {
 			s := testServer(t)
 			nc := connect(t, s.URL())
 			empty := join(t, nc, "empty", k.o, nil)
-			empty.publish(t, "nobody hears")
+			empty.publish(t, "no member hears this")
 			empty.flush(t)
 			of := nc.NumSubscriptions()
 			p := join(t, nc, "full", k.o, nil)
@@ -111,7 +111,7 @@ func TestARoomWithoutMembersCostsNoSubscription(t *testing.T) {
 			ear.hears(t, "hello")
 			p.hub.Leave(ear.s)
 			eventually(t, patience, func() bool { return nc.NumSubscriptions() == of }, "it is left")
-			p.publish(t, "nobody hears")
+			p.publish(t, "no member hears this")
 			require.NoError(t, p.hub.Join(ear.s))
 			p.publish(t, "hello again")
 			ear.hears(t, "hello again")

@@ -15,8 +15,8 @@ import (
 )
 
 // silentJetStream returns the URL of a server whose JetStream creates a stream and
-// then answers nothing more, as one whose cluster has lost its leader. What it was
-// asked, and what nodes say of themselves, comes out of heard in order.
+// then answers nothing more, like one whose cluster has lost its leader. heard
+// yields its requests, and what nodes say of themselves, in order.
 func silentJetStream(t *testing.T) (url string, heard chan *nats.Msg) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
@@ -61,7 +61,7 @@ func TestANodeSaysThatItLivesBeforeItWaitsForTheStream(t *testing.T) {
 			lives = false
 			requests++
 		case <-time.After(patience):
-			require.Fail(t, "nothing more is asked")
+			require.Fail(t, "no further request arrived")
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestALiveRoomsFilterReportsAGapOnce(t *testing.T) {
 	require.Zero(t, f.mark(old, 115, now))
 	require.Zero(t, f.mark(newNumber(now), 1000, now), "from an old source that is unknown")
 	f.live(testPacket(newNumber(now), 1, 0, 1), now.Add(2*forgetAfter))
-	require.Len(t, f.sources, 1, "the silent are forgotten")
+	require.Len(t, f.sources, 1, "silent sources are forgotten")
 }
 
 func TestAStreamsFilterWaitsForRetransmissions(t *testing.T) {

@@ -146,7 +146,7 @@ func address(addr string) (host string, port int, err error) {
 		return "", 0, err
 	}
 	if port, err = strconv.Atoi(number); err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("the port of %q is no number up to 65535", addr)
+		return "", 0, fmt.Errorf("the port of %q is not a number up to 65535", addr)
 	}
 	if port == 0 {
 		port = -1

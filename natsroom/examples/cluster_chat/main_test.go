@@ -141,7 +141,7 @@ func web(t *testing.T, page, name string) *client {
 	}
 }
 
-// hears reads up to a line that contains want, and returns what came before it.
+// hears reads up to a line that contains want, and returns what preceded it.
 func (c *client) hears(t *testing.T, want string) (before []string) {
 	t.Helper()
 	for {

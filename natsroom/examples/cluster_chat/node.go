@@ -149,7 +149,7 @@ func (n *node) join(s *chanio.Session) error {
 func (n *node) say(s *chanio.Session, line string) {
 	err := n.room.Publish([]byte(time.Now().UTC().Format("15:04:05.000 ") + line))
 	if err != nil && !errors.Is(err, chanio.ErrClosed) {
-		s.Put([]byte("* Not sent: " + err.Error())) // if s has ended, nobody wants to know
+		s.Put([]byte("* Not sent: " + err.Error())) // if s has ended, there is no client to tell
 	}
 }
 
