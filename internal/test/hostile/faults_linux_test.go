@@ -127,7 +127,7 @@ var faults = []fault{
 	{calls: "recvmmsg", name: "EINTR", when: "1+2"},
 	{calls: "sendmmsg", name: "EINTR", when: "1+2"},
 	// The kernel returns this only if there is nothing, and Go's poller then
-	// waits for more, so a call that gets it by mistake may wait for long.
+	// waits for more, so a call that gets it by mistake may wait long.
 	{calls: "read,recvfrom", name: "EAGAIN", when: "5+5", breaks: true},
 	{calls: "write,sendto,writev", name: "EAGAIN", when: "5+5", breaks: true},
 	{calls: "accept4", name: "EAGAIN", when: "1+4", breaks: true},
@@ -154,7 +154,7 @@ var faults = []fault{
 func TestErrorsOfTheKernelEndNoServer(t *testing.T) {
 	long(t)
 	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("no strace here")
+		t.Skip("strace is not installed")
 	}
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.calls, ",", " and ")+" "+f.name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func awaitQuiet(t *testing.T, log string) {
 	began := time.Now()
 	for same := 0; same < 5; same++ {
 		if time.Since(began) > patience {
-			t.Errorf("the server does not come to rest")
+			t.Errorf("the server does not become idle")
 			return
 		}
 		<-time.After(20 * time.Millisecond)
@@ -254,14 +254,14 @@ func awaitQuiet(t *testing.T, log string) {
 	}
 }
 
-// wanted is how many datagrams a conversation wants back. One over a stream
-// wants three times much bytes.
+// wanted is how many datagrams a conversation wants back. A conversation over a
+// stream wants 3*much bytes.
 const (
 	wanted = 200
 	much   = 20 << 10
 )
 
-// A conversation is a client that keeps sending until it has had its answers.
+// A conversation is a client that keeps sending until it has its answers.
 // An answer that arrives late is no loss, a wrong one is.
 type conversation struct {
 	t       *testing.T

@@ -15,7 +15,7 @@ import (
 	"example.com/chanio/internal/test/netns"
 )
 
-func TestWithoutDescriptorsThoseThatAreThereAreServed(t *testing.T) {
+func TestConnectedPeersAreServedWhenDescriptorsRunOut(t *testing.T) {
 	long(t)
 	const many, limit = 100, 48
 	r := startServer(t, config{Descriptors: limit})

@@ -187,7 +187,7 @@ func TestPeersWithHalfATLSRecordDelayNoOne(t *testing.T) {
 		require.NoError(t, err)
 		raw := conn.NetConn()
 		// The record belongs to another connection, but that can't be known before
-		// its end has come.
+		// its end has arrived.
 		var record bytes.Buffer
 		record.Write([]byte{23, 3, 3, 64, 0})
 		record.Write(make([]byte, 16<<10-1))

@@ -17,11 +17,11 @@ import (
 // An outcome is a client's account of its conversation.
 type outcome struct {
 	Plan     plan
-	Sent     int64   // bytes of its stream that it sent, which were all that there were
+	Sent     int64   // bytes that it sent: its whole stream
 	Ended    bool    // in the way that it wanted, with all of them flushed
 	Received int64   // bytes of the server's stream
 	Report   *report // the summary, if it came
-	FirstHub int64   // the numbers of the hub's messages; 0 if none came
+	FirstHub int64   // the numbers of the hub's messages; 0 if none arrived
 	LastHub  int64
 	Err      string // the error that the session ended with
 	Wrong    string // a broken promise, as seen from here
@@ -66,8 +66,8 @@ func (c *client) run(ctx context.Context) outcome {
 	return c.outcome
 }
 
-// dial connects. The server may be restarting, so dial tries as often as it
-// takes.
+// dial connects. The server may be restarting, so dial tries until it
+// succeeds.
 func (c *client) dial(ctx context.Context) error {
 	for began := time.Now(); ; {
 		s, err := chanio.Dial(ctx, c.place.Network, c.place.Address, c.o)
@@ -155,7 +155,7 @@ func (c *client) take(k kind, payload []byte) error {
 	switch k {
 	case data:
 		if c.outcome.Report != nil {
-			return errors.New("data behind the summary")
+			return errors.New("data after the summary")
 		}
 		if c.got == c.plan.ReadStallAt {
 			pause(c.plan.Stall, c.s.Done())
@@ -182,7 +182,7 @@ func (c *client) takePublished(number int64, padding []byte) error {
 	case c.outcome.FirstHub == 0:
 		c.outcome.FirstHub = number
 	case number != c.outcome.LastHub+1:
-		return fmt.Errorf("hub message %d behind %d", number, c.outcome.LastHub)
+		return fmt.Errorf("hub message %d after %d", number, c.outcome.LastHub)
 	}
 	c.outcome.LastHub = number
 	if string(padding) != string(noise[:len(padding)]) {

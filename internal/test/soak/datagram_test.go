@@ -37,7 +37,7 @@ type datagrams struct {
 	sending sync.WaitGroup
 	stop    context.CancelFunc // ends the sending
 
-	answers   atomic.Int64 // that the clients had
+	answers   atomic.Int64 // that the clients received
 	restarts  int
 	groupSeen atomic.Int64
 }
@@ -112,7 +112,7 @@ func datagram(id, seq uint64, size int) []byte {
 // numberOf returns the number of a datagram of client id.
 func numberOf(id uint64, m []byte) (seq uint64, err error) {
 	if len(m) < 16 || binary.BigEndian.Uint64(m) != id {
-		return 0, errors.New("a datagram that nobody sent")
+		return 0, errors.New("a datagram that was never sent")
 	}
 	seq = binary.BigEndian.Uint64(m[8:])
 	if string(m) != string(datagram(id, seq, len(m)-16)) {
@@ -121,7 +121,7 @@ func numberOf(id uint64, m []byte) (seq uint64, err error) {
 	return seq, nil
 }
 
-// client sends datagrams, a few at a time, until it has had its answers, and
+// client sends datagrams, a few at a time, until it has its answers, and
 // ends in a random way.
 func (d *datagrams) client(ctx context.Context, address string, id uint64, rng *rand.Rand) {
 	s, err := chanio.Dial(ctx, "udp", address, nil)
@@ -159,7 +159,7 @@ func (d *datagrams) client(ctx context.Context, address string, id uint64, rng *
 			}
 			seq, err := numberOf(id, m)
 			if err != nil || seq <= last || seq > sent {
-				d.soak.problem("udp client %d: %d behind %d, of %d sent: %v", id, seq, last, sent, err)
+				d.soak.problem("udp client %d: %d after %d, of %d sent: %v", id, seq, last, sent, err)
 				return
 			}
 			last = seq
@@ -171,7 +171,7 @@ func (d *datagrams) client(ctx context.Context, address string, id uint64, rng *
 		case <-resend.C:
 			send()
 		case <-give.C:
-			d.soak.problem("udp client %d: no answers any more: %+v", id, s.Stats())
+			d.soak.problem("udp client %d: answers no longer arrive: %+v", id, s.Stats())
 			return
 		}
 	}
@@ -238,12 +238,12 @@ func (d *datagrams) member(ctx context.Context, o *chanio.Options, rng *rand.Ran
 		case m := <-p.Recv():
 			seq, err := numberOf(0, m.Data)
 			if err != nil || seq <= last {
-				d.soak.problem("group: %d behind %d: %v", seq, last, err)
+				d.soak.problem("group: %d after %d: %v", seq, last, err)
 			}
 			last = seq
 			d.groupSeen.Add(1)
 		case <-time.After(timeout):
-			d.soak.problem("group: nothing comes any more: %+v", p.Stats())
+			d.soak.problem("group: datagrams no longer arrive: %+v", p.Stats())
 		}
 	}
 	if rng.IntN(2) == 0 {

@@ -31,7 +31,7 @@ type hubMember struct {
 	role
 	s, client *chanio.Session
 	wire      net.Conn
-	leaveAt   int64 // the first message that it is not to get; plus hasLeft once it has left
+	leaveAt   int64 // the first message that it must not get; plus hasLeft once it has left
 	planned   bool  // it ended by plan
 
 	got      []int64
@@ -39,8 +39,8 @@ type hubMember struct {
 	wrong    string
 }
 
-// A hubFault is a hub under faults. Its one publisher knows exactly who has
-// joined and left when.
+// A hubFault is a hub under faults. Its one publisher knows exactly when
+// each member joined and left.
 type hubFault struct {
 	place
 	lag       chanio.LagPolicy
@@ -52,7 +52,7 @@ type hubFault struct {
 }
 
 // hubFaults lets hubs of all policies publish to members that are slow, leave,
-// or end in any way, and holds what came against what was told.
+// or end in any way, and compares what arrived with what was reported.
 func hubFaults(t *testing.T, k *soak, rng *rand.Rand) {
 	var running sync.WaitGroup
 	for _, lag := range []chanio.LagPolicy{chanio.LagDisconnect, chanio.LagDrop, chanio.LagBlock} {
@@ -73,7 +73,7 @@ func openHub(t *testing.T, at place, lag chanio.LagPolicy, healthy bool, rng *ra
 	served := drawRole(rng)
 	served.WriteAfter = timeout
 	if lag == chanio.LagBlock && !healthy {
-		served.WriteAfter = 2 * time.Second // for those that forget to read
+		served.WriteAfter = 2 * time.Second // for those that stop reading
 	}
 	v := openVenue(t, at, served)
 	h := &hubFault{place: v.place, lag: lag, l: v.l}
@@ -194,8 +194,8 @@ func (h *hubFault) frame() int64 {
 	return 0
 }
 
-// quiet reports whether no member has ended or lost anything, so that all of
-// them were to get all.
+// quiet reports whether no member has ended or lost anything: then each must get
+// everything.
 func (h *hubFault) quiet() bool {
 	if h.lag == chanio.LagDrop {
 		return false
@@ -208,7 +208,7 @@ func (h *hubFault) quiet() bool {
 	return true
 }
 
-// due returns how many bytes the members were to get, if none has ended: all, or
+// due returns how many bytes the members must get, if none has ended: all, or
 // those that have not left.
 func (h *hubFault) due(present bool) (bytes int64) {
 	for _, m := range h.members {
@@ -222,7 +222,7 @@ func (h *hubFault) due(present bool) (bytes int64) {
 // left reports whether m has left the hub by plan.
 func (m *hubMember) left() bool { return m.leaveAt >= hasLeft && m.leaveAt < never }
 
-// last returns the first message that m is not to get.
+// last returns the first message that m must not get.
 func (h *hubFault) last(m *hubMember) int64 {
 	if m.left() {
 		return m.leaveAt - hasLeft
@@ -234,7 +234,7 @@ func (h *hubFault) last(m *hubMember) int64 {
 func (m *hubMember) receive() {
 	hearAll(m.client, m.Batches, func(p []byte) (done bool) {
 		if len(p) < 9 || kind(p[0]) != published {
-			m.wrong = fmt.Sprintf("a message of %d bytes that nobody published", len(p))
+			m.wrong = fmt.Sprintf("a message of %d bytes that was never published", len(p))
 			return true
 		}
 		seq := int64(binary.BigEndian.Uint64(p[1:]))
@@ -274,7 +274,7 @@ func (m *hubMember) end() {
 	}
 }
 
-// judge judges what m received, if the events told that it lagged by so many.
+// judge judges what m received; the events reported that it skipped lagged messages.
 func (h *hubFault) judge(m *hubMember, lagged int64) {
 	complain := func(wrong bool, what string) {
 		if wrong && m.wrong == "" {
@@ -289,8 +289,8 @@ func (h *hubFault) judge(m *hubMember, lagged int64) {
 	last := h.last(m)
 	complain(next > last, "it got what was published after it had left")
 	if h.lag != chanio.LagDrop {
-		complain(gaps > 0, "a gap that nothing tells of")
-		complain(lagged > 0 && m.s.Err() == nil, "it lagged, and lives on")
+		complain(gaps > 0, "a gap that was not reported")
+		complain(lagged > 0 && m.s.Err() == nil, "it lagged, and did not end")
 	}
 	complain(gaps > lagged, "it skipped more than the event says")
 	st, got := m.s.Stats(), m.gotBytes+h.frame()*int64(len(m.got))
@@ -299,8 +299,8 @@ func (h *hubFault) judge(m *hubMember, lagged int64) {
 	if m.planned || m.Way != finish || m.s.Err() != nil || m.client.Err() != nil {
 		return
 	}
-	complain(gaps+last-next != lagged, "a loss that nothing tells of")
-	complain(st.BytesSent != got || st.MessagesSent != int64(len(m.got)), "sent is not what was received")
+	complain(gaps+last-next != lagged, "a loss that was not reported")
+	complain(st.BytesSent != got || st.MessagesSent != int64(len(m.got)), "sent differs from received")
 	complain(st.Undelivered != 0, "something is undelivered that was received")
 }
 

@@ -10,8 +10,8 @@ import (
 	"example.com/chanio"
 )
 
-// judgeSides holds the accounts of both sides of an exchange, which is over,
-// against each other and against what the library told.
+// judgeSides compares the accounts of both sides of an exchange, which is over,
+// with each other and with what the library reported.
 func judgeSides(a, b *side) {
 	a.judgeCounters()
 	b.judgeCounters()
@@ -52,8 +52,8 @@ func (d *side) judgeCounters() {
 	d.complain(d.closeErr != nil && st.Undelivered == 0 && err == nil, "Close is an error, and nothing was wrong")
 }
 
-// cutOff reports whether the side may have ended before all that its peer sent
-// had come, by its own doing.
+// cutOff reports whether the side, by its own doing, may have ended before all
+// that its peer sent had arrived.
 func (d *side) cutOff() bool {
 	return d.stopped || errors.Is(d.s.Err(), os.ErrDeadlineExceeded) || d.CloseAfter != timeout && d.s.Err() != nil
 }
@@ -74,7 +74,7 @@ func judgeDirection(x, y *side) {
 		}
 		missing := got < x.sure[lane]
 		st, err := x.s.Stats(), x.s.Err()
-		complain(missing && st.Undelivered == 0 && err == nil && x.closeErr == nil, "a loss that nothing tells of")
+		complain(missing && st.Undelivered == 0 && err == nil && x.closeErr == nil, "a loss that was not reported")
 		complain(missing && x.closeErr == nil && (x.Way == finish || x.Way == shut), "Close is nil, and something did not arrive")
 		complain(missing && x.Way == finish && y.s.Err() == nil && err == nil, "a clean end without everything before it")
 		if x.keepsWhatIsConfirmed(y) {

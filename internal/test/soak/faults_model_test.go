@@ -13,15 +13,15 @@ import (
 	"example.com/chanio"
 )
 
-// TestASideThatNeverGetsToItsEndStillAsksClose: a side that means to Close in
-// the middle may find that the session has ended before, in a timeout. The
-// judge must not take the Close that it never called for one that was nil.
-func TestASideThatNeverGetsToItsEndStillAsksClose(t *testing.T) {
+// TestASideThatNeverGetsToItsEndStillCallsClose: a side that means to Close in
+// the middle may find that a timeout has already ended the session. The judge
+// must not mistake a Close that was never called for one that returned nil.
+func TestASideThatNeverGetsToItsEndStillCallsClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
 		s := chanio.NewSession(t.Context(), near, nil)
-		require.NoError(t, s.Put([]byte("nobody reads this")))
+		require.NoError(t, s.Put([]byte("the peer never reads this")))
 		s.Abort(errPlanned)
 		<-s.Done()
 		ctx, stop := context.WithCancelCause(t.Context())

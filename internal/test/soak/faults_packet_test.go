@@ -70,7 +70,7 @@ type packetSide struct {
 }
 
 // packetFaults lets packet endpoints talk, on sockets of the library and on a
-// lossy network, and holds their counters against what came.
+// lossy network, and compares their counters with what arrived.
 func packetFaults(t *testing.T, k *soak, rng *rand.Rand) {
 	var running sync.WaitGroup
 	for i := range 6 {
@@ -156,7 +156,7 @@ func (d *packetSide) send(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
-// receive receives what comes: whole, in order, and nothing twice.
+// receive requires that what arrives is whole, in order, and nothing twice.
 func (d *packetSide) receive(peer uint64) {
 	got := func(m chanio.Packet) {
 		if m.Addr == d.peer { // others leave datagrams behind

@@ -92,7 +92,7 @@ func (d *side) run(ctx context.Context, seed, peer uint64) {
 	<-d.s.Done()
 	receiving.Wait()
 	if d.Way != finish && !(d.Way == shut && d.stopped) {
-		d.closeErr = d.s.Close() // it still tells of what was lost
+		d.closeErr = d.s.Close() // it still reports what was lost
 	}
 }
 
@@ -225,7 +225,7 @@ func (d *side) flush(ctx context.Context, lane int, rng *rand.Rand) bool {
 	return false
 }
 
-// receive receives all that there is.
+// receive receives everything that there is.
 func (d *side) receive(peer uint64) {
 	decode := decoder{wire: d.place.wire()}
 	take := func(k kind, p []byte) error { return d.take(peer, k, p) }
@@ -261,10 +261,10 @@ func (d *side) receive(peer uint64) {
 func (d *side) take(peer uint64, k kind, p []byte) error {
 	lane := int(k) - int(kindOf(0))
 	if lane < 0 || lane >= lanes || len(p) < 8 {
-		return fmt.Errorf("a message of kind %d and %d bytes that nobody sent", k, len(p))
+		return fmt.Errorf("a message of kind %d and %d bytes that was never sent", k, len(p))
 	}
 	if !bytes.Equal(p, payload(peer, lane, d.received[lane], len(p)-8)) {
-		return fmt.Errorf("lane %d: message %d, of %d bytes, came as number %d", lane, binary.BigEndian.Uint64(p), len(p), d.received[lane])
+		return fmt.Errorf("lane %d: message %d, of %d bytes, arrived as number %d", lane, binary.BigEndian.Uint64(p), len(p), d.received[lane])
 	}
 	d.received[lane]++
 	return nil

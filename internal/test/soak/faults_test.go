@@ -30,9 +30,9 @@ const (
 )
 
 // TestWhatIsToldIsWhatHappenedUnderFaults lets pairs of sessions talk while
-// either side is slow, half-closed, or ends in any way in the middle. Both are
-// of this process, so that each side's account, counters and errors can be held
-// against what the other received.
+// either side is slow, half-closed, or ends in any way in the middle. Both run
+// in this process, so each side's account, counters and errors can be compared
+// with what the other received.
 func TestWhatIsToldIsWhatHappenedUnderFaults(t *testing.T) {
 	began := time.Now()
 	for seed := *soakSeed; seed == *soakSeed || time.Since(began) < *faultsFor; seed++ {
@@ -95,7 +95,7 @@ func faults(t *testing.T, seed uint64) {
 	k.report(t)
 }
 
-// more reports whether a seed also has what takes too long for a run with one
+// more reports whether a seed includes what takes too long for a run with one
 // seed: unixpacket, lossy networks, packet endpoints and hubs.
 func more() bool { return *faultsFor > 0 }
 

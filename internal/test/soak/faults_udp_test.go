@@ -78,7 +78,7 @@ func (d *udpSide) send(t *testing.T, rng *rand.Rand) {
 	}
 }
 
-// receive receives what comes: whole, in order, and nothing twice.
+// receive requires that what arrives is whole, in order, and nothing twice.
 func (d *udpSide) receive(peer uint64) {
 	hearAll(d.s, d.Batches, func(m []byte) bool {
 		if d.took(peer, m) && d.ReadEvery > 0 && d.got%int64(d.ReadEvery) == 0 {
@@ -88,18 +88,18 @@ func (d *udpSide) receive(peer uint64) {
 	})
 }
 
-// took takes a datagram, and reports whether it is one that may come now.
+// took takes a datagram, and reports whether it is one that may arrive now.
 func (d *udpSide) took(peer uint64, m []byte) bool {
 	d.got++
 	lane := int(m[0]) - int(kindOf(0))
 	if len(m) < 9 || lane < 0 || lane >= lanes {
-		d.complain(true, fmt.Sprintf("a datagram of %d bytes that nobody sent", len(m)))
+		d.complain(true, fmt.Sprintf("a datagram of %d bytes that was never sent", len(m)))
 		return false
 	}
 	seq := d.last[lane]
 	for string(m[1:]) != string(payload(peer, lane, seq, len(m)-9)) {
 		if seq++; seq > d.last[lane]+1000 {
-			d.complain(true, fmt.Sprintf("a datagram of %d bytes came twice, or late", len(m)))
+			d.complain(true, fmt.Sprintf("a datagram of %d bytes arrived twice, or late", len(m)))
 			return false
 		}
 	}
@@ -107,8 +107,8 @@ func (d *udpSide) took(peer uint64, m []byte) bool {
 	return true
 }
 
-// udpFaults lets udp sessions talk, one of whose ends may be slow, and holds
-// their counters against what came.
+// udpFaults lets udp sessions talk, one of whose ends may be slow, and
+// compares their counters with what arrived.
 func udpFaults(t *testing.T, k *soak, rng *rand.Rand) {
 	l, err := chanio.Listen(t.Context(), "udp", "127.0.0.1:0", &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)]})
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 }
 
 // sessionOf returns the session of l whose peer is s. What others leave behind
-// when they end begins sessions, too.
+// when they end begins sessions too.
 func sessionOf(l *chanio.Listener, s *chanio.Session) *chanio.Session {
 	for other := range l.Sessions() {
 		if other.RemoteAddr().String() == s.LocalAddr().String() {

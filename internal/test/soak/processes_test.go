@@ -48,7 +48,7 @@ func playClients(t *testing.T, commands *bufio.Scanner) {
 type fate struct {
 	name    string
 	stopped bool // it stands still for a while
-	killed  bool // it is gone, without a word to its peers
+	killed  bool // it ends without a word to its peers
 }
 
 var fates = []fate{
@@ -98,7 +98,7 @@ func (k *soak) listenTo(p *child.Process, f fate) {
 	}
 }
 
-// befall applies the fate to p, unless p is gone before.
+// befall applies the fate to p, unless p has already ended.
 func (f fate) befall(p *child.Process, rng *rand.Rand, gone <-chan struct{}) {
 	wait := func() { pause(time.Duration(200+rng.IntN(600))*time.Millisecond, gone) }
 	if f.stopped {

@@ -122,7 +122,7 @@ func round(t *testing.T, seed uint64) {
 	clean := k.judge()
 	k.report(t)
 	t.Logf("%d conversations, %d of them clean; %d restarts; %s", len(k.outcomes), clean, restarts, datagrams)
-	require.Greater(t, clean, len(k.outcomes)/8, "or it would show little")
+	require.Greater(t, clean, len(k.outcomes)/8, "fewer clean conversations show little")
 	require.Equal(t, descriptors, openDescriptors(t), "descriptors")
 	goleak.VerifyNone(t, goroutines)
 }
@@ -193,7 +193,7 @@ func (k *soak) startHere(t *testing.T, clients *sync.WaitGroup, seed uint64) {
 }
 
 // converseAll runs a client of each plan, atOnce at a time, until all are done
-// or ctx ends, and tells what became of each.
+// or ctx ends, and reports what became of each.
 func converseAll(ctx context.Context, all []plan, run func(p plan) outcome, ended func(outcome)) {
 	var group errgroup.Group
 	group.SetLimit(atOnce)

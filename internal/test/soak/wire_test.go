@@ -108,7 +108,7 @@ func (s *stream) next(n int) []byte {
 // expect takes the bytes that arrived, and checks that they come next.
 func (s *stream) expect(p []byte) error {
 	if len(p) > maxData {
-		return fmt.Errorf("a message of %d bytes that nobody sent", len(p))
+		return fmt.Errorf("a message of %d bytes that was never sent", len(p))
 	}
 	at := s.offset
 	if !bytes.Equal(s.next(len(p)), p) {
