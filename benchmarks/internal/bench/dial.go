@@ -79,7 +79,7 @@ func (c Config) upgrade(conn net.Conn) (net.Conn, error) {
 	return &earlyConn{conn, early}, nil
 }
 
-// An earlyConn first reads what came together with the handshake's answer.
+// An earlyConn first reads what arrived together with the handshake's answer.
 type earlyConn struct {
 	net.Conn
 	early *bufio.Reader

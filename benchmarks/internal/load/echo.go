@@ -165,8 +165,8 @@ func (e *echo) land(n, bytes int, open bool, now time.Time) {
 }
 
 // datagram counts a datagram and those that it overtook: they come back in
-// order, so one that was overtaken is lost. So is everything in flight when
-// nothing comes for long: then b is nil.
+// order, so one that was overtaken is lost. When nothing arrives for long, b
+// is nil, and everything in flight is lost.
 func (e *echo) datagram(b []byte, now time.Time) (int, error) {
 	open := e.window.open.Load()
 	if b == nil {

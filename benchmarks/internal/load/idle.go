@@ -41,7 +41,7 @@ func runIdle(ctx context.Context, d *dialer, collect func() error) (*report.Repo
 		return nil, err
 	}
 	defer closeAll(links)
-	// The server has accepted all once it echoes on one that came after them.
+	// The server has accepted all once it echoes on a later one.
 	last, err := d.plain(ctx, len(links))
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 // Usage returns what process pid has used up so far. It asks the process's own
 // CPU clock, which counts nanoseconds where /proc/PID/stat counts ticks of 10 ms,
 // and reads its memory from /proc because getrusage's peak is inherited over
-// exec from whoever started the process.
+// exec from the process that started it.
 func Usage(pid int) (Used, error) {
 	var u Used
 	var t unix.Timespec

@@ -41,7 +41,7 @@ func (m *members[T]) remove(v T) {
 // memberQueue is the buffer of a member's channel.
 const memberQueue = 64
 
-// A hub is what everyone writes first: a channel per member, and a goroutine
+// A hub is the usual first design: a channel per member, and a goroutine
 // that writes each message to the member's connection.
 type hub[M any] struct {
 	*publisher

@@ -32,8 +32,8 @@ type Server struct {
 	conns map[net.Conn]struct{}
 }
 
-// starters maps each job to its implementations by name. A starter that fails
-// leaves to Close what it has begun.
+// starters maps each job to its implementations by name. If a starter
+// fails, Close ends what it has begun.
 func starters() map[string]map[string]func(*Server) error {
 	return map[string]map[string]func(*Server) error{
 		"echo": {
