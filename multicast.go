@@ -33,7 +33,7 @@ func (l *Listener) Hub() *Hub { return l.hub }
 // each receives everything. The group is joined on Options.Multicast.Interface,
 // on the zone's interface if the address has a zone, or where the system
 // chooses. With Options.Multicast.Source only what that address sends is
-// received. On a system that cannot do that it is errors.ErrUnsupported.
+// received. On a system that cannot do that, the error is errors.ErrUnsupported.
 //
 // On Windows, and for a link-local IPv6 group if no interface is given, other
 // datagrams can arrive too: the group's address cannot be bound there, so the
@@ -139,7 +139,7 @@ func (p *PacketConn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 }
 
 // JoinSource is JoinGroup restricted to what source sends. It may be called for
-// several sources of a group. On a system that cannot do that it is
+// several sources of a group. On a system that cannot do that, the error is
 // errors.ErrUnsupported.
 func (p *PacketConn) JoinSource(group, source netip.Addr, ifi *net.Interface) error {
 	return p.changeGroup("join", group, ifi, func(group netip.Addr, ifi *net.Interface) error {

@@ -173,7 +173,7 @@ func (b *packetBatch) free() {
 	packetBatches.Put(b)
 }
 
-// sendWith sends m and what is queued in send behind it. It reports whether both
+// sendWith sends m and what is queued in send after it. It reports whether both
 // send and the socket are open.
 func (p *PacketConn) sendWith(m Packet) bool {
 	b := packetBatches.Get().(*packetBatch)

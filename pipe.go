@@ -7,16 +7,16 @@ import (
 
 // Pipe copies what a receives to b and what b receives to a until both have
 // ended. It returns nil if both ended cleanly, otherwise the first error of the
-// two. No one else may receive from the sessions. Pipe copies messages, so each
-// is sent under the framing of the sending session, behind what was accepted from
-// Put and Send before. A caller may have received the first messages itself; Pipe
+// two. Nothing else may receive from the sessions. Pipe copies messages, so each
+// is sent under the framing of the sending session, after what Put and Send
+// accepted before. A caller may have received the first messages itself; Pipe
 // copies the rest.
 //
 // A session that takes less than arrives holds up reading from the other. When
 // one peer ends its stream, Pipe calls CloseWrite on the other session, and the
 // other direction continues. When one session fails, the other is aborted: its
 // peer must not mistake a broken stream for a complete one. When a peer stops
-// reading because it has closed, what came from it is still copied; then both
+// reading because it has closed, what it sent is still copied; then both
 // sessions are closed.
 //
 // When ctx ends, both sessions are aborted with its cause.
@@ -50,7 +50,7 @@ type direction struct {
 }
 
 // run copies until from has no more, and passes the end on. It copies batches,
-// unless somebody has received single messages from the session before.
+// unless single messages have been received from the session before.
 func (d *direction) run(ctx context.Context) {
 	if form(d.from.form.Load()) == formMessages {
 		pass(d, d.from.Recv(), d.to.Put)
@@ -92,7 +92,7 @@ func copyAll[T any](d *direction, received <-chan T, put func(T) error) (refused
 }
 
 // discard throws away what to does not take, so that from's peer can continue
-// and end. Once to is gone and from has what came from it, there is nothing
+// and end. Once to is gone and from has what to sent, there is nothing
 // left to wait for.
 func discard[T any](d *direction, received <-chan T) {
 	for {

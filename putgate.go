@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// A putGate counts the Puts inside and, once shut, admits no more. Whoever waits
-// until it is empty misses nothing that they accepted. The zero putGate is open.
+// A putGate counts the Puts inside and, once shut, admits no more. A caller that
+// waits until it is empty misses nothing that they accepted. The zero putGate is open.
 type putGate struct {
 	inside atomic.Int64 // the number of Puts, plus gateBar once the gate is shut
 }

@@ -128,7 +128,7 @@ func (s *Service) finish(r *serviceRun) {
 	s.mu.Lock()
 	s.queue = postQueue{}
 	s.mu.Unlock()
-	// Whoever locks mu from here on sees that ctx has ended, so Post adds
+	// Every holder of mu sees from here on that ctx has ended, so Post adds
 	// nothing to the queue, and Go nothing to the group.
 	r.group.Wait()      // its error is ctx's cause, or came later
 	r.cancel(ErrClosed) // lets lifetime forget the run: an error of Go ended only the group's ctx

@@ -146,7 +146,7 @@ func (s *Session) memberReady(m *member) {
 }
 
 // endLagged ends the session with err, because a hub is too far ahead of it, in a
-// goroutine of its own: closing a connection may take its time. The session's
+// goroutine of its own: closing a connection may take time. The session's
 // Done waits for that.
 func (s *Session) endLagged(err error) {
 	s.mu.Lock()

@@ -100,7 +100,7 @@ func (s *Session) closeRecv() {
 	s.closeRecvLocked()
 }
 
-// closeRecvLocked is closeRecv for those who hold mu.
+// closeRecvLocked is closeRecv for callers that hold mu.
 func (s *Session) closeRecvLocked() {
 	s.recvClosed = true
 	if s.recv != nil {

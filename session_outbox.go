@@ -50,8 +50,8 @@ type outBatch struct {
 	datagrams *outDatagrams // nil unless each message is a part of its own, sent by itself
 }
 
-// writerState is the state of the writing. Whoever has the turn may touch what
-// follows it.
+// writerState is the state of the writing. Only the holder of the turn may touch
+// the fields that follow it.
 type writerState struct {
 	// Made by needWriter, under mu, before there is a writer.
 	send      chan []byte   // received by the writer; only the user may close it

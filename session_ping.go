@@ -9,7 +9,7 @@ import (
 // A pinging watches a silent peer: it is sent a ping, and if nothing arrives
 // after that either, it is considered dead.
 type pinging struct {
-	due    atomic.Bool  // the writer is to send a ping
+	due    atomic.Bool  // the writer must send a ping
 	queued bool         // the writer's batch has one; used by the writer only
 	taken  atomic.Int64 // when the kernel last took something
 	gone   atomic.Int64 // when it had taken the last ping; 0: not yet
@@ -19,7 +19,7 @@ type pinging struct {
 // pingRule sends a ping when nothing was received for PingInterval, and ends a
 // session that receives nothing for PingTimeout after that. Time in which the
 // user does not receive does not count against the peer: its data may not have
-// been read. Nor does time in which the peer takes what goes before the ping.
+// been read. Time in which the peer takes what precedes the ping does not count either.
 func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
 	if s.pings == nil || l.refusing() || l.input() != inputOpen {
 		return endless, nil // nothing arrives any more, or no ping can be sent

@@ -180,7 +180,7 @@ func (s *Session) halt() {
 	s.setInput(inputHalted)
 	s.mu.Unlock()
 
-	// The order matters: whoever sees halted closed can undo the interruption.
+	// The order matters: a reader that sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	s.halted.shut()
 }

@@ -55,8 +55,8 @@ func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
 }
 
 // idleRule ends a session that has received nothing for IdleTimeout. Time in
-// which the user does not receive does not count, nor does time in which
-// nothing can arrive any more.
+// which the user does not receive, or in which nothing can arrive any more, does
+// not count.
 func (s *Session) idleRule(now moment, l life, _ sight) (moment, func()) {
 	t := &s.timers
 	d := int64(t.idle)

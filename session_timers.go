@@ -96,8 +96,8 @@ type sight struct {
 	sock.End
 }
 
-// expire is called when the timer fires. Whoever changes a moment after expire
-// has looked finds armed to be 0 and arms the timer.
+// expire is called when the timer fires. A goroutine that changes a moment after
+// expire has looked finds armed to be 0 and arms the timer.
 func (s *Session) expire() {
 	s.mu.Lock()
 	s.timers.armed.Store(0)

@@ -5,7 +5,7 @@ import "example.com/chanio/internal/sock"
 // Put sends p like Send, and the slice belongs to the library from then on. It
 // waits for room as long as the session makes progress. If it answers what was
 // just received and nothing else waits to be sent, it writes by itself and saves
-// waking the writer. It never waits for the peer in that, and what the kernel
+// waking the writer. It then never waits for the peer: what the kernel
 // does not take is left to the writer. In a session whose Send or SendBatch was
 // called, Put writes nothing itself. Once the session has
 // ended or was closed for writing, it returns an error that is ErrClosed, and
@@ -201,7 +201,7 @@ func (s *Session) writeOnce(o *writerState) bool {
 		return false
 	}
 	o.batch.free()
-	if err := s.records.flush(); err != nil { // what the reader left behind
+	if err := s.records.flush(); err != nil { // what the reader left
 		s.fails(o, err)
 		return false
 	}
@@ -243,8 +243,8 @@ func (s *Session) receives(o *writerState) bool {
 	return !o.closed && o.bad == nil && (!o.last || o.left > 0)
 }
 
-// accept adds m, which was received from send, to the batch, behind the framing's
-// replies: m may answer what came after what they reply to. If the user closed send,
+// accept adds m, which was received from send, to the batch, after the framing's
+// replies: m may answer input that arrived after what they reply to. If the user closed send,
 // that means CloseWrite.
 func (s *Session) accept(o *writerState, m []byte, ok bool) {
 	s.framed.gather(&o.batch)

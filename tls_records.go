@@ -163,7 +163,7 @@ func (c *recordConn) post(p []byte) (owed bool, err error) {
 	return !c.gathering && !c.sending, nil
 }
 
-// try writes of p what the kernel takes now, and returns how much that is. The
+// try writes as much of p as the kernel takes now, and returns how much that is. The
 // caller holds mu, and nothing is being sent.
 func (c *recordConn) try(p []byte) (n int) {
 	c.trying[0] = p
@@ -219,9 +219,9 @@ func (c *recordConn) flush() error {
 	}
 }
 
-// flushNow sends of what is left what the kernel takes now, and leaves the rest
-// to flush. It reports whether nothing remains. Only a session's writing calls
-// it, and so no other flush but the reader's is in progress.
+// flushNow sends as much of what is left as the kernel takes now, and leaves the
+// rest to flush. It reports whether nothing remains. Only a session's writing
+// calls it, so the only other flush that may be in progress is the reader's.
 func (c *recordConn) flushNow() (all bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

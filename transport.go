@@ -23,9 +23,9 @@ type traits struct {
 
 // A nowWriter is a transport that can write without waiting.
 type nowWriter interface {
-	// writeNow sends of b what it can without waiting, and reports to f what the
-	// kernel took. It reports whether that was all. If not, write has to send
-	// the rest, which is left in b, or to return the error that there was.
+	// writeNow sends as much of b as it can without waiting, and reports to f what
+	// the kernel took. It returns whether that was all. If not, write must send
+	// the rest, which is left in b, or return the error that occurred.
 	writeNow(b *outBatch, f sock.Flow) (all bool)
 }
 
@@ -53,7 +53,7 @@ type transport interface {
 	// write sends what is in b and reports to f all bytes that the kernel took.
 	write(b *outBatch, f sock.Flow) error
 	// closeWrite sends the end of stream. size is how many bytes it counts as in
-	// the socket's sock.Progress.Left, or at most so many where that is unknown.
+	// the socket's sock.Progress.Left, or an upper bound where that is unknown.
 	closeWrite() (size int, err error)
 	// shut closes the connection and ends waiting reads and writes. With reset,
 	// the peer sees that the end was abnormal. Without it, what the kernel has

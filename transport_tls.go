@@ -58,7 +58,7 @@ func (t *tlsStream) attach(s *Session) {
 
 // recordOverhead returns how many bytes a record has beside its header and its
 // data. With a block cipher that varies by the padding; it then returns the most,
-// so that nothing is called sent that was not.
+// and nothing unsent is counted as sent.
 func recordOverhead(state tls.ConnectionState) int {
 	const tag = 16
 	suite := tls.CipherSuiteName(state.CipherSuite)

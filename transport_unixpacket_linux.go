@@ -88,9 +88,9 @@ func (t *packets) tryRead(fd uintptr) bool {
 	return true
 }
 
-// next returns the size of the next packet, 0 at the end of the input. The kernel
-// reports once, and ahead of the packets that the peer sent before, that the peer
-// has closed without reading everything. next reports that after them.
+// next returns the size of the next packet, 0 at the end of the input. If the
+// peer has closed without reading everything, the kernel reports that once, ahead
+// of the packets that the peer sent before; next reports it after them.
 func (t *packets) next(fd uintptr) (size int, err error) {
 	look := func() (int, error) { return sock.NextPacket(int(fd)) }
 	size, err = sock.IgnoreEINTR(look)

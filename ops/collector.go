@@ -56,7 +56,7 @@ func newMetrics() []metric {
 		counter("kernel_dropped_datagrams_total", "Datagrams that the kernel dropped, where it tells.", func(s chanio.Stats) int64 { return s.KernelDropped }),
 		counter("refused_datagrams_total", "Datagrams that came back as an ICMP refusal.", func(s chanio.Stats) int64 { return s.Refused }),
 		counter("undelivered_bytes_total", "Bytes accepted and never sent, because the session ended first.", func(s chanio.Stats) int64 { return s.Undelivered }),
-		counter("dropped_events_total", "Events that nobody read in time.", func(s chanio.Stats) int64 { return s.EventsDropped }),
+		counter("dropped_events_total", "Events that were not read in time.", func(s chanio.Stats) int64 { return s.EventsDropped }),
 	}
 }
 
