@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -80,7 +81,7 @@ func (t *packets) tryRead(fd uintptr) bool {
 		return true
 	}
 	t.buf = buffer.Get(min(size, t.largest))
-	t.n, t.err = readNow(int(fd), t.buf.B[:min(size, t.largest)])
+	t.n, t.err = t.take(fd, t.buf.B[:min(size, t.largest)])
 	if t.err == nil && size > t.largest {
 		t.err = framingError{fmt.Errorf("%w: %d bytes, and MaxMessage is %d", ErrMessageTooLarge, size, t.largest)}
 		t.n = 0
@@ -102,6 +103,17 @@ func (t *packets) next(fd uintptr) (size int, err error) {
 		err = t.reset
 	}
 	return size, err
+}
+
+// take reads a packet into p. The peer may have closed since next looked, and the
+// kernel then reports that here.
+func (t *packets) take(fd uintptr, p []byte) (n int, err error) {
+	n, err = readNow(int(fd), p)
+	if t.reset == nil && errors.Is(err, syscall.ECONNRESET) {
+		t.reset = syscall.ECONNRESET
+		n, err = readNow(int(fd), p)
+	}
+	return n, err
 }
 
 // write ends with an error of the connection. A hub's message that no packet can

@@ -138,6 +138,20 @@ func TestWhatAUnixpacketPeerSentBeforeItClosedIsDeliveredAlthoughItHadInputToRea
 	}
 }
 
+func TestAUnixpacketIsNotLostToAResetThatComesWhileItIsRead(t *testing.T) {
+	conn, peer := socketPair(t, "unixpacket")
+	defer conn.Close()
+	_, err := conn.Write([]byte("it will not read this"))
+	require.NoError(t, err)
+	_, err = peer.Write([]byte("the answer"))
+	require.NoError(t, err)
+	p := make([]byte, 100)
+	n, err, next := chanio.TakePacket(conn, p, func() { peer.Close() })
+	require.NoError(t, err)
+	require.Equal(t, "the answer", string(p[:n]))
+	require.ErrorIs(t, next, errReset)
+}
+
 func TestCloseOfAUnixpacketSessionWithUnreadInputDeliversWhatWasAccepted(t *testing.T) {
 	s, peer := packetPair(t, nil)
 	for range 100 {
