@@ -11,7 +11,7 @@ import (
 	"example.com/chanio"
 )
 
-// receivedBatch returns a batch of what came in wire form.
+// receivedBatch returns a batch of what arrived in wire form.
 func receivedBatch(t *testing.T, f chanio.Framing, wire []byte) *chanio.Batch {
 	t.Helper()
 	in := chanio.NewInbox(f, 1<<16, false)

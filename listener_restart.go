@@ -64,7 +64,7 @@ func (l *Listener) rebind(err error) bool {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	reply = l.restart // including one that came after accepting failed
+	reply = l.restart // including one requested after accepting failed
 	l.restart = nil
 	if !l.stopped {
 		l.quit, l.quitted = make(chan struct{}), false

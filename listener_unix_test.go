@@ -86,7 +86,7 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 			await(t, stalled, "the writing to stall")
 			var grown int64
 			server.Ask("heap", &grown)
-			require.Less(t, grown, int64(32<<20), "while nobody reads")
+			require.Less(t, grown, int64(32<<20), "while nothing is read")
 
 			sum := sha256.New()
 			n, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{conn}, make([]byte, 8<<10))

@@ -26,7 +26,7 @@ func TestMulticastOptionsDecideWhatLeavesTheHost(t *testing.T) {
 		for _, c := range []struct {
 			name        string
 			multicast   chanio.Multicast
-			here, there bool // who receives it
+			here, there bool // where it is received
 		}{
 			{"by default", chanio.Multicast{}, true, true},
 			{"with a TTL", chanio.Multicast{TTL: 3}, true, true},

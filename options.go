@@ -104,7 +104,7 @@ type Options struct {
 	IdleTimeout time.Duration
 	// WriteTimeout ends a session whose peer has taken nothing for that long
 	// while there was something to take. Any progress restarts it. Where the
-	// system tells (Linux), progress is what the peer acknowledges, checked 8
+	// system reports it (Linux), progress is what the peer acknowledges, checked 8
 	// times per timeout: a peer that vanished is detected even while the kernel
 	// still buffers. Elsewhere progress is what the kernel accepts. Over a
 	// net.Conn that is not a socket, a long message shows progress only every

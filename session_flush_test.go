@@ -28,7 +28,7 @@ func TestFlushWaitsUntilTheKernelHasAllThatWasAcceptedBefore(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-flushed:
-			require.FailNow(t, "nobody has read yet")
+			require.FailNow(t, "nothing has been read yet")
 		default:
 		}
 		require.Zero(t, s.Stats().BytesSent)
@@ -87,7 +87,7 @@ func TestFlushReturnsTheErrorOfItsContext(t *testing.T) {
 		start := time.Now()
 		require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Minute, time.Since(start))
-		require.Zero(t, s.Flushes(), "nothing is kept for who gave up")
+		require.Zero(t, s.Flushes(), "nothing is kept for a Flush that gave up")
 
 		go io.Copy(io.Discard, peer)
 		require.NoError(t, s.Flush(t.Context()), "the session goes on")

@@ -13,7 +13,7 @@ type outDatagrams struct {
 
 // An owner says to which member a run of parts belongs.
 type owner struct {
-	m   *member // nil for parts that came by Send
+	m   *member // nil for parts from Send
 	end int     // the first part after the run
 }
 

@@ -16,7 +16,7 @@ const (
 	smallBlockSize = 4 << 10
 )
 
-// errHalted tells the reader that nothing more is to be delivered.
+// errHalted tells the reader to deliver nothing more.
 var errHalted = errors.New("chanio: delivering has stopped")
 
 // A framingError ends an input in which no more messages can be found. The
@@ -180,7 +180,7 @@ func (s *Session) halt() {
 	s.setInput(inputHalted)
 	s.mu.Unlock()
 
-	// The order matters: a reader that sees halted closed can undo the interruption.
+	// The order matters: a goroutine that sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	s.halted.shut()
 }

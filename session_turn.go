@@ -7,7 +7,7 @@ package chanio
 // which does not block.
 //
 // A Put writes what the kernel takes at once. The rest is left in the outbox
-// for the writer, and so is any error: only the writer waits, and only it ends
+// for the writer, as is any error: only the writer waits, and only it ends
 // the output.
 
 // takeTurn decides whether a Put writes by itself. It then has the turn, and must

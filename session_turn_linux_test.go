@@ -339,7 +339,7 @@ func TestAReplyThatComesWhileAMessageIsAboutToBeWrittenGoesFirst(t *testing.T) {
 		write := s.TakeTurn()
 		say(t, peer, "PING a\n")
 		require.Eventually(t, s.OwesReply, patience, time.Millisecond)
-		write([]byte("hello"), nil) // it may answer what came behind the ping
+		write([]byte("hello"), nil) // it may answer what arrived after the ping
 		r := bufio.NewReader(peer)
 		hears(t, r, "PONG a")
 		hears(t, r, "MSG hello")

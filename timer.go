@@ -37,7 +37,7 @@ type Expiry struct {
 	Canceled bool
 }
 
-// NewTimer returns an unarmed timer. When ctx ends, so does the timer: an armed
+// NewTimer returns an unarmed timer. The timer ends with ctx: an armed
 // wait is canceled, [Timer.C] is closed, and arming the timer has no effect.
 func NewTimer(ctx context.Context) *Timer {
 	t := &Timer{c: make(chan Expiry, 1)}

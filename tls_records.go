@@ -46,7 +46,7 @@ type recordConn struct {
 	trying    [1][]byte      // what try writes
 	last      int            // size of the last record
 	tally     tlsrecord.Tally
-	overhead  int   // what a record adds to its data, beside its header
+	overhead  int   // what a record adds to its data, besides its header
 	closed    bool  // close_notify was written, as the last record; nothing may follow
 	err       error // the error that ended sending
 }

@@ -56,7 +56,7 @@ func (t *tlsStream) attach(s *Session) {
 	s.records = t.records
 }
 
-// recordOverhead returns how many bytes a record has beside its header and its
+// recordOverhead returns how many bytes a record has besides its header and its
 // data. With a block cipher that varies by the padding; it then returns the most,
 // and nothing unsent is counted as sent.
 func recordOverhead(state tls.ConnectionState) int {

@@ -72,7 +72,7 @@ func TestInputThatTheKernelLackedMemoryForIsReadLater(t *testing.T) {
 				start = time.Now()
 				m.fail <- errno
 				require.NoError(t, s.Close())
-				require.Zero(t, time.Since(start), "the pause delays no one")
+				require.Zero(t, time.Since(start), "the pause delays nothing")
 			})
 		})
 	}

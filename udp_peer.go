@@ -36,7 +36,7 @@ type peer struct {
 }
 
 // receive puts datagrams into the session's Recv, or drops and counts them. It
-// returns those that came after the session stopped receiving.
+// returns those that arrived after the session stopped receiving.
 func (p *peer) receive(run []datagram.Packet) (late []datagram.Packet) {
 	n, got := p.put(run, false)
 	for got == recvFull {

@@ -34,7 +34,7 @@ func configFlags(command string, std streams, c *bench.Config, args []string, jo
 	fs.StringVar(&c.Impl, "impl", c.Impl, "`implementation` of the server: "+server.Implementations())
 	fs.StringVar(&c.Client, "client", c.Client, "`client`: plain shares no code with chanio, or chanio")
 	fs.IntVar(&c.Threads, "t", 0, "`threads` that run Go code at a time; 0 is one for each CPU")
-	fs.IntVar(&c.Clients, "c", c.Clients, "`clients`; a multicast begins when all have come")
+	fs.IntVar(&c.Clients, "c", c.Clients, "`clients`; a multicast begins when all have connected")
 	fs.IntVar(&c.Messages, "m", c.Messages, "`messages` that a client keeps in flight; of a multicast, a second, where 0 is as many as possible")
 	fs.IntVar(&c.Size, "s", c.Size, "`size` of a message in bytes")
 	fs.StringVar(&c.Framing, "framing", "", "of whole messages in a stream: prefix (4-byte big-endian lengths) or lines (echo)")

@@ -270,7 +270,7 @@ func TestWithoutABufferAWriteWaitsForReads(t *testing.T) {
 			synctest.Wait()
 			select {
 			case <-written:
-				require.Fail(t, "nobody has asked for the rest")
+				require.Fail(t, "the rest was not asked for")
 			default:
 			}
 		}

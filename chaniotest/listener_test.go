@@ -146,7 +146,7 @@ func TestFailMakesOneAcceptFail(t *testing.T) {
 		_, err = ln.Accept()
 		require.NoError(t, err)
 		time.AfterFunc(time.Second, func() { ln.Close() })
-		ln.Fail(syscall.EMFILE) // which nobody takes
+		ln.Fail(syscall.EMFILE) // which no Accept takes
 		_, err = ln.Accept()
 		require.ErrorIs(t, err, net.ErrClosed)
 	})

@@ -131,7 +131,7 @@ func TestOneOfThreeServersDies(t *testing.T) {
 				return settled(reports)
 			}, patience, 10*time.Millisecond)
 			lost, told, twice := check(t, reports, k.o != nil)
-			t.Logf("| %s | lost %d | told %d | twice %d |", t.Name(), lost, told, twice)
+			t.Logf("| %s | lost %d | reported %d | twice %d |", t.Name(), lost, told, twice)
 		})
 	}
 }

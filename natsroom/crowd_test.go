@@ -261,7 +261,7 @@ func (r *report) missing(published map[int]int64) (n int64, err error) {
 			next[id] = seq - 1
 		}
 		if seq <= next[id] {
-			return n, fmt.Errorf("message %d of %d came again, or late, after %d", seq, id, next[id])
+			return n, fmt.Errorf("message %d of %d arrived again, or late, after %d", seq, id, next[id])
 		}
 		n += seq - next[id] - 1
 		next[id] = seq
@@ -305,7 +305,7 @@ func settled(reports []report) bool {
 }
 
 // check is the model: what the reports of the surviving nodes may say. It
-// returns how many messages were lost, were reported as lost, and came twice,
+// returns how many messages were lost, were reported as lost, and arrived twice,
 // all nodes together.
 func check(t testing.TB, reports []report, history bool) (lost, told, twice int64) {
 	t.Helper()
@@ -321,7 +321,7 @@ func check(t testing.TB, reports []report, history bool) (lost, told, twice int6
 		}
 		lost += missing
 		told += r.Lagged
-		// A late node may have been told of more losses before its first message
+		// A late node may have had more losses reported before its first message
 		// than the model sees.
 		if missing != r.Lagged && (!r.Late || missing > r.Lagged) {
 			t.Errorf("node %d: %d messages are missing, %d are reported", i, missing, r.Lagged)

@@ -41,7 +41,7 @@ type world struct {
 	deaths  int
 }
 
-// newWorld starts a world. history tells whether its room has one.
+// newWorld starts a world. history says whether its room has one.
 func newWorld(t testing.TB, history bool, change func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, config: crowdConfig{Room: "room", Members: 2, Publishers: 2, Pause: 10 * time.Millisecond, Pad: 20}}
@@ -139,7 +139,7 @@ func (w *world) end() (lost, told, twice int64) {
 		}
 	}
 	lost, told, twice = check(t, reports, w.config.History != nil)
-	t.Logf("| %s | lost %d | told %d | twice %d |", t.Name(), lost, told, twice)
+	t.Logf("| %s | lost %d | reported %d | twice %d |", t.Name(), lost, told, twice)
 	for i, r := range reports {
 		t.Logf("node %d: heard %d, lagged %d, published %v", i, len(r.Said), r.Lagged, r.Published)
 	}

@@ -38,7 +38,7 @@ func (r *Room) meet(p *packet, seq uint64, now time.Time) bool {
 // origin returns how far the source of p, which is at seq in the stream, had
 // come at upTo there: the sequence of its next message. A source sends before it
 // knows that the stream has what it sent earlier, and after a fault sends it all
-// again, so p alone does not tell. origin therefore reads what is between p's
+// again, so p alone does not show it. origin therefore reads what is between p's
 // floor and upTo; get reads from a given sequence.
 func origin(p *packet, seq, upTo uint64, get func(from uint64) ([]stored, error)) (next uint64, err error) {
 	now := time.Now()

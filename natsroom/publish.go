@@ -30,8 +30,8 @@ const maxScratch = 4 << 10
 // cannot carry and chanio.ErrClosed for a room that has ended.
 //
 // Without History, nil means only that the connection has the message. While the
-// connection waits for the server to come back, so does the message, as far as
-// the connection's buffer goes; past that, the error is
+// connection waits for the server to come back, the message waits in the
+// connection's buffer; when that is full, the error is
 // nats.ErrReconnectBufExceeded. After any other error of the connection it is
 // unknown whether the message will arrive; it counts as published.
 //

@@ -64,7 +64,7 @@ type counters struct {
 // that have joined it over NATS. What any of them publishes goes to the members
 // of all their hubs (see the package comment for the order).
 //
-// ctx bounds the room's life, not only the call: when it ends, so does the room.
+// ctx bounds the room's life, not only the call: the room ends when ctx does.
 // Join waits up to Options.JoinTimeout until the server is connected and allows
 // what rooms need, and sets up the stream if Options.History asks for one. Its
 // errors name what is wrong: the name, the server, missing credentials or

@@ -29,9 +29,9 @@
 // listener or client sends 1001, and [CloseWith] sends the given code, in each
 // case after everything accepted before. A peer's close with 1000, 1001 or no
 // code is a clean end, and [PeerClose] returns its code. Any other close is a
-// [CloseError] in Err. So is a violation of the protocol by the peer, which is
-// sent the code that RFC 6455 specifies. A connection that ends without a close
-// has code 1006.
+// [CloseError] in Err. A violation of the protocol by the peer is one too, and
+// the peer is sent the code that RFC 6455 specifies. A connection that ends
+// without a close has code 1006.
 //
 // TCP's end of stream follows our close frame at once.
 //

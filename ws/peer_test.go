@@ -114,7 +114,7 @@ func (p *rawPeer) send(frames [][]byte, chop int) {
 			n = min(n, chop)
 		}
 		if _, err := p.Write(wire[:n]); err != nil {
-			return // it was closed, as the received frames will tell
+			return // it was closed, as the received frames will show
 		}
 		wire = wire[n:]
 	}

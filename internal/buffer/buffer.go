@@ -30,7 +30,7 @@ const (
 // A Span is where a message is in a Buffer.
 type Span struct{ Start, End uint32 }
 
-// A Buffer is memory plus the positions of the messages in it. Whoever gets it
+// A Buffer is memory plus the positions of the messages in it. The goroutine that gets it
 // owns it until Free.
 type Buffer struct {
 	B     []byte // all of the memory; its length does not change

@@ -21,7 +21,7 @@ func length(header []byte) int { return int(binary.BigEndian.Uint16(header[3:]))
 type Place struct {
 	header [HeaderLen]byte
 	seen   int // bytes of header; 0 between two records
-	left   int // bytes of the record behind its header
+	left   int // bytes of the record after its header
 }
 
 // Inside reports whether a record has begun that is not whole.

@@ -84,7 +84,7 @@ func (r *Run) Do(ctx context.Context) *Outcome {
 	return o
 }
 
-// about describes the run and the machine, as far as the system tells.
+// about describes the run and the machine, as far as the system reports it.
 func (r *Run) about() map[string]string {
 	return map[string]string{
 		aboutDate:    time.Now().UTC().Format("2006-01-02"),

@@ -18,14 +18,14 @@ type Set struct {
 func Sets() []Set {
 	all := []Set{
 		{"all", "every scenario", func(string) bool { return true }},
-		{"readme", "what the README shows, and all that the bars need", nil},
+		{"readme", "what the README shows, and what the bars need", nil},
 		// Echo with 1,000 messages in flight and multicast, over tcp, ssl and udp,
 		// with 1 and 100 clients.
 		{"cppserver", "the twelve scenarios of CppServer", matches(`^(tcp|tls|udp)-(echo-(1|100)x1000|multicast-(1|100))$`)},
 		{"bars", "what the bars need", inBars},
 		{"clients", "TCP echo, 1 to 10,000 clients", matches(`^tcp-echo-10*x1$`)},
 		{"sizes", "TCP echo, messages of 1 byte to 1 MiB", matches(`^tcp-echo-10x1-\d+(|Ki|Mi)B$`)},
-		{"websocket", "all that run beside other WebSocket libraries", matches("^ws-")},
+		{"websocket", "all scenarios with other WebSocket libraries", matches("^ws-")},
 	}
 	shown := all[2:6]
 	all[1].has = func(name string) bool {

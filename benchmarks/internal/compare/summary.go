@@ -55,7 +55,7 @@ var (
 type column struct{ title, entrant string }
 
 // table writes the scenarios that were measured, with the columns of which any
-// was, and a ratio last if there is one to tell.
+// was, and a ratio last if there is one.
 func (o *Outcome) table(p *printer, title string, scenarios []string, columns []column,
 	cell func(scenario, entrant string) string, ratio func(Scenario) string) {
 	header := []string{title}

@@ -53,7 +53,7 @@ func TestPercentilesAreOfAllShards(t *testing.T) {
 			for range 99 {
 				l.Shard(i).Record(time.Millisecond, 1)
 			}
-			l.Shard(i).Record(time.Hour, 1) // more than the resolution tells apart
+			l.Shard(i).Record(time.Hour, 1) // more than the resolution distinguishes
 		})
 	}
 	wg.Wait()

@@ -61,7 +61,7 @@ func playEvery(t *testing.T, _ *bufio.Scanner) {
 		}
 		goroutines.Wait()
 	}
-	tooLong := time.After(10 * patience) // the parent is gone
+	tooLong := time.After(10 * patience) // the parent has ended
 	for {
 		select {
 		case sig := <-signals:
@@ -363,7 +363,7 @@ func (c conversation) stream(within time.Duration) error {
 	}
 }
 
-// datagrams sends numbers until as many as are wanted have come back, each at
+// datagrams sends numbers until the wanted number has come back, each at
 // most once and in order.
 func (c conversation) datagrams(within time.Duration) error {
 	conn, err := net.Dial("udp", c.address)

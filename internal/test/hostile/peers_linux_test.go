@@ -127,7 +127,7 @@ func TestHandshakesOfAByteASecondKeepNoOneOut(t *testing.T) {
 				require.Zero(t, again, "there is room for all")
 			}
 			during := g.phase(busy)
-			// Those that a round of newcomers drops at once take a moment to go.
+			// Handshakes that a round of newcomers evicts take a moment to end.
 			st := r.await("handshakes to be ended, and their goroutines", func(st state) bool {
 				return st.Failed[c.ends] > 0 && st.Goroutines < 5*goodClients+4*bound
 			})

@@ -233,8 +233,7 @@ func (r *remote) live() (bytes int64) {
 	return bytes
 }
 
-// withLittleMemory is the environment of a server whose memory is measured: the
-// library then keeps no reserve, whether it reads fast or not.
+// withLittleMemory is the environment of a server whose memory is measured.
 const withLittleMemory = "GOMEMLIMIT=256MiB"
 
 // await asks for the state until it is right.

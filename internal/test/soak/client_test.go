@@ -20,7 +20,7 @@ type outcome struct {
 	Sent     int64   // bytes that it sent: its whole stream
 	Ended    bool    // in the way that it wanted, with all of them flushed
 	Received int64   // bytes of the server's stream
-	Report   *report // the summary, if it came
+	Report   *report // the summary, if it arrived
 	FirstHub int64   // the numbers of the hub's messages; 0 if none arrived
 	LastHub  int64
 	Err      string // the error that the session ended with

@@ -283,7 +283,7 @@ func (h *hubFault) judge(m *hubMember, lagged int64) {
 	}
 	gaps, next := int64(0), int64(0)
 	for _, seq := range m.got {
-		complain(seq < next, "a message came twice or late")
+		complain(seq < next, "a message arrived twice or late")
 		gaps, next = gaps+seq-next, seq+1
 	}
 	last := h.last(m)

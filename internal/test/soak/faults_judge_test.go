@@ -41,10 +41,10 @@ func (d *side) judgeCounters() {
 	if st.Undelivered == 0 && d.Way == finish && err == nil {
 		d.complain(st.MessagesSent != sum(d.sure), "messages sent are not those accepted")
 	}
-	d.complain(st.MessagesReceived != d.values, "messages received are not those that were there to be received")
+	d.complain(st.MessagesReceived != d.values, "MessagesReceived is not the number of messages taken")
 	d.complain(st.BytesReceived < d.taken, "fewer bytes were received than there were")
 	if !d.stopped && err == nil && !d.place.Framed {
-		d.complain(st.BytesReceived != d.taken, "bytes received are not those that were there to be received")
+		d.complain(st.BytesReceived != d.taken, "BytesReceived is not the number of bytes taken")
 	}
 	if d.Way == finish {
 		d.complain(d.closeErr == nil && st.Undelivered > 0, "Close is nil, and something is undelivered")

@@ -24,7 +24,7 @@ type udpSide struct {
 	start uint64
 
 	sent, sentBytes int64 // accepted by Put, PutBatch
-	tooLarge        int64 // bytes of those that no datagram holds
+	tooLarge        int64 // bytes of messages that no datagram holds
 	got             int64
 	last            [lanes]int64 // the number that the next one must have, at least
 	wrong           string
@@ -123,7 +123,7 @@ func udpFaults(t *testing.T, k *soak, rng *rand.Rand) {
 	}
 }
 
-// talkUDP lets sessions of l talk, and closes it.
+// talkUDP runs sessions of l, and closes it.
 func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 	defer l.Close()
 	var running sync.WaitGroup
@@ -181,7 +181,7 @@ func judgeUDP(x, y *udpSide) {
 	st, got := x.s.Stats(), y.s.Stats()
 	x.complain(st.MessagesSent != x.sent || st.BytesSent != x.sentBytes, "sent is not what was accepted")
 	x.complain(st.Undelivered != x.tooLarge || st.MessagesDropped < x.tooLarge/70_000, "undelivered is not what no datagram holds")
-	y.complain(got.MessagesReceived != y.got, "messages received are not those that were there to be received")
+	y.complain(got.MessagesReceived != y.got, "MessagesReceived is not the number of messages taken")
 	y.complain(y.got > x.sent, "more was received than was sent")
 	y.complain(got.MessagesReceived+got.MessagesDropped-y.tooLarge/70_000 > x.sent, "more was received and dropped than was sent")
 }

@@ -64,13 +64,13 @@ type server struct {
 
 	published atomic.Int64 // the number of the hub's last message
 	handlers  sync.WaitGroup
-	accepting chan struct{} // closed when no more sessions come
+	accepting chan struct{} // closed when no more sessions are accepted
 
 	mu      sync.Mutex
 	records map[uint64]record
 }
 
-// serve starts a server. What it does beside its place is drawn from rng.
+// serve starts a server. Everything but its place is drawn from rng.
 func serve(t *testing.T, k *soak, at place, rng *rand.Rand) *server {
 	o := at.options([]int{-1, 1, 0}[rng.IntN(3)])
 	if at.TLS {
@@ -152,7 +152,7 @@ func (srv *server) handle(s *chanio.Session) {
 		srv.soak.problem("server of %+v: %v", h.plan, err)
 	}
 	if srv.wire().framed || srv.hub || h.voice.unsure {
-		// The session sent more than its Puts, or a message may have come too late.
+		// The session sent more than its Puts, or a message may have arrived too late.
 	} else if st := s.Stats(); h.put != st.BytesSent+st.Undelivered || st.BytesPending != 0 {
 		srv.soak.problem("server of %+v: put %d bytes, and %+v", h.plan, h.put, st)
 	}

@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&c.proxies, "proxies", "", "networks of the proxies in front, as 10.0.0.0/8,fd00::/8: all connections must begin with their PROXY header; empty: there are none")
 	flag.DurationVar(&c.drain, "drain", time.Minute, "how long clients are served after SIGTERM or SIGHUP before they are closed")
 	flag.DurationVar(&c.ready, "ready", time.Minute, "how long the new process of a SIGHUP may take to be ready; after that it is killed, and this one goes on")
-	flag.StringVar(&c.pidFile, "pid", "", "file for the process id of whoever accepts; empty: none")
+	flag.StringVar(&c.pidFile, "pid", "", "file for the id of the process that accepts; empty: none")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid())
 	if err := run(context.Background(), c, log); err != nil {

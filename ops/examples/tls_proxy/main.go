@@ -3,7 +3,7 @@
 //
 //	go run ./examples/tls_proxy -listen :4433 -cert server.crt -key server.key -to 127.0.0.1:4000
 //
-// The server must accept such headers from this proxy and from no one else: with
+// The server must accept such headers from this proxy and from nowhere else: with
 // chanio, set Options.ProxyProtocol and Options.ProxyFrom. Certificates are
 // reloaded when their files change. On Ctrl-C or SIGTERM the proxy stops once
 // its connections have ended.
