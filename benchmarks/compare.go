@@ -23,7 +23,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	)
 	fs := newFlags("compare", std)
 	fs.StringVar(&set, "set", "all", "run a `set` of scenarios: "+names)
-	fs.StringVar(&match, "run", "", "of those, run the scenarios that match `regexp` only")
+	fs.StringVar(&match, "run", "", "of those, run only the scenarios that match `regexp`")
 	fs.IntVar(&r.Repeat, "r", 5, "`repetitions`")
 	r.Length, r.Warmup = 2*time.Second, 300*time.Millisecond
 	secondsVar(fs, &r.Length, "z", "`seconds` of each measurement")
@@ -36,7 +36,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 		return err
 	}
 	if readme != "" && dir == "" {
-		return errors.New("-readme needs -o: the pictures must be somewhere")
+		return errors.New("-readme needs -o, the directory for the pictures")
 	}
 	if r.Repeat < 1 || r.Length <= 0 || r.Warmup < 0 {
 		return errors.New("-r and -z must be positive, and -w not negative")

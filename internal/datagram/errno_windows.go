@@ -8,7 +8,7 @@ import (
 )
 
 // refusal reports whether err, of a write, is not about that write: an ICMP
-// message said that no one receives what was sent before.
+// message said that nothing receives what was sent before.
 func refusal(err error, _ bool) bool { return errors.Is(err, syscall.WSAECONNRESET) }
 
 // undelivered reports whether err, of a read, comes from an ICMP message about

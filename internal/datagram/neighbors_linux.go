@@ -62,7 +62,7 @@ const (
 	// soughtValid is how long what was read is trusted.
 	soughtValid = 20 * time.Millisecond
 	// tablePause, for each entry and tableEntries more, is how long the table is
-	// not read again after it had no one to blame, as on a link that is slower
+	// not read again after it had no neighbor to blame, as on a link that is slower
 	// than the senders. Reading takes a twentieth of that.
 	tablePause   = 20 * time.Microsecond
 	tableEntries = 20
@@ -114,8 +114,8 @@ func (n *silentNeighbors) check() {
 	}
 }
 
-// look checks how much of the send buffer is in use and, if that is too much, who
-// is to blame. The caller holds mu.
+// look checks how much of the send buffer is in use and, if that is too much, which
+// neighbors are to blame. The caller holds mu.
 func (n *silentNeighbors) look() {
 	used, size := n.buffer()
 	free := size/heldShare - used
@@ -201,7 +201,7 @@ func (n *silentNeighbors) reached(c *Conn, ps []Packet) (count int, err error) {
 	return count, nil
 }
 
-// fresh returns who is sought, looking again if that was long ago.
+// fresh returns the neighbors that are sought, looking again if that was long ago.
 func (n *silentNeighbors) fresh() *soughtNeighbors {
 	s := n.sought.Load()
 	if s == nil || time.Since(s.read) < soughtValid {

@@ -55,8 +55,8 @@ func sizeOf(b *bytes.Buffer) int {
 	return b.Cap()
 }
 
-// Drop leaves the memory of the empty ones to the collector. It goes to no one
-// else, so that whoever still refers to it does no harm.
+// Drop leaves the memory of the empty ones to the collector. It is not reused, so
+// code that still refers to it does no harm.
 func (b Buffers) Drop() {
 	for _, b := range []*bytes.Buffer{b.records, b.messages} {
 		if sizeOf(b) > 0 {

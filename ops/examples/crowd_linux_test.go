@@ -106,7 +106,7 @@ func (c *crowd) talk(id int, begun chan<- error) error {
 	return part(conn, lines)
 }
 
-// visit comes, says a line and leaves, again and again.
+// visit connects, says a line and leaves, again and again.
 func (c *crowd) visit() error {
 	for {
 		select {
@@ -121,7 +121,7 @@ func (c *crowd) visit() error {
 	}
 }
 
-// visitOnce comes, says a line and leaves.
+// visitOnce connects, says a line and leaves.
 func visitOnce(dial dialer) error {
 	conn, err := dial()
 	if err != nil {
@@ -148,7 +148,7 @@ func exchange(conn net.Conn, lines *bufio.Reader, line string) error {
 	return err
 }
 
-// part ends a conversation. Only the end may come after that.
+// part ends a conversation. Only the end may follow.
 func part(conn net.Conn, lines *bufio.Reader) error {
 	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		return err

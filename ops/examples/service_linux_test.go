@@ -75,7 +75,7 @@ func greeted(dial dialer) dialer {
 	}
 }
 
-// greeting reads the line that tells who the client is, and no more.
+// greeting reads the line that tells the client its address, and no more.
 func greeting(conn net.Conn) (client string, err error) {
 	var line []byte
 	for b := make([]byte, 1); b[0] != '\n'; line = append(line, b...) {

@@ -25,7 +25,7 @@ func Sets() []Set {
 		{"bars", "what the bars need", inBars},
 		{"clients", "TCP echo, 1 to 10,000 clients", matches(`^tcp-echo-10*x1$`)},
 		{"sizes", "TCP echo, messages of 1 byte to 1 MiB", matches(`^tcp-echo-10x1-\d+(|Ki|Mi)B$`)},
-		{"websocket", "all scenarios with other WebSocket libraries", matches("^ws-")},
+		{"websocket", "everything compared with other WebSocket libraries", matches("^ws-")},
 	}
 	shown := all[2:6]
 	all[1].has = func(name string) bool {

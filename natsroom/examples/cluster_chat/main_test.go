@@ -121,7 +121,7 @@ func nc(t *testing.T, addr string) *client {
 	}
 }
 
-// web stands for a browser, by the library of others.
+// web stands for a browser. It uses a library other than chanio.
 func web(t *testing.T, page, name string) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -1,5 +1,5 @@
-// Web_chat is one chat room for browsers, tcp lines and tls lines: everyone
-// hears what anyone says, and who said it. Run it in the folder of the module
+// Web_chat is one chat room for browsers, tcp lines and tls lines: each message
+// goes to everyone, with its sender's name. Run it in the folder of the module
 // ws. Its arguments are the ports of the web page (8080), of tcp (1111) and of
 // tls (2222). The certificates are the repository's test set. A typed line goes
 // to everyone; an empty line, the end of the input or Ctrl-C stops the program.
