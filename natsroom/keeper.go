@@ -156,14 +156,17 @@ func (n *node) lastStored() (uint64, error) {
 			known = max(known, r.outbox.stored())
 		}
 	}
-	if time.Since(n.told) >= heartbeat/2 { // else the others might forget this node before the stream answers
-		n.announce(true)
+	if time.Since(n.told) >= heartbeat/2 && n.nc.IsConnected() {
+		// The others must not forget this node before the stream answers. They are
+		// told of no marks: the stream may have lost those positions.
+		n.tell(presence{})
 	}
-	before := n.stream.epoch.Load()
+	before, reconnects := n.stream.epoch.Load(), n.nc.Stats().Reconnects
 	last, err := n.stream.last()
 	if err != nil {
 		return 0, err
 	}
+	n.checked = reconnects
 	keep := last
 	if before != n.stream.epoch.Load() {
 		keep = 0

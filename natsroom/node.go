@@ -53,8 +53,9 @@ type node struct {
 	askAll  bool                // ask for everything
 
 	// The keeper's.
-	seq  uint64    // of the last presence message
-	told time.Time // when it was sent
+	seq     uint64    // of the last presence message
+	told    time.Time // when it was sent
+	checked uint64    // how often the connection had been made again when the stream last answered
 }
 
 // inQueue is the capacity of the channel that subscriptions share. The

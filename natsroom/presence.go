@@ -233,7 +233,9 @@ func (r *Room) entry() entry {
 	}
 	if r.outbox != nil {
 		e.flags |= entryHistory
-		e.mark = r.outbox.mark()
+		if r.node.checked == r.node.nc.Stats().Reconnects { // else the stream may have lost that position
+			e.mark = r.outbox.mark()
+		}
 	} else {
 		e.mark = r.publishing.mark()
 	}
