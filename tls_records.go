@@ -46,7 +46,6 @@ type recordConn struct {
 	trying    [1][]byte      // what try writes
 	last      int            // size of the last record
 	tally     tlsrecord.Tally
-	overhead  int   // what a record adds to its data, besides its header
 	closed    bool  // close_notify was written, as the last record; nothing may follow
 	err       error // the error that ended sending
 }
@@ -169,7 +168,7 @@ func (c *recordConn) try(p []byte) (n int) {
 	c.trying[0] = p
 	n, c.err = c.raw.out.TryWrite(c.trying[:], true)
 	c.trying[0] = nil
-	c.tally.Advance(p[:n], c.overhead)
+	c.tally.Advance(p[:n])
 	return n
 }
 
@@ -256,7 +255,7 @@ func (c *recordConn) sent(p []byte, err error) {
 	defer c.mu.Unlock()
 	c.sending = false
 	c.err = err
-	c.tally.Advance(p, c.overhead)
+	c.tally.Advance(p)
 }
 
 // takeTally returns how many bytes of data went out in whole records since it

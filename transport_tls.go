@@ -52,7 +52,7 @@ func (t *tlsStream) traits() traits {
 // s is running yet.
 func (t *tlsStream) attach(s *Session) {
 	t.records.session = s
-	t.records.overhead = recordOverhead(t.tc.ConnectionState())
+	t.records.tally.Overhead = recordOverhead(t.tc.ConnectionState())
 	s.records = t.records
 }
 
@@ -130,22 +130,23 @@ func (t *tlsStream) flush(f sock.Flow) error {
 		t.reportPart(f)
 		return err
 	}
-	t.report(t.sealed, f)
-	t.records.takeTally()
+	t.reportAll(f)
 	return nil
 }
 
-// report reports to f that n bytes of what was sealed are sent.
-func (t *tlsStream) report(n int, f sock.Flow) {
-	f.Progress(n)
-	t.sealed -= n
+// reportAll reports to f that all that was sealed is sent.
+func (t *tlsStream) reportAll(f sock.Flow) {
+	f.Progress(t.sealed)
+	t.sealed = 0
+	t.records.takeTally()
 }
 
 // reportPart reports to f what went out in whole records, where the kernel has
 // not taken everything.
 func (t *tlsStream) reportPart(f sock.Flow) {
 	if n := min(t.records.takeTally(), t.sealed); n > 0 {
-		t.report(n, f)
+		f.Progress(n)
+		t.sealed -= n
 	}
 }
 
@@ -172,8 +173,7 @@ func (t *tlsStream) writeNow(b *outBatch, f sock.Flow) (all bool) {
 		t.reportPart(f)
 		return false
 	}
-	t.report(t.sealed, f)
-	t.records.takeTally()
+	t.reportAll(f)
 	t.records.writing.Store(false)
 	return true
 }

@@ -9,19 +9,20 @@ const typeData = 23
 // value is the beginning of a stream. In TLS 1.3 a key update looks like 5 bytes
 // of data.
 type Tally struct {
+	Overhead int // bytes that each record has besides its header and its data
+
 	place Place
 	data  int
 }
 
-// Advance moves the tally past b, which went out. overhead is how many bytes
-// each record has beside its header and its data.
-func (t *Tally) Advance(b []byte, overhead int) {
+// Advance moves the tally past b, which went out.
+func (t *Tally) Advance(b []byte) {
 	for len(b) > 0 {
 		n := min(len(b), t.place.Left())
 		ended := t.place.Advance(b[:n])
 		b = b[n:]
 		if header := t.place.header[:]; ended && header[0] == typeData {
-			t.data += max(0, length(header)-overhead)
+			t.data += max(0, length(header)-t.Overhead)
 		}
 	}
 }

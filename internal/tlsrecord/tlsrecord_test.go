@@ -174,7 +174,7 @@ func TestATallyCountsTheDataOfWholeRecords(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	const overhead = 17
 	for range 200 {
-		var tally Tally
+		tally := Tally{Overhead: overhead}
 		var stream []byte
 		ends := map[int]int{} // the data in the records up to there
 		data := 0
@@ -191,7 +191,7 @@ func TestATallyCountsTheDataOfWholeRecords(t *testing.T) {
 		want, at := 0, 0
 		for rest := stream; len(rest) > 0; {
 			n := min(len(rest), 1+rng.IntN(3<<10))
-			tally.Advance(rest[:n], overhead)
+			tally.Advance(rest[:n])
 			rest = rest[n:]
 			before := want
 			for ; at <= len(stream)-len(rest); at++ {
