@@ -140,14 +140,22 @@ func TestAReloadWaitsForTheSecondOfTwoFiles(t *testing.T) {
 	}
 }
 
+// renewedPair returns the certificate with serial number 1, whose files hold number
+// 2 by now.
+func renewedPair(t *testing.T) *chanio.KeyPair {
+	t.Helper()
+	ca := newAuthority(t, "ca")
+	certFile, keyFile := pairFilesIn(t.TempDir())
+	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
+	pair, err := chanio.LoadKeyPair(certFile, keyFile)
+	require.NoError(t, err)
+	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+	return pair
+}
+
 func TestAReadThatFailsOnceIsTriedAgainWithAGrowingPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ca := newAuthority(t, "ca")
-		certFile, keyFile := pairFilesIn(t.TempDir())
-		savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-		pair, err := chanio.LoadKeyPair(certFile, keyFile)
-		require.NoError(t, err)
-		savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+		pair := renewedPair(t)
 		failures, reads := 3, 0
 		pair.LoadWith(func(certFile, keyFile string) (tls.Certificate, error) {
 			if reads++; reads <= failures {
@@ -169,12 +177,7 @@ func TestAReadThatFailsOnceIsTriedAgainWithAGrowingPause(t *testing.T) {
 }
 
 func TestFilesThatHangDelayNoHandshake(t *testing.T) {
-	ca := newAuthority(t, "ca")
-	certFile, keyFile := pairFilesIn(t.TempDir())
-	savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-	pair, err := chanio.LoadKeyPair(certFile, keyFile)
-	require.NoError(t, err)
-	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+	pair := renewedPair(t)
 	hung, answer := make(chan struct{}), make(chan struct{})
 	pair.LoadWith(func(certFile, keyFile string) (tls.Certificate, error) {
 		close(hung)
@@ -196,12 +199,7 @@ func TestFilesThatHangDelayNoHandshake(t *testing.T) {
 // Close of a listener ends the contexts of its handshakes.
 func TestFilesThatHangDelayNoHandshakeWhoseContextHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ca := newAuthority(t, "ca")
-		certFile, keyFile := pairFilesIn(t.TempDir())
-		savePair(t, ca.issue(t, 1, nil), certFile, keyFile)
-		pair, err := chanio.LoadKeyPair(certFile, keyFile)
-		require.NoError(t, err)
-		savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
+		pair := renewedPair(t)
 		answer := make(chan struct{})
 		pair.LoadWith(func(certFile, keyFile string) (tls.Certificate, error) {
 			<-answer

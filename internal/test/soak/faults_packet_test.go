@@ -3,9 +3,6 @@
 package soak
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -94,7 +91,7 @@ func packetFaults(t *testing.T, k *soak, rng *rand.Rand) {
 			var sending, receiving sync.WaitGroup
 			for j, d := range sides {
 				receiving.Go(func() { d.receive(sides[1-j].start) })
-				sending.Go(func() { d.send(t.Context(), rand.New(rand.NewPCG(seeds[j], 4))) })
+				sending.Go(func() { d.send(t.Context(), packetSender{d.p, d.peer}, rand.New(rand.NewPCG(seeds[j], 4))) })
 			}
 			sending.Wait()
 			for _, d := range sides {
@@ -113,46 +110,28 @@ func packetFaults(t *testing.T, k *soak, rng *rand.Rand) {
 	running.Wait()
 }
 
-// send sends all messages and flushes now and then, as udpSide's does.
-func (d *packetSide) send(ctx context.Context, rng *rand.Rand) {
-	lost := false
-	var seq [lanes]int64
-	for range sum(d.Messages) {
-		lane := rng.IntN(lanes)
-		m := (wire{framed: true}).encode(kindOf(lane), payload(d.start, lane, seq[lane], rng.IntN(min(d.MaxSize, 1200)+1)))
-		packet := chanio.Packet{Addr: d.peer, Data: m}
-		var err error
-		switch {
-		case rng.IntN(20) == 0: // none that a datagram holds
-			packet.Data = make([]byte, 70_000)
-			select {
-			case d.p.Send() <- packet:
-				d.tooLarge += 70_000
-				lost = true
-			case <-d.p.Done():
-			}
-			continue
-		case lane == batched:
-			b := chanio.NewPacketBatch()
-			b.Append(packet)
-			err = d.p.PutBatch(b)
-		default:
-			err = d.p.Put(packet)
-		}
-		if err != nil {
-			d.complain(true, fmt.Sprint("put: ", err))
-			return
-		}
-		seq[lane]++
-		d.sent++
-		d.sentBytes += int64(len(m))
-		if rng.IntN(8) == 0 {
-			err := d.p.Flush(ctx)
-			d.complain(lost != errors.Is(err, chanio.ErrMessageTooLarge), fmt.Sprint("Flush: ", err, ", and a datagram was lost: ", lost))
-			st := d.p.Stats()
-			d.complain(st.MessagesSent != d.sent || st.BytesSent != d.sentBytes || st.Undelivered != d.tooLarge, fmt.Sprintf("after Flush: %+v", st))
-			lost = false
-		}
+// A packetSender sends to one address.
+type packetSender struct {
+	*chanio.PacketConn
+	to netip.AddrPort
+}
+
+func (p packetSender) packet(m []byte) chanio.Packet { return chanio.Packet{Addr: p.to, Data: m} }
+
+func (p packetSender) put(m []byte) error { return p.Put(p.packet(m)) }
+
+func (p packetSender) putBatch(m []byte) error {
+	b := chanio.NewPacketBatch()
+	b.Append(p.packet(m))
+	return p.PutBatch(b)
+}
+
+func (p packetSender) send(m []byte) bool {
+	select {
+	case p.Send() <- p.packet(m):
+		return true
+	case <-p.Done():
+		return false
 	}
 }
 

@@ -3,6 +3,7 @@
 package soak
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,9 +37,38 @@ func (d *udpSide) complain(wrong bool, what string) {
 	}
 }
 
+// A datagramSender is what a udpSide sends with: a session, or a packet endpoint
+// that sends to one address.
+type datagramSender interface {
+	put(m []byte) error
+	putBatch(m []byte) error
+	send(m []byte) bool // on the channel; false if it is over
+	Flush(context.Context) error
+	Stats() chanio.Stats
+}
+
+type sessionSender struct{ *chanio.Session }
+
+func (s sessionSender) put(m []byte) error { return s.Put(m) }
+
+func (s sessionSender) putBatch(m []byte) error {
+	b := chanio.NewBatch()
+	b.Append(m)
+	return s.PutBatch(b)
+}
+
+func (s sessionSender) send(m []byte) bool {
+	select {
+	case s.Send() <- m:
+		return true
+	case <-s.Done():
+		return false
+	}
+}
+
 // send sends all messages and flushes now and then: Flush and Close are nil only
 // if nothing was lost since the last Flush.
-func (d *udpSide) send(t *testing.T, rng *rand.Rand) {
+func (d *udpSide) send(ctx context.Context, to datagramSender, rng *rand.Rand) {
 	lost := false // since the last Flush
 	var seq [lanes]int64
 	for range sum(d.Messages) {
@@ -47,19 +77,15 @@ func (d *udpSide) send(t *testing.T, rng *rand.Rand) {
 		var err error
 		switch {
 		case rng.IntN(20) == 0: // none that a datagram holds
-			select {
-			case d.s.Send() <- make([]byte, 70_000):
+			if to.send(make([]byte, 70_000)) {
 				d.tooLarge += 70_000
 				lost = true
-			case <-d.s.Done():
 			}
 			continue
 		case lane == batched:
-			b := chanio.NewBatch()
-			b.Append(m)
-			err = d.s.PutBatch(b)
+			err = to.putBatch(m)
 		default:
-			err = d.s.Put(m)
+			err = to.put(m)
 		}
 		if err != nil {
 			d.complain(true, fmt.Sprint("put: ", err))
@@ -69,9 +95,9 @@ func (d *udpSide) send(t *testing.T, rng *rand.Rand) {
 		d.sent++
 		d.sentBytes += int64(len(m))
 		if rng.IntN(8) == 0 {
-			err := d.s.Flush(t.Context())
+			err := to.Flush(ctx)
 			d.complain(lost != errors.Is(err, chanio.ErrMessageTooLarge), fmt.Sprint("Flush: ", err, ", and a datagram was lost: ", lost))
-			st := d.s.Stats()
+			st := to.Stats()
 			d.complain(st.MessagesSent != d.sent || st.BytesSent != d.sentBytes || st.Undelivered != d.tooLarge, fmt.Sprintf("after Flush: %+v", st))
 			lost = false
 		}
@@ -144,8 +170,8 @@ func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 			var sending, receiving sync.WaitGroup
 			receiving.Go(func() { client.receive(server.start) })
 			receiving.Go(func() { server.receive(client.start) })
-			sending.Go(func() { client.send(t, clientRand) })
-			sending.Go(func() { server.send(t, serverRand) })
+			sending.Go(func() { client.send(t.Context(), sessionSender{client.s}, clientRand) })
+			sending.Go(func() { server.send(t.Context(), sessionSender{server.s}, serverRand) })
 			sending.Wait()
 			client.s.Flush(t.Context())
 			client.complain(client.s.Close() != nil, "Close is an error, and nothing was lost since the last Flush")
