@@ -60,6 +60,10 @@ func (d *side) cutOff() bool {
 
 // judgeDirection judges what x sent and y received.
 func judgeDirection(x, y *side) {
+	sent, came := x.s.Stats().BytesSent, y.s.Stats().BytesReceived
+	x.complain(came > sent, fmt.Sprintf("the peer received %d bytes, of %d sent", came, sent))
+	ends := x.Way == finish && y.Way == finish && x.s.Err() == nil && y.s.Err() == nil
+	x.complain(ends && x.closeErr == nil && came != sent, fmt.Sprintf("the peer received %d bytes, not the %d sent", came, sent))
 	for lane := range lanes {
 		got := y.received[lane]
 		complain := func(wrong bool, what string) {

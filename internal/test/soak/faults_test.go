@@ -161,9 +161,7 @@ func (v *venue) meet(ctx context.Context, roles [2]role, id uint64) (client, ser
 	}
 	server.Queue, server.Small = v.served.Queue, v.served.Small
 	server.WriteAfter, server.CloseAfter = v.served.WriteAfter, v.served.CloseAfter
-	if v.keepsMessages() {
-		client.MaxSize, server.MaxSize = min(client.MaxSize, 4000), min(server.MaxSize, 4000) // else no packet holds them
-	}
+	client.MaxSize, server.MaxSize = client.sizeFor(server.role, v.place), server.sizeFor(client.role, v.place)
 	ctx, client.stop = context.WithCancelCause(ctx)
 	o := client.options(v.place)
 	v.mu.Lock()
