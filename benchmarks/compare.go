@@ -62,7 +62,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 		r.Progress, r.Command = std.err, commandLine(args)
 		o = r.Do(ctx)
 	}
-	err = o.WriteTables(std.out, compare.Bars())
+	fmt.Fprint(std.out, o.Tables(compare.Bars()))
 	if dir != "" {
 		err = errors.Join(err, results.Write(dir, o))
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,20 +18,13 @@ type Outcome struct {
 	Trials []Trial           // in the order in which they ran
 }
 
-// The keys of Outcome.About.
-const (
-	aboutDate    = "date"
-	aboutCommand = "command" // repeats the run, in benchmarks/
-	aboutRepeat  = "repetitions"
-	aboutLength  = "length" // of one measurement
-	aboutCPU     = "cpu"
-	aboutCPUs    = "cpus"
-	aboutSystem  = "system"
-	aboutKernel  = "kernel"
-	aboutGo      = "go"
-	aboutLoad    = "load-average" // before the run
-	aboutFailure = "failure"      // of one trial, in a file
-)
+// failureKey is the key of a trial's error, in a file.
+const failureKey = "failure"
+
+// Expand replaces ${key} in text with what o is about.
+func (o *Outcome) Expand(text string) string {
+	return os.Expand(text, func(key string) string { return o.About[key] })
+}
 
 // A Trial is what one entrant reached in one scenario, once.
 type Trial struct {
@@ -38,12 +32,6 @@ type Trial struct {
 	Figures           Figures
 	Err               string // why it failed; "" if it did not
 }
-
-// Command returns the command that repeats the run, in benchmarks/.
-func (o *Outcome) Command() string { return o.About[aboutCommand] }
-
-// Repetitions returns how often each trial ran.
-func (o *Outcome) Repetitions() string { return o.About[aboutRepeat] }
 
 // values returns a figure by repetition: NaN where the trial failed or has no
 // such figure.
@@ -93,8 +81,8 @@ func (o *Outcome) Write(w io.Writer) error {
 			r.Values = append(r.Values, benchfmt.Value{Value: t.Figures[m], Unit: string(m)})
 		}
 		if t.Err != "" {
-			r.Config = append(r.Config, benchfmt.Config{Key: aboutFailure, Value: []byte(strings.ReplaceAll(t.Err, "\n", " ")), File: true})
-			r.Values = []benchfmt.Value{{Value: 1, Unit: aboutFailure}}
+			r.Config = append(r.Config, benchfmt.Config{Key: failureKey, Value: []byte(strings.ReplaceAll(t.Err, "\n", " ")), File: true})
+			r.Values = []benchfmt.Value{{Value: 1, Unit: failureKey}}
 		}
 		if err := out.Write(r); err != nil {
 			return err
@@ -120,11 +108,11 @@ func Read(r io.Reader, file string) (*Outcome, error) {
 			for _, v := range r.Values {
 				t.Figures[Metric(v.Unit)] = v.Value
 			}
-			if _, failed := r.Value(aboutFailure); failed {
-				t.Figures, t.Err = nil, r.GetConfig(aboutFailure)
+			if _, failed := r.Value(failureKey); failed {
+				t.Figures, t.Err = nil, r.GetConfig(failureKey)
 			}
 			for _, c := range r.Config {
-				if c.Key != aboutFailure {
+				if c.Key != failureKey {
 					o.About[c.Key] = string(c.Value)
 				}
 			}

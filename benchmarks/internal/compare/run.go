@@ -87,16 +87,16 @@ func (r *Run) Do(ctx context.Context) *Outcome {
 // about describes the run and the machine, as far as the system reports it.
 func (r *Run) about() map[string]string {
 	return map[string]string{
-		aboutDate:    time.Now().UTC().Format("2006-01-02"),
-		aboutCommand: r.Command,
-		aboutRepeat:  strconv.Itoa(r.Repeat),
-		aboutLength:  r.Length.String(),
-		aboutSystem:  runtime.GOOS + "/" + runtime.GOARCH,
-		aboutCPU:     processor(),
-		aboutCPUs:    strconv.Itoa(runtime.NumCPU()),
-		aboutKernel:  firstFields("/proc/sys/kernel/osrelease", 1),
-		aboutGo:      runtime.Version(),
-		aboutLoad:    firstFields("/proc/loadavg", 3),
+		"date":         time.Now().UTC().Format("2006-01-02"),
+		"command":      r.Command,
+		"repetitions":  strconv.Itoa(r.Repeat),
+		"length":       r.Length.String(),
+		"system":       runtime.GOOS + "/" + runtime.GOARCH,
+		"cpu":          processor(),
+		"cpus":         strconv.Itoa(runtime.NumCPU()),
+		"kernel":       firstFields("/proc/sys/kernel/osrelease", 1),
+		"go":           runtime.Version(),
+		"load-average": firstFields("/proc/loadavg", 3), // before the run
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"example.com/chanio/benchmarks/internal/bench"
+	"example.com/chanio/benchmarks/internal/report"
 )
 
 // The entrants that are more than the name of a server's implementation.
@@ -109,27 +110,29 @@ func (s Scenario) Title() string {
 	if c.Net == bench.WS {
 		network = "WebSocket"
 	}
+	clients := fmt.Sprintf("%d clients", c.Clients)
+	if c.Clients == 1 {
+		clients = "1 client"
+	}
 	var t string
-	switch c.Job {
-	case "idle":
-		t = fmt.Sprintf("%s idle %s sessions%s", grouped(c.Clients), network, framing)
-	case "churn":
+	switch {
+	case c.Job == "idle":
+		t = fmt.Sprintf("%d idle %s sessions%s", c.Clients, network, framing)
+	case c.Job == "churn":
 		t = network + " connections that come and go"
-	case "fanout":
-		t = fmt.Sprintf("%s, one message until the last of %s idle members has it", network, grouped(c.Clients))
-	case "multicast":
-		audience := counted(c.Clients, "client")
-		if c.Datagrams() {
-			audience = "a group of " + grouped(c.Clients)
-		}
-		t = network + " multicast to " + audience
-	case "redis":
-		t = fmt.Sprintf("Redis' GET, %s, pipelines of %d", counted(c.Clients, "client"), c.Messages)
+	case c.Job == "fanout":
+		t = fmt.Sprintf("%s, one message until the last of %d idle members has it", network, c.Clients)
+	case c.Job == "multicast" && c.Datagrams():
+		t = fmt.Sprintf("%s multicast to a group of %d", network, c.Clients)
+	case c.Job == "multicast":
+		t = network + " multicast to " + clients
+	case c.Job == "redis":
+		t = fmt.Sprintf("Redis' GET, %s, pipelines of %d", clients, c.Messages)
 	default:
-		t = fmt.Sprintf("%s echo%s, %s, %s in flight", network, framing, counted(c.Clients, "client"), grouped(c.Messages))
+		t = fmt.Sprintf("%s echo%s, %s, %d in flight", network, framing, clients, c.Messages)
 	}
 	if c.Size != messageSize {
-		t += " of " + size(c.Size)
+		t += " of " + report.Bytes(float64(c.Size))
 	}
 	for _, unusual := range []struct {
 		is   bool

@@ -43,11 +43,11 @@ func TestNamesSayWhatTheJobIs(t *testing.T) {
 			bench.Config{Job: "echo", Net: bench.TCP, Clients: 1, Messages: 1, Size: 64 << 10, Framing: bench.Prefix}},
 		{"udp-multicast-100", "UDP multicast to a group of 100",
 			bench.Config{Job: "multicast", Net: bench.UDP, Clients: 100, Size: 32, KernelBuffer: datagramBuffer}},
-		{"ws-multicast-5000-1KiB-deflate", "WebSocket multicast to 5,000 clients of 1 KiB, compressed",
+		{"ws-multicast-5000-1KiB-deflate", "WebSocket multicast to 5000 clients of 1 KiB, compressed",
 			bench.Config{Job: "multicast", Net: bench.WS, Clients: 5000, Size: 1 << 10, Deflate: true}},
 		{"tcp-publish-100", "TCP multicast to 100 clients, what publishing takes",
 			bench.Config{Job: "multicast", Net: bench.TCP, Clients: 100, Size: 32, Publish: true}},
-		{"tcp-idle-10000-lines", "10,000 idle TCP sessions of lines",
+		{"tcp-idle-10000-lines", "10000 idle TCP sessions of lines",
 			bench.Config{Job: "idle", Net: bench.TCP, Clients: 10_000, Size: 32, Framing: bench.Lines}},
 		{"tls-churn-resumed", "TLS connections that come and go, resumed",
 			bench.Config{Job: "churn", Net: bench.TLS, Clients: churnClients, Size: 32, Resume: true}},
@@ -68,9 +68,6 @@ func TestTheReadmeHasWhatItShowsAndTheBars(t *testing.T) {
 	in := setOf(t, "readme")
 	for _, set := range []string{"cppserver", "bars", "clients", "sizes"} {
 		require.Subset(t, in, setOf(t, set), set)
-	}
-	for _, names := range [][]string{summaryEchoes, summaryMulticasts, summaryWebSockets, summaryLatencies} {
-		require.Subset(t, in, names)
 	}
 }
 

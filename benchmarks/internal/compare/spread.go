@@ -1,8 +1,11 @@
 package compare
 
 import (
+	"fmt"
 	"math"
 	"slices"
+
+	"golang.org/x/perf/benchmath"
 )
 
 // A Spread summarizes a figure over the repetitions of a run.
@@ -18,14 +21,30 @@ func spread(values []float64) Spread {
 	if len(v) == 0 {
 		return Spread{}
 	}
-	slices.Sort(v)
-	middle := len(v) / 2
-	median := v[middle]
-	if len(v)%2 == 0 {
-		median = (v[middle-1] + v[middle]) / 2
-	}
-	return Spread{Median: median, Min: v[0], Max: v[len(v)-1], Runs: len(v)}
+	s := benchmath.NewSample(v, &benchmath.DefaultThresholds)
+	median := benchmath.AssumeNothing.Summary(s, 0.95).Center
+	return Spread{Median: median, Min: slices.Min(v), Max: slices.Max(v), Runs: len(v)}
 }
+
+// Middle returns the median as format formats it, or nothing if nothing was
+// measured.
+func (s Spread) Middle(format func(float64) string) string {
+	if s.Runs == 0 {
+		return ""
+	}
+	return format(s.Median)
+}
+
+// Whole returns the median with the minimum and the maximum.
+func (s Spread) Whole(format func(float64) string) string {
+	if s.Runs < 2 {
+		return s.Middle(format)
+	}
+	return fmt.Sprintf("%s (%s to %s)", format(s.Median), format(s.Min), format(s.Max))
+}
+
+// Quotient formats a ratio.
+func Quotient(q float64) string { return fmt.Sprintf("%.2f", q) }
 
 // ratios divides the figures of two entrants repetition by repetition: whatever
 // disturbed the machine during one repetition disturbed both. If either failed,

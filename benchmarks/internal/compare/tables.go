@@ -1,119 +1,99 @@
 package compare
 
 import (
-	"io"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
+
+	"example.com/chanio/benchmarks/internal/report"
 )
 
-// columns are the figures in the table of loads, in order.
-var columns = []Metric{Messages, P50, P99, P999, Cost, Peak, Lost}
+// The metrics in tables, in order. The first of them by which a scenario's
+// entrants are compared has a table for these scenarios.
+var (
+	compared = []Metric{Messages, Connections, Connected, P50}
+	shown    = []Metric{ConnectedCollected, Echoed, EchoedCollected, P50, P99, P999, Cost, Peak, Lost}
+)
 
-// WriteTables writes o as tables: the loads, other figures, failures, and what
-// has become of bars.
-func (o *Outcome) WriteTables(w io.Writer, bars []Bar) error {
-	p := &printer{w: w}
-	p.line("%s, %s, %s x %s, kernel %s, %s, load average before the run %s; %s repetitions of %s: median (least to most), ratios to the base, std unless said, in the same repetition.",
-		o.About[aboutDate], o.About[aboutSystem], o.About[aboutCPUs], o.About[aboutCPU], o.About[aboutKernel], o.About[aboutGo],
-		o.About[aboutLoad], o.About[aboutRepeat], o.About[aboutLength])
-	o.loads(p)
-	o.others(p)
-	o.failures(p)
+// Tables returns o in Markdown: the figures of each kind of scenario, what
+// failed, and what has become of bars.
+func (o *Outcome) Tables(bars []Bar) string {
+	text := o.Expand("${date}, ${system}, ${cpus} x ${cpu}, kernel ${kernel}, ${go}, load average before the run ${load-average}; " +
+		"${repetitions} repetitions of ${length}: median (least to most), ratios to the base, std unless said, in the same repetition.\n")
+	for _, m := range compared {
+		text += o.table(m)
+	}
+	var failures, verdicts [][]string
+	for _, t := range o.Trials {
+		if t.Err != "" {
+			failures = append(failures, []string{t.Scenario, t.Entrant, t.Err})
+		}
+	}
 	for _, b := range bars {
 		if row := b.row(o); row != nil {
-			p.row([]string{"bar", "got", "holds"}, row)
+			verdicts = append(verdicts, row)
 		}
 	}
-	return p.err
+	return text + Table([]string{"scenario", "server", "failed"}, failures) + Table([]string{"bar", "got", "holds"}, verdicts)
 }
 
-// each calls f for each scenario and entrant that o has, in the catalogue's
-// order, with the metrics that were measured.
-func (o *Outcome) each(f func(s Scenario, entrant string, measured []Metric)) {
-	metrics := make(map[Figure]map[Metric]bool)
-	for _, t := range o.Trials {
-		k := Figure{Scenario: t.Scenario, Entrant: t.Entrant}
-		if metrics[k] == nil {
-			metrics[k] = make(map[Metric]bool)
-		}
-		for m := range t.Figures {
-			metrics[k][m] = true
-		}
-	}
-	for _, s := range Catalogue() {
-		for _, e := range s.Entrants {
-			if has := metrics[Figure{Scenario: s.Name, Entrant: e}]; has != nil {
-				f(s, e, slices.Sorted(maps.Keys(has)))
-			}
-		}
-	}
-}
-
-// loads writes a row for each entrant that moved messages.
-func (o *Outcome) loads(p *printer) {
-	header := []string{"scenario", "server", "ratio"}
-	for _, m := range columns {
+// table returns the table of the scenarios whose entrants are compared by first.
+func (o *Outcome) table(first Metric) string {
+	others := slices.DeleteFunc(slices.Clone(shown), func(m Metric) bool { return m == first })
+	header := []string{"scenario", "server", "ratio", string(first)}
+	for _, m := range others {
 		header = append(header, string(m))
 	}
-	o.each(func(s Scenario, entrant string, measured []Metric) {
-		if !slices.Contains(measured, Messages) {
-			return
+	var rows [][]string
+	for _, s := range Catalogue() {
+		if s.compared() != first {
+			continue
 		}
-		name := s.Name
-		cells := []string{name, entrant, o.ratioTo(s, entrant, Messages), span(o.Figure(name, entrant, Messages))}
-		for _, m := range columns[1:] {
-			cells = append(cells, middle(o.Figure(name, entrant, m)))
-		}
-		p.row(header, cells)
-	})
-	p.end()
-}
-
-// others writes the figures of everything that is not a load, one per row.
-func (o *Outcome) others(p *printer) {
-	header := []string{"scenario", "server", "figure", "value", "ratio"}
-	o.each(func(s Scenario, entrant string, measured []Metric) {
-		if slices.Contains(measured, Messages) {
-			return
-		}
-		for _, m := range measured {
-			if !pictured(m) {
-				p.row(header, []string{s.Name, entrant, string(m), span(o.Figure(s.Name, entrant, m)), o.ratioTo(s, entrant, m)})
+		for _, e := range s.Entrants {
+			figure := func(m Metric) Spread { return o.Figure(s.Name, e, m) }
+			row := []string{s.Name, e, o.Ratio(s, e, first).Whole(Quotient), figure(first).Whole(report.Count)}
+			if e == s.Base {
+				row[2] = "base"
+			}
+			for _, m := range others {
+				row = append(row, figure(m).Middle(report.Count))
+			}
+			if figure(first).Runs > 0 {
+				rows = append(rows, row)
 			}
 		}
-	})
-	p.end()
-}
-
-// pictured reports whether m is for pictures only: all percentiles would not make
-// a table more readable.
-func pictured(m Metric) bool {
-	return strings.HasPrefix(string(m), "p") && m != P50 && m != P99 && m != P999
-}
-
-// ratioTo formats a figure's ratio to the base.
-func (o *Outcome) ratioTo(s Scenario, entrant string, m Metric) string {
-	if entrant == s.Base {
-		return "base"
 	}
-	return ratio(o.Ratio(s, entrant, m))
+	return Table(header, rows)
 }
 
-func (o *Outcome) failures(p *printer) {
-	header := []string{"scenario", "server", "failed", "times"}
+// compared returns the metric by which the entrants of s are compared.
+func (s Scenario) compared() Metric {
+	switch s.Config.Job {
+	case "idle":
+		return Connected
+	case "churn":
+		return Connections
+	case "fanout":
+		return P50
+	}
+	return Messages
+}
+
+// Table returns rows as Markdown, without the columns in which all are empty.
+// Without rows it returns nothing.
+func Table(header []string, rows [][]string) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	rule := slices.Repeat([]string{"---"}, len(header))
 	inCell := strings.NewReplacer("|", "/", "\n", " ")
-	o.each(func(s Scenario, entrant string, _ []Metric) {
-		times := make(map[string]int)
-		for _, t := range o.Trials {
-			if t.Scenario == s.Name && t.Entrant == entrant && t.Err != "" {
-				times[t.Err]++
+	text := "\n"
+	for _, row := range slices.Concat([][]string{header, rule}, rows) {
+		for i, cell := range row {
+			if slices.ContainsFunc(rows, func(r []string) bool { return r[i] != "" }) {
+				text += "| " + inCell.Replace(cell) + " "
 			}
 		}
-		for _, why := range slices.Sorted(maps.Keys(times)) {
-			p.row(header, []string{s.Name, entrant, inCell.Replace(why), strconv.Itoa(times[why])})
-		}
-	})
-	p.end()
+		text += "|\n"
+	}
+	return text
 }

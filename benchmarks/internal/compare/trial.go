@@ -15,16 +15,19 @@ type Metric string
 
 // Metrics that are shown or judged. Not every scenario has all of them.
 const (
-	Messages  Metric = "messages/s"
-	Data      Metric = "B/s"
-	Lost      Metric = "lost-%"
-	P50       Metric = "p50-us"
-	P99       Metric = "p99-us"
-	P999      Metric = "p99.9-us"
-	Cost      Metric = "server-CPU-us/message"
-	Peak      Metric = "server-peak-B"
-	Connected Metric = "connected-B/session"
-	Echoed    Metric = "echoed-B/session" // after an echo
+	Messages           Metric = "messages/s"
+	Data               Metric = "B/s"
+	Lost               Metric = "lost-%"
+	P50                Metric = "p50-us"
+	P99                Metric = "p99-us"
+	P999               Metric = "p99.9-us"
+	Cost               Metric = "server-CPU-us/message"
+	Peak               Metric = "server-peak-B"
+	Connections        Metric = "connections/s"
+	Connected          Metric = "connected-B/session"
+	ConnectedCollected Metric = "connected-and-collected-B/session" // after a garbage collection
+	Echoed             Metric = "echoed-B/session"                  // after an echo
+	EchoedCollected    Metric = "echoed-and-collected-B/session"
 )
 
 // Figures are what one trial has measured.
@@ -71,10 +74,10 @@ func (s Scenario) figures(r *report.Report) Figures {
 	f := make(Figures)
 	switch s.Config.Job {
 	case "idle":
-		f[Connected], f["connected-and-collected-B/session"] = r.Idle.Connected.Resident, r.Idle.Connected.Collected
-		f[Echoed], f["echoed-and-collected-B/session"] = r.Idle.Echoed.Resident, r.Idle.Echoed.Collected
+		f[Connected], f[ConnectedCollected] = r.Idle.Connected.Resident, r.Idle.Connected.Collected
+		f[Echoed], f[EchoedCollected] = r.Idle.Echoed.Resident, r.Idle.Echoed.Collected
 	case "churn":
-		f["connections/s"] = r.MessageRate()
+		f[Connections] = r.MessageRate()
 	case "echo", "multicast", "redis":
 		f[Messages] = r.MessageRate()
 		if r.Bytes > 0 {

@@ -1,6 +1,10 @@
 package compare
 
-import "math"
+import (
+	"math"
+
+	"example.com/chanio/benchmarks/internal/report"
+)
 
 // got returns what o has for the bar, and whether its entrant was part of it.
 func (b Bar) got(o *Outcome) (Spread, bool) {
@@ -59,9 +63,9 @@ func (b Bar) row(o *Outcome) []string {
 	if !ok {
 		return nil
 	}
-	text := span(got)
+	format := report.Count
 	if len(b.To) > 0 {
-		text = ratio(got)
+		format = Quotient
 	}
-	return []string{b.Text, text, b.verdict(got)}
+	return []string{b.Text, got.Whole(format), b.verdict(got)}
 }

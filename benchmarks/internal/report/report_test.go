@@ -22,16 +22,16 @@ func TestPrintHasTheLinesOfCppServersClients(t *testing.T) {
 	require.Equal(t, `Errors: 2
 First error: connection reset
 
-Total time: 2s
-Total data: 3.000 MiB
+Total time: 2 s
+Total data: 3 MiB
 Total messages: 98304
-Data throughput: 1.500 MiB/s
-Message latency: 20.35µs
+Data throughput: 1.5 MiB/s
+Message latency: 20.34 µs
 Message throughput: 49152 msg/s
 
-Round trip: p50 9.5µs, p90 20µs, p99 3ms, p99.9 1s, max 2s
+Round trip: p50 9.5 µs, p90 20 µs, p99 3 ms, p99.9 1 s, max 2 s
 Lost datagrams: 5
-Server: 1.25 CPU s, peak memory 10.000 MiB
+Server: 1.25 CPU s, peak memory 10 MiB
 `, text.String())
 }
 

@@ -2,45 +2,27 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
+
+	"golang.org/x/perf/benchunit"
 )
 
-// Bytes returns n bytes in the largest binary unit that keeps it above 1.
-func Bytes(n float64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	i := 0
-	for n >= 1024 && i < len(units)-1 {
-		n /= 1024
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%.0f %s", n, units[i])
-	}
-	return fmt.Sprintf("%.3f %s", n, units[i])
-}
+// Bytes returns n bytes with four digits and a binary unit: 1.5 KiB.
+func Bytes(n float64) string { return scaled(n, benchunit.Binary, "B") }
 
-// Count returns n with a decimal unit: 5.70 M.
+// Count returns n with four digits and, from a thousand, a decimal unit: 5.7 M.
 func Count(n float64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.2f G", n/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.2f M", n/1e6)
-	case n >= 1e3:
-		return fmt.Sprintf("%.1f k", n/1e3)
+	if n < 1000 {
+		return fmt.Sprintf("%.4g", n)
 	}
-	return fmt.Sprintf("%.4g", n)
+	return scaled(n, benchunit.Decimal, "")
 }
 
-// Duration formats d with about four digits, the precision of a measurement.
-func Duration(d time.Duration) string {
-	switch {
-	case d >= time.Second:
-		return d.Round(time.Millisecond).String()
-	case d >= time.Millisecond:
-		return d.Round(time.Microsecond).String()
-	case d >= time.Microsecond:
-		return d.Round(10 * time.Nanosecond).String()
-	}
-	return d.String()
+// Duration returns d with four digits, the precision of a measurement.
+func Duration(d time.Duration) string { return scaled(d.Seconds(), benchunit.Decimal, "s") }
+
+func scaled(v float64, class benchunit.Class, unit string) string {
+	s := benchunit.CommonScale([]float64{v}, class)
+	return strings.TrimSpace(fmt.Sprintf("%.4g %s%s", v/s.Factor, s.Prefix, unit))
 }

@@ -6,18 +6,17 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/compare"
-	"example.com/chanio/benchmarks/internal/picture"
 )
 
 // The files in a directory of results, besides the pictures.
 const (
-	figures = "results.txt" // in Go's benchmark format
-	tables  = "README.md"
+	figuresFile = "results.txt" // in Go's benchmark format
+	tablesFile  = "README.md"
 )
 
 // The marks around the section of a README that this program writes.
@@ -28,7 +27,7 @@ const (
 
 // Read returns the outcome that Write has written to dir.
 func Read(dir string) (*compare.Outcome, error) {
-	f, err := os.Open(filepath.Join(dir, figures))
+	f, err := os.Open(filepath.Join(dir, figuresFile))
 	if err != nil {
 		return nil, err
 	}
@@ -39,44 +38,47 @@ func Read(dir string) (*compare.Outcome, error) {
 // Write writes o to dir, creating it if necessary: the figures, all tables as
 // Markdown, and the pictures.
 func Write(dir string, o *compare.Outcome) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	var figures bytes.Buffer
+	if err := errors.Join(os.MkdirAll(dir, 0o755), o.Write(&figures)); err != nil {
 		return err
 	}
-	for _, p := range picture.Of(o) {
-		if err := os.WriteFile(filepath.Join(dir, p.Name+".svg"), []byte(p.SVG), 0o644); err != nil {
+	text := o.Expand("# Results\n\nThis page and its pictures are made by `${command}`, in benchmarks/.\n") +
+		showPictures("", o) + "\n## Figures\n\n" + o.Tables(compare.Bars())
+	files := map[string]string{figuresFile: figures.String(), tablesFile: text}
+	for _, p := range pictures(o) {
+		if svg := p.svg(); svg != "" {
+			files[p.name+".svg"] = svg
+		}
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}
-	var all, text bytes.Buffer
-	fmt.Fprintf(&text, "# Results\n\nThis page and its pictures are made by `%s`, in benchmarks/.\n", o.Command())
-	writePictures(&text, "", o)
-	fmt.Fprintf(&text, "\n## Figures\n\n")
-	if err := errors.Join(o.WriteTables(&text, compare.Bars()), o.Write(&all)); err != nil {
-		return err
-	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, tables), text.Bytes(), 0o644),
-		os.WriteFile(filepath.Join(dir, figures), all.Bytes(), 0o644),
-	)
+	return nil
 }
 
-// writePictures writes the Markdown that shows a directory's pictures. The
-// directory is a relative path that ends in a slash, or empty.
-func writePictures(w io.Writer, dir string, o *compare.Outcome) {
-	for _, p := range picture.Of(o) {
-		fmt.Fprintf(w, "\n![%s](%s%s.svg)\n", p.Alt, dir, p.Name)
+// showPictures returns the Markdown that shows the pictures of o, which are below
+// link.
+func showPictures(link string, o *compare.Outcome) string {
+	var text strings.Builder
+	for _, p := range pictures(o) {
+		if p.svg() != "" {
+			fmt.Fprintf(&text, "\n![%s: %s](%s%s.svg)\n", p.title, p.says, link, p.name)
+		}
 	}
+	return text.String()
 }
 
 // WriteReadme writes a summary of o, with the pictures of dir, into the marked
 // section of a README.
 func WriteReadme(readme, dir string, o *compare.Outcome) error {
-	text, err := os.ReadFile(readme)
+	old, err := os.ReadFile(readme)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(text, []byte(begin))
-	_, after, ok2 := bytes.Cut(rest, []byte(end))
+	before, rest, ok := strings.Cut(string(old), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
 		return fmt.Errorf("%s: there is no section from %s to %s", readme, begin, end)
 	}
@@ -84,15 +86,15 @@ func WriteReadme(readme, dir string, o *compare.Outcome) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s%s\n", before, begin)
-	if err := o.WriteSummary(&b); err != nil {
-		return err
+	text := o.Expand("Measured on ${date}, server and load together on ${cpus} cores (${cpu}; Linux ${kernel}, ${go}; load average before the run ${load-average}): " +
+		"medians of ${repetitions} runs of ${length}, interleaved. Messages have 32 bytes. " +
+		"The ratio is chanio's to package net's in the same repetition, with the least and the most.\n")
+	for _, t := range tables {
+		text += t.of(o)
 	}
-	writePictures(&b, link, o)
-	fmt.Fprintf(&b, "\n[All figures of that run](%s%s). This makes them again, and this section:\n\n```sh\ncd benchmarks && %s\n```\n\n%s%s",
-		link, tables, o.Command(), end, after)
-	return os.WriteFile(readme, b.Bytes(), 0o644)
+	text += showPictures(link, o) + fmt.Sprintf("\n[All figures of that run](%s%s). ", link, tablesFile) +
+		o.Expand("This makes them again, and this section:\n\n```sh\ncd benchmarks && ${command}\n```\n\n")
+	return os.WriteFile(readme, []byte(before+begin+"\n"+text+end+after), 0o644)
 }
 
 // relative returns how a README links to the files of dir.

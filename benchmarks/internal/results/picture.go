@@ -1,0 +1,142 @@
+package results
+
+import (
+	"fmt"
+	"html"
+	"math"
+
+	"example.com/chanio/benchmarks/internal/compare"
+)
+
+// A picture compares entrants in rows, in one or more plots side by side.
+type picture struct {
+	name  string // the file's name without extension
+	title string
+	says  string   // more of what it shows
+	rows  []string // their titles
+	plots []plot
+}
+
+// A plot has a dot for the median of each row's and entrant's figure, with its
+// value, and a stroke from the least to the most. Its scale is logarithmic.
+type plot struct {
+	title  string
+	label  func(float64) string
+	figure func(row int, entrant string) compare.Spread
+}
+
+// Distances in a picture. Its width is about that of a README's text.
+const (
+	width  = 640
+	margin = 12
+	top    = 92  // where rows begin
+	step   = 10  // from one entrant to the next
+	letter = 5.3 // the width of most
+)
+
+// style makes the colors follow the reader's color scheme.
+func style() string {
+	const base = ".b{fill:%s}.t{fill:%s}.m{fill:%s}.g{stroke:%s}"
+	light := fmt.Sprintf(base, "#ffffff", "#1f2328", "#59636e", "#d8dee4")
+	dark := fmt.Sprintf(base, "#0d1117", "#f0f6fc", "#9198a1", "#30363d")
+	for i, l := range looks {
+		if l.light != "" {
+			light += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.light)
+			dark += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.dark)
+		}
+	}
+	return "<style>text{font:10px Liberation Sans,Arial,Helvetica,sans-serif;stroke-width:0}.h{font-size:13px;font-weight:bold}" +
+		"path{stroke-width:1.5}.g{stroke-width:1}" + light + "@media(prefers-color-scheme:dark){" + dark + "}</style>\n"
+}
+
+// text draws s at a point, which is its start, middle or end.
+func text(x, y float64, anchor, class, s string) string {
+	return fmt.Sprintf(`<text x="%.1f" y="%.1f" text-anchor="%s" class="%s">%s</text>`+"\n", x, y, anchor, class, html.EscapeString(s))
+}
+
+func line(x0, y0, x1, y1 float64, class string) string {
+	return fmt.Sprintf(`<path d="M%.1f %.1fL%.1f %.1f" class="%s"/>`+"\n", x0, y0, x1, y1, class)
+}
+
+func dot(x, y float64, class string) string {
+	return fmt.Sprintf(`<circle cx="%.1f" cy="%.1f" r="2.5" class="%s"/>`+"\n", x, y, class)
+}
+
+// A place is where a figure is drawn.
+type place struct {
+	look int
+	y    float64
+	compare.Spread
+}
+
+// svg returns the picture, or nothing if there are no figures.
+func (p picture) svg() string {
+	longest := 0
+	for _, r := range p.rows {
+		longest = max(longest, len(r))
+	}
+	left, y := 2*margin+letter*float64(longest), float64(top)
+	places := make([][]place, len(p.plots))
+	seen := make(map[int]bool)
+	body := ""
+	for row, title := range p.rows {
+		first := y
+		for i, l := range looks {
+			drawn := false
+			for n, plot := range p.plots {
+				// A figure of zero has no place on a logarithmic scale.
+				if s := plot.figure(row, l.entrant); l.light != "" && s.Runs > 0 && s.Min > 0 && !math.IsInf(s.Max, 1) {
+					places[n] = append(places[n], place{i, y, s})
+					drawn, seen[i] = true, true
+				}
+			}
+			if drawn {
+				y += step
+			}
+		}
+		if y > first {
+			body += text(left-margin, (first+y-step)/2+3, "end", "t", title)
+			y += step
+		}
+	}
+	if len(seen) == 0 {
+		return ""
+	}
+	w := (width - margin - left) / float64(len(p.plots))
+	for n, plot := range p.plots {
+		body += plot.draw(left+w*float64(n), w, y-step, places[n])
+	}
+	head := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%.0[2]f">`+"\n", width, y+margin)
+	head += style() + fmt.Sprintf(`<rect width="%d" height="%.0f" class="b"/>`+"\n", width, y+margin)
+	head += text(margin, 24, "start", "t h", p.title) + text(margin, 40, "start", "m", p.says)
+	x := float64(margin)
+	for i, l := range looks {
+		if seen[i] {
+			head += dot(x+3, 54.5, fmt.Sprint("e", i)) + text(x+10, 58, "start", "t", l.label)
+			x += 24 + letter*float64(len(l.label))
+		}
+	}
+	return head + body + "</svg>\n"
+}
+
+// draw draws the plot w wide and down to bottom.
+func (p plot) draw(left, w, bottom float64, places []place) string {
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, at := range places {
+		least, most = min(least, math.Log10(at.Min)), max(most, math.Log10(at.Max))
+	}
+	least, most = least-0.05, max(most, least+1)
+	const room = 50 // for the value beside a stroke
+	x := func(v float64) float64 { return left + (w-room)*(math.Log10(v)-least)/(most-least) }
+	body := text(left+(w-room)/2, top-12, "middle", "t", p.title)
+	for decade := math.Ceil(least); decade <= most; decade++ {
+		v := math.Pow(10, decade)
+		body += line(x(v), top-6, x(v), bottom, "g") + text(x(v), bottom+12, "middle", "m", p.label(v))
+	}
+	for _, at := range places {
+		class := fmt.Sprint("e", at.look)
+		body += line(x(at.Min), at.y, x(at.Max), at.y, class) + dot(x(at.Median), at.y, class)
+		body += text(x(at.Max)+5, at.y+3.5, "start", "t", p.label(at.Median))
+	}
+	return body
+}
