@@ -41,6 +41,7 @@ type inbox struct {
 	need  int            // the length at which another scan is useful; 0: unknown
 	exact bool           // long is for this message alone, whose size is known
 	more  bool           // it may hold a whole message
+	late  error          // the error of the read that returned what is held; see fill
 }
 
 // A window is where a read puts its data: into buf, or into a buffer obtained

@@ -95,10 +95,14 @@ func (s *Session) receive(t input) error {
 }
 
 // fill reads once, unless in may hold more messages already. It returns the
-// read's error and the framing's.
+// read's error and the framing's. The error of a read that also returned data is
+// left to the next fill: everything in that data is delivered first.
 func (s *Session) fill(in *inbox, t input) (readErr, err error) {
-	if in.more {
+	switch {
+	case in.more:
 		return nil, in.again()
+	case in.late != nil:
+		return in.late, nil
 	}
 	s.framed.settle()
 	s.watchMessage(in.have > 0 || s.framed.partial())
@@ -106,6 +110,7 @@ func (s *Session) fill(in *inbox, t input) (readErr, err error) {
 	buf, n, readErr := t.read(w)
 	if n > 0 {
 		s.received(n)
+		in.late, readErr = readErr, nil
 		err = in.took(w, buf, n)
 	} else if buf != w.buf {
 		free(buf)
