@@ -27,9 +27,10 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 		l.startHandshake(ctx, conn, quit)
 		return
 	}
-	t, err := l.ready(conn, proxyproto.Header{})
+	var t transport
+	err := tune(conn, l.set)
 	if err == nil {
-		err = tune(conn, l.set)
+		t, err = l.ready(conn, proxyproto.Header{})
 	}
 	if err != nil {
 		abortConn(underTLS(conn))

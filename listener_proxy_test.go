@@ -221,6 +221,35 @@ func TestMaxSessionsPerAddrCountsAProxysClientsAndFailuresReleaseIt(t *testing.T
 	}
 }
 
+// closesFirst is a listener whose first connections are closed when it returns
+// them.
+type closesFirst struct {
+	net.Listener
+	left int
+}
+
+func (l *closesFirst) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil && l.left > 0 {
+		l.left--
+		conn.Close()
+	}
+	return conn, err
+}
+
+func TestConnectionsWhoseOptionsCannotBeSetHoldNoPlaceOfTheirAddress(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := chanio.Serve(t.Context(), &closesFirst{ln, 2}, &chanio.Options{MaxSessionsPerAddr: 1, Nagle: true})
+	defer l.Close()
+	for range 2 {
+		connectTo(t, l)
+		require.ErrorIs(t, tlsEvent(t, l.Events(), chanio.EventFailed).Err, net.ErrClosed)
+	}
+	connectTo(t, l)
+	await(t, l.Sessions(), "a session")
+}
+
 func TestStreamOptionsAreErrorsOnUDP(t *testing.T) {
 	for name, o := range map[string]*chanio.Options{
 		"ProxyProtocol":      {ProxyProtocol: true},
