@@ -67,11 +67,13 @@ func (s *Session) gatherPing(o *writerState) {
 		return
 	}
 	s.pings.queued = true
+	var ping []byte
 	if s.framed != nil {
-		o.batch.addChunk(s.framed.reader.Ping(), 0)
+		ping = s.framed.reader.Ping()
 	} else {
-		o.bad = o.batch.add(s.set.Ping, s.set.codec)
+		ping, o.bad = s.set.codec.AppendFrame(nil, s.set.Ping)
 	}
+	o.batch.addChunk(ping, 0) // it is not the user's message
 }
 
 // progress records that the kernel has taken something; p may be nil.

@@ -101,6 +101,25 @@ func TestAPingThatIsNotTakenIsNotAnswered(t *testing.T) {
 	})
 }
 
+func TestAPingThatIsNotTakenIsNothingOfTheUsers(t *testing.T) {
+	for name, f := range map[string]chanio.Framing{"lines": chanio.Lines{}, "a framing with a state": talk{}} {
+		t.Run(name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.Framing, o.PingInterval, o.WriteTimeout = f, time.Minute, -1
+				if f == (chanio.Lines{}) {
+					o.Ping = []byte("PING")
+				}
+				s, _ := memSession(t, &o)
+				<-s.Done()
+				require.ErrorContains(t, s.Err(), "PingTimeout")
+				require.Zero(t, s.Stats().Undelivered)
+				require.NoError(t, s.Flush(t.Context()), "nothing was accepted")
+				require.NoError(t, s.Close())
+			})
+		})
+	}
+}
+
 func TestAPingThatNeedsNoAnswerOnlyKeepsTheConnectionOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, peer := memSession(t, &chanio.Options{Framing: talk{}, PingInterval: time.Minute, PingTimeout: -1})
