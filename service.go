@@ -209,8 +209,8 @@ func (s *Service) boundShutdown(ctx context.Context, r *serviceRun) {
 // a new Done. To run what is queued first, call [Service.Shutdown] before.
 //
 // ctx bounds the wait. When it ends, Restart returns its error and the service
-// stays closed. (A context derived from the service's own ends with it.) A
-// service that was ended by its options or by the context passed to
+// stays closed, unless another Restart is under way. (A context derived from
+// the service's own ends with it.) A service that was ended by its options or by the context passed to
 // [NewService] cannot be restarted; the error is the one that Err returned.
 //
 // Called by a function that the service runs, or with the context that one
@@ -225,8 +225,8 @@ func (s *Service) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	r := s.run
 	r.close()
-	r.restart = s.inside(ctx, caller)
-	inside := r.restart
+	inside := s.inside(ctx, caller)
+	r.restart = r.restart || inside
 	s.mu.Unlock()
 	if inside {
 		return s.restartable()

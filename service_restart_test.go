@@ -114,6 +114,24 @@ func TestRestartFromInsideStartsTheEndAndReturns(t *testing.T) {
 	}
 }
 
+func TestARestartThatGivesUpLeavesOneFromInsideInForce(t *testing.T) {
+	withService(t, nil, func(t *testing.T, s *chanio.Service) {
+		release := make(chan struct{})
+		mustPost(t, s, func(ctx context.Context) {
+			assert.NoError(t, s.Restart(ctx))
+			<-release
+		})
+		synctest.Wait()
+		done := s.Done()
+		bound, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, s.Restart(bound), context.DeadlineExceeded)
+		close(release)
+		<-done
+		mustPost(t, s, func(context.Context) {})
+	})
+}
+
 func TestCloseAfterARestartFromInsideEndsTheService(t *testing.T) {
 	for _, end := range []struct {
 		name string
