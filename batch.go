@@ -50,8 +50,12 @@ const (
 	leastRoom = 512
 )
 
-// errBatchGone says that the user no longer owns the batch.
-var errBatchGone = errors.New("chanio: the batch was already sent or released")
+// Why a batch is not taken. errBatchGone says that the user no longer owns it.
+var (
+	errNilBatch      = errors.New("chanio: a nil batch")
+	errBatchGone     = errors.New("chanio: the batch was already sent or released")
+	errBatchTooLarge = fmt.Errorf("%w: a batch of more than %d bytes", ErrMessageTooLarge, uint32(maxBatch))
+)
 
 // NewBatch returns an empty batch, to be filled and sent.
 func NewBatch() *Batch { return new(Batch) }
@@ -180,17 +184,30 @@ func (b *Batch) wire(c codec) ([]byte, bool) {
 	return b.buf.B[:b.used], true
 }
 
+// readable returns why b is not a batch of the user's that holds all that was added.
+func (b *Batch) readable() error {
+	switch {
+	case b == nil:
+		return errNilBatch
+	case b.owner.Load() != 0:
+		return errBatchGone
+	case b.over:
+		return errBatchTooLarge
+	}
+	return nil
+}
+
 // put hands b to the session id. It fails if the caller does not own b.
 func (b *Batch) put(id ID) error {
 	if b == nil {
-		return errors.New("chanio: a nil batch")
+		return errNilBatch
 	}
 	if !b.owner.CompareAndSwap(0, uint64(id)) {
 		return errBatchGone
 	}
 	if b.over {
 		b.unput()
-		return fmt.Errorf("%w: a batch of more than %d bytes", ErrMessageTooLarge, uint32(maxBatch))
+		return errBatchTooLarge
 	}
 	return nil
 }

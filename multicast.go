@@ -167,6 +167,9 @@ func (p *PacketConn) changeGroup(op string, group netip.Addr, ifi *net.Interface
 	if err == nil {
 		err = change(group.Unmap().WithZone(""), ifi)
 	}
+	if err != nil && p.hasEnded() {
+		err = ErrClosed
+	}
 	if err != nil {
 		return p.errorAt(op, netip.AddrPort{}, err)
 	}
@@ -174,4 +177,11 @@ func (p *PacketConn) changeGroup(op string, group netip.Addr, ifi *net.Interface
 		p.watchLinks()
 	}
 	return nil
+}
+
+// hasEnded reports whether the endpoint has ended.
+func (p *PacketConn) hasEnded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over
 }

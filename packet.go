@@ -75,6 +75,7 @@ type PacketConn struct {
 	writer atomic.Bool   // the writer was started; set under mu
 	form   atomic.Uint32 // the form asked for; set under early
 	early  sync.Mutex    // guards what arrives before that
+	late   bool          // the endpoint ended before that, so recvBatch is still to be closed; guarded by early
 
 	mu       sync.Mutex // guards what follows; never held while blocking
 	err      error
@@ -370,8 +371,7 @@ func (p *PacketConn) finish() {
 	p.lost(drain(p.send, func(m Packet) int { return len(m.Data) }))
 	p.dropBatches()
 	p.unwatch()
-	close(p.recv)
-	close(p.recvBatch)
+	p.closeRecv()
 	p.events.close(p.Err())
 	close(p.done)
 }

@@ -1,7 +1,6 @@
 package chanio
 
 import (
-	"errors"
 	"iter"
 	"math"
 	"net/netip"
@@ -121,7 +120,7 @@ func (b *PacketBatch) recycle() {
 func (b *PacketBatch) put(id uint64) error {
 	switch {
 	case b == nil:
-		return errors.New("chanio: a nil batch")
+		return errNilBatch
 	case !b.owner.CompareAndSwap(0, id):
 		return errBatchGone
 	case b.over:

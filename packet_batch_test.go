@@ -199,3 +199,73 @@ func TestAPacketThatIsKeptBeyondReleaseIsOverwrittenUnderRace(t *testing.T) {
 	b.Release()
 	require.NotEqual(t, want, kept)
 }
+
+func TestWhoAsksForBatchesAfterTheEndGetsWhatArrivedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := memPacketConn(t, t.Context(), nil)
+		for _, data := range []string{"one", "two"} {
+			m.in <- datagram.Packet{Addr: somePeer, Data: []byte(data)}
+		}
+		synctest.Wait()
+		require.NoError(t, p.Close())
+		b := <-p.RecvBatch()
+		require.Equal(t, 2, b.Len())
+		require.Equal(t, "one", string(b.At(0).Data))
+		require.Equal(t, "two", string(b.At(1).Data))
+		require.True(t, isClosed(p.RecvBatch()))
+		require.True(t, isClosed(p.Recv()))
+	})
+}
+
+func TestWhoAsksForPacketsAfterTheEndGetsWhatArrivedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := memPacketConn(t, t.Context(), nil)
+		m.in <- datagram.Packet{Addr: somePeer, Data: []byte("one")}
+		synctest.Wait()
+		require.NoError(t, p.Close())
+		require.Equal(t, "one", string((<-p.Recv()).Data))
+		require.True(t, isClosed(p.Recv()))
+		require.True(t, isClosed(p.RecvBatch()))
+	})
+}
+
+func TestClosingSendOrSendBatchLosesNothingOfTheOther(t *testing.T) {
+	put := func(t *testing.T, p *chanio.PacketConn, data string) {
+		require.NoError(t, p.Put(chanio.Packet{Addr: somePeer, Data: []byte(data)}))
+	}
+	putBatch := func(t *testing.T, p *chanio.PacketConn, data string) {
+		b := chanio.NewPacketBatch()
+		b.Append(chanio.Packet{Addr: somePeer, Data: []byte(data)})
+		require.NoError(t, p.PutBatch(b))
+	}
+	for _, c := range []struct {
+		name  string
+		put   func(t *testing.T, p *chanio.PacketConn, data string)
+		close func(p *chanio.PacketConn)
+	}{
+		{"Send", putBatch, func(p *chanio.PacketConn) { close(p.Send()) }},
+		{"SendBatch", put, func(p *chanio.PacketConn) { close(p.SendBatch()) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for range 20 { // the writer looks at either channel first
+					m, p := memPacketConn(t, t.Context(), nil)
+					put(t, p, "first")
+					synctest.Wait() // the writer waits for the socket
+					c.put(t, p, "last")
+					c.close(p)
+					require.Equal(t, "first", string((<-m.out).Data))
+					synctest.Wait()
+					select {
+					case last := <-m.out:
+						require.Equal(t, "last", string(last.Data))
+					case <-p.Done():
+						require.Fail(t, "it ended first")
+					}
+					require.NoError(t, p.Close())
+					require.Zero(t, p.Stats().Undelivered)
+				}
+			})
+		})
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -182,4 +184,46 @@ func TestControlIsCalledBeforeADatagramSocketIsBound(t *testing.T) {
 	require.Equal(t, []string{"udp4 127.0.0.1:0", "udp4 127.0.0.1:0", group}, calls)
 	fail = errors.New("no")
 	require.ErrorIs(t, open(), fail)
+}
+
+func TestADeadlineThatASocketCameWithEndsNothing(t *testing.T) {
+	eachGiven(t, func(t *testing.T, c net.PacketConn) {
+		require.NoError(t, c.SetDeadline(time.Now().Add(-time.Second)))
+		p := chanio.NewPacketConn(t.Context(), c, &chanio.Options{WriteTimeout: -1})
+		peer := packetConn(t, "udp4", "127.0.0.1:0", nil, false)
+		require.NoError(t, p.Put(chanio.Packet{Addr: peer.LocalAddr(), Data: []byte("ping")}))
+		require.NoError(t, p.Flush(t.Context()))
+		ping := nextPacket(t, peer)
+		require.NoError(t, peer.Put(ping))
+		require.Equal(t, "ping", string(nextPacket(t, p).Data))
+		require.NoError(t, p.Close())
+	})
+}
+
+func TestATimeoutThatIsNotTheEndpointsEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := memPacketConn(t, t.Context(), nil)
+		m.fail <- os.ErrDeadlineExceeded
+		require.NoError(t, m.SetReadDeadline(time.Now().Add(-time.Second)))
+		m.in <- datagram.Packet{Addr: somePeer, Data: []byte("x")}
+		require.Equal(t, "x", string(nextPacket(t, p).Data))
+		require.NoError(t, p.Close())
+	})
+}
+
+func TestGroupsOfAnEndpointThatHasEndedAreErrClosed(t *testing.T) {
+	group := netip.MustParseAddr("239.255.0.1")
+	requireClosed := func(t *testing.T, p *chanio.PacketConn) {
+		t.Helper()
+		require.ErrorIs(t, p.JoinGroup(group, nil), chanio.ErrClosed)
+		require.ErrorIs(t, p.JoinSource(group, somePeer.Addr(), nil), chanio.ErrClosed)
+		require.ErrorIs(t, p.LeaveGroup(group, nil), chanio.ErrClosed)
+	}
+	requireClosed(t, chanio.NewPacketConn(t.Context(), nil, nil))
+	synctest.Test(t, func(t *testing.T) {
+		_, p := memPacketConn(t, t.Context(), nil)
+		require.NotErrorIs(t, p.JoinGroup(group, nil), chanio.ErrClosed)
+		require.NoError(t, p.Close())
+		requireClosed(t, p)
+	})
 }

@@ -49,8 +49,22 @@ func (p *PacketConn) ask(f form) {
 		}
 		p.recvBatch <- b // recv has a buffer, so recvBatch has one too; nothing was sent on it yet
 	}
+	if p.late {
+		close(p.recvBatch)
+	}
 	p.form.Store(uint32(f))
 	close(p.asked)
+}
+
+// closeRecv closes the channels of received packets. What arrived before either
+// was asked for is still received, in the form that is asked for.
+func (p *PacketConn) closeRecv() {
+	p.early.Lock()
+	defer p.early.Unlock()
+	close(p.recv)
+	if p.late = form(p.form.Load()) == formUnknown; !p.late {
+		close(p.recvBatch)
+	}
 }
 
 // putEarly puts what arrived before any call of Recv or RecvBatch into recv, as

@@ -122,30 +122,29 @@ func (p *PacketConn) needWriter() {
 // sent what was accepted before a Close, or with the endpoint.
 func (p *PacketConn) writeLoop() {
 	defer close(p.writerDone)
-	for {
-		select {
-		case m, ok := <-p.send:
-			if !ok || !p.sendWith(m) {
-				p.beginClose() // the user has closed send
-				return
-			}
-		case b, ok := <-p.sendBatch:
-			if !ok || !p.transmitBatch(b) {
-				p.beginClose()
-				return
-			}
-		case flushed := <-p.flushes:
-			if !p.sendQueued() || !p.sendQueuedBatches() {
-				p.beginClose()
-				return
-			}
-			flushed <- p.loss.take()
-		case <-p.refused:
-			<-p.putsGone
-			p.sendQueued()
-			p.sendQueuedBatches()
-			return
+	for p.writeOnce() {
+	}
+	p.beginClose() // it has begun, unless the user has closed send or sendBatch
+	<-p.putsGone
+	p.sendQueued()
+	p.sendQueuedBatches()
+}
+
+// writeOnce sends what comes next. It reports whether to go on.
+func (p *PacketConn) writeOnce() bool {
+	select {
+	case m, ok := <-p.send:
+		return ok && p.sendWith(m)
+	case b, ok := <-p.sendBatch:
+		return ok && p.transmitBatch(b)
+	case flushed := <-p.flushes:
+		if !p.sendQueued() || !p.sendQueuedBatches() {
+			return false
 		}
+		flushed <- p.loss.take()
+		return true
+	case <-p.refused:
+		return false
 	}
 }
 

@@ -123,6 +123,8 @@ func New(sock Socket, network string, cfg Config) (*Conn, error) {
 	c.dual = c.v6 && network == "udp" && c.wildcard
 	c.local = Unmap(c.local)
 	c.engine = &oneByOne{conn: c}
+	sock.SetReadDeadline(time.Time{}) // what its previous owner has set is over
+	sock.SetWriteDeadline(time.Time{})
 
 	udp, ok := sock.(*net.UDPConn)
 	if !ok {

@@ -36,14 +36,31 @@ func (c *Conn) ReceiveTo(r Receiver) error {
 			}
 		case undelivered(err):
 			c.refused.Add(1)
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, os.ErrDeadlineExceeded) && c.stops():
 			return nil
-		case passes(err):
+		case errors.Is(err, os.ErrDeadlineExceeded), passes(err):
 			pause = min(max(2*pause, readPauseMin), readPauseMax)
 			c.rest(pause)
 		default:
 			return bare(err)
 		}
+	}
+}
+
+// stops reports whether StopReceiving was called. If not, a deadline has passed that
+// is not the Conn's, and stops removes it.
+func (c *Conn) stops() bool {
+	select {
+	case <-c.stopped:
+		return true
+	default:
+	}
+	c.sock.SetReadDeadline(time.Time{})
+	select {
+	case <-c.stopped: // its deadline may have been the one removed
+		return true
+	default:
+		return false
 	}
 }
 
