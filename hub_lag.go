@@ -17,12 +17,13 @@ type lagger struct {
 }
 
 // makeRoom ensures that publishing frames puts no member more than MaxLag
-// behind, as the policy says, and returns the members it treated. The caller
-// holds mu, which makeRoom releases while it waits.
-func (h *Hub) makeRoom(frames []frame) (treated []lagger) {
+// behind, as the policy says, and returns the members it treated. except, which may
+// be nil, does not get them. The caller holds mu, which makeRoom releases while it
+// waits.
+func (h *Hub) makeRoom(frames []frame, except *Session) (treated []lagger) {
 	patient := h.lag == LagDisconnect
 	for !h.stopped && h.crowded(frames) {
-		late, left := h.late(frames), h.hoarders()
+		late, left := h.late(frames, h.apart(except)), h.hoarders()
 		if len(late)+len(left) == 0 {
 			break
 		}
@@ -73,11 +74,12 @@ type latecomer struct {
 	need int64 // what it must have taken for that not to happen
 }
 
-// late returns the members that frames would put more than MaxLag behind; a
-// member that has taken everything is never one. For feeds without such members
+// late returns the members that frames would put more than MaxLag behind; apart,
+// which does not get them, and a member that has taken everything are never among
+// them. For feeds without such members
 // it records how much more can be published before it must check again. The
 // caller holds mu.
-func (h *Hub) late(frames []frame) (late []latecomer) {
+func (h *Hub) late(frames []frame, apart *member) (late []latecomer) {
 	for i := range frames {
 		f, n := frames[i].feed, frames[i].weight()
 		most, before := int64(0), len(late)
@@ -89,7 +91,7 @@ func (h *Hub) late(frames []frame) (late []latecomer) {
 			if lag <= 0 {
 				continue // only a write is in progress
 			}
-			if lag+n > h.maxLag {
+			if lag+n > h.maxLag && m != apart {
 				late = append(late, latecomer{m, m.aim() + n - h.maxLag})
 			} else {
 				most = max(most, lag)

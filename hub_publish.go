@@ -187,7 +187,7 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 		return h.failed(n, frames[0].err)
 	}
 	h.mu.Lock()
-	lagged := h.makeRoom(frames)
+	lagged := h.makeRoom(frames, except)
 	stopped, covered := h.stopped, h.cover(frames)
 	var events []Event
 	var apart *member
@@ -210,13 +210,8 @@ func (h *Hub) commit(frames []frame, n int, except *Session) error {
 // append appends frames to their feeds' logs. It returns the member that does not
 // get them if its session must be told all the same. The caller holds mu.
 func (h *Hub) append(frames []frame, except *Session) (events []Event, tell *member) {
-	var apart *member
-	if except != nil {
-		if m := except.member(h); m != nil && !m.left() {
-			apart = m
-		}
-	}
-	published := false
+	apart := h.apart(except)
+	var messages, bytes int64 // of the frame that carries most
 	for i := range frames {
 		f := frames[i].feed
 		getters := int64(f.staying)
@@ -233,10 +228,10 @@ func (h *Hub) append(frames []frame, except *Session) (events []Event, tell *mem
 		if n == 0 {
 			continue
 		}
-		if !published {
-			published = true
-			h.counts.bytes += int64(len(frames[i].data))
-			h.counts.messages += int64(n)
+		if more := int64(n) - messages; more > 0 {
+			h.counts.messages += more
+			h.counts.bytes += int64(len(frames[i].data)) - bytes
+			messages, bytes = int64(n), int64(len(frames[i].data))
 		}
 		h.counts.owed += getters * int64(len(frames[i].data))
 		if apart != nil && apart.feed == f {
@@ -248,6 +243,18 @@ func (h *Hub) append(frames []frame, except *Session) (events []Event, tell *mem
 		}
 	}
 	return events, tell
+}
+
+// apart returns the place of except, which may be nil, if it is a member. The caller
+// holds mu.
+func (h *Hub) apart(except *Session) *member {
+	if except == nil {
+		return nil
+	}
+	if m := except.member(h); m != nil && !m.left() {
+		return m
+	}
+	return nil
 }
 
 // append appends the frame's messages to the log.
