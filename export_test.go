@@ -87,3 +87,6 @@ func (q *eventQueue) Early() int { return cap(q.early.ring) }
 // Buffered returns how many events q's channel has room for, 0 while there is
 // none.
 func (q *eventQueue) Buffered() int { return cap(q.ch) }
+
+// Overflow makes b a batch of more than 4 GiB.
+func (b *Batch) Overflow() { b.over = true }

@@ -3,15 +3,16 @@ package chanio
 import "fmt"
 
 // MulticastBatch publishes the messages of b, in order, with no other messages
-// in between. It copies them, so the caller still owns b.
+// in between. It copies them, so the caller still owns b. A batch that was sent or
+// released is an error, and so is one of more than 4 GiB: see [Session.PutBatch].
 //
 // If no member can carry some message of b, the error is that of
 // [Hub.Multicast] for the first such message, and nothing of b is published. A
 // batch of more than MaxLag/2 bytes is published message by message, up to the
 // first that fails.
 func (h *Hub) MulticastBatch(b *Batch) error {
-	if b.owner.Load() != 0 {
-		return fmt.Errorf("chanio: multicast of a batch: %w", errBatchGone)
+	if err := b.readable(); err != nil {
+		return fmt.Errorf("chanio: multicast of a batch: %w", err)
 	}
 	if b.Len() == 0 {
 		if h.ended() {
@@ -36,7 +37,9 @@ func (h *Hub) tryPublishBatch(b *Batch) error {
 	}
 	for i, n := range refused {
 		if n == len(frames) {
-			return h.failed(len(b.At(i)), fmt.Errorf("message %d of %d: %w", i, b.Len(), frames[0].err))
+			one := frame{feed: frames[0].feed} // frames[0].err may be of an earlier one, which others can carry
+			one.encode(nil, b.At(i))
+			return h.failed(len(b.At(i)), fmt.Errorf("message %d of %d: %w", i, b.Len(), one.err))
 		}
 	}
 	for i := range frames {
