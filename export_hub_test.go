@@ -78,7 +78,7 @@ func (h *Hub) BeginPublish(p []byte) (woken, due int, waking bool, finish func()
 	h.first.published(h.first.log.Append(p), 0)
 	h.counts.owed += int64(len(p) * len(h.first.places))
 	few := h.wake(make([]*member, 0, wakeAtOnce), &h.first)
-	return len(few), int(h.first.due), h.waits.waker != nil, func() {
+	return len(few), int(h.first.due), h.hubWaits().waker != nil, func() {
 		for _, m := range few {
 			m.s.memberReady(m)
 		}
@@ -118,4 +118,11 @@ func (h *Hub) TakesWire(b *Batch) (ends []int, ok bool) {
 	f := frame{feed: &h.first}
 	ok = f.takeWire(b)
 	return f.ends, ok
+}
+
+// EndingRooms returns how many hubs r keeps that it has forgotten.
+func (r *Rooms[K]) EndingRooms() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ending)
 }

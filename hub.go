@@ -61,6 +61,16 @@ type hubEnd struct {
 	done chan struct{} // closed by finish
 }
 
+// finished reports whether done is closed.
+func (e *hubEnd) finished() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // NewHub returns a hub that lives until ctx ends or Close. It does not own its
 // members. It uses Options.Framing, Lag, MaxLag, WriteTimeout, SendQueue,
 // EventQueue and Logger. The framing is the one that members are expected to
@@ -331,4 +341,5 @@ func (h *Hub) finish(end *hubEnd, pump *hubPump) {
 	}
 	h.events.close(end.err)
 	close(end.done)
+	h.unlinked()
 }

@@ -109,12 +109,12 @@ func (h *Hub) retireUnused() {
 	h.unlinked()
 }
 
-// unlinked runs the unused callback if the hub is retired. The caller must not
-// hold mu.
+// unlinked runs the unused callback if the hub is retired and not about to end. The
+// caller must not hold mu.
 func (h *Hub) unlinked() {
 	h.mu.Lock()
 	var unused func()
-	if h.waits != nil && h.waits.retired {
+	if h.waits != nil && h.waits.retired && !(h.stopped && !h.end.finished()) {
 		unused, h.waits.unused = h.waits.unused, nil
 	}
 	h.mu.Unlock()

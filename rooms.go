@@ -19,7 +19,8 @@ type Rooms[K comparable] struct {
 
 	mu      sync.RWMutex // locked before a hub's; never held while blocking
 	rooms   map[K]*Hub
-	past    Stats // of forgotten rooms
+	ending  map[*Hub]struct{} // forgotten rooms whose members still write what was published
+	past    Stats             // of the other forgotten rooms
 	closed  bool
 	err     error
 	stopCtx func() bool // stops watching the context; may be nil
@@ -30,7 +31,7 @@ type Rooms[K comparable] struct {
 // yield rooms that have already ended with that Err.
 func NewRooms[K comparable](ctx context.Context, o *Options) *Rooms[K] {
 	set, err := o.resolve(false)
-	r := &Rooms[K]{set: set, done: make(chan struct{}), rooms: make(map[K]*Hub)}
+	r := &Rooms[K]{set: set, done: make(chan struct{}), rooms: make(map[K]*Hub), ending: make(map[*Hub]struct{})}
 	if err != nil {
 		r.stop(err)
 		return r
@@ -75,7 +76,7 @@ func (r *Rooms[K]) open(key K) (*Hub, error) {
 	h := r.rooms[key]
 	if h == nil {
 		h = newHub(r.set)
-		h.hubWaits().unused = func() { r.forget(key, h) }
+		h.hubWaits().unused = func() { r.forget(key, h); r.settle(h) }
 		r.rooms[key] = h
 		h.events.emit(Event{Kind: EventStarted})
 	}
@@ -90,9 +91,20 @@ var errRoomsClosed = fmt.Errorf("chanio: rooms: %w", ErrClosed)
 func (r *Rooms[K]) forget(key K, h *Hub) {
 	h.stop(nil)
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.rooms[key] == h {
 		delete(r.rooms, key)
+		r.ending[h] = struct{}{}
+	}
+	r.mu.Unlock()
+	h.retireUnused()
+}
+
+// settle keeps only the Stats of h, which was forgotten and whose last member is gone.
+func (r *Rooms[K]) settle(h *Hub) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.ending[h]; ok {
+		delete(r.ending, h)
 		r.past.add(h.Stats())
 	}
 }
@@ -174,6 +186,9 @@ func (r *Rooms[K]) Stats() Stats {
 	defer r.mu.RUnlock()
 	st := r.past
 	for _, h := range r.rooms {
+		st.add(h.Stats())
+	}
+	for h := range r.ending {
 		st.add(h.Stats())
 	}
 	return st

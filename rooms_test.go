@@ -156,3 +156,39 @@ func TestRoomsLoseNoMessageAndLeakNoRoomHoweverMembersComeAndGo(t *testing.T) {
 	require.EqualValues(t, workers*rounds, r.Stats().Accepted)
 	require.NoError(t, r.Close())
 }
+
+func TestStatsOfRoomsCountWhatMembersWriteAfterTheirRoomHasEnded(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		end  func(r *chanio.Rooms[string])
+	}{
+		{"Close", func(r *chanio.Rooms[string]) { r.Close() }},
+		{"the hub's Close", func(r *chanio.Rooms[string]) {
+			h, _ := r.Hub("a")
+			h.Close()
+		}},
+		{"Close of a room with a pump", func(r *chanio.Rooms[string]) {
+			h, _ := r.Hub("a")
+			h.Send()
+			r.Close()
+		}},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := testRooms(t, nil)
+				s, peer := memSession(t, nil)
+				require.NoError(t, r.Join("a", s))
+				require.NoError(t, r.Multicast("a", []byte("hello")))
+				end.end(r)
+				require.EqualValues(t, 5, r.Stats().BytesPending)
+				read(t, peer, "hello")
+				synctest.Wait()
+				st := r.Stats()
+				require.EqualValues(t, 5, st.BytesSent)
+				require.EqualValues(t, 1, st.MessagesSent)
+				require.Zero(t, st.BytesPending)
+				require.Zero(t, r.EndingRooms())
+			})
+		})
+	}
+}
