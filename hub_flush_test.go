@@ -67,3 +67,22 @@ func TestAHubsFlushReturnsTheErrorOfItsContext(t *testing.T) {
 		requireNoMarks(t, h)
 	})
 }
+
+func TestASessionsFlushDoesNotWaitForWhatItsHubHasDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &chanio.Options{Lag: chanio.LagDrop})
+		s, _ := joinMem(t, h, nil)
+		s.Send() // starts its writer
+		synctest.Wait()
+		_, _, _, wake := h.BeginPublish([]byte("dropped"))
+		h.Lag(s)()
+		flushed := make(chan error, 1)
+		go func() { flushed <- s.Flush(t.Context()) }()
+		synctest.Wait() // the writer does not know of the message yet
+		require.Empty(t, flushed)
+		wake()
+		synctest.Wait()
+		require.Len(t, flushed, 1)
+		require.NoError(t, <-flushed)
+	})
+}

@@ -43,6 +43,9 @@ func (h *Hub) lenChanged() {
 // that first gets a history of its own and then joins the others. Its errors
 // are Join's.
 func (h *Hub) JoinAfter(s *Session, prior *Hub) error {
+	if s == nil {
+		return h.joinAfter(s, nil)
+	}
 	prior.Leave(s)
 	return h.joinAfter(s, s.owedBy(prior))
 }

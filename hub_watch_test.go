@@ -107,3 +107,8 @@ func TestWatchTellsOfEachChangeOfLen(t *testing.T) {
 		stop()
 	})
 }
+
+func TestJoinAfterOfANilSessionIsAnError(t *testing.T) {
+	past, room := testHub(t, nil), testHub(t, nil)
+	require.Error(t, room.JoinAfter(nil, past))
+}

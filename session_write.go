@@ -205,6 +205,9 @@ func (s *Session) writeOnce(o *writerState) bool {
 		s.fails(o, err)
 		return false
 	}
+	if s.flushed.Load() {
+		s.checkFlushes(o) // a hub's member that was parked may be all that one waited for
+	}
 	s.awaitWork(o)
 	return true
 }
