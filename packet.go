@@ -56,18 +56,18 @@ type PacketConn struct {
 	unwatch func()          // stops watching parent
 	events  *eventQueue
 
-	id         uint64            // unique in the process: the owner of batches put to it
-	recv       chan Packet       // sent and closed by the reader
-	recvBatch  chan *PacketBatch // likewise
-	asked      chan struct{}     // closed when form is known
-	send       chan Packet       // received by the writer; only the user may close it
-	sendBatch  chan *PacketBatch // likewise
-	flushes    chan chan error   // calls of Flush; the writer answers and never blocks on that
-	refused    chan struct{}     // closed when nothing more is accepted or received
-	writerDone chan struct{}     // closed when the writer has ended
-	putsGone   chan struct{}     // closed when nothing more is accepted and no Put is in progress
-	done       chan struct{}     // closed by the reader, as its last act
-	linksDone  chan struct{}     // closed when the interfaces are no longer watched
+	id         uint64             // unique in the process: the owner of batches put to it
+	recv       chan Packet        // sent and closed by the reader
+	recvBatch  chan *PacketBatch  // likewise
+	asked      chan struct{}      // closed when form is known
+	send       chan Packet        // received by the writer; only the user may close it
+	sendBatch  chan *PacketBatch  // likewise
+	flushes    chan chan struct{} // calls of Flush; the writer answers by closing what it receives
+	refused    chan struct{}      // closed when nothing more is accepted or received
+	writerDone chan struct{}      // closed when the writer has ended
+	putsGone   chan struct{}      // closed when nothing more is accepted and no Put is in progress
+	done       chan struct{}      // closed by the reader, as its last act
+	linksDone  chan struct{}      // closed when the interfaces are no longer watched
 
 	stats  counters
 	loss   loss          // since the last Flush
@@ -178,7 +178,7 @@ func makePacketConn(ctx context.Context, network string, conn *datagram.Conn, se
 		asked:      make(chan struct{}),
 		send:       make(chan Packet, set.SendQueue),
 		sendBatch:  make(chan *PacketBatch, min(1, set.SendQueue)),
-		flushes:    make(chan chan error),
+		flushes:    make(chan chan struct{}),
 		refused:    make(chan struct{}),
 		writerDone: make(chan struct{}),
 		done:       make(chan struct{}),

@@ -72,7 +72,7 @@ func (p *PacketConn) Flush(ctx context.Context) error {
 	if !p.writer.Load() {
 		return nil // nothing was ever accepted
 	}
-	flushed := make(chan error, 1)
+	flushed := make(chan struct{})
 	select {
 	case p.flushes <- flushed:
 	case <-p.done:
@@ -81,8 +81,8 @@ func (p *PacketConn) Flush(ctx context.Context) error {
 		return ctx.Err()
 	}
 	select {
-	case err := <-flushed:
-		return err
+	case <-flushed:
+		return p.loss.take() // here: a Flush that gave up must not take it away
 	case <-p.done:
 		return p.flushResult()
 	case <-ctx.Done():
@@ -141,7 +141,7 @@ func (p *PacketConn) writeOnce() bool {
 		if !p.sendQueued() || !p.sendQueuedBatches() {
 			return false
 		}
-		flushed <- p.loss.take()
+		close(flushed)
 		return true
 	case <-p.refused:
 		return false

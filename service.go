@@ -210,8 +210,9 @@ func (s *Service) boundShutdown(ctx context.Context, r *serviceRun) {
 //
 // ctx bounds the wait. When it ends, Restart returns its error and the service
 // stays closed, unless another Restart is under way. (A context derived from
-// the service's own ends with it.) A service that was ended by its options or by the context passed to
-// [NewService] cannot be restarted; the error is the one that Err returned.
+// the service's own ends with it.) A service that was ended by its options or
+// by the context passed to [NewService] cannot be restarted; the error is the
+// one that Err returned.
 //
 // Called by a function that the service runs, or with the context that one
 // received, as described at [Service.Shutdown], Restart starts the end and

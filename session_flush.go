@@ -48,10 +48,12 @@ func (s *Session) Flush(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := slices.Index(s.flushes, f); i >= 0 {
-		s.flushes = slices.Delete(s.flushes, i, i+1)
-		s.flushed.Store(len(s.flushes) > 0)
+	i := slices.Index(s.flushes, f)
+	if i < 0 {
+		return <-f.result // both: a loss that it tells of is told nowhere else
 	}
+	s.flushes = slices.Delete(s.flushes, i, i+1)
+	s.flushed.Store(len(s.flushes) > 0)
 	return ctx.Err()
 }
 
