@@ -40,7 +40,7 @@ func commands() []command {
 		{"churn", "[flags]", "measure how fast connections come and go", ownServer("churn", 16, 1, showChurn)},
 		{"fanout", "[flags]", "measure the time until the last member has a message", ownServer("fanout", 1000, 50, showFanout)},
 		{"compare", "[flags]", "run the whole matrix and judge it", runCompare},
-		{"child", "serve|load CONFIG", "do what another command asks for in JSON", child},
+		{"child", "", "do what another command asks for", child},
 	}
 }
 

@@ -1,5 +1,4 @@
-// Package process starts the benchmarks' child processes, reads the usage of
-// processes and pins them to a CPU.
+// Package process reads the usage of processes and pins them to a CPU.
 package process
 
 import "time"

@@ -4,14 +4,12 @@ package trial
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/load"
-	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
@@ -40,56 +38,38 @@ func Measure(ctx context.Context, c bench.Config) (*report.Report, error) {
 	if err := c.Locate("", port); err != nil {
 		return nil, err
 	}
-	server, err := Child(ctx, "serve", c)
+	server, err := Start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.ServerPID = server.PID()
-	c.Address, err = server.ReadLine()
+	c.ServerPID = server.cmd.Process.Pid
+	c.Address, err = server.Serve(c)
 	var r *report.Report
 	if err == nil {
 		r, err = measure(ctx, c, server)
 	}
-	if err = errors.Join(err, server.Stop()); err == nil && r.Errors > 0 {
+	if err = errors.Join(err, server.Stop(), ctx.Err()); err == nil && r.Errors > 0 {
 		err = fmt.Errorf("%d of %d clients failed: %s", r.Errors, c.Clients, r.FirstError)
 	}
 	return r, err
 }
 
-func measure(ctx context.Context, c bench.Config, server *process.Child) (r *report.Report, err error) {
+func measure(ctx context.Context, c bench.Config, server *Child) (*report.Report, error) {
 	switch c.Job {
 	case "idle":
-		return load.Run(ctx, c, func() error {
-			_, err := server.Command("collect")
-			return err
-		})
+		return load.Run(ctx, c, func() error { return server.Call("Part.Collect", 0, new(int)) })
 	case "redis":
 		return measureRedis(ctx, c)
 	}
-	child, err := Child(ctx, "load", c)
+	child, err := Start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out, err := child.Output()
-	if err != nil {
-		return nil, err
+	r := new(report.Report)
+	err = errors.Join(child.Call("Part.Load", c, r), child.Stop())
+	if err == nil && c.Publish {
+		r.Latency = nil
+		err = server.Call("Part.Published", 0, &r.Latency)
 	}
-	if err := json.Unmarshal(out, &r); err != nil || !c.Publish {
-		return r, err
-	}
-	line, err := server.Command("published")
-	if err != nil {
-		return nil, err
-	}
-	r.Latency = nil
-	return r, json.Unmarshal([]byte(line), &r.Latency)
-}
-
-// Child starts this program as the server of c, or as its load.
-func Child(ctx context.Context, role string, c bench.Config) (*process.Child, error) {
-	config, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	return process.Start(ctx, "child", role, string(config))
+	return r, err
 }
