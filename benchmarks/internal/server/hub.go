@@ -87,7 +87,7 @@ func (h *hub[M]) serve(write func(message M, more <-chan M) error) {
 			if write(message, m.queue) != nil {
 				return
 			}
-		case <-h.quit:
+		case <-h.ctx.Done():
 			return
 		}
 	}
@@ -165,7 +165,7 @@ func limitMulticast(s *Server) error {
 		p.enter()
 		select {
 		case <-p.opened:
-		case <-p.quit:
+		case <-p.ctx.Done():
 		}
 		for {
 			if _, err := conn.Write(buf); err != nil {

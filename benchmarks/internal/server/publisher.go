@@ -36,35 +36,29 @@ func (p *publisher) enter() {
 }
 
 const (
-	breathMessages = 256              // published between two checks of quit
+	breathMessages = 256              // published between two checks of the server's context
 	breathTime     = time.Millisecond // between two bursts of a limited rate
 )
 
 func (p *publisher) run() {
 	select {
 	case <-p.opened:
-	case <-p.quit:
+	case <-p.ctx.Done():
 		return
 	}
 	message := p.config.Message()
 	rate := p.config.Messages
 	tick := time.NewTicker(max(breathTime, time.Second/time.Duration(max(1, rate))))
 	defer tick.Stop()
-	always := make(chan time.Time)
-	close(always)
-	next := tick.C
-	if rate == 0 {
-		next = always
-	}
 	began, sent := time.Now(), 0
-	for {
+	for p.ctx.Err() == nil {
 		due := sent + breathMessages
-		select {
-		case <-p.quit:
-			return
-		case now := <-next:
-			if rate > 0 { // by the clock, so that the mean holds however late a tick is
+		if rate > 0 {
+			select {
+			case now := <-tick.C: // by the clock, so that the mean holds however late a tick is
 				due = int(now.Sub(began).Seconds() * float64(rate))
+			case <-p.ctx.Done():
+				return
 			}
 		}
 		for ; sent < due; sent++ {

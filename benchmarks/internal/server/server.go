@@ -3,6 +3,8 @@
 package server
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,13 +25,10 @@ type Server struct {
 	Published *report.Latencies
 
 	config bench.Config
-	quit   chan struct{}  // closed first by Close
+	ctx    context.Context // ends first in Close
+	quit   context.CancelFunc
 	stops  []func() error // called by Close; they make goroutines end
 	wg     sync.WaitGroup // all goroutines
-
-	mu    sync.Mutex
-	over  bool // no connection is added any more
-	conns map[net.Conn]struct{}
 }
 
 // starters maps each job to its implementations by name. If a starter
@@ -75,7 +74,8 @@ func Start(c bench.Config) (*Server, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no implementation %q of %s", c.Impl, c.Job)
 	}
-	s := &Server{config: c, quit: make(chan struct{}), conns: make(map[net.Conn]struct{})}
+	s := &Server{config: c}
+	s.ctx, s.quit = context.WithCancel(context.Background())
 	if c.Publish {
 		s.Published = report.NewLatencies(1)
 	}
@@ -87,15 +87,60 @@ func Start(c bench.Config) (*Server, error) {
 
 // Close returns when the server's goroutines have ended.
 func (s *Server) Close() error {
-	close(s.quit)
+	s.quit()
 	var err error
 	for _, stop := range s.stops {
 		err = errors.Join(err, stop())
 	}
-	s.closeConns()
 	s.wg.Wait()
 	return err
 }
 
 // onClose makes Close call stop.
 func (s *Server) onClose(stop func() error) { s.stops = append(s.stops, stop) }
+
+// listen binds the server to its address.
+func (s *Server) listen() (net.Listener, error) {
+	ln, err := s.config.Listen()
+	if err == nil {
+		s.Addr = ln.Addr().String()
+	}
+	return ln, err
+}
+
+// serveStreams runs handle for each connection in a goroutine and closes the
+// connection when handle returns. When the server closes, handle's reads and
+// writes fail.
+func (s *Server) serveStreams(handle func(net.Conn)) error {
+	ln, err := s.listen()
+	if err != nil {
+		return err
+	}
+	s.onClose(ln.Close)
+	s.wg.Go(func() { // ends when ln is closed
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			s.wg.Go(func() { s.run(conn, handle) })
+		}
+	})
+	return nil
+}
+
+func (s *Server) run(conn net.Conn, handle func(net.Conn)) {
+	defer conn.Close()
+	defer s.closeLater(conn)()
+	// A multicast member may have nothing to read or write for long while its
+	// peer waits for the handshake.
+	if t, ok := conn.(*tls.Conn); ok && t.Handshake() != nil {
+		return
+	}
+	handle(conn)
+}
+
+// closeLater closes conn when the server closes, unless stop is called before.
+func (s *Server) closeLater(conn net.Conn) (stop func() bool) {
+	return context.AfterFunc(s.ctx, func() { conn.Close() })
+}
