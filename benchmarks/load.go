@@ -47,7 +47,9 @@ func ownServer(job string, clients, messages int, show func(w io.Writer, c bench
 }
 
 // child does what package trial asks for.
-func child(ctx context.Context, _ streams, _ []string) error { return trial.Play(ctx, os.Stdin, os.Stdout) }
+func child(ctx context.Context, _ streams, _ []string) error {
+	return trial.Play(ctx, os.Stdin, os.Stdout)
+}
 
 func showIdle(w io.Writer, c bench.Config, r *report.Report) {
 	fmt.Fprintf(w, "%d idle %s sessions of %s, bytes of the server's resident memory for each:\n", c.Clients, c.Net, c.Impl)

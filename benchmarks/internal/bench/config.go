@@ -125,6 +125,22 @@ func (c *Config) Locate(host string, port int) error {
 	return nil
 }
 
+// LocateFree sets the address to a free port of the loopback interface. The
+// system can't choose one for a group, which many sockets join: that is a port
+// that nothing uses now.
+func (c *Config) LocateFree() error {
+	port := 0
+	if c.Datagrams() && c.Multicasts() {
+		conn, err := net.ListenUDP("udp", nil)
+		if err != nil {
+			return err
+		}
+		port = conn.LocalAddr().(*net.UDPAddr).Port
+		conn.Close()
+	}
+	return c.Locate("", port)
+}
+
 // Network returns package net's name for the transport.
 func (c Config) Network() string {
 	if c.Net == TLS || c.Net == WS {

@@ -60,14 +60,3 @@ func (c Config) Group() (netip.AddrPort, *net.Interface, error) {
 	}
 	return group, nil, errors.New("there is no loopback interface")
 }
-
-// FreeGroupPort returns a UDP port that is unused now. The system can't choose
-// one for a group, which many sockets join.
-func FreeGroupPort() (int, error) {
-	conn, err := net.ListenUDP("udp", nil)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).Port, nil
-}

@@ -71,20 +71,6 @@ func TestTheReadmeHasWhatItShowsAndTheBars(t *testing.T) {
 	}
 }
 
-func TestSelectMatchesNamesOfASet(t *testing.T) {
-	all, err := Select("all", "^tcp-(churn|publish)")
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-	for _, c := range [][3]string{
-		{"none", "", `-set: "none" is none of all, readme, cppserver, bars, clients, sizes, websocket`},
-		{"bars", "^none$", "no scenario of set"},
-		{"all", "(", "-run: error parsing"},
-	} {
-		_, err := Select(c[0], c[1])
-		require.ErrorContains(t, err, c[2])
-	}
-}
-
 func TestScenarioNamesAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, name := range setOf(t, "all") {

@@ -28,14 +28,7 @@ func Measure(ctx context.Context, c bench.Config) (*report.Report, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startup+time.Duration(c.Clients)*session+c.Warmup+c.Length)
 	defer cancel()
-	port := 0
-	if c.Datagrams() && c.Multicasts() {
-		var err error
-		if port, err = bench.FreeGroupPort(); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.Locate("", port); err != nil {
+	if err := c.LocateFree(); err != nil {
 		return nil, err
 	}
 	server, err := Start(ctx)
