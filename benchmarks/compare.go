@@ -47,13 +47,13 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	}
 	if list {
 		for _, s := range r.Scenarios {
-			fmt.Fprintf(std.out, "%-28s %s\n", s.Name, s.Title())
+			fmt.Fprintf(std.out, "%-28s %s\n", s.Name, strings.Join(s.Entrants, " "))
 		}
 		fmt.Fprint(std.out, "\n", does)
 		return nil
 	}
 
-	var o *compare.Outcome
+	var o compare.Outcome
 	if from != "" {
 		if o, err = results.Read(from); err != nil {
 			return err

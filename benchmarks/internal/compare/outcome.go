@@ -3,62 +3,61 @@ package compare
 import (
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/perf/benchfmt"
 )
 
-// An Outcome is everything that a run has measured.
-type Outcome struct {
-	About  map[string]string // how, when and where, by key
-	Trials []Trial           // in the order in which they ran
+// An Outcome has the results of a run's trials, in the order in which they ran.
+// Their configuration says how, when and where, and why a trial failed.
+type Outcome []*benchfmt.Result
+
+// failure is the key of a trial's error, and its only figure.
+const failure = "failure"
+
+// trialName returns the name of a trial in Go's benchmark format.
+func trialName(scenario, entrant string) string {
+	return fmt.Sprintf("/%s/server=%s", scenario, entrant)
 }
 
-// failureKey is the key of a trial's error, in a file.
-const failureKey = "failure"
-
-// Expand replaces ${key} in text with what o is about.
-func (o *Outcome) Expand(text string) string {
-	return os.Expand(text, func(key string) string { return o.About[key] })
-}
-
-// A Trial is what one entrant reached in one scenario, once.
-type Trial struct {
-	Scenario, Entrant string
-	Figures           Figures
-	Err               string // why it failed; "" if it did not
+// Expand replaces ${key} in text with the value of the configuration.
+func (o Outcome) Expand(text string) string {
+	return os.Expand(text, func(key string) string {
+		if len(o) == 0 {
+			return "nothing"
+		}
+		return o[0].GetConfig(key)
+	})
 }
 
 // values returns a figure by repetition: NaN where the trial failed or has no
 // such figure.
-func (o *Outcome) values(f Figure) []float64 {
+func (o Outcome) values(f Figure) []float64 {
 	var values []float64
-	for _, t := range o.Trials {
-		if t.Scenario != f.Scenario || t.Entrant != f.Entrant {
-			continue
+	name := trialName(f.Scenario, f.Entrant)
+	for _, t := range o {
+		if string(t.Name) == name {
+			v, ok := t.Value(string(f.Metric))
+			if !ok {
+				v = math.NaN()
+			}
+			values = append(values, v)
 		}
-		v, ok := t.Figures[f.Metric]
-		if !ok || t.Err != "" {
-			v = math.NaN()
-		}
-		values = append(values, v)
 	}
 	return values
 }
 
 // Figure returns a figure of an entrant in a scenario. If it was not measured,
 // it has no repetitions.
-func (o *Outcome) Figure(scenario, entrant string, m Metric) Spread {
+func (o Outcome) Figure(scenario, entrant string, m Metric) Spread {
 	return spread(o.values(Figure{scenario, entrant, m}))
 }
 
 // Ratio returns the spread of the figure's ratio to the base of the same
 // repetition.
-func (o *Outcome) Ratio(scenario Scenario, entrant string, m Metric) Spread {
+func (o Outcome) Ratio(scenario Scenario, entrant string, m Metric) Spread {
 	q := spread(ratios(o.values(Figure{scenario.Name, entrant, m}), o.values(Figure{scenario.Name, scenario.Base, m})))
 	if entrant == scenario.Base || math.IsInf(q.Max, 0) {
 		return Spread{}
@@ -66,25 +65,11 @@ func (o *Outcome) Ratio(scenario Scenario, entrant string, m Metric) Spread {
 	return q
 }
 
-// nameFormat is the name of a trial in Go's benchmark format.
-const nameFormat = "/%s/server=%s"
-
 // Write writes o in Go's benchmark format, for Read and benchstat.
-func (o *Outcome) Write(w io.Writer) error {
+func (o Outcome) Write(w io.Writer) error {
 	out := benchfmt.NewWriter(w)
-	for _, t := range o.Trials {
-		r := &benchfmt.Result{Name: fmt.Appendf(nil, nameFormat, t.Scenario, t.Entrant), Iters: 1}
-		for _, k := range slices.Sorted(maps.Keys(o.About)) {
-			r.Config = append(r.Config, benchfmt.Config{Key: k, Value: []byte(o.About[k]), File: true})
-		}
-		for _, m := range slices.Sorted(maps.Keys(t.Figures)) {
-			r.Values = append(r.Values, benchfmt.Value{Value: t.Figures[m], Unit: string(m)})
-		}
-		if t.Err != "" {
-			r.Config = append(r.Config, benchfmt.Config{Key: failureKey, Value: []byte(strings.ReplaceAll(t.Err, "\n", " ")), File: true})
-			r.Values = []benchfmt.Value{{Value: 1, Unit: failureKey}}
-		}
-		if err := out.Write(r); err != nil {
+	for _, t := range o {
+		if err := out.Write(t); err != nil {
 			return err
 		}
 	}
@@ -92,31 +77,17 @@ func (o *Outcome) Write(w io.Writer) error {
 }
 
 // Read returns what Write has written. The file's name is for errors.
-func Read(r io.Reader, file string) (*Outcome, error) {
-	o := &Outcome{About: make(map[string]string)}
+func Read(r io.Reader, file string) (o Outcome, err error) {
 	in := benchfmt.NewReader(r, file)
 	for in.Scan() {
 		switch r := in.Result().(type) {
 		case *benchfmt.SyntaxError:
 			return nil, r
 		case *benchfmt.Result:
-			scenario, entrant, ok := strings.Cut(strings.TrimPrefix(r.Name.String(), "/"), "/server=")
-			if !ok {
+			if !strings.Contains(r.Name.String(), "/server=") {
 				return nil, fmt.Errorf("%s: %q is not a trial of a server", file, r.Name)
 			}
-			t := Trial{Scenario: scenario, Entrant: entrant, Figures: make(Figures)}
-			for _, v := range r.Values {
-				t.Figures[Metric(v.Unit)] = v.Value
-			}
-			if _, failed := r.Value(failureKey); failed {
-				t.Figures, t.Err = nil, r.GetConfig(failureKey)
-			}
-			for _, c := range r.Config {
-				if c.Key != failureKey {
-					o.About[c.Key] = string(c.Value)
-				}
-			}
-			o.Trials = append(o.Trials, t)
+			o = append(o, r.Clone())
 		}
 	}
 	return o, in.Err()

@@ -7,8 +7,12 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/perf/benchfmt"
 )
 
 // A Run is a comparison: its scenarios, repeated.
@@ -20,7 +24,7 @@ type Run struct {
 	Progress  io.Writer // says which trial is running and how long the rest will take
 
 	// measure runs one trial; tests replace it.
-	measure func(ctx context.Context, s Scenario, entrant string, set Settings) (Figures, error)
+	measure func(ctx context.Context, s Scenario, entrant string, set Settings) ([]benchfmt.Value, error)
 }
 
 // A step is one trial of a run.
@@ -54,13 +58,13 @@ func (r *Run) plan() []step {
 
 // Do runs everything, one trial at a time, and returns what it has measured. A
 // failed trial does not end the run. Do stops early only when ctx ends.
-func (r *Run) Do(ctx context.Context) *Outcome {
+func (r *Run) Do(ctx context.Context) Outcome {
 	run := r.measure
 	if run == nil {
 		run = measure
 	}
-	o := &Outcome{About: r.about()}
-	steps, began := r.plan(), time.Now()
+	var o Outcome
+	steps, about, began := r.plan(), r.about(), time.Now()
 	for i, s := range steps {
 		mean := r.Warmup + r.Length + time.Second // until it is known
 		if i > 0 {
@@ -73,31 +77,36 @@ func (r *Run) Do(ctx context.Context) *Outcome {
 		if ctx.Err() != nil {
 			return o // it was interrupted and has not failed
 		}
-		t := Trial{Scenario: name, Entrant: s.entrant, Figures: figures}
+		t := &benchfmt.Result{Name: benchfmt.Name(trialName(name, s.entrant)), Iters: 1, Config: about, Values: figures}
 		if err != nil {
-			t.Err = err.Error()
+			why := strings.ReplaceAll(err.Error(), "\n", " ")
+			t.Config = append(slices.Clip(about), benchfmt.Config{Key: failure, Value: []byte(why), File: true})
+			t.Values = []benchfmt.Value{{Value: 1, Unit: failure}}
 			fmt.Fprintf(r.Progress, "%s, %s failed: %v\n", name, s.entrant, err)
 		}
-		o.Trials = append(o.Trials, t)
+		o = append(o, t)
 	}
 	fmt.Fprintf(r.Progress, "%d trials in %v\n", len(steps), time.Since(began).Round(time.Second))
 	return o
 }
 
 // about describes the run and the machine, as far as the system reports it.
-func (r *Run) about() map[string]string {
-	return map[string]string{
-		"date":         time.Now().UTC().Format("2006-01-02"),
-		"command":      r.Command,
-		"repetitions":  strconv.Itoa(r.Repeat),
-		"length":       r.Length.String(),
-		"system":       runtime.GOOS + "/" + runtime.GOARCH,
-		"cpu":          processor(),
-		"cpus":         strconv.Itoa(runtime.NumCPU()),
-		"kernel":       firstFields("/proc/sys/kernel/osrelease", 1),
-		"go":           runtime.Version(),
-		"load-average": firstFields("/proc/loadavg", 3), // before the run
+func (r *Run) about() (about []benchfmt.Config) {
+	for _, a := range [][2]string{
+		{"command", r.Command},
+		{"cpu", processor()},
+		{"cpus", strconv.Itoa(runtime.NumCPU())},
+		{"date", time.Now().UTC().Format(time.DateOnly)},
+		{"go", runtime.Version()},
+		{"kernel", firstFields("/proc/sys/kernel/osrelease", 1)},
+		{"length", r.Length.String()},
+		{"load-average", firstFields("/proc/loadavg", 3)}, // before the run
+		{"repetitions", strconv.Itoa(r.Repeat)},
+		{"system", runtime.GOOS + "/" + runtime.GOARCH},
+	} {
+		about = append(about, benchfmt.Config{Key: a[0], Value: []byte(a[1]), File: true})
 	}
+	return about
 }
 
 // processor returns the CPU's name if Linux reports it.

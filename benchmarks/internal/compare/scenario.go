@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"example.com/chanio/benchmarks/internal/bench"
-	"example.com/chanio/benchmarks/internal/report"
 )
 
 // The entrants that are more than the name of a server's implementation.
@@ -101,46 +100,4 @@ func configOf(name string) bench.Config {
 		c.Resume = c.Resume || w == "resumed"
 	}
 	return c
-}
-
-// Title returns a description for people.
-func (s Scenario) Title() string {
-	c := s.Config
-	network, framing := strings.ToUpper(c.Net), map[string]string{bench.Prefix: " of framed messages", bench.Lines: " of lines"}[c.Framing]
-	if c.Net == bench.WS {
-		network = "WebSocket"
-	}
-	clients := fmt.Sprintf("%d clients", c.Clients)
-	if c.Clients == 1 {
-		clients = "1 client"
-	}
-	var t string
-	switch {
-	case c.Job == "idle":
-		t = fmt.Sprintf("%d idle %s sessions%s", c.Clients, network, framing)
-	case c.Job == "churn":
-		t = network + " connections that come and go"
-	case c.Job == "fanout":
-		t = fmt.Sprintf("%s, one message until the last of %d idle members has it", network, c.Clients)
-	case c.Job == "multicast" && c.Datagrams():
-		t = fmt.Sprintf("%s multicast to a group of %d", network, c.Clients)
-	case c.Job == "multicast":
-		t = network + " multicast to " + clients
-	case c.Job == "redis":
-		t = fmt.Sprintf("Redis' GET, %s, pipelines of %d", clients, c.Messages)
-	default:
-		t = fmt.Sprintf("%s echo%s, %s, %d in flight", network, framing, clients, c.Messages)
-	}
-	if c.Size != messageSize {
-		t += " of " + report.Bytes(float64(c.Size))
-	}
-	for _, unusual := range []struct {
-		is   bool
-		says string
-	}{{c.Deflate, ", compressed"}, {c.Pinned, ", all on one CPU"}, {c.Resume, ", resumed"}, {c.Publish, ", what publishing takes"}} {
-		if unusual.is {
-			t += unusual.says
-		}
-	}
-	return t
 }

@@ -3,8 +3,6 @@ package compare
 import (
 	"slices"
 	"strings"
-
-	"example.com/chanio/benchmarks/internal/report"
 )
 
 // The metrics in tables, in order. The first of them by which a scenario's
@@ -16,16 +14,16 @@ var (
 
 // Tables returns o in Markdown: the figures of each kind of scenario, what
 // failed, and what has become of bars.
-func (o *Outcome) Tables(bars []Bar) string {
+func (o Outcome) Tables(bars []Bar) string {
 	text := o.Expand("${date}, ${system}, ${cpus} x ${cpu}, kernel ${kernel}, ${go}, load average before the run ${load-average}; " +
 		"${repetitions} repetitions of ${length}: median (least to most), ratios to the base, std unless said, in the same repetition.\n")
 	for _, m := range compared {
 		text += o.table(m)
 	}
 	var failures, verdicts [][]string
-	for _, t := range o.Trials {
-		if t.Err != "" {
-			failures = append(failures, []string{t.Scenario, t.Entrant, t.Err})
+	for _, t := range o {
+		if why := t.GetConfig(failure); why != "" {
+			failures = append(failures, []string{t.Name.String(), why})
 		}
 	}
 	for _, b := range bars {
@@ -33,11 +31,11 @@ func (o *Outcome) Tables(bars []Bar) string {
 			verdicts = append(verdicts, row)
 		}
 	}
-	return text + Table([]string{"scenario", "server", "failed"}, failures) + Table([]string{"bar", "got", "holds"}, verdicts)
+	return text + Table([]string{"trial", "failed"}, failures) + Table([]string{"bar", "got", "holds"}, verdicts)
 }
 
 // table returns the table of the scenarios whose entrants are compared by first.
-func (o *Outcome) table(first Metric) string {
+func (o Outcome) table(first Metric) string {
 	others := slices.DeleteFunc(slices.Clone(shown), func(m Metric) bool { return m == first })
 	header := []string{"scenario", "server", "ratio", string(first)}
 	for _, m := range others {
@@ -50,12 +48,12 @@ func (o *Outcome) table(first Metric) string {
 		}
 		for _, e := range s.Entrants {
 			figure := func(m Metric) Spread { return o.Figure(s.Name, e, m) }
-			row := []string{s.Name, e, o.Ratio(s, e, first).Whole(Quotient), figure(first).Whole(report.Count)}
+			row := []string{s.Name, e, o.Ratio(s, e, first).Whole(Quotient), figure(first).Whole(first.Format)}
 			if e == s.Base {
 				row[2] = "base"
 			}
 			for _, m := range others {
-				row = append(row, figure(m).Middle(report.Count))
+				row = append(row, figure(m).Middle(m.Format))
 			}
 			if figure(first).Runs > 0 {
 				rows = append(rows, row)

@@ -2,8 +2,13 @@ package compare
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/perf/benchfmt"
 
 	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/report"
@@ -21,6 +26,7 @@ const (
 	P50                Metric = "p50-us"
 	P99                Metric = "p99-us"
 	P999               Metric = "p99.9-us"
+	PerCore            Metric = "messages/server-CPU-s"
 	Cost               Metric = "server-CPU-us/message"
 	Peak               Metric = "server-peak-B"
 	Connections        Metric = "connections/s"
@@ -30,8 +36,19 @@ const (
 	EchoedCollected    Metric = "echoed-and-collected-B/session"
 )
 
-// Figures are what one trial has measured.
-type Figures map[Metric]float64
+// Format formats a value in the unit that ends the metric's name, or in its
+// divisor's.
+func (m Metric) Format(v float64) string {
+	switch {
+	case strings.Contains(string(m), "-us"):
+		return report.Decimal(v/1e6, "s")
+	case strings.Contains(string(m), "B"):
+		return report.Decimal(v, "B")
+	case m == Lost:
+		return fmt.Sprintf("%.3g %%", v)
+	}
+	return report.Count(v)
+}
 
 // Settings are common to all trials of a run.
 type Settings struct {
@@ -43,7 +60,7 @@ type Settings struct {
 const fanoutLength = 2 * time.Second
 
 // measure runs one trial of an entrant.
-func measure(ctx context.Context, s Scenario, entrant string, set Settings) (Figures, error) {
+func measure(ctx context.Context, s Scenario, entrant string, set Settings) ([]benchfmt.Value, error) {
 	r, err := trial.Measure(ctx, s.config(entrant, set))
 	if err != nil {
 		return nil, err
@@ -70,34 +87,37 @@ func (s Scenario) config(entrant string, set Settings) bench.Config {
 }
 
 // figures returns what a report says about the job.
-func (s Scenario) figures(r *report.Report) Figures {
-	f := make(Figures)
+func (s Scenario) figures(r *report.Report) (all []benchfmt.Value) {
+	add := func(m Metric, v float64) { all = append(all, benchfmt.Value{Value: v, Unit: string(m)}) }
 	switch s.Config.Job {
 	case "idle":
-		f[Connected], f[ConnectedCollected] = r.Idle.Connected.Resident, r.Idle.Connected.Collected
-		f[Echoed], f[EchoedCollected] = r.Idle.Echoed.Resident, r.Idle.Echoed.Collected
+		add(Connected, r.Idle.Connected.Resident)
+		add(ConnectedCollected, r.Idle.Connected.Collected)
+		add(Echoed, r.Idle.Echoed.Resident)
+		add(EchoedCollected, r.Idle.Echoed.Collected)
 	case "churn":
-		f[Connections] = r.MessageRate()
+		add(Connections, r.MessageRate())
 	case "echo", "multicast", "redis":
-		f[Messages] = r.MessageRate()
+		add(Messages, r.MessageRate())
 		if r.Bytes > 0 {
-			f[Data] = r.ByteRate()
+			add(Data, r.ByteRate())
 		}
 		if u := r.Server; u != nil && u.CPU > 0 && r.Messages > 0 {
 			perCore := float64(r.Messages) / u.CPU.Seconds()
-			f["messages/server-CPU-s"], f[Cost] = perCore, 1e6/perCore
+			add(PerCore, perCore)
+			add(Cost, 1e6/perCore)
 		}
 		if sent := r.Lost + r.Messages; s.Config.Datagrams() && sent > 0 {
-			f[Lost] = 100 * float64(r.Lost) / float64(sent)
+			add(Lost, 100*float64(r.Lost)/float64(sent))
 		}
 	}
 	if r.Server != nil && s.Config.Job != "fanout" {
-		f[Peak] = float64(r.Server.Peak)
+		add(Peak, float64(r.Server.Peak))
 	}
-	for name, d := range r.Latency {
-		if d > 0 && name != "max" {
-			f[Metric(name+"-us")] = float64(d) / float64(time.Microsecond)
+	for _, name := range slices.Sorted(maps.Keys(r.Latency)) {
+		if d := r.Latency[name]; d > 0 && name != "max" {
+			add(Metric(name+"-us"), float64(d)/float64(time.Microsecond))
 		}
 	}
-	return f
+	return all
 }

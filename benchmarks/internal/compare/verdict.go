@@ -1,13 +1,9 @@
 package compare
 
-import (
-	"math"
-
-	"example.com/chanio/benchmarks/internal/report"
-)
+import "math"
 
 // got returns what o has for the bar, and whether its entrant was part of it.
-func (b Bar) got(o *Outcome) (Spread, bool) {
+func (b Bar) got(o Outcome) (Spread, bool) {
 	values := o.values(b.Figure)
 	if len(values) == 0 {
 		return Spread{}, false
@@ -20,7 +16,7 @@ func (b Bar) got(o *Outcome) (Spread, bool) {
 
 // best returns the best divisor of each repetition. A NaN, of a failed one, does
 // not count.
-func (b Bar) best(o *Outcome) []float64 {
+func (b Bar) best(o Outcome) []float64 {
 	var best []float64
 	for _, f := range b.To {
 		for i, v := range o.values(f) {
@@ -58,12 +54,12 @@ func (b Bar) verdict(got Spread) string {
 }
 
 // row returns the cells of the bar's verdict, or nil if o has no part in it.
-func (b Bar) row(o *Outcome) []string {
+func (b Bar) row(o Outcome) []string {
 	got, ok := b.got(o)
 	if !ok {
 		return nil
 	}
-	format := report.Count
+	format := b.Figure.Metric.Format
 	if len(b.To) > 0 {
 		format = Quotient
 	}

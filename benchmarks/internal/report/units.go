@@ -16,11 +16,14 @@ func Count(n float64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%.4g", n)
 	}
-	return scaled(n, benchunit.Decimal, "")
+	return Decimal(n, "")
 }
 
 // Duration returns d with four digits, the precision of a measurement.
-func Duration(d time.Duration) string { return scaled(d.Seconds(), benchunit.Decimal, "s") }
+func Duration(d time.Duration) string { return Decimal(d.Seconds(), "s") }
+
+// Decimal returns v with four digits and a decimal prefix before its unit.
+func Decimal(v float64, unit string) string { return scaled(v, benchunit.Decimal, unit) }
 
 func scaled(v float64, class benchunit.Class, unit string) string {
 	s := benchunit.CommonScale([]float64{v}, class)

@@ -31,7 +31,7 @@ const (
 	margin = 12
 	top    = 92  // where rows begin
 	step   = 10  // from one entrant to the next
-	letter = 5.3 // the width of most
+	letter = 5.8 // the width of most
 )
 
 // style makes the colors follow the reader's color scheme.

@@ -26,7 +26,7 @@ const (
 )
 
 // Read returns the outcome that Write has written to dir.
-func Read(dir string) (*compare.Outcome, error) {
+func Read(dir string) (compare.Outcome, error) {
 	f, err := os.Open(filepath.Join(dir, figuresFile))
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func Read(dir string) (*compare.Outcome, error) {
 
 // Write writes o to dir, creating it if necessary: the figures, all tables as
 // Markdown, and the pictures.
-func Write(dir string, o *compare.Outcome) error {
+func Write(dir string, o compare.Outcome) error {
 	var figures bytes.Buffer
 	if err := errors.Join(os.MkdirAll(dir, 0o755), o.Write(&figures)); err != nil {
 		return err
@@ -60,7 +60,7 @@ func Write(dir string, o *compare.Outcome) error {
 
 // showPictures returns the Markdown that shows the pictures of o, which are below
 // link.
-func showPictures(link string, o *compare.Outcome) string {
+func showPictures(link string, o compare.Outcome) string {
 	var text strings.Builder
 	for _, p := range pictures(o) {
 		if p.svg() != "" {
@@ -72,7 +72,7 @@ func showPictures(link string, o *compare.Outcome) string {
 
 // WriteReadme writes a summary of o, with the pictures of dir, into the marked
 // section of a README.
-func WriteReadme(readme, dir string, o *compare.Outcome) error {
+func WriteReadme(readme, dir string, o compare.Outcome) error {
 	old, err := os.ReadFile(readme)
 	if err != nil {
 		return err
@@ -88,6 +88,7 @@ func WriteReadme(readme, dir string, o *compare.Outcome) error {
 	}
 	text := o.Expand("Measured on ${date}, server and load together on ${cpus} cores (${cpu}; Linux ${kernel}, ${go}; load average before the run ${load-average}): " +
 		"medians of ${repetitions} runs of ${length}, interleaved. Messages have 32 bytes. " +
+		"A scenario's name has its transport, its job, and its clients x their messages in flight. " +
 		"The ratio is chanio's to package net's in the same repetition, with the least and the most.\n")
 	for _, t := range tables {
 		text += t.of(o)

@@ -15,7 +15,7 @@ import (
 )
 
 // stored returns what the project has measured.
-func stored(t *testing.T) *compare.Outcome {
+func stored(t *testing.T) compare.Outcome {
 	t.Helper()
 	o, err := Read(filepath.Join("..", "..", "results"))
 	require.NoError(t, err)
@@ -48,12 +48,12 @@ func TestWriteLeavesFiguresTablesAndPictures(t *testing.T) {
 
 	again, err := Read(dir)
 	require.NoError(t, err)
-	require.Equal(t, o, again)
+	require.Equal(t, o.Tables(nil), again.Tables(nil))
 
 	text, err := os.ReadFile(filepath.Join(dir, tablesFile))
 	require.NoError(t, err)
 	for name, row := range map[string]string{
-		"throughput": "TLS echo, 100 clients, 1000 in flight", "latency": "99.9 %", "clients": "10000", "sizes": "1 MiB",
+		"throughput": "tls-echo-100x1000", "latency": "99.9 %", "clients": "10000", "sizes": "1 MiB",
 	} {
 		require.Contains(t, string(text), "("+name+".svg)")
 		svg := filepath.Join(dir, name+".svg")
@@ -66,25 +66,19 @@ func TestWriteLeavesFiguresTablesAndPictures(t *testing.T) {
 }
 
 func TestWhatWasNotMeasuredHasNoPicture(t *testing.T) {
-	for name, change := range map[string]func(compare.Figures){
-		"nothing": func(f compare.Figures) { clear(f) },
-		"zero": func(f compare.Figures) { // has no place on a logarithmic scale
-			for m := range f {
-				f[m] = 0
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir, o := t.TempDir(), stored(t)
-			for _, trial := range o.Trials {
-				change(trial.Figures)
-			}
-			require.NoError(t, Write(dir, o))
-			svgs, err := filepath.Glob(filepath.Join(dir, "*.svg"))
-			require.NoError(t, err)
-			require.Empty(t, svgs)
-		})
+	dir, o := t.TempDir(), stored(t)
+	for i, trial := range o {
+		if i%2 == 0 {
+			trial.Values = nil
+		}
+		for j := range trial.Values {
+			trial.Values[j].Value = 0 // has no place on a logarithmic scale
+		}
 	}
+	require.NoError(t, Write(dir, o))
+	svgs, err := filepath.Glob(filepath.Join(dir, "*.svg"))
+	require.NoError(t, err)
+	require.Empty(t, svgs)
 }
 
 func TestTheReadmesSectionIsReplacedAndNothingElse(t *testing.T) {
@@ -103,7 +97,7 @@ func TestTheReadmesSectionIsReplacedAndNothingElse(t *testing.T) {
 		require.Equal(t, 1, strings.Count(text, "(benchmarks/results/throughput.svg)"))
 		require.Contains(t, text, "(benchmarks/results/README.md)")
 		require.Contains(t, text, "cd benchmarks && go run . compare -set readme")
-		require.Contains(t, text, "| TCP to 5000 clients |")
+		require.Contains(t, text, "| tcp-multicast-5000 |")
 	}
 }
 
