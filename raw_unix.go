@@ -65,7 +65,12 @@ func (r *rawConn) readTLS(tc *tls.Conn, records *recordConn) {
 
 // tryRead reads what is available and reports whether there was anything.
 func (r *rawConn) tryRead(fd uintptr) bool {
-	if !r.begun && r.tls == nil {
+	switch {
+	case r.tls != nil:
+		if !r.tls.waiting(fd) {
+			return false
+		}
+	case !r.begun:
 		if !sock.Waiting(int(fd)) {
 			return false
 		}

@@ -43,6 +43,26 @@ const (
 	smallBuffers = 2 << 10
 )
 
+// waiting reports whether read would find something, and reads it from the
+// socket. It spares crypto/tls, and the caller a buffer, one of two calls for each
+// message of a peer that waits for answers.
+func (t *tlsInput) waiting(fd uintptr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return true
+	}
+	t.records.fd = int(fd)
+	err := t.records.fill()
+	t.records.fd = -1
+	if err != (errWouldBlock{}) {
+		return true
+	}
+	t.records.in.Release()
+	t.beforeWaiting()
+	return false
+}
+
 // read decrypts what is available into p, one record or all whole ones, and
 // reports whether there was anything. An error that comes with data is returned
 // by the next read, since crypto/tls does not repeat every error.

@@ -28,6 +28,7 @@ type recordConn struct {
 	in      tlsrecord.Reader // for non-blocking reads
 	fd      int              // the socket during non-blocking reads; otherwise -1
 	drained bool             // the last non-blocking read emptied the socket
+	ended   error            // ended the input of non-blocking reads
 	given   int              // bytes given to crypto/tls by non-blocking reads
 	place   tlsrecord.Place  // position of blocking reads
 	exact   bool             // blocking reads take nothing after the current record
@@ -68,26 +69,37 @@ func (c *recordConn) Read(p []byte) (int, error) {
 // readNow is a non-blocking Read. It returns the rest of a record, or starts
 // with the next one if that is whole.
 func (c *recordConn) readNow(p []byte) (int, error) {
-	for {
-		if n := c.in.Read(p); n > 0 {
-			c.given += n
-			c.whole()
-			return n, nil
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	n := c.in.Read(p)
+	c.given += n
+	c.whole()
+	return n, nil
+}
+
+// fill reads without blocking until there is something to give crypto/tls. Its
+// error is errWouldBlock if there is not, or the one that ended the input.
+func (c *recordConn) fill() error {
+	for !c.in.Whole() {
+		if c.ended != nil {
+			return c.ended
 		}
 		space := c.in.Space()
 		n, err := readNow(c.fd, space)
 		c.drained = n < len(space)
-		if err != nil {
-			return 0, err
-		}
-		if n == 0 {
-			if !c.in.Part() {
-				return 0, io.EOF
-			}
+		switch {
+		case err == errWouldBlock{}:
+			return err
+		case err == nil && n == 0 && c.in.Part():
 			c.in.End() // crypto/tls sees that the end is inside a record
+		case err == nil && n == 0:
+			err = io.EOF
 		}
+		c.ended = err
 		c.in.Filled(n)
 	}
+	return nil
 }
 
 // dry reports whether nothing was left to read without blocking.
