@@ -4,6 +4,7 @@ package ops
 
 import (
 	"maps"
+	"sync"
 
 	"example.com/chanio"
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,19 +16,28 @@ type StatsSource interface{ Stats() chanio.Stats }
 
 // NewCollector returns a collector of the counters of sources. Each source's
 // key is the value of the label "source". The collector asks for the counters
-// when it is scraped and caches nothing. It copies the map. A source may still
-// be collected after it has ended; its counters remain.
+// when it is scraped. It copies the map. A source may still be collected after it
+// has ended; its counters remain.
 //
-// Counters never decrease while a source lives, not even over its Restart. The
-// gauges are chanio_sessions and chanio_pending_bytes. The collector is safe
-// for concurrent use.
+// Counters never decrease, not even over a Restart. A source itself takes back
+// messages that it has counted as received where they are not received in the end,
+// as when a session is closed. The collector then keeps to what it has told until
+// the source has counted that many again. The gauges are chanio_sessions and
+// chanio_pending_bytes. The collector is safe for concurrent use.
 func NewCollector(sources map[string]StatsSource) prometheus.Collector {
-	return &collector{sources: maps.Clone(sources), metrics: newMetrics()}
+	c := &collector{sources: maps.Clone(sources), metrics: newMetrics(), told: make(map[string][]int64)}
+	for name := range c.sources {
+		c.told[name] = make([]int64, len(c.metrics))
+	}
+	return c
 }
 
 type collector struct {
 	sources map[string]StatsSource
 	metrics []metric
+
+	mu   sync.Mutex
+	told map[string][]int64 // the highest value of each of a source's metrics
 }
 
 // A metric is one field of Stats.
@@ -72,9 +82,25 @@ func (c *collector) Describe(descs chan<- *prometheus.Desc) {
 
 func (c *collector) Collect(values chan<- prometheus.Metric) {
 	for name, source := range c.sources {
-		st := source.Stats()
-		for _, m := range c.metrics {
-			values <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.of(st)), name)
+		for i, value := range c.values(name, source) {
+			m := &c.metrics[i]
+			values <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(value), name)
 		}
 	}
+}
+
+// values returns the values of a source's metrics.
+func (c *collector) values(name string, source StatsSource) []int64 {
+	c.mu.Lock() // from before Stats, or a late one would be lower than what was told
+	defer c.mu.Unlock()
+	st, told := source.Stats(), c.told[name]
+	values := make([]int64, len(told))
+	for i, m := range c.metrics {
+		values[i] = m.of(st)
+		if m.kind == prometheus.CounterValue {
+			told[i] = max(told[i], values[i])
+			values[i] = told[i]
+		}
+	}
+	return values
 }

@@ -122,6 +122,44 @@ func TestCountersNeverGoBackWhileAListenerRestarts(t *testing.T) {
 	watch.Wait()
 }
 
+// A session counts a message as received before it is, and no longer once it is
+// closed without.
+func TestCountersNeverGoBackWhereAMessageIsNotReceivedInTheEnd(t *testing.T) {
+	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", &chanio.Options{RecvQueue: -1})
+	require.NoError(t, err)
+	defer l.Close()
+	c := NewCollector(map[string]StatsSource{"echo": l})
+	reg := prometheus.NewPedanticRegistry()
+	require.NoError(t, reg.Register(c))
+	received := func() (n float64) {
+		families, err := reg.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			if f.GetName() == "chanio_received_messages_total" {
+				n = f.GetMetric()[0].GetCounter().GetValue()
+			}
+		}
+		return n
+	}
+	for range 2 {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		s := <-l.Sessions()
+		s.Recv() // and never receives
+		_, err = conn.Write([]byte("hello"))
+		require.NoError(t, err)
+		for l.Stats().MessagesReceived == 0 {
+			runtime.Gosched()
+		}
+		require.EqualValues(t, 1, received())
+		s.Abort(nil)
+		<-s.Done()
+		conn.Close()
+		require.Zero(t, l.Stats().MessagesReceived)
+		require.EqualValues(t, 1, received(), "Prometheus would take 0 for a new process")
+	}
+}
+
 // talkUntil talks to an echo server that may cut it off at any time, and comes
 // back.
 func talkUntil(stop <-chan struct{}, address string) {
