@@ -5,8 +5,8 @@ import "time"
 // A filter passes each message of each source once and in the source's order,
 // and counts what is missing. It belongs to a room's worker or to a Replay.
 type filter struct {
-	// since is when the room was subscribed to: a source made later owes all its
-	// messages. If zero, the first message seen of any source is its first.
+	// since is when the room was subscribed to, or when the last source was made that
+	// has been forgotten: a source made later owes all its messages. If zero, the first message seen of any source is its first.
 	since   time.Time
 	sources map[number]*progress
 }
@@ -104,8 +104,12 @@ func (*filter) pass(s *progress, p *packet) (repeated int) {
 // go do not pile up.
 func (f *filter) forget(now time.Time) {
 	for id, s := range f.sources {
-		if now.Sub(s.seen) > forgetAfter {
-			delete(f.sources, id)
+		if now.Sub(s.seen) <= forgetAfter {
+			continue
+		}
+		delete(f.sources, id)
+		if made := id.made(); !f.since.IsZero() && made.After(f.since) && !made.After(s.seen) {
+			f.since = made // if it is heard again, it owes nothing of what has passed
 		}
 	}
 }

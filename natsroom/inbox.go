@@ -164,15 +164,19 @@ func (in *inbox) unsubscribe(work func()) *nats.Subscription {
 	return sub
 }
 
-// shut drops all items and accepts no more.
-func (in *inbox) shut() {
+// shut drops all items and accepts no more. It returns a subscription to end if
+// the keeper has made one since unsubscribe; later ones subscribed refuses.
+func (in *inbox) shut() *nats.Subscription {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	sub := in.sub
+	in.sub = nil
 	in.down, in.open = true, false
 	for i := range in.items {
 		in.bytes -= in.items[i].size()
 	}
 	in.items = nil
+	return sub
 }
 
 func (in *inbox) pending() int {

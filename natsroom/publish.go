@@ -52,6 +52,12 @@ func (r *Room) Publish(p []byte) error {
 // release it once PublishBatch has returned. If a message is too large, nothing
 // is published; after any other error the first part may have been published.
 func (r *Room) PublishBatch(b *chanio.Batch) error {
+	if b == nil {
+		return fmt.Errorf("chanio: publish of a batch in room %q: the batch is nil", r.name)
+	}
+	if isClosed(r.closing) { // also if it is empty
+		return fmt.Errorf("chanio: publish of a batch in room %q: %w", r.name, chanio.ErrClosed)
+	}
 	limit := r.maxBody()
 	for i, m := range b.All() {
 		if messageSize(len(m)) > limit {

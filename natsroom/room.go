@@ -212,7 +212,9 @@ func (r *Room) stop(err error) {
 // finish completes what stop began. It waits, so it has a goroutine of its own.
 func (r *Room) finish(err error) {
 	r.node.leave(r)
-	r.inbox.shut()
+	if sub := r.inbox.shut(); sub != nil {
+		sub.Unsubscribe() // it fails only if the connection is closed
+	}
 	r.inbox.group.Wait()
 	nodes.release(r.node)
 	r.events.close(err)

@@ -303,6 +303,8 @@ func TestTheEndOfTheContextEndsTheRoom(t *testing.T) {
 	awaitDone(t, room)
 	require.ErrorIs(t, room.Err(), cause)
 	require.ErrorIs(t, room.Publish([]byte("x")), chanio.ErrClosed)
+	require.ErrorIs(t, room.PublishBatch(chanio.NewBatch()), chanio.ErrClosed)
+	require.Error(t, room.PublishBatch(nil))
 	require.ErrorIs(t, room.Flush(t.Context()), chanio.ErrClosed)
 	var seen []chanio.EventKind
 	for e := range events {

@@ -50,6 +50,31 @@ func TestALiveRoomsFilterReportsAGapOnce(t *testing.T) {
 	require.Len(t, f.sources, 1, "silent sources are forgotten")
 }
 
+func TestASourceThatWasForgottenOwesNothingOfWhatHasPassed(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		pass func(f *filter, p *packet, now time.Time) (missing uint64)
+	}{
+		{"live", func(f *filter, p *packet, now time.Time) uint64 { _, n := f.live(p, now); return n }},
+		{"a mark", func(f *filter, p *packet, now time.Time) uint64 { return f.mark(p.source, p.first, now) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			now := time.Now()
+			f := filter{since: now}
+			now = now.Add(time.Minute)
+			quiet := newNumber(now)
+			f.live(testPacket(quiet, 1, 0, 1), now)
+			now = now.Add(2 * forgetAfter)
+			_, missing := f.live(testPacket(newNumber(now), 1, 0, 1), now)
+			require.Zero(t, missing)
+			require.False(t, f.knows(quiet))
+			require.Zero(t, test.pass(&f, testPacket(quiet, 2, 0, 1), now))
+			_, missing = f.live(testPacket(newNumber(now), 5, 0, 1), now)
+			require.EqualValues(t, 4, missing, "a new one owes all")
+		})
+	}
+}
+
 func TestAStreamsFilterWaitsForRetransmissions(t *testing.T) {
 	now := time.Now()
 	source := newNumber(now)
