@@ -32,7 +32,7 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 	fs.StringVar(&readme, "readme", "", "write a summary, with the pictures of -o, into the marked section of `file`")
 	fs.StringVar(&from, "from", "", "measure nothing: take what a run with -o has written to `directory`")
 	fs.BoolVar(&list, "list", false, "list the scenarios, and the sets, and end")
-	if _, err := parse(fs, args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if readme != "" && dir == "" {

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"slices"
 	"time"
 
 	"example.com/chanio/benchmarks/internal/bench"
@@ -19,7 +19,7 @@ func newFlags(command string, std streams) *flag.FlagSet {
 
 // configFlags parses the flags that commands other than compare share into c,
 // whose fields are their defaults, and applies what concerns this process.
-func configFlags(command string, std streams, c *bench.Config, args []string, jobs ...string) error {
+func configFlags(command string, std streams, c *bench.Config, args []string) error {
 	c.Net, c.Impl, c.Client, c.Size = bench.TCP, "chanio", "plain", 32
 	fs := newFlags(command, std)
 	fs.Func("net", "`transport`: tcp, tls (or ssl), udp, unix, ws (default tcp)", func(s string) error {
@@ -47,12 +47,8 @@ func configFlags(command string, std streams, c *bench.Config, args []string, jo
 	secondsVar(fs, &c.Warmup, "w", "`seconds` of warm-up before, during which every byte that comes back is compared (echo)")
 	secondsVar(fs, &c.Length, "z", "`seconds` to measure")
 	fs.IntVar(&c.ServerPID, "pid", 0, "process `id` of the server, for its CPU time and memory (load)")
-	job, err := parse(fs, args, jobs...)
-	if err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
-	}
-	if job != "" {
-		c.Job = job
 	}
 	if err := c.Locate(*address, *port); err != nil {
 		return err
@@ -68,31 +64,17 @@ func secondsVar(fs *flag.FlagSet, d *time.Duration, name, usage string) {
 	})
 }
 
-// parse parses a command's flags. A command with a job takes it as the first
-// argument. parse prints errors before it returns.
-func parse(fs *flag.FlagSet, args []string, jobs ...string) (job string, err error) {
-	if len(jobs) > 0 {
-		if len(args) > 0 {
-			job, args = args[0], args[1:]
-		}
-		switch {
-		case slices.Contains(jobs, job):
-		case job == "-h" || job == "-help":
-			args = []string{"-h"}
-		default:
-			fmt.Fprintf(fs.Output(), "benchmarks %s: the first argument is one of %v\n", fs.Name(), jobs)
-			return "", errUsage
-		}
-	}
-	if err := fs.Parse(args); err != nil {
-		if err == flag.ErrHelp {
-			return "", err
-		}
-		return "", errUsage
-	}
-	if fs.NArg() > 0 {
+// parse parses a command's flags. It prints errors before it returns.
+func parse(fs *flag.FlagSet, args []string) error {
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return errUsage
+	case fs.NArg() > 0:
 		fmt.Fprintf(fs.Output(), "benchmarks %s: what is %q?\n", fs.Name(), fs.Arg(0))
-		return "", errUsage
+		return errUsage
 	}
-	return job, nil
+	return nil
 }

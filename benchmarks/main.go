@@ -15,15 +15,23 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
+
+	"example.com/chanio/benchmarks/internal/bench"
+	"example.com/chanio/benchmarks/internal/trial"
 )
 
-// A command is a subcommand of the program.
+// A command is a subcommand of the program. Its job is the first argument after
+// it, one of jobs, or without those its name.
 type command struct {
-	name string
-	args string // what may follow it
-	does string
-	run  func(ctx context.Context, std streams, args []string) error
+	name   string
+	jobs   []string
+	does   string
+	config bench.Config // the defaults of its flags
+	run    func(ctx context.Context, std streams, c bench.Config) error
 }
 
 // streams are a command's outputs.
@@ -32,15 +40,16 @@ type streams struct {
 	err io.Writer // usage and progress
 }
 
+// commands are those with the flags of configFlags.
 func commands() []command {
 	return []command{
-		{"serve", "echo|multicast|fanout|redis [flags]", "run one server until Ctrl-C", serve},
-		{"load", "echo|multicast|fanout|churn [flags]", "run clients against a server and report", runLoad},
-		{"idle", "[flags]", "measure the memory of idle sessions", ownServer("idle", 10_000, 1, showIdle)},
-		{"churn", "[flags]", "measure how fast connections come and go", ownServer("churn", 16, 1, showChurn)},
-		{"fanout", "[flags]", "measure the time until the last member has a message", ownServer("fanout", 1000, 50, showFanout)},
-		{"compare", "[flags]", "run the whole matrix and judge it", runCompare},
-		{"child", "", "do what another command asks for", child},
+		{"serve", []string{"echo", "multicast", "fanout", "redis"}, "run one server until Ctrl-C", bench.Config{Clients: 1}, serve},
+		{"load", []string{"echo", "multicast", "fanout", "churn"}, "run clients against a server and report",
+			bench.Config{Clients: 100, Messages: 1000, Length: 10 * time.Second}, runLoad},
+		{"idle", nil, "measure the memory of idle sessions", bench.Config{Clients: 10_000, Messages: 1}, measure},
+		{"churn", nil, "measure how fast connections come and go", bench.Config{Clients: 16, Messages: 1, Length: 3 * time.Second}, measure},
+		{"fanout", nil, "measure the time until the last member has a message",
+			bench.Config{Clients: 1000, Messages: 50, Length: 3 * time.Second}, measure},
 	}
 }
 
@@ -61,17 +70,43 @@ func main() {
 }
 
 func run(ctx context.Context, std streams, args []string) error {
+	var name string
 	if len(args) > 0 {
-		for _, c := range commands() {
-			if c.name == args[0] {
-				return c.run(ctx, std, args[1:])
-			}
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "compare":
+		return runCompare(ctx, std, args)
+	case trial.ChildCommand:
+		return trial.Play(ctx, os.Stdin, os.Stdout)
+	}
+	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == name })
+	if i < 0 {
+		usage(std.err, name)
+		return errUsage
+	}
+	c := commands()[i]
+	c.config.Job = c.name
+	if asksHelp := len(args) > 0 && strings.HasPrefix(args[0], "-h"); c.jobs != nil && !asksHelp {
+		if len(args) == 0 || !slices.Contains(c.jobs, args[0]) {
+			fmt.Fprintf(std.err, "benchmarks %s: the first argument is one of %v\n", c.name, c.jobs)
+			return errUsage
 		}
-		fmt.Fprintf(std.err, "benchmarks: there is no command %q\n", args[0])
+		c.config.Job, args = args[0], args[1:]
 	}
-	fmt.Fprintln(std.err, "usage: benchmarks COMMAND; -h after one lists its flags")
+	if err := configFlags(c.name, std, &c.config, args); err != nil {
+		return err
+	}
+	return c.run(ctx, std, c.config)
+}
+
+func usage(w io.Writer, unknown string) {
+	if unknown != "" {
+		fmt.Fprintf(w, "benchmarks: there is no command %q\n", unknown)
+	}
+	fmt.Fprintln(w, "usage: benchmarks COMMAND [flags]; -h after a command lists its flags")
 	for _, c := range commands() {
-		fmt.Fprintf(std.err, "  %-46s %s\n", c.name+" "+c.args, c.does)
+		fmt.Fprintf(w, "  %-36s %s\n", c.name+" "+strings.Join(c.jobs, "|"), c.does)
 	}
-	return errUsage
+	fmt.Fprintf(w, "  %-36s %s\n", "compare", "run the whole matrix and judge it")
 }

@@ -57,26 +57,20 @@ func chanioEcho(s *Server) error {
 	if err != nil {
 		return err
 	}
-	if s.config.Batch {
-		s.each(l, echoBatches)
-	} else {
-		s.each(l, echoMessages)
-	}
+	s.each(l, func(session *chanio.Session) {
+		if s.config.Batch {
+			echo(session.RecvBatch(), session.PutBatch)
+		} else {
+			echo(session.Recv(), session.Put)
+		}
+	})
 	return nil
 }
 
-func echoMessages(s *chanio.Session) {
-	for m := range s.Recv() {
-		if s.Put(m) != nil {
-			return
-		}
-	}
-}
-
-// echoBatches sends batches back as they arrived.
-func echoBatches(s *chanio.Session) {
-	for b := range s.RecvBatch() {
-		if s.PutBatch(b) != nil {
+// echo sends messages or batches back as they arrived.
+func echo[M any](recv <-chan M, put func(M) error) {
+	for m := range recv {
+		if put(m) != nil {
 			return
 		}
 	}
@@ -125,16 +119,9 @@ func packetEcho(s *Server) error {
 	}
 	s.wg.Go(func() { // ends with conn
 		if s.config.Batch {
-			for b := range conn.RecvBatch() {
-				if conn.PutBatch(b) != nil {
-					return
-				}
-			}
-		}
-		for p := range conn.Recv() {
-			if conn.Put(p) != nil {
-				return
-			}
+			echo(conn.RecvBatch(), conn.PutBatch)
+		} else {
+			echo(conn.Recv(), conn.Put)
 		}
 	})
 	return nil

@@ -6,36 +6,32 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // members is a set that is read often and changed rarely: each change makes a
-// new slice, so reading takes no lock.
+// new slice, so reading takes no lock for long.
 type members[T comparable] struct {
 	mu  sync.Mutex
-	set atomic.Pointer[[]T]
+	set []T // never modified
 }
 
 // all returns the current members. The slice must not be modified.
 func (m *members[T]) all() []T {
-	if p := m.set.Load(); p != nil {
-		return *p
-	}
-	return nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.set
 }
 
 func (m *members[T]) add(v T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	set := append(slices.Clip(m.all()), v)
-	m.set.Store(&set)
+	m.set = append(slices.Clip(m.set), v)
 }
 
 func (m *members[T]) remove(v T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	set := slices.DeleteFunc(slices.Clone(m.all()), func(other T) bool { return other == v })
-	m.set.Store(&set)
+	m.set = slices.DeleteFunc(slices.Clone(m.set), func(other T) bool { return other == v })
 }
 
 // memberQueue is the buffer of a member's channel.

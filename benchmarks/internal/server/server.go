@@ -38,7 +38,7 @@ func starters() map[string]map[string]func(*Server) error {
 		"echo": {
 			"chanio": chanioEcho, "packetconn": packetEcho,
 			"std": stdEcho, "netpoll": netpollEcho,
-			"gorilla": gorillaEcho, "coder": coderEcho, "gws": gwsEcho,
+			"gorilla": echoPeers(gorillaUpgrade), "coder": echoPeers(coderUpgrade), "gws": gwsEcho,
 		},
 		"multicast": {
 			"chanio": chanioMulticast,

@@ -74,20 +74,21 @@ func coderUpgrade(c bench.Config) upgrade {
 	}
 }
 
-// echoPeers echoes by a library with one reader per connection.
-func (s *Server) echoPeers(accept upgrade) error {
-	return s.serveWeb(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, err := accept(w, r)
-		if err != nil {
-			return
-		}
-		for {
-			kind, m, err := p.read()
-			if err != nil || p.write(kind, m) != nil {
-				return
+// echoPeers returns the echo server of a library with one reader per connection.
+func echoPeers(library func(bench.Config) upgrade) func(*Server) error {
+	return func(s *Server) error {
+		accept := library(s.config)
+		return s.serveWeb(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, err := accept(w, r)
+			for err == nil {
+				var kind int
+				var m []byte
+				if kind, m, err = p.read(); err == nil {
+					err = p.write(kind, m)
+				}
 			}
-		}
-	}))
+		}))
+	}
 }
 
 // multicastPeers multicasts by a channel and a goroutine for each connection, as
@@ -108,8 +109,6 @@ func multicastPeers[M any](s *Server, accept upgrade, prepare func([]byte) (M, e
 	}))
 }
 
-func gorillaEcho(s *Server) error { return s.echoPeers(gorillaUpgrade(s.config)) }
-
 func gorillaMulticast(s *Server) error {
 	prepare := func(m []byte) (*gorilla.PreparedMessage, error) {
 		return gorilla.NewPreparedMessage(gorilla.BinaryMessage, bytes.Clone(m))
@@ -117,8 +116,6 @@ func gorillaMulticast(s *Server) error {
 	write := func(p peer, m *gorilla.PreparedMessage) error { return p.writePrepared(m) }
 	return multicastPeers(s, gorillaUpgrade(s.config), prepare, write)
 }
-
-func coderEcho(s *Server) error { return s.echoPeers(coderUpgrade(s.config)) }
 
 func coderMulticast(s *Server) error {
 	write := func(p peer, m []byte) error { return p.write(int(coder.MessageBinary), m) }

@@ -17,6 +17,9 @@ import (
 	"example.com/chanio/benchmarks/internal/server"
 )
 
+// ChildCommand is the command of a child, which calls [Play].
+const ChildCommand = "child"
+
 // stopTimeout is how long a child may take to end after its standard input has.
 const stopTimeout = 5 * time.Second
 
@@ -41,7 +44,7 @@ func Start(ctx context.Context) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{cmd: exec.CommandContext(ctx, exe, "child")}
+	c := &Child{cmd: exec.CommandContext(ctx, exe, ChildCommand)}
 	c.cmd.WaitDelay = stopTimeout
 	c.cmd.Stderr = &c.stderr
 	stdin, err := c.cmd.StdinPipe()
