@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -172,15 +171,4 @@ func (c Config) Message() []byte {
 		m[i] = byte('a' + i%26)
 	}
 	return m
-}
-
-// setBuffers gives u buffers of KernelBuffer bytes, or closes it.
-func (c Config) setBuffers(u *net.UDPConn, err error) (*net.UDPConn, error) {
-	if err == nil && c.KernelBuffer > 0 {
-		err = errors.Join(u.SetReadBuffer(c.KernelBuffer), u.SetWriteBuffer(c.KernelBuffer))
-	}
-	if err != nil && u != nil {
-		u.Close()
-	}
-	return u, err
 }

@@ -57,6 +57,19 @@ func (w *window) tally() *tally {
 // start runs a client in a goroutine.
 func (w *window) start(client func() error) { w.wg.Go(func() { w.fail(client()) }) }
 
+// receive runs a client that receives with each what arrives on l. It stops
+// itself at the end of the run: under a flood, closing a thousand clients from
+// outside takes long.
+func (w *window) receive(l link, each func(b []byte)) {
+	w.start(func() error {
+		defer l.close()
+		return l.receive(func(b []byte, _ bool) bool {
+			each(b)
+			return !w.over.Load()
+		})
+	})
+}
+
 // fail counts the error, if any, that ended a client before the end of the run.
 func (w *window) fail(err error) {
 	if err == nil || w.over.Load() {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"example.com/chanio"
 	"example.com/chanio/benchmarks/internal/bench"
@@ -122,6 +123,30 @@ func packetEcho(s *Server) error {
 			echo(conn.RecvBatch(), conn.PutBatch)
 		} else {
 			echo(conn.Recv(), conn.Put)
+		}
+	})
+	return nil
+}
+
+// chanioGroup sends through a packet endpoint, a copy of each message: what is
+// sent belongs to the library.
+func chanioGroup(s *Server) error {
+	group, ifi, err := s.config.Group()
+	if err != nil {
+		return err
+	}
+	o := s.config.Options()
+	o.Multicast.Interface = ifi
+	conn, err := s.listenPacket(":0", o)
+	if err != nil {
+		return err
+	}
+	s.publishToGroup(func(message []byte) error {
+		select {
+		case conn.Send() <- chanio.Packet{Addr: group, Data: slices.Clone(message)}:
+			return nil
+		case <-conn.Done():
+			return chanio.ErrClosed
 		}
 	})
 	return nil

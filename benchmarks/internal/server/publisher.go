@@ -86,3 +86,11 @@ func (p *publisher) one(message []byte) error {
 	p.Published.Shard(0).Record(time.Since(began), 1)
 	return err
 }
+
+// publishToGroup publishes with send to an IP multicast group, whose members it
+// does not know.
+func (s *Server) publishToGroup(send func(message []byte) error) {
+	s.Addr = s.config.Address
+	s.config.Clients = 1
+	s.publish(send).enter()
+}

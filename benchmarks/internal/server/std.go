@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 
 	"example.com/chanio/benchmarks/internal/bench"
 )
@@ -106,6 +107,27 @@ func (s *Server) echoDatagrams() error {
 				_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
 			}
 		}
+	})
+	return nil
+}
+
+// stdGroup needs one system call per datagram.
+func stdGroup(s *Server) error {
+	group, _, err := s.config.Group()
+	if err != nil {
+		return err
+	}
+	conn, err := s.config.Sender()
+	if err != nil {
+		return err
+	}
+	s.onClose(conn.Close)
+	s.publishToGroup(func(message []byte) error {
+		_, err := conn.WriteToUDPAddrPort(message, group)
+		if errors.Is(err, syscall.ENOBUFS) {
+			return nil // lost, as datagrams are
+		}
+		return err
 	})
 	return nil
 }
