@@ -9,7 +9,7 @@ import (
 // entrants are compared has a table for these scenarios.
 var (
 	compared = []Metric{Messages, Connections, Connected, P50}
-	shown    = []Metric{ConnectedCollected, Echoed, EchoedCollected, P50, P99, P999, Cost, Peak, Lost}
+	shown    = []Metric{Echoed, P50, P99, P999, Cost, Peak, Lost}
 )
 
 // Tables returns o in Markdown: the figures of each kind of scenario, what

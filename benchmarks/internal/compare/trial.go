@@ -20,20 +20,18 @@ type Metric string
 
 // Metrics that are shown or judged. Not every scenario has all of them.
 const (
-	Messages           Metric = "messages/s"
-	Data               Metric = "B/s"
-	Lost               Metric = "lost-%"
-	P50                Metric = "p50-us"
-	P99                Metric = "p99-us"
-	P999               Metric = "p99.9-us"
-	PerCore            Metric = "messages/server-CPU-s"
-	Cost               Metric = "server-CPU-us/message"
-	Peak               Metric = "server-peak-B"
-	Connections        Metric = "connections/s"
-	Connected          Metric = "connected-B/session"
-	ConnectedCollected Metric = "connected-and-collected-B/session" // after a garbage collection
-	Echoed             Metric = "echoed-B/session"                  // after an echo
-	EchoedCollected    Metric = "echoed-and-collected-B/session"
+	Messages    Metric = "messages/s"
+	Data        Metric = "B/s"
+	Lost        Metric = "lost-%"
+	P50         Metric = "p50-us"
+	P99         Metric = "p99-us"
+	P999        Metric = "p99.9-us"
+	PerCore     Metric = "messages/server-CPU-s"
+	Cost        Metric = "server-CPU-us/message"
+	Peak        Metric = "server-peak-B"
+	Connections Metric = "connections/s"
+	Connected   Metric = "connected-B/session"
+	Echoed      Metric = "echoed-B/session" // after an echo
 )
 
 // Format formats a value in the unit that ends the metric's name, or in its
@@ -91,10 +89,8 @@ func (s Scenario) figures(r *report.Report) (all []benchfmt.Value) {
 	add := func(m Metric, v float64) { all = append(all, benchfmt.Value{Value: v, Unit: string(m)}) }
 	switch s.Config.Job {
 	case "idle":
-		add(Connected, r.Idle.Connected.Resident)
-		add(ConnectedCollected, r.Idle.Connected.Collected)
-		add(Echoed, r.Idle.Echoed.Resident)
-		add(EchoedCollected, r.Idle.Echoed.Collected)
+		add(Connected, r.Idle.Connected)
+		add(Echoed, r.Idle.Echoed)
 	case "churn":
 		add(Connections, r.MessageRate())
 	case "echo", "multicast", "redis":

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -65,25 +66,22 @@ const idleSettle = 300 * time.Millisecond
 // runIdle measures the growth of the server's memory: first with clients that
 // have sent nothing, and then after each has echoed a message.
 func runIdle(ctx context.Context, d *dialer, collect func() error) (*report.Report, error) {
-	// resident returns the server's resident bytes, before and after a collection.
-	resident := func() (before, after process.Used, err error) {
+	// resident returns the server's resident bytes, before a collection.
+	resident := func() (int64, error) {
 		wait(ctx, idleSettle)
-		if before, err = process.Usage(d.ServerPID); err == nil {
-			err = collect()
-		}
-		if err == nil {
-			after, err = process.Usage(d.ServerPID)
-		}
-		return before, after, err
+		used, err := process.Usage(d.ServerPID)
+		return used.Resident, errors.Join(err, collect())
 	}
-	_, empty, err := resident()
+	if _, err := resident(); err != nil { // what the server needs to start is not the sessions'
+		return nil, err
+	}
+	empty, err := process.Usage(d.ServerPID)
 	if err != nil {
 		return nil, err
 	}
-	footprint := func() (report.Footprint, error) {
-		before, after, err := resident()
-		share := func(u process.Used) float64 { return float64(u.Resident-empty.Resident) / float64(d.Clients) }
-		return report.Footprint{Resident: share(before), Collected: share(after)}, err
+	growth := func() (float64, error) {
+		now, err := resident()
+		return float64(now-empty.Resident) / float64(d.Clients), err
 	}
 	links, err := d.all(ctx)
 	if err != nil {
@@ -100,7 +98,7 @@ func runIdle(ctx context.Context, d *dialer, collect func() error) (*report.Repo
 		return nil, err
 	}
 	r := &report.Report{Idle: new(report.Idle)}
-	if r.Idle.Connected, err = footprint(); err != nil {
+	if r.Idle.Connected, err = growth(); err != nil {
 		return nil, err
 	}
 	var g errgroup.Group
@@ -111,6 +109,6 @@ func runIdle(ctx context.Context, d *dialer, collect func() error) (*report.Repo
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	r.Idle.Echoed, err = footprint()
+	r.Idle.Echoed, err = growth()
 	return r, err
 }

@@ -28,16 +28,11 @@ type Report struct {
 	Idle    *Idle
 }
 
-// Idle is what idle sessions cost a server.
+// Idle is the growth of a server's resident memory, garbage included, in bytes
+// for each idle session.
 type Idle struct {
-	Connected Footprint // sessions that never sent anything
-	Echoed    Footprint // after each has echoed a message once
-}
-
-// A Footprint is the growth of a server's resident memory in bytes per session.
-type Footprint struct {
-	Resident  float64 // as is, including garbage
-	Collected float64 // after a collection that returns free memory
+	Connected float64 // sessions that never sent anything
+	Echoed    float64 // after each has echoed a message once
 }
 
 // MessageRate returns the messages per second.

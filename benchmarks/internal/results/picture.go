@@ -40,10 +40,8 @@ func style() string {
 	light := fmt.Sprintf(base, "#ffffff", "#1f2328", "#59636e", "#d8dee4")
 	dark := fmt.Sprintf(base, "#0d1117", "#f0f6fc", "#9198a1", "#30363d")
 	for i, l := range looks {
-		if l.light != "" {
-			light += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.light)
-			dark += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.dark)
-		}
+		light += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.light)
+		dark += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.dark)
 	}
 	return "<style>text{font:10px Liberation Sans,Arial,Helvetica,sans-serif;stroke-width:0}.h{font-size:13px;font-weight:bold}" +
 		"path{stroke-width:1.5}.g{stroke-width:1}" + light + "@media(prefers-color-scheme:dark){" + dark + "}</style>\n"
@@ -85,7 +83,7 @@ func (p picture) svg() string {
 			drawn := false
 			for n, plot := range p.plots {
 				// A figure of zero has no place on a logarithmic scale.
-				if s := plot.figure(row, l.entrant); l.light != "" && s.Runs > 0 && s.Min > 0 && !math.IsInf(s.Max, 1) {
+				if s := plot.figure(row, l.entrant); s.Runs > 0 && s.Min > 0 && !math.IsInf(s.Max, 1) {
 					places[n] = append(places[n], place{i, y, s})
 					drawn, seen[i] = true, true
 				}
@@ -112,8 +110,8 @@ func (p picture) svg() string {
 	x := float64(margin)
 	for i, l := range looks {
 		if seen[i] {
-			head += dot(x+3, 54.5, fmt.Sprint("e", i)) + text(x+10, 58, "start", "t", l.label)
-			x += 24 + letter*float64(len(l.label))
+			head += dot(x+3, 54.5, fmt.Sprint("e", i)) + text(x+10, 58, "start", "t", l.entrant)
+			x += 24 + letter*float64(len(l.entrant))
 		}
 	}
 	return head + body + "</svg>\n"

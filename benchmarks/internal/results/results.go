@@ -89,7 +89,8 @@ func WriteReadme(readme, dir string, o compare.Outcome) error {
 	text := o.Expand("Measured on ${date}, server and load together on ${cpus} cores (${cpu}; Linux ${kernel}, ${go}; load average before the run ${load-average}): " +
 		"medians of ${repetitions} runs of ${length}, interleaved. Messages have 32 bytes. " +
 		"A scenario's name has its transport, its job, and its clients x their messages in flight. " +
-		"The ratio is chanio's to package net's in the same repetition, with the least and the most.\n")
+		"`std` is package net, with a goroutine per connection and, for multicast, a channel per member; `coalesced` also gathers what it writes, " +
+		"`loop` writes to one connection after another, and `limit` is what the machine can do.\n")
 	for _, t := range tables {
 		text += t.of(o)
 	}

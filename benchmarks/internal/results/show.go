@@ -3,6 +3,7 @@ package results
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"example.com/chanio/benchmarks/internal/bench"
@@ -10,75 +11,67 @@ import (
 	"example.com/chanio/benchmarks/internal/report"
 )
 
-// A look is how people see an entrant: a name, and a color in a light and in a
-// dark scheme.
-type look struct{ entrant, label, light, dark string }
+// A look is the color of an entrant in a light and in a dark scheme.
+type look struct{ entrant, light, dark string }
 
-// looks are in the order of columns and legends. An entrant without a color is in
-// no picture.
+// looks are in the order of a legend.
 var looks = []look{
-	{compare.Ours, "chanio", "#0969da", "#4493f8"},
-	{compare.Batches, "chanio, batches", "#0a3069", "#a5d6ff"},
-	{compare.BothOurs, "chanio at both ends", "#54aeff", "#79c0ff"},
-	{"std", "package net", "#6e7781", "#9198a1"},
-	{"coalesced", "package net, writes gathered", "#8250df", "#bc8cff"},
-	{"loop", "a loop over the connections", "#1a7f37", "#3fb950"},
-	{"netpoll", "netpoll", "#d4782f", "#f0883e"},
-	{"limit", "the machine's limit", "", ""},
-	{"gorilla", "gorilla", "", ""},
-	{"coder", "coder", "", ""},
-	{"gws", "gws", "", ""},
+	{compare.Ours, "#0969da", "#4493f8"},
+	{compare.Batches, "#0a3069", "#a5d6ff"},
+	{compare.BothOurs, "#54aeff", "#79c0ff"},
+	{"std", "#6e7781", "#9198a1"},
+	{"coalesced", "#8250df", "#bc8cff"},
+	{"loop", "#1a7f37", "#3fb950"},
+	{"netpoll", "#d4782f", "#f0883e"},
 }
 
-// A table of a README has a row for each scenario that was measured and a column
-// for each entrant that was in any of them.
+// A table has the medians of metrics for each scenario and entrant.
 type table struct {
 	title               string
 	scenarios, entrants string // expressions that their names match
 	metrics             []compare.Metric
-	ratio               bool // of messages a second, as the last column
 }
 
 var tables = []table{
-	{"messages a second, and how many were lost", `^(tcp|tls|udp)-echo-(100x1|1x1000|100x1000)$|^tcp-echo-1x1-pinned$|^tcp-lines-`, "",
-		[]compare.Metric{compare.Messages, compare.Lost}, true},
-	{"the same, received by all members", `^(tcp|tls|udp)-multicast-`, "",
-		[]compare.Metric{compare.Messages, compare.Lost}, true},
-	{"WebSocket, messages a second", `^ws-echo-100x|^ws-multicast-\d*(|-deflate)$`, "",
-		[]compare.Metric{compare.Messages}, false},
-	{"latency, p50 / p99 / p99.9", `^(tcp|tls|udp)-echo-100x1$|^tcp-(echo-1x1-pinned|fanout-1000)$`, "^(chanio|std|loop|netpoll)$",
-		[]compare.Metric{compare.P50, compare.P99, compare.P999}, false},
-	{"memory a session, connected / after an echo", `^(tcp|tls)-idle-10000$`, "",
-		[]compare.Metric{compare.Connected, compare.Echoed}, false},
+	{"messages a second, and how many were lost", `^(tcp|tls|udp)-echo-(100x1|1x1000|100x1000)$|^tcp-echo-1x1-pinned$|^tcp-lines-`,
+		`^chanio(|-batches|-both-ends)$|^std$|^netpoll$`, []compare.Metric{compare.Messages, compare.Lost}},
+	{"messages a second that members received, and how many were lost", `^(tcp|tls|udp)-multicast-`,
+		"", []compare.Metric{compare.Messages, compare.Lost}},
+	{"messages a second over WebSocket", `^ws-echo-100x|^ws-multicast-\d*(|-deflate)$`,
+		"", []compare.Metric{compare.Messages}},
+	{"latency, p50 / p99 / p99.9", `^(tcp|tls|udp)-echo-100x1$|^tcp-(echo-1x1-pinned|fanout-1000)$`,
+		"^(chanio|std|loop|netpoll)$", []compare.Metric{compare.P50, compare.P99, compare.P999}},
+	{"memory a session, connected / after an echo", `^(tcp|tls)-idle-10000$`,
+		"", []compare.Metric{compare.Connected, compare.Echoed}},
 }
 
 // of returns the table as Markdown.
 func (t table) of(o compare.Outcome) string {
 	header, rows := []string{t.title}, [][]string(nil)
-	entrants := regexp.MustCompile(t.entrants)
-	for _, l := range looks {
-		header = append(header, l.label)
+	scenarios, entrants := selected("readme", t.scenarios), regexp.MustCompile(t.entrants)
+	for _, s := range scenarios {
+		for _, e := range s.Entrants {
+			if entrants.MatchString(e) && !slices.Contains(header, e) {
+				header = append(header, e)
+			}
+		}
 	}
-	for _, s := range selected("readme", t.scenarios) {
+	for _, s := range scenarios {
 		row := []string{s.Name}
-		for _, l := range looks {
+		for _, e := range header[1:] {
 			var figures []string
 			for _, m := range t.metrics {
-				if f := o.Figure(s.Name, l.entrant, m); f.Runs > 0 && entrants.MatchString(l.entrant) {
+				if f := o.Figure(s.Name, e, m); f.Runs > 0 {
 					figures = append(figures, m.Format(f.Median))
 				}
 			}
 			row = append(row, strings.Join(figures, " / "))
 		}
-		ratio := ""
-		if t.ratio {
-			ratio = o.Ratio(s, compare.Ours, compare.Messages).Whole(compare.Quotient)
-		}
-		if row[1] != "" {
-			rows = append(rows, append(row, ratio))
+		if strings.Join(row[1:], "") != "" {
+			rows = append(rows, row)
 		}
 	}
-	return compare.Table(append(header, "ratio"), rows)
+	return compare.Table(header, rows)
 }
 
 // selected returns the scenarios of a set whose names match expr.
@@ -107,8 +100,8 @@ func pictures(o compare.Outcome) []picture {
 
 // throughput compares messages per second with package net's.
 func throughput(o compare.Outcome) picture {
-	p := picture{name: "throughput", title: "Throughput compared with package net", says: "messages a second, 32 bytes; package net is 1"}
-	scenarios := selected("readme", `^(tcp|tls|udp)-(echo-1x1000|echo-100x|multicast-(1|100)$)`)
+	p := picture{name: "throughput", title: "Throughput compared with package net", says: "messages a second, 32 bytes; std is 1"}
+	scenarios := selected("readme", `^(tcp|tls|udp)-(echo-1x1000|echo-100x|multicast-(1|100)$)|-pinned$|-lines-1`)
 	for _, s := range scenarios {
 		p.rows = append(p.rows, s.Name)
 	}
