@@ -180,3 +180,25 @@ func TestAReceivedBatchIsSentWithoutACopy(t *testing.T) {
 		})
 	}
 }
+
+func TestBatchesSentAfterCloseWriteAreReceivedAndCounted(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		s, peer := memSession(t, &o)
+		send := s.SendBatch()
+		require.NoError(t, s.CloseWrite())
+		_, err := peer.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+		for range 300 {
+			b := chanio.NewBatch()
+			b.Append([]byte("xy"))
+			select {
+			case send <- b:
+			case <-s.Done():
+				require.Fail(t, "the other direction lives on")
+			}
+		}
+		synctest.Wait()
+		require.NoError(t, s.Err())
+		require.EqualValues(t, 600, s.Stats().Undelivered)
+	})
+}

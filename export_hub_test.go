@@ -1,6 +1,10 @@
 package chanio
 
-import "example.com/chanio/internal/sharedlog"
+import (
+	"slices"
+
+	"example.com/chanio/internal/sharedlog"
+)
 
 // Policy and MaxLag are the hub's settings.
 func (h *Hub) Policy() LagPolicy { return h.lag }
@@ -51,6 +55,16 @@ func (s *Session) PartsBehind() int { return len(s.placesNow()[0].behind.parts) 
 
 // IndexedHubs returns how many hubs s has in its index.
 func (s *Session) IndexedHubs() int { return len(s.hubs.byHub) }
+
+// WithoutOtherPlaces runs f while s can look at none of its places except the
+// newest and those that f makes.
+func (s *Session) WithoutOtherPlaces(f func()) {
+	hidden := len(s.hubs.places) - 1
+	saved := slices.Clone(s.hubs.places[:hidden])
+	clear(s.hubs.places[:hidden])
+	f()
+	copy(s.hubs.places, saved)
+}
 
 // HubIndexIsRight reports whether each place is where the index says.
 func (s *Session) HubIndexIsRight() bool {

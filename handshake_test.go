@@ -41,6 +41,27 @@ func TestASilentHandshakeOfTheAddressThatHasTheMostIsEvicted(t *testing.T) {
 	}
 }
 
+// A flood that is always newer than the good would push them all out.
+func TestTheHandshakeEvictedIsNotAlwaysTheOldest(t *testing.T) {
+	const limit = 400
+	h := &handshakes{limit: limit}
+	var oldest []func() bool
+	for i := range limit + limit/4 {
+		_, evicted := beginOne(t, h, "192.0.2.1")
+		if i < limit/4 {
+			oldest = append(oldest, evicted)
+		}
+	}
+	left := 0
+	for _, evicted := range oldest {
+		if !evicted() {
+			left++
+		}
+	}
+	require.Positive(t, left)
+	require.Equal(t, limit, h.running())
+}
+
 func TestTalkingConnectionsAreEvictedAfterAllSilentOnes(t *testing.T) {
 	h := &handshakes{limit: 10}
 	var heard []func() bool

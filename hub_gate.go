@@ -265,6 +265,7 @@ func (h *Hub) outrunStuck() bool {
 	best := int64(never)
 	for f := range h.feeds {
 		for _, m := range f.places[:f.staying] {
+			m.s.lookAtProgress(h.writeTimeout)
 			rests := min(shut, m.s.stalled())
 			any = min(any, rests)
 			best = min(best, m.lag())
@@ -286,6 +287,7 @@ func (h *Hub) stuckMembers() (stuck []*member, next time.Duration) {
 			if !m.gated() {
 				continue
 			}
+			m.s.lookAtProgress(h.writeTimeout)
 			if left := h.writeTimeout - min(shut, m.s.stalled()); left > 0 {
 				next = min(next, left)
 			} else {

@@ -112,6 +112,11 @@ func TestJoinAndLeaveLookAtNoOtherRoomOfASession(t *testing.T) {
 	h := testHub(t, nil)
 	require.NoError(t, h.Join(s))
 	require.Equal(t, 10*chanio.FewHubs+1, s.IndexedHubs())
+	s.WithoutOtherPlaces(func() {
+		h.Leave(s)
+		require.NoError(t, h.Join(s))
+		require.NoError(t, h.Join(s), "which has no effect")
+	})
 	h.Leave(s)
 	require.Equal(t, 10*chanio.FewHubs, s.MemberPlaces())
 	require.True(t, s.HubIndexIsRight())

@@ -3,9 +3,7 @@ package chanio_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
-	"example.com/chanio/internal/sock"
 )
 
 func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
@@ -143,69 +140,6 @@ func TestMessagesSentAfterCloseWriteAreReceivedAndCounted(t *testing.T) {
 	})
 }
 
-func TestAPeersEndIsSeenThoughNobodyReceives(t *testing.T) {
-	for _, reset := range []bool{false, true} {
-		t.Run(fmt.Sprintf("reset %v", reset), func(t *testing.T) {
-			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-				s := chanio.NewSession(t.Context(), conn, &chanio.Options{RecvQueue: 1, HalfCloseTimeout: 100 * time.Millisecond, CloseTimeout: 100 * time.Millisecond})
-				s.Recv()
-				for range 8 {
-					_, err := peer.Write(make([]byte, 16<<10))
-					require.NoError(t, err)
-				}
-				if reset {
-					chanio.AbortConn(peer)
-				} else {
-					peer.Close()
-				}
-				awaitDone(t, s)
-				require.Error(t, s.Err())
-			})
-		})
-	}
-}
-
-func TestAnEndWithoutAResetDrainsTheInput(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		o    chanio.Options
-	}{{"the context", chanio.Options{}}, {"IdleTimeout", chanio.Options{IdleTimeout: 50 * time.Millisecond}}} {
-		t.Run(test.name, func(t *testing.T) {
-			eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				require.NoError(t, conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(256<<10))
-				s := chanio.NewSession(ctx, conn, &test.o)
-				// Nothing of it is received, and all of it has arrived: what is still on
-				// its way to a closed socket resets the connection.
-				_, err := peer.Write(make([]byte, 128<<10))
-				require.NoError(t, err)
-				require.Eventually(t, func() bool { return s.Stats().BytesReceived > 0 && arrived(peer) }, patience, time.Millisecond)
-				want := noise(128 << 10)
-				require.NoError(t, s.Put(want))
-				require.NoError(t, s.Flush(t.Context()))
-				if test.o.IdleTimeout == 0 {
-					cancel()
-				} else {
-					for range s.Recv() { // so that the peer is idle
-					}
-				}
-				got := make([]byte, len(want))
-				_, err = io.ReadFull(peer, got)
-				require.NoError(t, err)
-				require.True(t, bytes.Equal(want, got))
-				awaitDone(t, s)
-			})
-		})
-	}
-}
-
-// arrived reports whether all that was written to conn is with its peer.
-func arrived(conn net.Conn) bool {
-	_, tcp := conn.(*net.TCPConn)
-	return !tcp || sock.Of(conn).Progress().Left == 0
-}
-
 func TestCloseLingersUntilASlowPeerHasAcknowledgedAll(t *testing.T) {
 	conn, peer := socketPair(t, "tcp")
 	defer peer.Close()
@@ -298,6 +232,20 @@ func TestBytesSentAdvancesDuringALongMessage(t *testing.T) {
 		require.EqualValues(t, 512<<10, st.BytesPending)
 		s.Abort(nil)
 	})
+}
+
+func TestBytesSentAdvancesDuringALongMessageOverASocket(t *testing.T) {
+	for _, kind := range []string{"tcp", "unix", "tls", "a *tls.Conn"} { // a packet is sent as a whole
+		t.Run(kind, func(t *testing.T) {
+			w := overWire(t, kind, chanio.Options{})
+			const size = 64 << 20
+			require.NoError(t, w.Put(make([]byte, size)))
+			require.Eventually(t, func() bool {
+				st := w.Stats()
+				return st.BytesSent > 0 && st.BytesSent+st.BytesPending == size
+			}, patience, time.Millisecond)
+		})
+	}
 }
 
 func TestASessionOverAConnectedUDPSocketKeepsItsMessages(t *testing.T) {

@@ -159,6 +159,42 @@ func TestAPeerThatEndedAndTakesALongMessageSlowlyGetsAllOfIt(t *testing.T) {
 	})
 }
 
+func TestAMessageThatWaitsForASlowPeerProlongsAHalfClosedSession(t *testing.T) {
+	eachQueue(t, func(t *testing.T, o chanio.Options) {
+		o.WriteTimeout = -1
+		s, peer := memSession(t, &o)
+		peer.CloseWrite()
+		<-time.After(50 * time.Second)
+		require.NoError(t, s.Put([]byte("answer")))
+		<-time.After(50 * time.Second)
+		require.NoError(t, s.CloseWrite())
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		require.Equal(t, "answer", string(got))
+		<-s.Done()
+		require.NoError(t, s.Err())
+	})
+}
+
+func TestAMessageThatWaitsForTheWriterProlongsAHalfClosedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, peer := memSession(t, &chanio.Options{WriteTimeout: -1, SendQueue: 8})
+		require.NoError(t, s.Put([]byte("0")))
+		synctest.Wait() // the writer waits for the peer
+		peer.CloseWrite()
+		for i := range 5 {
+			<-time.After(50 * time.Second)
+			require.NoError(t, s.Put([]byte{'1' + byte(i)}))
+		}
+		require.NoError(t, s.CloseWrite())
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		require.Equal(t, "012345", string(got))
+		<-s.Done()
+		require.NoError(t, s.Err())
+	})
+}
+
 // readSlowly reads size bytes after each pause, until the end.
 func readSlowly(t *testing.T, peer net.Conn, size int, pause time.Duration) (all []byte) {
 	t.Helper()

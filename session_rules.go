@@ -20,10 +20,7 @@ const lingerTimeout = 500 * time.Millisecond
 // idle peer would have to answer the first probe (tcp(7)).
 func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 	t, d := &s.timers, int64(s.set.WriteTimeout)
-	if seen.Known && seen.Acked != t.acked {
-		t.acked = seen.Acked
-		t.moved.Store(now)
-	}
+	s.noteProgress(now, seen.Progress)
 	left := s.acknowledges() && seen.Left > 0
 	if left {
 		t.watched.Store(true)

@@ -228,6 +228,28 @@ func (s *Session) stalled() time.Duration {
 	return time.Duration(s.now() - max(since, s.timers.moved.Load()))
 }
 
+// lookAtProgress records, for stalled, whether the peer has acknowledged more
+// since the last look. A hub whose WriteTimeout is d calls it: the session's own
+// timer looks only as often as its own WriteTimeout requires.
+func (s *Session) lookAtProgress(d time.Duration) {
+	if own := s.look(); s.socket == nil || s.timers.waits() == 0 || own > 0 && own <= d/4 {
+		return
+	}
+	seen := s.socket.Progress()
+	s.mu.Lock()
+	s.noteProgress(s.now(), seen)
+	s.mu.Unlock()
+}
+
+// noteProgress records whether the peer has acknowledged more since the last
+// look. The caller holds mu.
+func (s *Session) noteProgress(now moment, seen sock.Progress) {
+	if t := &s.timers; seen.Known && seen.Acked != t.acked {
+		t.acked = seen.Acked
+		t.moved.Store(now)
+	}
+}
+
 // watchAcknowledged makes the timer check whether the peer acknowledges what
 // was written, until it has.
 func (s *Session) watchAcknowledged() {

@@ -3,6 +3,7 @@ package sock
 import (
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,3 +127,38 @@ func TestOnlyWritesToSocketsAreInterrupted(t *testing.T) {
 	require.True(t, resumable(a))
 	require.False(t, resumable(struct{ net.Conn }{a}), "what it has inside may not write again")
 }
+
+func TestAWriteToASocketReportsProgressBeforeItsEnd(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	far, err := ln.Accept()
+	require.NoError(t, err)
+	defer far.Close()
+	const size = 64 << 20 // more than any kernel buffers
+	f := &firstProgress{happened: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		WriteParts(near, [][]byte{make([]byte, size)}, size, time.Millisecond, f)
+	}()
+	select {
+	case <-f.happened:
+	case <-time.After(30 * time.Second):
+		t.Error("nothing was reported of what the kernel has taken")
+	}
+	near.Close()
+	<-ended
+}
+
+// A firstProgress is a Flow that says when there was progress.
+type firstProgress struct {
+	once     sync.Once
+	happened chan struct{}
+}
+
+func (f *firstProgress) Wait()        {}
+func (f *firstProgress) Progress(int) { f.once.Do(func() { close(f.happened) }) }
+func (f *firstProgress) Over() bool   { return false }

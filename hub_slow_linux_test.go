@@ -1,0 +1,53 @@
+package chanio_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/chanio"
+)
+
+// The kernel has room for more only once a third of its buffer is free, which
+// takes longer than WriteTimeout here.
+func TestAMemberThatReadsSlowlyHoldsPublishersAndStays(t *testing.T) {
+	h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 64 << 10, WriteTimeout: 2 * time.Second})
+	conn, peer := socketPair(t, "tcp")
+	defer peer.Close()
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
+	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: time.Minute, WriteBuffer: 4 << 20})
+	require.NoError(t, h.Join(s))
+	published := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		for m := make([]byte, 32<<10); ; {
+			select {
+			case <-stop:
+				published <- nil
+				return
+			default:
+			}
+			if err := h.Multicast(m); err != nil {
+				published <- err
+				return
+			}
+		}
+	}()
+	slow := time.NewTicker(50 * time.Millisecond)
+	defer slow.Stop()
+	for range 100 { // 5 seconds at 320 KB a second
+		<-slow.C
+		_, err := io.ReadFull(peer, make([]byte, 16<<10))
+		require.NoError(t, err, "%v", s.Err())
+	}
+	require.NoError(t, s.Err())
+	require.Equal(t, 1, h.Len())
+	close(stop)
+	s.Abort(nil) // releases the publisher
+	awaitDone(t, s)
+	err, _ := await(t, published, "the publisher")
+	require.NoError(t, err)
+}
