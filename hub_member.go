@@ -1,6 +1,7 @@
 package chanio
 
 import (
+	"cmp"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -298,17 +299,12 @@ func (m *member) failed(n int) {
 func (m *member) cut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var after *hubMark
-	if m.behind != nil {
-		after, m.behind.after = m.behind.after, nil
-	}
 	if p, some := m.feed.log.Cut(m.cursor); some {
 		if m.behind == nil {
 			m.behind = new(backlog)
 		}
-		m.behind.parts = append(m.behind.parts, part{p, after})
-	} else if m.behind != nil && len(m.behind.parts) == 0 {
-		m.behind = nil
+		m.behind.parts = append(m.behind.parts, part{p, m.behind.after})
+		m.behind.after = nil // what follows the part follows that
 	}
 	m.cursor = sharedlog.Cursor{}
 }
@@ -320,13 +316,21 @@ func (m *member) skip(cursor sharedlog.Cursor) (messages, bytes int64) {
 	defer m.mu.Unlock()
 	rest := m.cursor.Rest()
 	messages, bytes = rest.Messages, rest.Bytes
+	var after *hubMark // what it gets next stays behind that
 	for m.behind != nil && len(m.behind.parts) > 0 {
 		rest := m.behind.parts[0].Rest()
 		messages += rest.Messages
 		bytes += rest.Bytes
+		after = cmp.Or(m.behind.parts[0].after, after)
 		m.dropPart()
 	}
+	if m.behind != nil {
+		after = cmp.Or(m.behind.after, after)
+	}
 	m.behind = nil
+	if cursor != (sharedlog.Cursor{}) && !after.taken() {
+		m.behind = &backlog{after: after}
+	}
 	m.cursor = cursor
 	m.taken.Store(m.aim())
 	return messages, bytes

@@ -1,6 +1,7 @@
 package chanio_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"testing"
@@ -106,6 +107,51 @@ func TestWatchTellsOfEachChangeOfLen(t *testing.T) {
 		stop()
 		stop()
 	})
+}
+
+func TestJoinAfterKeepsItsOrderWhateverTheHubDoesNotSendToTheSession(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(t *testing.T, room *chanio.Hub, s *chanio.Session)
+	}{
+		{"a message to the others", func(t *testing.T, room *chanio.Hub, s *chanio.Session) {
+			require.NoError(t, room.MulticastExcept([]byte("not for it"), s))
+		}},
+		{"messages that it is too slow for", func(t *testing.T, room *chanio.Hub, s *chanio.Session) {
+			for range 2 {
+				require.NoError(t, room.Multicast(make([]byte, 900)))
+			}
+		}},
+		{"messages that it is too slow for, in several parts", func(t *testing.T, room *chanio.Hub, s *chanio.Session) {
+			for range 4 {
+				require.NoError(t, room.Multicast(make([]byte, 300)))
+				require.NoError(t, room.MulticastExcept([]byte("not for it"), s))
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				past, room := testHub(t, nil), testHub(t, &chanio.Options{Lag: chanio.LagDrop, MaxLag: 1000})
+				s, peer := joinMem(t, past, nil) // reads nothing yet
+				_, other := joinMem(t, room, nil)
+				readInto(other)
+				var want []byte
+				for i := range 10 {
+					m := message(i, 40_000) // a write holds only a few of these
+					want = append(want, m...)
+					require.NoError(t, past.Multicast(m))
+				}
+				require.NoError(t, room.JoinAfter(s, past))
+				test.do(t, room, s)
+				require.NoError(t, room.Multicast([]byte("the last")))
+				got := readInto(peer)
+				require.NoError(t, s.CloseWrite())
+				all := <-got
+				require.Equal(t, want, all[:len(want)])
+				require.True(t, bytes.HasSuffix(all, []byte("the last")))
+			})
+		})
+	}
 }
 
 func TestJoinAfterOfANilSessionIsAnError(t *testing.T) {
