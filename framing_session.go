@@ -289,12 +289,3 @@ func (s *Session) endFramed(t input, end *framedEnd) {
 	s.closeRecv()
 	s.discard(t)
 }
-
-// fail sets err as the cause of a graceful end that is still to come.
-func (s *Session) fail(err error) {
-	s.mu.Lock()
-	if s.err == nil && !s.over() {
-		s.err = err
-	}
-	s.mu.Unlock()
-}

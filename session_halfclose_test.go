@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,4 +209,41 @@ func readSlowly(t *testing.T, peer net.Conn, size int, pause time.Duration) (all
 			return all
 		}
 	}
+}
+
+func TestASessionEndsWithTheFramingsErrorIfItsOutputHasEnded(t *testing.T) {
+	for name, f := range map[string]chanio.Framing{"lines": chanio.Lines{}, "a framing with a state": talk{}} {
+		t.Run(name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.Framing, o.MaxMessage = f, 100
+				s, peer := memSession(t, &o)
+				require.NoError(t, s.CloseWrite())
+				_, err := io.ReadAll(peer)
+				require.NoError(t, err)
+				go say(t, peer, strings.Repeat("no line ", 20)+"\n")
+				for range s.Recv() {
+				}
+				require.Error(t, s.Err())
+				began := time.Now()
+				<-s.Done()
+				require.LessOrEqual(t, time.Since(began), time.Second)
+			})
+		})
+	}
+}
+
+func TestShutdownEndsASessionWhoseOutputHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, ln := serveMem(t, &chanio.Options{CloseTimeout: -1})
+		peer, err := ln.Dial(t.Context(), nil)
+		require.NoError(t, err)
+		defer peer.Close()
+		s := <-l.Sessions()
+		require.NoError(t, s.CloseWrite())
+		_, err = io.ReadAll(peer)
+		require.NoError(t, err)
+		began := time.Now()
+		require.NoError(t, l.Shutdown(t.Context()))
+		require.LessOrEqual(t, time.Since(began), time.Second)
+	})
 }

@@ -118,3 +118,42 @@ func TestLinesThatArriveWithAGivenTLSConnsEndAreDeliveredWhole(t *testing.T) {
 		})
 	}
 }
+
+// wokenRead is a connection whose first read returns input that has arrived
+// although the read was interrupted, as a read may that was woken before.
+type wokenRead struct {
+	*chaniotest.Conn
+	input chan string
+	read  bool
+}
+
+func (c *wokenRead) Read(p []byte) (int, error) {
+	if c.read {
+		return c.Conn.Read(p)
+	}
+	c.read = true
+	return copy(p, <-c.input), nil
+}
+
+func TestInputThatIsReadDuringACloseIsNotJudged(t *testing.T) {
+	for name, f := range map[string]chanio.Framing{"lines": chanio.Lines{}, "a framing with a state": talk{}} {
+		t.Run(name, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.Framing, o.MaxMessage = f, 10
+				a, peer := memPair()
+				conn := &wokenRead{Conn: a, input: make(chan string)}
+				s := chanio.NewSession(context.Background(), conn, &o)
+				closed := make(chan error)
+				go func() { closed <- s.Close() }()
+				_, err := io.ReadAll(peer)
+				require.NoError(t, err)
+				conn.input <- "longer than ten bytes, and no word\n"
+				synctest.Wait()
+				require.NoError(t, s.Err(), "what arrives is discarded")
+				peer.Close()
+				require.NoError(t, <-closed)
+				require.NoError(t, s.Err())
+			})
+		})
+	}
+}

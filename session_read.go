@@ -157,19 +157,23 @@ func (s *Session) discard(t input) {
 	}
 }
 
-// breakInput is halt by the reader itself; err says why there are no more
-// messages in the input. The session stays writable as after the peer's end of
-// stream. It reports whether halt had already been called.
+// breakInput is halt by the reader itself; err, which becomes Err, says why there
+// are no more messages in the input. The session stays writable as after the
+// peer's end of stream. If halt had already been called, breakInput reports that,
+// and err does not count: the input is being discarded.
 func (s *Session) breakInput(err error) (halted bool) {
-	s.fail(err)
 	s.mu.Lock()
 	if l := s.life(); l.over() || l.input() != inputOpen {
 		s.mu.Unlock()
 		<-s.halted.wait()
 		return true
 	}
+	if s.err == nil {
+		s.err = err
+	}
 	s.setInput(inputHalted)
 	s.startHalfClose()
+	s.linger()
 	s.halted.shut()
 	s.mu.Unlock()
 	return false
@@ -183,6 +187,7 @@ func (s *Session) halt() {
 		return
 	}
 	s.setInput(inputHalted)
+	s.linger()
 	s.mu.Unlock()
 
 	// The order matters: a goroutine that sees halted closed can undo the interruption.
