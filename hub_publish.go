@@ -61,7 +61,8 @@ func (f *frame) weight() int64 {
 // different framings, it is an error only if none can carry p. If only some
 // can, those members get p, and for the others it is an EventFailed and counted
 // in MessagesDropped. The same applies to a udp or unixpacket session whose
-// datagrams or packets cannot hold p.
+// datagrams or packets cannot hold p, where it is an event of the session's
+// listener or client if there is one.
 func (h *Hub) Multicast(p []byte) error { return h.publish(p, nil) }
 
 // MulticastExcept is Multicast to all members except s, which need not be a

@@ -215,12 +215,15 @@ func (s *Session) nextFailed(b *outBatch, err error) {
 	if m != nil {
 		m.failed(len(p))
 	}
-	s.datagramFailed(len(p), err)
+	err = s.datagramFailed(len(p), err)
+	if m != nil && s.reg == nil { // nobody else reports it
+		m.feed.hub.events.emit(Event{Kind: EventFailed, Session: s, Err: err})
+	}
 }
 
 // datagramFailed reports a datagram that could not be sent: to Stats, to Flush
-// and Close, and to Events if there are any.
-func (s *Session) datagramFailed(size int, err error) {
+// and Close, and to Events if there are any. It returns the error that it reported.
+func (s *Session) datagramFailed(size int, err error) error {
 	s.stats.messagesDropped.Add(1)
 	s.stats.undelivered.Add(int64(size))
 	if e := s.checkSize(size); e != nil {
@@ -233,4 +236,5 @@ func (s *Session) datagramFailed(size int, err error) {
 	if s.reg != nil {
 		s.reg.events.emit(Event{Kind: EventFailed, Session: s, Err: err})
 	}
+	return err
 }

@@ -245,6 +245,21 @@ func TestAHubMessageTooLargeForADatagramFailsOnlyForUDPSessions(t *testing.T) {
 	require.Zero(t, st.BytesPending)
 }
 
+func TestAHubReportsWhatNoDatagramHoldsWhereNobodyElseDoes(t *testing.T) {
+	server := listenUDP(t, nil)
+	h := testHub(t, nil)
+	s, err := chanio.Dial(t.Context(), "udp", server.Addr().String(), nil)
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, h.Join(s))
+	require.NoError(t, h.Multicast(noise(100_000)))
+	e := tlsEvent(t, h.Events(), chanio.EventFailed)
+	require.ErrorIs(t, e.Err, chanio.ErrMessageTooLarge)
+	require.Same(t, s, e.Session)
+	require.NoError(t, h.Flush(t.Context()))
+	require.EqualValues(t, 1, h.Stats().MessagesDropped)
+}
+
 func TestCloseOfAUDPSessionSendsWhatItsHubPublished(t *testing.T) {
 	eachQueue(t, func(t *testing.T, o chanio.Options) {
 		m, l := memPeers(t, t.Context(), &o)

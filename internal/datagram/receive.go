@@ -27,6 +27,8 @@ func (c *Conn) ReceiveTo(r Receiver) error {
 	for {
 		b, err := c.engine.read()
 		switch {
+		case err == nil && len(b.packets) == 0: // all were useless
+			b.free()
 		case err == nil:
 			pause = 0
 			r.Take(b.packets)

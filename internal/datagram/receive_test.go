@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,4 +49,30 @@ func TestPayloadsAreCopiesThatEndWhereTheNextBegins(t *testing.T) {
 	for i, n := range sizes {
 		require.Equal(t, pattern(i, n), got[i])
 	}
+}
+
+// A script is an engine that reads what a test has prepared, then times out.
+type script []*batch
+
+func (s *script) read() (*batch, error) {
+	if len(*s) == 0 {
+		return nil, os.ErrDeadlineExceeded
+	}
+	b := (*s)[0]
+	*s = (*s)[1:]
+	return b, nil
+}
+
+func (*script) write([]Packet) (int, error) { return 0, nil }
+func (*script) close()                      {}
+
+func TestWhatHoldsNoDatagramIsNotDelivered(t *testing.T) {
+	full := newBatch()
+	full.packets = append(full.packets, Packet{Data: pattern(1, 10)})
+	c := &Conn{engine: &script{newBatch(), full, newBatch()}, stopped: make(chan struct{})}
+	close(c.stopped)
+	var got [][]Packet
+	require.NoError(t, c.Receive(func(ps []Packet) bool { got = append(got, append([]Packet(nil), ps...)); return true }))
+	require.Len(t, got, 1)
+	require.Equal(t, pattern(1, 10), got[0][0].Data)
 }
