@@ -40,7 +40,7 @@ func runProgram(t *testing.T, args ...string) (stdout, stderr string, err error)
 func startServer(t *testing.T, c bench.Config) (port string) {
 	t.Helper()
 	require.NoError(t, c.LocateFree())
-	child, err := trial.Start(context.WithoutCancel(t.Context()))
+	child, err := trial.Start(context.WithoutCancel(t.Context()), false)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, child.Stop()) })
 	address, err := child.Serve(c)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"example.com/chanio"
-	"example.com/chanio/benchmarks/internal/process"
 )
 
 // The names of the transports.
@@ -68,16 +67,10 @@ type Config struct {
 	ServerPID int           // whose usage clients report; if zero, none
 }
 
-// Apply gives this process the threads and the CPU of c.
+// Apply gives this process the threads of c.
 func (c Config) Apply() error {
 	if c.Threads < 0 {
 		return fmt.Errorf("%d threads are not positive", c.Threads)
-	}
-	if c.Pinned {
-		c.Threads = 1
-		if err := process.Pin(runtime.NumCPU() - 1); err != nil {
-			return err
-		}
 	}
 	runtime.GOMAXPROCS(c.Threads) // which zero leaves as it is
 	return nil

@@ -1,10 +1,10 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/url"
 	"time"
@@ -76,18 +76,14 @@ func (c Config) upgrade(conn net.Conn) (net.Conn, error) {
 	if err = errors.Join(err, conn.SetDeadline(time.Time{})); err != nil || early == nil {
 		return conn, err
 	}
-	return &earlyConn{conn, early}, nil
+	return earlyConn{conn, early}, nil
 }
 
-// An earlyConn first reads what arrived together with the handshake's answer.
+// An earlyConn reads what arrived together with the handshake's answer, and then
+// on.
 type earlyConn struct {
 	net.Conn
-	early *bufio.Reader
+	early io.Reader
 }
 
-func (c *earlyConn) Read(b []byte) (int, error) {
-	if c.early.Buffered() > 0 {
-		return c.early.Read(b)
-	}
-	return c.Conn.Read(b)
-}
+func (c earlyConn) Read(b []byte) (int, error) { return c.early.Read(b) }

@@ -1,4 +1,4 @@
-// Package process reads the usage of processes and pins them to a CPU.
+// Package process reads what processes use up.
 package process
 
 import "time"

@@ -1,10 +1,9 @@
 package process
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +24,8 @@ func Usage(pid int) (Used, error) {
 	if err != nil {
 		return u, err
 	}
-	u.Resident = statusBytes(status, "VmRSS:")
-	u.Peak = statusBytes(status, "VmHWM:")
+	u.Resident = statusBytes(string(status), "VmRSS:")
+	u.Peak = statusBytes(string(status), "VmHWM:")
 	return u, nil
 }
 
@@ -39,35 +38,9 @@ func cpuClock(pid int) int32 {
 
 // statusBytes returns the value of a line of /proc/PID/status in kB as bytes, or
 // 0 if there is no such line.
-func statusBytes(status []byte, name string) int64 {
-	for line := range bytes.Lines(status) {
-		if rest, ok := bytes.CutPrefix(line, []byte(name)); ok {
-			if f := bytes.Fields(rest); len(f) > 0 {
-				n, _ := strconv.ParseInt(string(f[0]), 10, 64)
-				return n << 10
-			}
-		}
-	}
-	return 0
-}
-
-// Pin moves this process to one CPU: all its current threads, from which future
-// threads inherit the affinity.
-func Pin(cpu int) error {
-	var set unix.CPUSet
-	set.Set(cpu)
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, t := range threads {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil {
-			return err
-		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil {
-			return fmt.Errorf("pin to CPU %d: %w", cpu, err)
-		}
-	}
-	return nil
+func statusBytes(status, name string) int64 {
+	_, rest, _ := strings.Cut(status, name)
+	var n int64
+	_, _ = fmt.Sscan(rest, &n)
+	return n << 10
 }

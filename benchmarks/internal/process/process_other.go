@@ -11,8 +11,3 @@ import (
 func Usage(pid int) (Used, error) {
 	return Used{}, fmt.Errorf("usage of process %d: %w", pid, errors.ErrUnsupported)
 }
-
-// Pin needs Linux.
-func Pin(cpu int) error {
-	return fmt.Errorf("pin to CPU %d: %w", cpu, errors.ErrUnsupported)
-}

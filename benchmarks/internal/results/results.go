@@ -101,17 +101,8 @@ func WriteReadme(readme, dir string, o compare.Outcome) error {
 
 // relative returns how a README links to the files of dir.
 func relative(readme, dir string) (string, error) {
-	from, err := filepath.Abs(filepath.Dir(readme))
-	if err != nil {
-		return "", err
-	}
-	to, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	link, err := filepath.Rel(from, to)
-	if link == "." {
-		return "", err
-	}
-	return filepath.ToSlash(link) + "/", err
+	from, err1 := filepath.Abs(filepath.Dir(readme))
+	to, err2 := filepath.Abs(dir)
+	link, err3 := filepath.Rel(from, to)
+	return filepath.ToSlash(link) + "/", errors.Join(err1, err2, err3)
 }

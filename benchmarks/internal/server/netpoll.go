@@ -1,10 +1,10 @@
-//go:build linux || darwin
-
 package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/cloudwego/netpoll"
@@ -15,6 +15,9 @@ import (
 // netpollEcho uses an event-loop library: its pollers read, and a pooled
 // goroutine answers without copying.
 func netpollEcho(s *Server) error {
+	if runtime.GOOS == "windows" { // where it compiles and does nothing
+		return fmt.Errorf("netpoll: %w", errors.ErrUnsupported)
+	}
 	if s.config.Framing != "" || (s.config.Net != bench.TCP && s.config.Net != bench.Unix) {
 		return fmt.Errorf("netpoll moves raw bytes over tcp and unix only, not %s", s.config.Net)
 	}

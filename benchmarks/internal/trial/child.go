@@ -8,7 +8,9 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"example.com/chanio/benchmarks/internal/bench"
@@ -38,13 +40,18 @@ type pipes struct {
 	io.WriteCloser
 }
 
-// Start starts a child, which is killed when ctx ends.
-func Start(ctx context.Context) (*Child, error) {
+// Start starts a child, which is killed when ctx ends. If it is pinned, it has
+// only the last CPU.
+func Start(ctx context.Context, pinned bool) (*Child, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{cmd: exec.CommandContext(ctx, exe, ChildCommand)}
+	args := []string{exe, ChildCommand}
+	if pinned {
+		args = append([]string{"taskset", "-c", strconv.Itoa(runtime.NumCPU() - 1)}, args...)
+	}
+	c := &Child{cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
 	c.cmd.WaitDelay = stopTimeout
 	c.cmd.Stderr = &c.stderr
 	stdin, err := c.cmd.StdinPipe()

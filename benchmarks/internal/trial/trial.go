@@ -31,7 +31,7 @@ func Measure(ctx context.Context, c bench.Config) (*report.Report, error) {
 	if err := c.LocateFree(); err != nil {
 		return nil, err
 	}
-	server, err := Start(ctx)
+	server, err := Start(ctx, c.Pinned)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func measure(ctx context.Context, c bench.Config, server *Child) (*report.Report
 	case "redis":
 		return measureRedis(ctx, c)
 	}
-	child, err := Start(ctx)
+	child, err := Start(ctx, c.Pinned)
 	if err != nil {
 		return nil, err
 	}
