@@ -10,8 +10,8 @@ import (
 // NetListener returns the listener as a [net.Listener], for servers written for
 // one, such as those of net/http, gRPC and SSH. Accept returns the
 // [Session.NetConn] of a session that would otherwise be received from
-// Sessions. It requires raw streams: under Options.Framing and on udp it is
-// errors.ErrUnsupported.
+// Sessions. It requires raw streams: under Options.Framing, on udp and on
+// unixpacket it is errors.ErrUnsupported.
 //
 // As with any net.Listener, Close stops accepting and drops what Accept has not
 // returned. Accepted connections continue, and the listener is Done after the
@@ -38,7 +38,7 @@ var _ net.Listener = (*netListener)(nil)
 func (n *netListener) Addr() net.Addr { return n.l.addr }
 
 func (n *netListener) Accept() (net.Conn, error) {
-	if n.l.set.codec != nil || n.l.addr.Network() == "udp" {
+	if network := n.l.addr.Network(); n.l.set.codec != nil || network == "udp" || network == "unixpacket" {
 		return nil, wrapOp("accept", n.l.addr.Network(), nil, n.l.addr, errors.ErrUnsupported)
 	}
 	select {

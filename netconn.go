@@ -15,7 +15,7 @@ import (
 const netWriteSize = 32 << 10
 
 // NetConn returns a net.Conn over the session. It requires a raw stream: under
-// framing and on udp, where messages matter, Read and Write return
+// framing, on udp and on unixpacket, where messages matter, Read and Write return
 // errors.ErrUnsupported. Each call returns a separate view of the same stream.
 // Using two views, or Recv or Send alongside one, is undefined.
 //

@@ -13,13 +13,14 @@ import (
 // 500 ms after the peer has acknowledged everything. It returns when the
 // session's goroutines have exited, at most Options.CloseTimeout later.
 //
-// It returns nil unless accepted data could not be sent or was not
-// acknowledged, whatever ended the session and when. If time ran out, the error
-// is os.ErrDeadlineExceeded, Err is the same error, and TCP is reset. If the
-// peer reset TCP before it had acknowledged everything, the error is that reset,
-// and so is Err. On udp the error is that of the first datagram that failed
-// since the last Flush, and Err is nil. Close is idempotent and safe to call
-// from any goroutine.
+// It returns nil unless accepted data could not be sent, or was not acknowledged
+// when time ran out or the connection failed, whatever ended the session and
+// when. If time ran out, the error is os.ErrDeadlineExceeded, Err is the same
+// error, and TCP is reset. If the peer reset TCP before it had acknowledged
+// everything, the error is that reset, and so is Err, unless something else had
+// ended the session before the reset was noticed. On udp the error is that of
+// the first datagram that failed since the last Flush, and Err is nil. Close is
+// idempotent and safe to call from any goroutine.
 func (s *Session) Close() error {
 	s.beginClose()
 	<-s.done.wait()
@@ -121,8 +122,14 @@ func (s *Session) Abort(cause error) {
 }
 
 // end ends the session with cause, nil for a clean end, unless it has ended
-// already. The peer gets an ordinary end of stream after what the kernel holds.
-func (s *Session) end(cause error) { s.terminate(cause, false) }
+// already. The peer gets an ordinary end of stream after what the kernel holds,
+// unless it has reset the connection and the reader does not know that yet.
+func (s *Session) end(cause error) {
+	if cause != nil && s.acknowledges() && s.socket.End().Failed {
+		s.noteCut()
+	}
+	s.terminate(cause, false)
+}
 
 // abort is end with a reset: what the kernel holds may be lost.
 func (s *Session) abort(cause error) {

@@ -2,6 +2,7 @@ package chanio_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -188,6 +189,37 @@ func TestAnEndOfStreamThatMeetsAResetIsNotClean(t *testing.T) {
 					require.ErrorIs(t, s.Err(), test.errno)
 				}
 			})
+		})
+	}
+}
+
+func TestCloseReportsAResetThatTheReaderWasTooBusyToSee(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(s *chanio.Session, cancel context.CancelFunc)
+	}{
+		{"its timer ends it", func(*chanio.Session, context.CancelFunc) {}},
+		{"its context ends it", func(_ *chanio.Session, cancel context.CancelFunc) { cancel() }},
+		{"Close ends it", func(s *chanio.Session, _ context.CancelFunc) { go s.Close() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			conn, peer := socketPair(t, "tcp")
+			require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
+			s := chanio.NewSession(ctx, conn, &chanio.Options{CloseTimeout: time.Second / 2, WriteBuffer: 4 << 20})
+			_, err := peer.Write([]byte("nobody receives this"))
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return s.Stats().BytesReceived > 0 }, patience, time.Millisecond)
+			fillKernel(t, s)
+			require.NoError(t, chanio.AbortConn(peer))
+			require.Eventually(t, func() bool { return s.Socket().End().Failed }, patience, time.Millisecond)
+			test.end(s, cancel)
+			awaitDone(t, s)
+			require.Zero(t, s.Stats().Undelivered, "the kernel had taken everything")
+			require.Error(t, s.Err())
+			require.Equal(t, s.Err(), s.Close())
 		})
 	}
 }

@@ -115,3 +115,10 @@ func TestDialContextForUnixpacketReturnsAUnixpacketConnection(t *testing.T) {
 	_, err = chanio.Dial(t.Context(), "unixpacket", l.Addr().String(), o)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
+
+func TestAcceptOfPacketsIsUnsupported(t *testing.T) {
+	l := listenOn(t, t.Context(), "unixpacket", filepath.Join(t.TempDir(), "s"), nil)
+	connectTo(t, l)
+	_, err := l.NetListener().Accept()
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
