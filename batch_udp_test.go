@@ -3,6 +3,7 @@ package chanio_test
 import (
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -115,4 +116,98 @@ func TestUndeliverableDatagramsAreCountedAsDropped(t *testing.T) {
 		require.EqualValues(t, 5*got, st.BytesReceived)
 		require.LessOrEqual(t, int64(got)+st.MessagesDropped, int64(sent))
 	}
+}
+
+// A handler that is late finds all that has arrived in one batch, however many
+// datagrams Recv would hold.
+func TestABatchGathersDatagramsUntilItIsReceived(t *testing.T) {
+	const sent = 1000
+	t.Run("listener", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: 2})
+			s := m.session(1, l)
+			batches := s.RecvBatch()
+			for i := range sent {
+				m.from(1, string(message(i, 8)))
+			}
+			b := <-batches
+			require.Equal(t, sent+1, b.Len())
+			require.Equal(t, "hello", string(b.At(0)))
+			for i := range sent {
+				require.Equal(t, message(i, 8), b.At(i+1))
+			}
+			require.Empty(t, batches)
+			require.EqualValues(t, sent+1, s.Stats().MessagesReceived)
+			require.Zero(t, s.Stats().MessagesDropped)
+			s.Abort(nil)
+		})
+	})
+	t.Run("dialed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemSocket()
+			s, err := chanio.DialOver(t.Context(), m, peerAddress(1), nil)
+			require.NoError(t, err)
+			batches := s.RecvBatch()
+			for i := range sent {
+				m.from(1, string(message(i, 8)))
+			}
+			b := <-batches
+			require.Equal(t, sent, b.Len())
+			for i := range sent {
+				require.Equal(t, message(i, 8), b.At(i))
+			}
+			require.EqualValues(t, sent, s.Stats().MessagesReceived)
+			s.Abort(nil)
+			<-s.Done()
+			require.True(t, isClosed(batches))
+		})
+	})
+}
+
+// What waits is bounded in bytes and, for empty datagrams, in number.
+func TestAWaitingBatchOfAUDPSessionIsBounded(t *testing.T) {
+	const block = 64 << 10
+	for _, size := range []int{0, 1, 1000, block / 2, 65_000} {
+		synctest.Test(t, func(t *testing.T) {
+			_, l := memPeers(t, t.Context(), nil)
+			s := l.NewPeer(t.Context(), peerAddress(1))
+			batches := s.RecvBatch()
+			run := runOf(100)
+			for i := range run {
+				run[i].Data = make([]byte, size)
+			}
+			sent := int64(0)
+			for range 200 {
+				s.ReceiveRun(run)
+				sent += int64(len(run))
+			}
+			st := s.Stats()
+			require.Positive(t, st.MessagesDropped)
+			require.Equal(t, sent, st.MessagesReceived+st.MessagesDropped)
+			b := <-batches
+			require.EqualValues(t, b.Len(), st.MessagesReceived)
+			require.LessOrEqual(t, b.Size(), block)
+			require.LessOrEqual(t, b.Len(), 8<<10)
+			require.Empty(t, batches)
+			s.ReceiveRun(run[:1]) // there is room again
+			require.Equal(t, 1, (<-batches).Len())
+		})
+	}
+}
+
+// A receiver of batches that does not receive costs one yield, and no more until
+// it has received.
+func TestNoOneYieldsToAStalledReceiverOfBatches(t *testing.T) {
+	l := listenUDP(t, nil)
+	s := l.NewPeer(t.Context(), peerAddress(1))
+	batches := s.RecvBatch()
+	large := runOf(3)
+	for i := range large {
+		large[i].Data = make([]byte, 30<<10)
+	}
+	require.Equal(t, chanio.RecvFull, s.PutRun(large, false))
+	require.Equal(t, chanio.RecvStalled, s.PutRun(large, true), "nothing was received meanwhile")
+	require.Equal(t, chanio.RecvStalled, s.PutRun(large, false))
+	<-batches
+	require.Equal(t, chanio.RecvFull, s.PutRun(large, false), "it keeps up again")
 }

@@ -67,11 +67,9 @@ type Session struct {
 	closeErr   error         // what Close returns
 	asked      chan struct{} // closed when form is known; nil unless the reader waits for it
 	recvClosed bool          // closeRecv was called
-	gathering  bool          // recvBatch has its own sender; see session_gather.go
 	writeErr   error         // the error that ended the output
 	cut        bool          // data that the kernel has taken may be lost: see noteCut
 	endSize    int           // bytes of the end of stream, once sent, in sock.Progress.Left
-	noMessages chan []byte   // what Recv returns then
 	flushes    []*flush
 	timers     sessionTimers
 	ctx        *sessionContext // made by the first call of Context

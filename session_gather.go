@@ -1,53 +1,89 @@
 package chanio
 
-// RecvBatch of a udp session: datagrams enter recv one by one, as they do for
-// Recv, and a goroutine gathers them into batches.
+import "example.com/chanio/internal/datagram"
 
-// startGathering makes recvBatch and starts its sender. If recv is closed
-// already, it does the sender's work instead. The caller holds mu.
-func (s *Session) startGathering() {
-	s.gathering = true
-	if s.recvClosed {
-		var all []*Batch
-		for b := s.gatherNow(NewBatch(), s.set.RecvQueue); b.Len() > 0; b = s.gatherNow(NewBatch(), s.set.RecvQueue) {
-			all = append(all, b)
+// RecvBatch of a udp session. Its reader adds datagrams to the batch that still
+// waits in recvBatch. A receiver that is late thus gets them all at once, without
+// a channel operation for each, and the session holds one batch however many
+// arrive.
+
+// takeBack appends what waits in recvBatch to waiting, oldest first. The caller
+// is the only sender, and must send it again.
+func (s *Session) takeBack(waiting []*Batch) []*Batch {
+	for {
+		select {
+		case b := <-s.recvBatch:
+			waiting = append(waiting, b)
+		default:
+			return waiting
 		}
-		s.recvBatch = make(chan *Batch, len(all))
-		for _, b := range all {
-			s.recvBatch <- b
-		}
-		close(s.recvBatch)
-		return
 	}
-	s.recvBatch = make(chan *Batch, min(1, s.set.RecvQueue))
-	s.refs.Add(1)
-	go s.gatherLoop()
 }
 
-// gatherLoop sends on recvBatch and closes it. startGathering starts it; it ends with
-// recv.
-func (s *Session) gatherLoop() {
-	defer s.release()
-	defer close(s.recvBatch)
-	for m := range s.recv {
+// gather adds as many of the datagrams to waiting, of up to limit batches, as
+// there is room for. It returns how many.
+func gather(waiting []*Batch, limit int, run []datagram.Packet) (grown []*Batch, n int) {
+	if last := len(waiting) - 1; last >= 0 {
+		n = waiting[last].fill(run)
+	}
+	for n < len(run) && len(waiting) < limit {
 		b := NewBatch()
-		b.Append(m)
-		if hand(s.recvBatch, s.gatherNow(b, s.set.RecvQueue), s.halted.wait()) != nil {
-			s.notReceived(b)
-			return
-		}
+		n += b.fill(run[n:])
+		waiting = append(waiting, b)
+	}
+	return waiting, n
+}
+
+// fill adds as many of the datagrams as a batch of a session holds: at least one
+// to an empty batch. It returns how many.
+func (b *Batch) fill(run []datagram.Packet) (n int) {
+	more := 0
+	for n < len(run) && b.Len()+n < maxCut && b.Size()+more+len(run[n].Data) <= blockSize {
+		more += len(run[n].Data)
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	old, _ := b.reserve(more)
+	for i := range run[:n] {
+		b.added(copy(b.buf.B[b.used:], run[i].Data))
+	}
+	free(old)
+	return n
+}
+
+// makeRecvBatch makes recvBatch. If that is the first form asked for, it holds
+// what a udp session has received before. The caller holds mu.
+func (s *Session) makeRecvBatch() {
+	var early []*Batch
+	if s.traits.ahead && form(s.form.Load()) == formUnknown {
+		early = s.takeEarly()
+	}
+	s.recvBatch = make(chan *Batch, max(len(early), min(1, s.set.RecvQueue)))
+	for _, b := range early {
+		s.recvBatch <- b
+	}
+	if s.recvClosed {
+		close(s.recvBatch)
 	}
 }
 
-// notReceived counts b, and what is still in recv, as dropped. recv is closed, or
-// is about to be.
-func (s *Session) notReceived(b *Batch) {
-	n, size := int64(b.Len()), int64(b.Size())
-	b.Release()
-	for m := range s.recv {
-		n, size = n+1, size+int64(len(m))
+// takeEarly returns what arrived before a form was asked for. The caller holds
+// mu, without which nothing more is added.
+func (s *Session) takeEarly() []*Batch {
+	var run []datagram.Packet
+	if p, ok := s.tr.(*peer); ok {
+		for _, m := range p.queue.held {
+			run = append(run, datagram.Packet{Data: m})
+		}
+		p.queue.held = nil
 	}
-	s.dropped(n, size)
+	for range len(s.recv) { // nobody else receives yet
+		run = append(run, datagram.Packet{Data: <-s.recv})
+	}
+	early, _ := gather(nil, len(run), run)
+	return early
 }
 
 // dropped counts messages as dropped that were counted as received.
@@ -55,23 +91,4 @@ func (s *Session) dropped(messages, bytes int64) {
 	s.stats.messagesReceived.Add(-messages)
 	s.stats.bytesReceived.Add(-bytes)
 	s.stats.messagesDropped.Add(messages)
-}
-
-// gatherNow adds what is in recv now to b, up to that many datagrams and 64 KiB.
-func (s *Session) gatherNow(b *Batch, datagrams int) *Batch {
-	for range datagrams {
-		if b.Size() >= blockSize {
-			break
-		}
-		select {
-		case m, ok := <-s.recv:
-			if !ok {
-				return b
-			}
-			b.Append(m)
-		default:
-			return b
-		}
-	}
-	return b
 }

@@ -32,17 +32,13 @@ const (
 // messages. The other's channel yields nothing and is closed with this one.
 func (s *Session) Recv() <-chan []byte {
 	s.ask(formMessages)
-	if s.traits.ahead && form(s.form.Load()) == formBatches {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.noMessages // the gathering goroutine reads recv
-	}
 	return s.recv
 }
 
 // RecvBatch returns the channel of what the peer sent, many messages in one
 // value: what one read completed, which is at least one message, and at most 64
-// KiB or one larger message. On a raw stream a batch is one message.
+// KiB or one larger message. On a raw stream a batch is one message. A batch of
+// a udp session takes in further datagrams until it is received.
 //
 // The contract of Recv applies, with two differences. The receiver owns a batch
 // only until it sends or releases it, and may only read it. The channel buffers
@@ -60,21 +56,11 @@ func (s *Session) ask(f form) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.recv == nil && (f == formMessages || s.traits.ahead) {
+	if f == formMessages && s.recv == nil {
 		s.makeRecv()
 	}
-	if f == formBatches && s.recvBatch == nil && s.traits.ahead && form(s.form.Load()) == formUnknown {
-		s.startGathering()
-		s.noMessages = make(chan []byte)
-		if s.recvClosed {
-			close(s.noMessages)
-		}
-	}
 	if f == formBatches && s.recvBatch == nil {
-		s.recvBatch = make(chan *Batch, min(1, s.set.RecvQueue))
-		if s.recvClosed {
-			close(s.recvBatch)
-		}
+		s.makeRecvBatch()
 	}
 	if s.form.CompareAndSwap(uint32(formUnknown), uint32(f)) && s.asked != nil {
 		close(s.asked)
@@ -106,11 +92,8 @@ func (s *Session) closeRecvLocked() {
 	if s.recv != nil {
 		close(s.recv)
 	}
-	if s.recvBatch != nil && !s.gathering {
+	if s.recvBatch != nil {
 		close(s.recvBatch)
-	}
-	if s.noMessages != nil {
-		close(s.noMessages)
 	}
 }
 

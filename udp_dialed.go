@@ -106,19 +106,82 @@ func (t *dialed) deliver(batch []datagram.Packet) bool {
 	s.received(int(size(batch)))
 	s.stats.messagesReceived.Add(int64(len(batch)))
 	for i := range batch {
-		if !t.fits(len(batch[i].Data)) {
-			s.dropped(1, int64(len(batch[i].Data)))
+		m := batch[i].Data
+		if form(s.form.Load()) != formBatches && !t.fits(len(m)) {
+			s.dropped(1, int64(len(m)))
 			continue
 		}
-		if handOut(s, s.recv, batch[i].Data) != nil {
-			s.dropped(int64(len(batch[i:])), size(batch[i:]))
-			return false
+		if !t.putEarly(m) {
+			f, err := s.awaitForm()
+			if err == nil && f == formBatches {
+				return t.deliverBatched(batch[i:])
+			}
+			if err == nil {
+				err = handOut(s, s.recv, m)
+			}
+			if err != nil {
+				s.dropped(int64(len(batch[i:])), size(batch[i:]))
+				return false
+			}
 		}
 		if t.sizes != nil {
-			t.sizes.push(len(batch[i].Data))
+			t.sizes.push(len(m))
 		}
 	}
 	return true
+}
+
+// putEarly puts m into recv if no form was asked for and there is room. It
+// reports whether it did.
+func (t *dialed) putEarly(m []byte) bool {
+	s := t.session
+	if form(s.form.Load()) != formUnknown {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if form(s.form.Load()) != formUnknown {
+		return false
+	}
+	select {
+	case s.recv <- m:
+		return true
+	default:
+		return false
+	}
+}
+
+// deliverBatched is deliver, of what is counted, if batches were asked for.
+func (t *dialed) deliverBatched(run []datagram.Packet) bool {
+	for len(run) > 0 {
+		if n := t.addToWaiting(run); n > 0 {
+			run = run[n:]
+			continue
+		}
+		b := NewBatch()
+		n := b.fill(run)
+		if handOut(t.session, t.session.recvBatch, b) != nil {
+			b.Release()
+			t.session.dropped(int64(len(run)), size(run))
+			return false
+		}
+		run = run[n:]
+	}
+	return true
+}
+
+// addToWaiting adds datagrams to what waits in recvBatch, as many as there is
+// room for without waiting, and returns how many.
+func (t *dialed) addToWaiting(run []datagram.Packet) (n int) {
+	s := t.session
+	s.mu.Lock() // the session's timer must not see recvBatch without them
+	defer s.mu.Unlock()
+	var one [1]*Batch
+	waiting, n := gather(s.takeBack(one[:0]), cap(s.recvBatch), run)
+	for _, b := range waiting {
+		s.recvBatch <- b
+	}
+	return n
 }
 
 // fits reports whether recv has room for n more bytes. If not, the receiver may

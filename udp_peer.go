@@ -76,6 +76,9 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 		return 0, recvClosed
 	}
 	p.ifIndex = int32(run[len(run)-1].IfIndex)
+	if form(s.form.Load()) == formBatches {
+		return p.putBatched(run, yielded)
+	}
 	// This is the only sender, so there is room for what fits.
 	n = p.queue.fits(s.recv, s.set.RecvQueue, run)
 	if p.queue.len(s.recv) < (s.set.RecvQueue+1)/2 && n > 0 {
@@ -83,19 +86,47 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 	} else if yielded {
 		p.stalled = true
 	}
-	st := &s.stats
-	st.messagesReceived.Add(int64(n))
-	st.bytesReceived.Add(size(run[:n]))
+	p.counted(run[:n])
 	for i := range run[:n] {
 		p.queue.put(s.recv, run[i].Data)
 	}
+	return n, p.stateAfter(n, run)
+}
+
+// putBatched is put if batches were asked for. The caller holds the session's
+// mu.
+func (p *peer) putBatched(run []datagram.Packet, yielded bool) (n int, state recvState) {
+	s := p.session
+	var one [1]*Batch
+	waiting := s.takeBack(one[:0])
+	if len(waiting) == 0 {
+		p.stalled = false
+	} else if yielded {
+		p.stalled = true
+	}
+	waiting, n = gather(waiting, cap(s.recvBatch), run)
+	p.counted(run[:n])
+	for _, b := range waiting {
+		s.recvBatch <- b // this is the only sender, so there is room
+	}
+	return n, p.stateAfter(n, run)
+}
+
+// counted counts datagrams as received.
+func (p *peer) counted(run []datagram.Packet) {
+	p.session.stats.messagesReceived.Add(int64(len(run)))
+	p.session.stats.bytesReceived.Add(size(run))
+}
+
+// stateAfter returns the state after n of run were accepted.
+func (p *peer) stateAfter(n int, run []datagram.Packet) recvState {
 	switch {
 	case n == len(run):
-		return n, recvOpen
+		return recvOpen
 	case p.stalled:
-		return n, recvStalled
+		return recvStalled
 	}
-	return n, recvFull
+	return recvFull
 }
 
 // delivered records that the session was received from Sessions.
@@ -123,10 +154,10 @@ func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 	s.mu.Lock()
 	first := !s.recvClosed
 	if first {
-		if st := &s.stats; again && takeBack && st.messagesReceived.Load() > int64(p.queue.len(s.recv)) {
+		if again && takeBack {
 			rest = p.unreceived()
-			st.messagesReceived.Add(-int64(len(rest)))
-			st.bytesReceived.Add(-size(rest))
+			s.stats.messagesReceived.Add(-int64(len(rest)))
+			s.stats.bytesReceived.Add(-size(rest))
 		}
 		s.closeRecvLocked()
 	}
@@ -137,18 +168,41 @@ func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 	return rest
 }
 
-// unreceived drains Recv and returns what was in it. The caller holds the
-// session's mu.
+// unreceived takes back and returns what waits to be received, unless the
+// session's handler has received nothing. The caller holds the session's mu.
 func (p *peer) unreceived() (rest []datagram.Packet) {
+	s := p.session
+	received := s.stats.messagesReceived.Load()
+	add := func(m []byte) {
+		rest = append(rest, datagram.Packet{
+			Addr:    p.key.remote,
+			Local:   netip.AddrPortFrom(p.key.local, p.table.conn.LocalAddr().Port()),
+			IfIndex: int(p.ifIndex),
+			Data:    m,
+		})
+	}
+	if form(s.form.Load()) == formBatches {
+		waiting := s.takeBack(nil)
+		for _, b := range waiting {
+			for _, m := range b.All() {
+				add(m) // b is not released: its memory belongs to these messages now
+			}
+		}
+		if received > int64(len(rest)) {
+			return rest
+		}
+		for _, b := range waiting {
+			s.recvBatch <- b
+		}
+		return nil
+	}
+	if received <= int64(p.queue.len(s.recv)) {
+		return nil
+	}
 	for {
 		select {
-		case m := <-p.session.recv:
-			rest = append(rest, datagram.Packet{
-				Addr:    p.key.remote,
-				Local:   netip.AddrPortFrom(p.key.local, p.table.conn.LocalAddr().Port()),
-				IfIndex: int(p.ifIndex),
-				Data:    m,
-			})
+		case m := <-s.recv:
+			add(m)
 		default:
 			return rest
 		}

@@ -134,6 +134,25 @@ func TestAHandlerThatAnswersAndClosesAnswersEveryRequest(t *testing.T) {
 		defer s.Close()
 		s.Put(<-s.Recv())
 	}
+	t.Run("in batches", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m, l := memPeers(t, t.Context(), nil)
+			m.from(1, "0")
+			s := <-l.Sessions()
+			require.Equal(t, []string{"0"}, messagesOf(<-s.RecvBatch()))
+			m.from(1, "1")
+			m.from(1, "2")
+			require.NoError(t, s.Close())
+			require.True(t, isClosed(s.RecvBatch()))
+			again := <-l.Sessions()
+			require.Equal(t, "1", string(<-again.Recv()))
+			require.Equal(t, "2", string(<-again.Recv()))
+			st := l.Stats()
+			require.EqualValues(t, 3, st.MessagesReceived)
+			require.EqualValues(t, 3, st.BytesReceived)
+			require.Zero(t, st.MessagesDropped)
+		})
+	})
 	t.Run("one after the other", func(t *testing.T) {
 		l := listenUDP(t, nil)
 		go func() {
@@ -183,6 +202,17 @@ func TestASessionClosedUnheardIsNotDeliveredAgain(t *testing.T) {
 		require.Equal(t, "hello", string(<-s.Recv()), "it may still be received")
 		require.Equal(t, "more", string(<-s.Recv()))
 		require.True(t, isClosed(s.Recv()))
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m, l := memPeers(t, t.Context(), nil)
+		s := m.session(1, l)
+		batches := s.RecvBatch()
+		m.from(1, "more")
+		require.NoError(t, s.Close())
+		synctest.Wait()
+		require.Zero(t, l.Len())
+		require.Equal(t, []string{"hello", "more"}, messagesOf(<-batches))
+		require.True(t, isClosed(batches))
 	})
 }
 
