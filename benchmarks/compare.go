@@ -19,10 +19,9 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 		set, match        string
 		list              bool
 		dir, readme, from string
-		names, does       = describeSets()
 	)
 	fs := newFlags("compare", std)
-	fs.StringVar(&set, "set", "all", "run a `set` of scenarios: "+names)
+	fs.StringVar(&set, "set", "all", "run a `set` of scenarios, which -list lists")
 	fs.StringVar(&match, "run", "", "of those, run only the scenarios that match `regexp`")
 	fs.IntVar(&r.Repeat, "r", 5, "`repetitions`")
 	r.Length, r.Warmup = 2*time.Second, 300*time.Millisecond
@@ -49,7 +48,9 @@ func runCompare(ctx context.Context, std streams, args []string) error {
 		for _, s := range r.Scenarios {
 			fmt.Fprintf(std.out, "%-28s %s\n", s.Name, strings.Join(s.Entrants, " "))
 		}
-		fmt.Fprint(std.out, "\n", does)
+		for _, s := range compare.Sets() {
+			fmt.Fprintf(std.out, "-set %-12s %s\n", s.Name, s.Does)
+		}
 		return nil
 	}
 
@@ -83,14 +84,4 @@ func commandLine(args []string) string {
 		line.WriteString(" " + a)
 	}
 	return line.String()
-}
-
-// describeSets returns the names and contents of the sets, one per line.
-func describeSets() (names, lines string) {
-	var all []string
-	for _, s := range compare.Sets() {
-		all = append(all, s.Name)
-		lines += fmt.Sprintf("-set %-12s %s\n", s.Name, s.Does)
-	}
-	return strings.Join(all, ", "), lines
 }

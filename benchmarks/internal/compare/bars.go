@@ -3,7 +3,6 @@ package compare
 import (
 	_ "embed" // of the bars
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,7 +16,7 @@ type Figure struct {
 // A Bar is what the median of a figure, or of its ratio to the best of other
 // figures of the same repetition, must reach.
 type Bar struct {
-	Text   string // the words of its line
+	Text   string // its line
 	Figure Figure
 	To     []Figure // the divisors of Figure; if empty, Figure counts by itself
 	AtMost bool     // Want is an upper bound, and the least divisor is the best
@@ -40,49 +39,43 @@ func Bars() []Bar {
 
 // barOf returns the bar of a line's words.
 func barOf(words []string) Bar {
-	text := strings.Join(words, " ")
-	words, to := cut(words, "of")
-	words, try := cut(words, "try")
-	b := Bar{Text: text, Figure: Figure{words[0], words[1], Metric(words[2])}, Try: number(try)}
-	b.Stated = len(words) == 4
-	b.AtMost = words[3] == "<=" || words[3] == "less"
-	b.Want = number(words[4:])
-	for _, t := range to {
-		f := b.Figure
-		if strings.Contains(t, "-") {
-			f.Scenario = t
-		} else {
-			f.Entrant = t
+	b := Bar{Text: strings.Join(words, " "), Figure: Figure{words[0], words[1], Metric(words[2])}}
+	bound := words[3] // and how words after it are read
+	b.AtMost = bound == "<=" || bound == "less"
+	b.Stated = bound == "any" || bound == "less"
+	for _, w := range words[4:] {
+		n, err := strconv.ParseFloat(w, 64)
+		other := b.Figure
+		switch {
+		case err == nil && bound == "try":
+			b.Try = n
+		case err == nil:
+			b.Want = n
+		case w == "try" || w == "of":
+			bound = w
+		case strings.Contains(w, "-"):
+			other.Scenario = w
+			b.To = append(b.To, other)
+		default:
+			other.Entrant = w
+			b.To = append(b.To, other)
 		}
-		b.To = append(b.To, f)
 	}
 	return b
 }
 
-// number returns the number that words are, or zero without words.
-func number(words []string) float64 {
-	n, _ := strconv.ParseFloat(strings.Join(words, ""), 64)
-	return n
-}
-
-// cut returns the words before and after the first that is sep.
-func cut(words []string, sep string) (before, after []string) {
-	if i := slices.Index(words, sep); i >= 0 {
-		return words[:i], words[i+1:]
-	}
-	return words, nil
-}
-
-// got returns what o has for the bar, and whether its entrant was part of it.
-func (b Bar) got(o Outcome) (Spread, bool) {
-	values := o.values(b.Figure)
+// row returns the cells of the bar's verdict, or nil if its entrant was no part
+// of o.
+func (b Bar) row(o Outcome) []string {
+	values, format := o.values(b.Figure), b.Figure.Metric.Format
 	if len(values) == 0 {
-		return Spread{}, false
+		return nil
 	}
 	if len(b.To) > 0 {
-		values = ratios(values, b.best(o))
+		values, format = ratios(values, b.best(o)), Quotient
 	}
-	return spread(values), true
+	got := spread(values)
+	return []string{b.Text, got.Whole(format), b.verdict(got)}
 }
 
 // best returns the best divisor of each repetition. A NaN, of a failed one, does
@@ -102,37 +95,18 @@ func (b Bar) best(o Outcome) []float64 {
 	return best
 }
 
-func (b Bar) reached(got, want float64) bool {
-	if b.AtMost {
-		return got <= want
-	}
-	return got >= want
-}
-
 // verdict says whether got reaches the bar.
 func (b Bar) verdict(got Spread) string {
+	reached := func(want float64) bool { return got.Median == want || (got.Median < want) == b.AtMost }
 	switch {
 	case got.Runs == 0:
 		return "not measured"
 	case b.Stated:
 		return "for the record"
-	case !b.reached(got.Median, b.Want):
+	case !reached(b.Want):
 		return "**no**"
-	case b.Try != 0 && b.reached(got.Median, b.Try):
+	case b.Try != 0 && reached(b.Try):
 		return "yes, the harder one too"
 	}
 	return "yes"
-}
-
-// row returns the cells of the bar's verdict, or nil if o has no part in it.
-func (b Bar) row(o Outcome) []string {
-	got, ok := b.got(o)
-	if !ok {
-		return nil
-	}
-	format := b.Figure.Metric.Format
-	if len(b.To) > 0 {
-		format = Quotient
-	}
-	return []string{b.Text, got.Whole(format), b.verdict(got)}
 }
