@@ -53,15 +53,15 @@ func (o Outcome) values(f Figure) []float64 {
 
 // Figure returns a figure of an entrant in a scenario. If it was not measured,
 // it has no repetitions.
-func (o Outcome) Figure(scenario, entrant string, m Metric) Spread {
-	return spread(o.values(Figure{scenario, entrant, m}))
+func (o Outcome) Figure(s Scenario, entrant string, m Metric) Spread {
+	return spread(o.values(Figure{s.Name, entrant, m}))
 }
 
 // Ratio returns the spread of the figure's ratio to the base of the same
 // repetition.
-func (o Outcome) Ratio(scenario Scenario, entrant string, m Metric) Spread {
-	q := spread(ratios(o.values(Figure{scenario.Name, entrant, m}), o.values(Figure{scenario.Name, scenario.Base, m})))
-	if entrant == scenario.Base || math.IsInf(q.Max, 0) {
+func (o Outcome) Ratio(s Scenario, entrant string, m Metric) Spread {
+	q := spread(ratios(o.values(Figure{s.Name, entrant, m}), o.values(Figure{s.Name, s.Base, m})))
+	if entrant == s.Base || math.IsInf(q.Max, 0) {
 		return Spread{}
 	}
 	return q

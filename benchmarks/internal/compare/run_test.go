@@ -57,12 +57,12 @@ func TestRunSurvivesAServersFailure(t *testing.T) {
 		{b, Ours}: {-1, -1, -1}, {b, Std}: {1, 1, 1},
 	}.run(t, 3, with(scenarioA, Ours, Std), with(scenarioB, Ours, Std))
 
-	require.Equal(t, Spread{20, 10, 30, 2}, o.Figure(a, Ours, Messages))
+	require.Equal(t, Spread{20, 10, 30, 2}, o.Figure(scenarioA, Ours, Messages))
 	require.Equal(t, Spread{1.25, 1, 1.5, 2}, o.Ratio(scenarioA, Ours, Messages))
-	require.Equal(t, Spread{20, 10, 20, 3}, o.Figure(a, Std, Messages))
+	require.Equal(t, Spread{20, 10, 20, 3}, o.Figure(scenarioA, Std, Messages))
 	require.Zero(t, o.Ratio(scenarioA, Std, Messages), "the base has no ratio to itself")
-	require.Zero(t, o.Figure(b, Ours, Messages))
-	require.Equal(t, 3, o.Figure(b, Std, Messages).Runs)
+	require.Zero(t, o.Figure(scenarioB, Ours, Messages))
+	require.Equal(t, 3, o.Figure(scenarioB, Std, Messages).Runs)
 
 	var file strings.Builder
 	require.NoError(t, o.Write(&file))
@@ -86,7 +86,7 @@ func TestRunTakesTurnsInWhoIsFirst(t *testing.T) {
 func TestEnoughRepetitionsAreNotRepeated(t *testing.T) {
 	s := with(scenarioA, Std)
 	s.Config.Job = "idle"
-	require.Equal(t, idleRepeats, rates{{a, Std}: {1, 1}}.run(t, 3, s).Figure(a, Std, Messages).Runs)
+	require.Equal(t, idleRepeats, rates{{a, Std}: {1, 1}}.run(t, 3, s).Figure(scenarioA, Std, Messages).Runs)
 }
 
 func TestRunStopsWithItsContext(t *testing.T) {
@@ -102,7 +102,7 @@ func TestRunStopsWithItsContext(t *testing.T) {
 	}
 	o := r.Do(ctx)
 	require.Equal(t, 2, ran)
-	require.Equal(t, 1, o.Figure(a, Std, Messages).Runs, "what was measured counts")
+	require.Equal(t, 1, o.Figure(scenarioA, Std, Messages).Runs, "what was measured counts")
 	require.Contains(t, progress.String(), "2/5, ")
 	require.Contains(t, progress.String(), " left: tcp-echo-1x1, std, repetition 2 of 5\n")
 }

@@ -47,7 +47,7 @@ func (o Outcome) table(first Metric) string {
 			continue
 		}
 		for _, e := range s.Entrants {
-			figure := func(m Metric) Spread { return o.Figure(s.Name, e, m) }
+			figure := func(m Metric) Spread { return o.Figure(s, e, m) }
 			row := []string{s.Name, e, o.Ratio(s, e, first).Whole(Quotient), figure(first).Whole(first.Format)}
 			if e == s.Base {
 				row[2] = "base"

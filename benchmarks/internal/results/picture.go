@@ -8,21 +8,29 @@ import (
 	"example.com/chanio/benchmarks/internal/compare"
 )
 
-// A picture compares entrants in rows, in one or more plots side by side.
+// A picture compares entrants of scenarios, a row for each, in one or more plots
+// side by side.
 type picture struct {
-	name  string // the file's name without extension
-	title string
-	says  string   // more of what it shows
-	rows  []string // their titles
-	plots []plot
+	name      string // the file's name without extension
+	title     string
+	says      string // more of what it shows
+	scenarios string // an expression that their names match
+	ratio     bool   // to the scenario's base
+	plots     []plot
 }
 
-// A plot has a dot for the median of each row's and entrant's figure, with its
-// value, and a stroke from the least to the most. Its scale is logarithmic.
+// A plot has a dot for the median of each scenario's and entrant's figure, with
+// its value, and a stroke from the least to the most. Its scale is logarithmic.
 type plot struct {
 	title  string
-	label  func(float64) string
-	figure func(row int, entrant string) compare.Spread
+	metric compare.Metric
+}
+
+const spreads = "; median, least and most of ${repetitions}"
+
+// alt describes the picture.
+func (p picture) alt(o compare.Outcome) string {
+	return p.title + ": " + o.Expand(p.says+spreads)
 }
 
 // Distances in a picture. Its width is about that of a README's text.
@@ -32,6 +40,7 @@ const (
 	top    = 92  // where rows begin
 	step   = 10  // from one entrant to the next
 	letter = 5.8 // the width of most
+	left   = 132 // where the names of scenarios end and plots begin
 )
 
 // style makes the colors follow the reader's color scheme.
@@ -68,23 +77,23 @@ type place struct {
 }
 
 // svg returns the picture, or nothing if there are no figures.
-func (p picture) svg() string {
-	longest := 0
-	for _, r := range p.rows {
-		longest = max(longest, len(r))
+func (p picture) svg(o compare.Outcome) string {
+	figure := o.Figure
+	if p.ratio {
+		figure = o.Ratio
 	}
-	left, y := 2*margin+letter*float64(longest), float64(top)
+	y := float64(top)
 	places := make([][]place, len(p.plots))
 	seen := make(map[int]bool)
 	body := ""
-	for row, title := range p.rows {
+	for _, s := range selected(p.scenarios) {
 		first := y
 		for i, l := range looks {
 			drawn := false
 			for n, plot := range p.plots {
 				// A figure of zero has no place on a logarithmic scale.
-				if s := plot.figure(row, l.entrant); s.Runs > 0 && s.Min > 0 && !math.IsInf(s.Max, 1) {
-					places[n] = append(places[n], place{i, y, s})
+				if f := figure(s, l.entrant, plot.metric); f.Runs > 0 && f.Min > 0 && !math.IsInf(f.Max, 1) {
+					places[n] = append(places[n], place{i, y, f})
 					drawn, seen[i] = true, true
 				}
 			}
@@ -93,20 +102,24 @@ func (p picture) svg() string {
 			}
 		}
 		if y > first {
-			body += text(left-margin, (first+y-step)/2+3, "end", "t", title)
+			body += text(left-margin, (first+y-step)/2+3, "end", "t", s.Name)
 			y += step
 		}
 	}
 	if len(seen) == 0 {
 		return ""
 	}
-	w := (width - margin - left) / float64(len(p.plots))
+	w := float64(width-margin-left) / float64(len(p.plots))
 	for n, plot := range p.plots {
-		body += plot.draw(left+w*float64(n), w, y-step, places[n])
+		format := plot.metric.Format
+		if p.ratio {
+			format = compare.Quotient
+		}
+		body += plot.draw(left+w*float64(n), w, y-step, places[n], format)
 	}
 	head := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%.0[2]f">`+"\n", width, y+margin)
 	head += style() + fmt.Sprintf(`<rect width="%d" height="%.0f" class="b"/>`+"\n", width, y+margin)
-	head += text(margin, 24, "start", "t h", p.title) + text(margin, 40, "start", "m", p.says)
+	head += text(margin, 24, "start", "t h", p.title) + text(margin, 40, "start", "m", o.Expand(p.says+spreads))
 	x := float64(margin)
 	for i, l := range looks {
 		if seen[i] {
@@ -118,7 +131,7 @@ func (p picture) svg() string {
 }
 
 // draw draws the plot w wide and down to bottom.
-func (p plot) draw(left, w, bottom float64, places []place) string {
+func (p plot) draw(left, w, bottom float64, places []place, format func(float64) string) string {
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, at := range places {
 		least, most = min(least, math.Log10(at.Min)), max(most, math.Log10(at.Max))
@@ -129,12 +142,12 @@ func (p plot) draw(left, w, bottom float64, places []place) string {
 	body := text(left+(w-room)/2, top-12, "middle", "t", p.title)
 	for decade := math.Ceil(least); decade <= most; decade++ {
 		v := math.Pow(10, decade)
-		body += line(x(v), top-6, x(v), bottom, "g") + text(x(v), bottom+12, "middle", "m", p.label(v))
+		body += line(x(v), top-6, x(v), bottom, "g") + text(x(v), bottom+12, "middle", "m", format(v))
 	}
 	for _, at := range places {
 		class := fmt.Sprint("e", at.look)
 		body += line(x(at.Min), at.y, x(at.Max), at.y, class) + dot(x(at.Median), at.y, class)
-		body += text(x(at.Max)+5, at.y+3.5, "start", "t", p.label(at.Median))
+		body += text(x(at.Max)+5, at.y+3.5, "start", "t", format(at.Median))
 	}
 	return body
 }

@@ -45,8 +45,8 @@ func Write(dir string, o compare.Outcome) error {
 	text := o.Expand("# Results\n\nThis page and its pictures are made by `${command}`, in benchmarks/.\n") +
 		showPictures("", o) + "\n## Figures\n\n" + o.Tables(compare.Bars())
 	files := map[string]string{figuresFile: figures.String(), tablesFile: text}
-	for _, p := range pictures(o) {
-		if svg := p.svg(); svg != "" {
+	for _, p := range pictures {
+		if svg := p.svg(o); svg != "" {
 			files[p.name+".svg"] = svg
 		}
 	}
@@ -62,9 +62,9 @@ func Write(dir string, o compare.Outcome) error {
 // link.
 func showPictures(link string, o compare.Outcome) string {
 	var text strings.Builder
-	for _, p := range pictures(o) {
-		if p.svg() != "" {
-			fmt.Fprintf(&text, "\n![%s: %s](%s%s.svg)\n", p.title, p.says, link, p.name)
+	for _, p := range pictures {
+		if p.svg(o) != "" {
+			fmt.Fprintf(&text, "\n![%s](%s%s.svg)\n", p.alt(o), link, p.name)
 		}
 	}
 	return text.String()

@@ -32,7 +32,7 @@ func TestWriteLeavesFiguresTablesAndPictures(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, tablesFile))
 	require.NoError(t, err)
 	for name, row := range map[string]string{
-		"throughput": "tls-echo-100x1000", "latency": "99.9 %", "clients": "10000", "sizes": "1 MiB",
+		"throughput": "tls-echo-100x1000", "latency": "99.9 %", "clients": "tcp-echo-10000x1", "sizes": "tcp-echo-10x1-1MiB",
 	} {
 		require.Contains(t, string(text), "("+name+".svg)")
 		svg, err := os.ReadFile(filepath.Join(dir, name+".svg"))

@@ -1,15 +1,24 @@
 package results
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/compare"
-	"example.com/chanio/benchmarks/internal/report"
 )
+
+// pictures are those of a README.
+var pictures = []picture{
+	{"throughput", "Throughput compared with package net", "messages a second, 32 bytes; std is 1",
+		`^(tcp|tls|udp)-(echo-1x1000|echo-100x|multicast-(1|100)$)|-pinned$|-lines-1`, true, []plot{{"", compare.Messages}}},
+	{"latency", "Latency", "32 bytes; so many percent of messages took no longer",
+		`^(tcp|tls|udp)-echo-100x1$|-pinned$|^tcp-fanout-1000$`, false, []plot{{"50 %", compare.P50}, {"99 %", compare.P99}, {"99.9 %", compare.P999}}},
+	{"clients", "Cost as clients grow", "TCP echo, 32 bytes, 1 message in flight each",
+		`^tcp-echo-10*x1$`, false, []plot{{"Server CPU time a message", compare.Cost}, {"Server peak memory", compare.Peak}}},
+	{"sizes", "Cost as messages grow", "TCP echo, 10 clients, 1 message in flight each",
+		`^tcp-echo-10x1-\d+(|Ki|Mi)B$`, false, []plot{{"Server CPU time a message", compare.Cost}, {"Bytes a second, echoed", compare.Data}}},
+}
 
 // A look is the color of an entrant in a light and in a dark scheme.
 type look struct{ entrant, light, dark string }
@@ -48,7 +57,7 @@ var tables = []table{
 // of returns the table as Markdown.
 func (t table) of(o compare.Outcome) string {
 	header, rows := []string{t.title}, [][]string(nil)
-	scenarios, entrants := selected("readme", t.scenarios), regexp.MustCompile(t.entrants)
+	scenarios, entrants := selected(t.scenarios), regexp.MustCompile(t.entrants)
 	for _, s := range scenarios {
 		for _, e := range s.Entrants {
 			if entrants.MatchString(e) && !slices.Contains(header, e) {
@@ -61,7 +70,7 @@ func (t table) of(o compare.Outcome) string {
 		for _, e := range header[1:] {
 			var figures []string
 			for _, m := range t.metrics {
-				if f := o.Figure(s.Name, e, m); f.Runs > 0 {
+				if f := o.Figure(s, e, m); f.Runs > 0 {
 					figures = append(figures, m.Format(f.Median))
 				}
 			}
@@ -74,73 +83,11 @@ func (t table) of(o compare.Outcome) string {
 	return compare.Table(header, rows)
 }
 
-// selected returns the scenarios of a set whose names match expr.
-func selected(set, expr string) []compare.Scenario {
-	s, err := compare.Select(set, expr)
+// selected returns the scenarios of a README whose names match expr.
+func selected(expr string) []compare.Scenario {
+	s, err := compare.Select("readme", expr)
 	if err != nil {
 		panic(err) // a table or a picture is about what does not exist
 	}
 	return s
-}
-
-// pictures returns those of a README.
-func pictures(o compare.Outcome) []picture {
-	all := []picture{
-		throughput(o), latency(o),
-		growth(o, "clients", "TCP echo, 32 bytes", func(c bench.Config) string { return fmt.Sprint(c.Clients) },
-			"Server peak memory", compare.Peak),
-		growth(o, "sizes", "TCP echo, 10 clients", func(c bench.Config) string { return report.Bytes(float64(c.Size)) },
-			"Bytes a second, echoed", compare.Data),
-	}
-	for i := range all {
-		all[i].says += o.Expand("; median, least and most of ${repetitions}")
-	}
-	return all
-}
-
-// throughput compares messages per second with package net's.
-func throughput(o compare.Outcome) picture {
-	p := picture{name: "throughput", title: "Throughput compared with package net", says: "messages a second, 32 bytes; std is 1"}
-	scenarios := selected("readme", `^(tcp|tls|udp)-(echo-1x1000|echo-100x|multicast-(1|100)$)|-pinned$|-lines-1`)
-	for _, s := range scenarios {
-		p.rows = append(p.rows, s.Name)
-	}
-	p.plots = []plot{{label: compare.Quotient, figure: func(row int, entrant string) compare.Spread {
-		return o.Ratio(scenarios[row], entrant, compare.Messages)
-	}}}
-	return p
-}
-
-// latency shows how long messages take, by percentile.
-func latency(o compare.Outcome) picture {
-	p := picture{name: "latency", title: "Latency", says: "TCP, 32 bytes, 1 message in flight; so many percent took no longer"}
-	percentiles := []string{"50", "90", "99", "99.9", "99.99"}
-	for _, q := range percentiles {
-		p.rows = append(p.rows, q+" %")
-	}
-	of := func(title, scenario string, enough int) plot { // percentiles for which there were enough messages
-		return plot{title, compare.P50.Format, func(row int, entrant string) compare.Spread {
-			if row >= enough {
-				return compare.Spread{}
-			}
-			return o.Figure(scenario, entrant, compare.Metric("p"+percentiles[row]+"-us"))
-		}}
-	}
-	p.plots = []plot{of("Echo round trip, 100 clients", "tcp-echo-100x1", 5), of("Multicast, until the last of 1000 has it", "tcp-fanout-1000", 3)}
-	return p
-}
-
-// growth shows the CPU time of a message and another metric along a set of
-// scenarios.
-func growth(o compare.Outcome, set, of string, row func(bench.Config) string, title string, m compare.Metric) picture {
-	p := picture{name: set, title: "Cost as " + set + " grow", says: of + ", 1 message in flight each"}
-	steps := selected(set, "")
-	for _, s := range steps {
-		p.rows = append(p.rows, row(s.Config))
-	}
-	plotOf := func(title string, m compare.Metric) plot {
-		return plot{title, m.Format, func(row int, entrant string) compare.Spread { return o.Figure(steps[row].Name, entrant, m) }}
-	}
-	p.plots = []plot{plotOf("Server CPU time a message", compare.Cost), plotOf(title, m)}
-	return p
 }
