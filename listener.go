@@ -19,6 +19,7 @@ type Listener struct {
 	events *eventQueue
 
 	handshakes handshakes
+	arrivals   arrivals
 
 	draining chan struct{} // closed by Drain with mu held
 	sessions chan *Session // sent by whoever admits sessions; closed by run
@@ -263,6 +264,7 @@ func (l *Listener) run(ctx context.Context) {
 	l.src.release()
 	l.hub.stop(l.Err())
 	<-l.hub.Done()
+	l.arrivals.close()
 	l.stopCtx()
 	l.events.close(l.Err())
 	close(l.done)

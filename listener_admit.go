@@ -70,7 +70,7 @@ func (l *Listener) begin(ctx context.Context, t transport) *Session {
 	if !l.set.ManualJoin {
 		l.hub.Join(s) // fails only if s or l has ended meanwhile
 	}
-	s.start()
+	s.startHeard(&l.arrivals)
 	return s
 }
 

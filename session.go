@@ -46,6 +46,7 @@ type Session struct {
 	flushed   atomic.Bool   // flushes has waiters
 	bare      atomic.Bool   // Send or SendBatch was called: messages may be sent unseen
 	answers   atomic.Bool   // a Put may write by itself; see session_turn.go
+	unheard   atomic.Bool   // the reader is to be started by heardOf
 
 	halted  latch // shut when nothing more is put into recv
 	refused latch // shut when no more messages are accepted
@@ -147,6 +148,24 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 func (s *Session) start() {
 	s.watchHeard()
 	go s.tr.run(s)
+}
+
+// startHeard is start with a reader that begins with the first input, if a can
+// tell of that.
+func (s *Session) startHeard(a *arrivals) {
+	s.watchHeard()
+	if !a.await(s, s.reg) {
+		go s.tr.run(s)
+	}
+}
+
+// heardOf starts a reader that waits for the first input to be started, if s has
+// one. Whatever interrupts the reader calls it too: only the reader ends the
+// input.
+func (s *Session) heardOf() {
+	if s.unheard.CompareAndSwap(true, false) {
+		go s.tr.run(s)
+	}
 }
 
 // connected emits the events of a session that is about to start.

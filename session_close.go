@@ -184,6 +184,7 @@ func (s *Session) terminate(cause error, reset bool) {
 		ctx.cancel(cause)
 	}
 	s.tr.shut(reset)
+	s.heardOf()
 	s.leaveHubs()
 	s.wakeWriter()
 	s.release()

@@ -193,6 +193,7 @@ func (s *Session) halt() {
 	// The order matters: a goroutine that sees halted closed can undo the interruption.
 	s.tr.interrupt()
 	s.halted.shut()
+	s.heardOf()
 }
 
 // cutShort returns an error if an end of stream that was read is not one. Only
