@@ -118,7 +118,7 @@ func TestAListenerEndsWithSessionsThatHaveReceivedNothing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			l := listenOn(t, ctx, "tcp", "127.0.0.1:0", &chanio.Options{CloseTimeout: time.Second})
+			l := listenOn(t, ctx, "tcp", "127.0.0.1:0", &chanio.Options{CloseTimeout: time.Hour})
 			var sessions []*chanio.Session
 			for range 20 {
 				s, _ := acceptedBy(t, l)
