@@ -7,7 +7,6 @@ import (
 
 	"example.com/chanio/benchmarks/internal/bench"
 	"example.com/chanio/benchmarks/internal/load"
-	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 	"example.com/chanio/benchmarks/internal/server"
 	"example.com/chanio/benchmarks/internal/trial"
@@ -22,7 +21,7 @@ func serve(ctx context.Context, std streams, c bench.Config) error {
 	fmt.Fprintf(std.out, "Server: %s %s by %s\nAddress: %s\nPID: %d\n", c.Net, c.Job, c.Impl, s.Addr, os.Getpid())
 	<-ctx.Done()
 	err = s.Close()
-	if u, uerr := process.Usage(os.Getpid()); uerr == nil {
+	if u, uerr := report.Usage(os.Getpid()); uerr == nil {
 		fmt.Fprintln(std.out)
 		report.PrintUsage(std.out, "Server", &u)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
@@ -69,13 +68,13 @@ func runIdle(ctx context.Context, d *dialer, collect func() error) (*report.Repo
 	// resident returns the server's resident bytes, before a collection.
 	resident := func() (int64, error) {
 		wait(ctx, idleSettle)
-		used, err := process.Usage(d.ServerPID)
+		used, err := report.Usage(d.ServerPID)
 		return used.Resident, errors.Join(err, collect())
 	}
 	if _, err := resident(); err != nil { // what the server needs to start is not the sessions'
 		return nil, err
 	}
-	empty, err := process.Usage(d.ServerPID)
+	empty, err := report.Usage(d.ServerPID)
 	if err != nil {
 		return nil, err
 	}

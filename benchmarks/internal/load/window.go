@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"example.com/chanio/benchmarks/internal/bench"
-	"example.com/chanio/benchmarks/internal/process"
 	"example.com/chanio/benchmarks/internal/report"
 )
 
@@ -119,13 +118,13 @@ func (w *window) count(r *report.Report) {
 
 // meter starts measuring a process. The returned function returns what the
 // process has used since, or nil if that is unknown.
-func meter(pid int) func() *process.Used {
-	before, err := process.Usage(pid)
-	return func() *process.Used {
+func meter(pid int) func() *report.Used {
+	before, err := report.Usage(pid)
+	return func() *report.Used {
 		if pid == 0 || err != nil {
 			return nil
 		}
-		after, err := process.Usage(pid)
+		after, err := report.Usage(pid)
 		if err != nil {
 			return nil
 		}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"example.com/chanio/benchmarks/internal/process"
 )
 
 // A Report is the outcome of one run, covering only its measured window.
@@ -20,9 +18,9 @@ type Report struct {
 	Messages int64 // received whole by the clients
 	Lost     int64 // datagrams that never came back or never arrived
 
-	Latency Percentiles   // of a message; nil if it was not measured
-	Server  *process.Used // in the window, its peak since it began; nil if it is not known
-	Load    *process.Used // the load program itself
+	Latency Percentiles // of a message; nil if it was not measured
+	Server  *Used       // in the window, its peak since it began; nil if it is not known
+	Load    *Used       // the load program itself
 
 	Resumed int64 // connections that resumed a TLS session
 	Idle    *Idle
@@ -71,8 +69,15 @@ func (r *Report) Print(w io.Writer) {
 	PrintUsage(w, "Load", r.Load)
 }
 
+// Used is what a process has used up.
+type Used struct {
+	CPU      time.Duration // user and system
+	Resident int64         // bytes of memory now
+	Peak     int64         // bytes of memory at most, since it began
+}
+
 // PrintUsage writes what a process has used up, if that is known.
-func PrintUsage(w io.Writer, who string, u *process.Used) {
+func PrintUsage(w io.Writer, who string, u *Used) {
 	if u != nil {
 		fmt.Fprintf(w, "%s: %.2f CPU s, peak memory %s\n", who, u.CPU.Seconds(), Bytes(float64(u.Peak)))
 	}

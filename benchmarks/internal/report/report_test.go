@@ -7,15 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"example.com/chanio/benchmarks/internal/process"
 )
 
 func TestPrintHasTheLinesOfCppServersClients(t *testing.T) {
 	r := &Report{
 		Errors: 2, FirstError: "connection reset", Time: 2 * time.Second, Bytes: 3 << 20, Messages: 98304, Lost: 5,
 		Latency: Percentiles{"p50": 9500, "p90": 20 * time.Microsecond, "p99": 3 * time.Millisecond, "p99.9": time.Second, "max": 2 * time.Second},
-		Server:  &process.Used{CPU: 1250 * time.Millisecond, Peak: 10 << 20},
+		Server:  &Used{CPU: 1250 * time.Millisecond, Peak: 10 << 20},
 	}
 	var text strings.Builder
 	r.Print(&text)
@@ -50,9 +48,8 @@ func TestPercentilesAreOfAllShards(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 10 {
 		wg.Go(func() {
-			for range 99 {
-				l.Shard(i).Record(time.Millisecond, 1)
-			}
+			l.Shard(i).Record(time.Millisecond, 50)
+			l.Shard(i).Record(time.Millisecond, 49)
 			l.Shard(i).Record(time.Hour, 1) // more than the resolution distinguishes
 		})
 	}
@@ -61,13 +58,4 @@ func TestPercentilesAreOfAllShards(t *testing.T) {
 	require.InEpsilon(t, time.Millisecond, p["p50"], 0.002)
 	require.InEpsilon(t, time.Millisecond, p["p99"], 0.002)
 	require.InEpsilon(t, time.Minute, p["p99.9"], 0.002)
-}
-
-func TestRecordCountsManyAtOnce(t *testing.T) {
-	l := NewLatencies(1)
-	l.Shard(0).Record(time.Microsecond, 98)
-	l.Shard(5).Record(time.Second, 2)
-	p := l.Percentiles()
-	require.InEpsilon(t, time.Microsecond, p["p90"], 0.2)
-	require.InEpsilon(t, time.Second, p["p99"], 0.002)
 }
