@@ -50,6 +50,37 @@ func TestMembersOfAnyFramingGetThePastAndWhatFollows(t *testing.T) {
 	}
 }
 
+func TestAMessageThatASessionCannotBeSentKeepsItOutOfNoReplay(t *testing.T) {
+	s := testServer(t)
+	a := join(t, connect(t, s.URL()), "x", historyOptions, nil)
+	for _, m := range []string{"one", "t\nwo", "three", "fo\nur"} {
+		require.NoError(t, a.room.Publish([]byte(m)))
+	}
+	a.flush(t)
+	for _, c := range []struct {
+		last int
+		past string
+	}{{0, "one\nthree\n"}, {3, "three\nend\n"}} {
+		conn, peer := net.Pipe()
+		session := chanio.NewSession(context.Background(), conn, &chanio.Options{Framing: chanio.Lines{}})
+		t.Cleanup(func() { session.Abort(nil); peer.Close(); <-session.Done() })
+		replayed := make(chan error, 1)
+		go func() { replayed <- a.room.Replay(session, c.last, time.Time{}) }()
+		hearsBytes(t, peer, c.past)
+		require.NoError(t, <-replayed)
+		require.NoError(t, a.room.Publish([]byte("end")))
+		hearsBytes(t, peer, "end\n")
+		session.Abort(nil)
+	}
+	failures := 0
+	for failures < 3 { // two to one session, one to the other
+		if e := <-a.room.Events(); e.Kind == chanio.EventFailed {
+			require.ErrorContains(t, e.Err, "newline")
+			failures++
+		}
+	}
+}
+
 // framed returns messages as they look on a stream with framing.
 func framed(t *testing.T, framing chanio.Framing, messages ...string) string {
 	t.Helper()

@@ -178,7 +178,11 @@ func (r *Room) marked() bool {
 // stream with History, and until the members that this node's hub had at the
 // call get everything published after it, by any node. A session that joins a
 // hub without members gets it only from a moment later. Flush returns ctx's
-// error if ctx ends first.
+// error if ctx ends first, and chanio.ErrClosed if the room does.
+//
+// Without History, what is on its way to a server when the connection is lost
+// may be lost. A Flush during which that happens returns nats.ErrDisconnected. A
+// later one knows nothing of it.
 func (r *Room) Flush(ctx context.Context) error {
 	err := r.flush(ctx)
 	if err != nil {
@@ -199,9 +203,33 @@ func (r *Room) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, year) // nats.go insists on a deadline
+	return r.flushConn(ctx)
+}
+
+// flushConn waits until the server has what the connection was given. With
+// History, only subscriptions are left to wait for, which a new connection makes
+// again.
+func (r *Room) flushConn(ctx context.Context) error {
+	flush, cancel := context.WithTimeout(ctx, year) // nats.go insists on a deadline
 	defer cancel()
-	return r.node.nc.FlushWithContext(ctx)
+	defer context.AfterFunc(r.ctx, cancel)()
+	for {
+		err := r.node.nc.FlushWithContext(flush)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case isClosed(r.closing):
+			return chanio.ErrClosed
+		case r.node.nc.IsClosed():
+			return fmt.Errorf("%w: %w", chanio.ErrClosed, err)
+		case !errors.Is(err, nats.ErrConnectionClosed):
+			return err
+		case r.outbox == nil:
+			return nats.ErrDisconnected // what nats.go calls closed is only lost
+		}
+	}
 }
 
 const year = 365 * 24 * time.Hour

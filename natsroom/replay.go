@@ -54,7 +54,8 @@ const (
 // Options.History, chanio.ErrClosed if the session or the room has ended,
 // chanio.ErrLagged if the session is slower than the room, and
 // os.ErrDeadlineExceeded if the server does not answer for Options.JoinTimeout.
-// After an error the session is not a member and may have received part of its
+// A message that the session's framing refuses is skipped and is an EventFailed,
+// as it is to members. After an error the session is not a member and may have received part of its
 // past.
 func (r *Room) Replay(s *chanio.Session, last int, since time.Time) error {
 	if err := r.replay(s, last, since); err != nil {
@@ -111,7 +112,7 @@ func (p *replay) run(ctx context.Context, last int, since time.Time) error {
 		if round == 0 {
 			err = p.sendPast(ctx, last, since, from)
 		} else {
-			err = p.read(ctx, p.at+1, time.Time{}, from, p.past.Multicast)
+			err = p.read(ctx, p.at+1, time.Time{}, from, p.pass)
 		}
 		if err != nil {
 			return err
@@ -213,12 +214,23 @@ func (p *replay) send(pieces []piece) error {
 	for i := range pieces {
 		p.filter.passed(&pieces[i].packet, time.Now())
 		for m := range pieces[i].packet.messages(pieces[i].skip) {
-			if err := p.past.Multicast(m); err != nil {
+			if err := p.pass(m); err != nil {
 				return err
 			}
 		}
 		p.at = pieces[i].seq
 	}
+	return nil
+}
+
+// pass sends m to the session. What the session cannot be sent, it misses as
+// members do: one such message must not keep all that replay its room out.
+func (p *replay) pass(m []byte) error {
+	err := p.past.Multicast(m)
+	if err == nil || errors.Is(err, chanio.ErrClosed) {
+		return err
+	}
+	p.room.failed(fmt.Errorf("replay to session %v: %w", p.session.ID(), err))
 	return nil
 }
 
@@ -232,7 +244,7 @@ func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo u
 	}
 	start := first[0].seq
 	if p.start = start; last == 0 {
-		return p.read(ctx, start, since, upTo, p.past.Multicast)
+		return p.read(ctx, start, since, upTo, p.pass)
 	}
 	// In a stream of many rooms it is unknown where the last messages begin, so
 	// look ever further back. A packet has at least one message.
@@ -257,7 +269,7 @@ func (p *replay) sendPast(ctx context.Context, last int, since time.Time, upTo u
 			continue
 		}
 		for _, m := range tail[max(len(tail)-last, 0):] {
-			if err := p.past.Multicast(m); err != nil {
+			if err := p.pass(m); err != nil {
 				return err
 			}
 		}
