@@ -1,11 +1,14 @@
 package ws
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/gobwas/ws"
+	"github.com/klauspost/compress/flate"
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
@@ -247,6 +250,35 @@ func TestCompressedCasesOfAllSizesEcho(t *testing.T) {
 			}
 		}
 	}
+}
+
+// finalBlocks deflates parts, each in a block that is marked as final (RFC 7692,
+// section 7.2.3.4).
+func finalBlocks(parts ...string) []byte {
+	var wire bytes.Buffer
+	var before string
+	for _, p := range parts {
+		w, _ := flate.NewWriterDict(&wire, flate.BestCompression, []byte(before)) // a good level
+		io.WriteString(w, p)                                                      // to memory
+		w.Close()
+		before += p
+	}
+	return append(wire.Bytes(), 0) // the first byte of the empty block at the end
+}
+
+func TestAMessageMayHaveFinalBlocksAnywhere(t *testing.T) {
+	long := randomText(40 << 10)
+	for _, parts := range [][]string{{"Hello"}, {"Hello", ", Hello, Hello"}, {long, long[5000:], "", long[20000:]}} {
+		m, err := inflate(finalBlocks(parts...), 1<<20)
+		require.NoError(t, err)
+		require.Equal(t, strings.Join(parts, ""), string(m))
+	}
+	_, err := inflate(finalBlocks(long, long), 60<<10)
+	require.ErrorIs(t, err, chanio.ErrMessageTooLarge)
+	_, err = inflate(append(finalBlocks("Hello"), "\xff\xff"...), 100)
+	require.Error(t, err, "what follows is no block")
+	_, err = inflate(finalBlocks(make([]string, 2000)...), 1<<20)
+	require.ErrorIs(t, err, errManyFinals)
 }
 
 func TestCompressedCasesThatBreakTheProtocol(t *testing.T) {

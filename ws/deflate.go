@@ -23,6 +23,16 @@ const (
 	final = "\x01\x00\x00\xff\xff"
 )
 
+const (
+	// window is how far back a deflated message may refer.
+	window = 32 << 10
+	// maxFinals is how many blocks of a message may be marked as final. Each costs
+	// a copy of the window, and a block may be as small as two bytes.
+	maxFinals = 1 << 10
+)
+
+var errManyFinals = errors.New("more than 1024 final blocks")
+
 // deflateOverhead is how much longer a message may be deflated than inflated: a
 // stored block of 5 bytes per 64 KiB, with a generous margin for peers that
 // flush more often.
@@ -78,7 +88,8 @@ type inflater struct {
 var inflaters = sync.Pool{New: func() any { return &inflater{out: flate.NewReader(nil)} }}
 
 // inflate returns the message deflated in p, in new memory that grows with the
-// output, up to limit.
+// output, up to limit. Blocks may follow one that is marked as final (RFC 7692,
+// section 7.2.1).
 func inflate(p []byte, limit int) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer func() {
@@ -90,7 +101,7 @@ func inflate(p []byte, limit int) ([]byte, error) {
 		return nil, err
 	}
 	out := make([]byte, 0, min(4*len(p)+64, limit+1))
-	for {
+	for finals := 0; ; {
 		if len(out) == cap(out) {
 			grown := make([]byte, len(out), min(2*cap(out), limit+1))
 			copy(grown, out)
@@ -101,6 +112,13 @@ func inflate(p []byte, limit int) ([]byte, error) {
 		switch {
 		case len(out) > limit:
 			return nil, chanio.ErrMessageTooLarge
+		case errors.Is(err, io.EOF) && len(i.in.p) > 0: // there is more behind a final block
+			if finals++; finals > maxFinals {
+				return nil, errManyFinals
+			}
+			if err := i.out.(flate.Resetter).Reset(&i.in, out[max(len(out)-window, 0):]); err != nil {
+				return nil, err
+			}
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"time"
@@ -196,7 +197,11 @@ func (d *dialer) upgrade(conn net.Conn) (*chanio.Handover, error) {
 	if d.set.Compression != nil {
 		wd.Extensions = []httphead.Option{deflateParameters.Option()}
 	}
-	br, hs, err := wd.Upgrade(conn, d.url)
+	answer := &answerReader{conn, maxAnswer}
+	br, hs, err := wd.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{answer, conn}, d.url)
 	if status, ok := err.(ws.StatusError); ok {
 		return nil, &HandshakeError{URL: d.url.Redacted(), Status: int(status)}
 	}
@@ -217,6 +222,25 @@ func (d *dialer) upgrade(conn net.Conn) (*chanio.Handover, error) {
 		Framing:  f,
 		Reader:   &reader{framing: f, subprotocol: hs.Protocol},
 	}, nil
+}
+
+// maxAnswer bounds the header of a server's answer, in bytes, as
+// http.DefaultMaxHeaderBytes bounds a request's.
+const maxAnswer = 1 << 20
+
+// An answerReader reads a server's answer, and refuses an endless one.
+type answerReader struct {
+	r    io.Reader
+	left int
+}
+
+func (a *answerReader) Read(p []byte) (int, error) {
+	if a.left <= 0 {
+		return 0, fmt.Errorf("the answer has a header of more than %d bytes", maxAnswer)
+	}
+	n, err := a.r.Read(p[:min(len(p), a.left)])
+	a.left -= n
+	return n, err
 }
 
 // checkExtensions reports an invalid answer to the compression offer, such as

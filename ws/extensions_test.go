@@ -1,46 +1,13 @@
 package ws_test
 
 import (
-	"bufio"
-	"crypto/sha1"
-	"encoding/base64"
-	"io"
-	"net"
-	"net/http"
+	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio/ws"
 )
-
-// answering returns the URL of a server that answers one handshake with these
-// extensions, and then waits for the client's end.
-func answering(t *testing.T, extensions string) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { ln.Close() })
-	go func() { // ends with the client, or with the listener
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		r, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return
-		}
-		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-		answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-			"Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
-		if extensions != "" {
-			answer += "Sec-WebSocket-Extensions: " + extensions + "\r\n"
-		}
-		io.WriteString(conn, answer+"\r\n")
-		io.Copy(io.Discard, conn)
-	}()
-	return "ws://" + ln.Addr().String()
-}
 
 func TestAClientRefusesCompressionThatItDidNotOffer(t *testing.T) {
 	offer := &ws.Options{Compression: new(ws.Compression)}
@@ -62,7 +29,11 @@ func TestAClientRefusesCompressionThatItDidNotOffer(t *testing.T) {
 		{"without an offer", "permessage-deflate; server_no_context_takeover", nil, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := ws.Dial(t.Context(), answering(t, c.answer), c.o)
+			header := "\r\n"
+			if c.answer != "" {
+				header = "Sec-WebSocket-Extensions: " + c.answer + "\r\n\r\n"
+			}
+			s, err := ws.Dial(t.Context(), answering(t, header, new(bytes.Reader)), c.o)
 			if c.refused {
 				require.Error(t, err)
 				return

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -161,11 +162,21 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, []b
 	if h.set.Compression != nil {
 		u.Negotiate = negotiate()
 	}
-	conn, rw, hs, err := u.Upgrade(r, w)
+	conn, rw, hs, err := u.Upgrade(plainly(r), w)
 	if err != nil {
 		return conn, nil, hs, err
 	}
 	return conn, bufferedOf(rw.Reader), hs, nil
+}
+
+// plainly returns r, which asks for an upgrade, with each header that says so in
+// the only form that gobwas/ws reads: one line with one token. A client or proxy
+// may list several tokens, on one line or more (RFC 9110, section 5.3).
+func plainly(r *http.Request) *http.Request {
+	plain := r.WithContext(r.Context()) // a shallow copy
+	plain.Header = maps.Clone(r.Header)
+	plain.Header["Upgrade"], plain.Header["Connection"] = []string{"websocket"}, []string{"Upgrade"}
+	return plain
 }
 
 // bufferedOf returns a copy of what r has buffered.
