@@ -146,7 +146,7 @@ func (s *Session) noteCut() {
 	}
 	left := s.socket.Progress().Left // what it was when the peer reset the connection
 	s.mu.Lock()
-	s.cut = s.cut || left > s.endSize
+	s.cut = s.cut || left > s.endSize && !s.over() // what ends it has decided that
 	s.mu.Unlock()
 }
 

@@ -182,6 +182,11 @@ func (t *stream) shut(reset bool) {
 		return
 	}
 	if t.under != nil {
+		if isTLS(t.conn) {
+			// A reader that finds a gap where Drain has taken input must not send an
+			// alert about it.
+			conn.SetWriteDeadline(aLongTimeAgo)
+		}
 		t.under.Drain(drainLimit)
 	}
 	conn.Close()
