@@ -267,8 +267,8 @@ func (m *member) sent() {
 
 // sentPart counts part of what is in flight as sent.
 func (m *member) sentPart(messages, bytes uint32) {
+	m.feed.hub.sentMessages.Add(int64(messages)) // first: a hub without bytes pending has counted it
 	m.feed.hub.sentBytes.Add(int64(bytes))
-	m.feed.hub.sentMessages.Add(int64(messages))
 	m.bytes -= bytes
 	m.messages -= messages
 }

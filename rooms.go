@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"sync"
 )
 
@@ -20,6 +21,7 @@ type Rooms[K comparable] struct {
 	mu      sync.RWMutex // locked before a hub's; never held while blocking
 	rooms   map[K]*Hub
 	ending  map[*Hub]struct{} // forgotten rooms whose members still write what was published
+	late    []*Hub            // forgotten rooms without members, with a write of a former one still to be counted
 	past    Stats             // of the other forgotten rooms
 	closed  bool
 	err     error
@@ -105,8 +107,16 @@ func (r *Rooms[K]) settle(h *Hub) {
 	defer r.mu.Unlock()
 	if _, ok := r.ending[h]; ok {
 		delete(r.ending, h)
-		r.past.add(h.Stats())
+		r.late = append(r.late, h)
 	}
+	r.late = slices.DeleteFunc(r.late, func(h *Hub) bool {
+		st := h.Stats()
+		if st.BytesPending != 0 { // a session that was ended is still in a write
+			return false
+		}
+		r.past.add(st)
+		return true
+	})
 }
 
 // Leave ends the membership of s in the room of key, like [Hub.Leave].
@@ -189,6 +199,9 @@ func (r *Rooms[K]) Stats() Stats {
 		st.add(h.Stats())
 	}
 	for h := range r.ending {
+		st.add(h.Stats())
+	}
+	for _, h := range r.late {
 		st.add(h.Stats())
 	}
 	return st

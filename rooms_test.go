@@ -192,3 +192,18 @@ func TestStatsOfRoomsCountWhatMembersWriteAfterTheirRoomHasEnded(t *testing.T) {
 		})
 	}
 }
+
+func TestStatsOfRoomsCountTheWriteInWhichTheLastMemberEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := testRooms(t, nil)
+		s, _ := memSession(t, nil) // its peer reads nothing
+		require.NoError(t, r.Join("a", s))
+		require.NoError(t, r.Multicast("a", []byte("hello")))
+		synctest.Wait() // it is in the write
+		s.Abort(nil)
+		<-s.Done()
+		require.Zero(t, r.Len())
+		require.Zero(t, r.Stats().BytesPending)
+		require.EqualValues(t, 5, r.Stats().Undelivered)
+	})
+}
