@@ -98,6 +98,32 @@ func awaitSent(t *testing.T, s *chanio.Session, messages int64) {
 	require.Eventually(t, func() bool { return s.Stats().MessagesSent == messages }, patience, time.Millisecond)
 }
 
+// A udp listener's session likewise.
+func TestAnAnswerToADatagramNeedsNoWriter(t *testing.T) {
+	for _, form := range answersOf {
+		t.Run(form.name, func(t *testing.T) {
+			l := listenUDP(t, nil)
+			peer := connectTo(t, l)
+			_, err := peer.Write([]byte("  0"))
+			require.NoError(t, err)
+			s := nextSession(t, l)
+			go form.run(s)
+			require.Equal(t, "  0", hear(t, peer))
+			for i := range 100 {
+				question := fmt.Sprintf("%3d", i)
+				require.Equal(t, question, ask(t, peer, question))
+			}
+			require.False(t, s.HasWriter())
+			awaitSent(t, s, 101)
+			require.NoError(t, s.Flush(t.Context()))
+			st := s.Stats()
+			require.EqualValues(t, 303, st.BytesSent)
+			require.Zero(t, st.BytesPending)
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
 func TestOnlyTheFirstPutAfterADeliveryWritesByItself(t *testing.T) {
 	// The others are left to the writer, which coalesces them.
 	eachStream(t, func(t *testing.T, _ *chanio.Listener, s *chanio.Session, peer net.Conn) {

@@ -32,6 +32,7 @@ type nowWriter interface {
 var (
 	_ nowWriter = (*stream)(nil)
 	_ nowWriter = (*tlsStream)(nil)
+	_ nowWriter = (*peer)(nil)
 )
 
 // A transport moves a session's bytes: a stream, or the datagrams of one peer.

@@ -240,21 +240,17 @@ func datagramTraits(remote netip.AddrPort) traits {
 // datagram that cannot be sent is an event and does not end the session; to a
 // hub it is no progress.
 func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Session, f sock.Flow) error {
-	packets := packetBatches.Get().(*packetBatch)
+	packets := datagramsOf(b, to)
 	defer packets.free()
-	for _, p := range b.parts {
-		to.Data = p
-		packets.add(Packet(to))
-	}
 	f.Wait()
-	for b.datagrams.done < len(b.parts) {
+	for rest := packets.packets; len(rest) > 0; {
 		if s.over() {
 			return ErrClosed // the socket may stay open for other sessions
 		}
-		rest := packets.packets[b.datagrams.done:]
 		n, err := conn.Write(rest)
 		b.datagrams.done += n
 		f.Progress(int(size(rest[:n])))
+		rest = rest[n:]
 		switch {
 		case err == nil:
 			continue
@@ -268,8 +264,20 @@ func writeDatagrams(conn *datagram.Conn, to datagram.Packet, b *outBatch, s *Ses
 			return ErrClosed
 		}
 		s.nextFailed(b, err)
+		rest = rest[1:]
 	}
 	return nil
+}
+
+// datagramsOf returns the parts of b that were neither sent nor failed, each
+// addressed like to.
+func datagramsOf(b *outBatch, to datagram.Packet) *packetBatch {
+	packets := packetBatches.Get().(*packetBatch)
+	for _, p := range b.parts[b.datagrams.done:] {
+		to.Data = p
+		packets.add(Packet(to))
+	}
+	return packets
 }
 
 // nextFailed records that the next datagram of b cannot be sent.

@@ -31,7 +31,7 @@ type peer struct {
 	ifIndex int32 // the interface of its last datagram
 	stalled bool  // see receive
 
-	replied atomic.Bool // answered was called
+	replied atomic.Bool // it was sent something
 	place               // in the table
 }
 
@@ -87,6 +87,7 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 		p.stalled = true
 	}
 	p.counted(run[:n])
+	s.allowAnswer()
 	for i := range run[:n] {
 		p.queue.put(s.recv, run[i].Data)
 	}
@@ -106,6 +107,7 @@ func (p *peer) putBatched(run []datagram.Packet, yielded bool) (n int, state rec
 	}
 	waiting, n = gather(waiting, cap(s.recvBatch), run)
 	p.counted(run[:n])
+	s.allowAnswer()
 	for _, b := range waiting {
 		s.recvBatch <- b // this is the only sender, so there is room
 	}
@@ -212,17 +214,49 @@ func (p *peer) unreceived() (rest []datagram.Packet) {
 func (p *peer) run(*Session) {} // no reader to start: see receive
 
 func (p *peer) write(b *outBatch, f sock.Flow) error {
-	p.session.mu.Lock()
-	to := datagram.Packet{Addr: p.key.remote, Local: netip.AddrPortFrom(p.key.local, 0), IfIndex: int(p.ifIndex)}
-	p.session.mu.Unlock()
-	err := writeDatagrams(p.table.conn, to, b, p.session, f)
-	if !p.replied.Swap(true) {
-		p.table.answered(p)
-	}
+	err := writeDatagrams(p.table.conn, p.destination(), b, p.session, f)
+	p.answered()
 	return err
 }
 
-func (p *peer) traits() traits                    { return datagramTraits(p.key.remote) }
+// writeNow sends what the kernel takes at once.
+func (p *peer) writeNow(b *outBatch, f sock.Flow) (all bool) {
+	if p.session.over() {
+		return false // the socket may stay open for other sessions
+	}
+	packets := datagramsOf(b, p.destination())
+	defer packets.free()
+	n := p.table.conn.WriteNow(packets.packets)
+	if n > 0 {
+		b.datagrams.done += n
+		f.Progress(int(size(packets.packets[:n])))
+		p.answered()
+	}
+	return n == len(packets.packets)
+}
+
+// destination returns a packet to the peer, without data.
+func (p *peer) destination() datagram.Packet {
+	p.session.mu.Lock()
+	defer p.session.mu.Unlock()
+	return datagram.Packet{Addr: p.key.remote, Local: netip.AddrPortFrom(p.key.local, 0), IfIndex: int(p.ifIndex)}
+}
+
+// answered records that the peer was sent something.
+func (p *peer) answered() {
+	if !p.replied.Swap(true) {
+		p.table.answered(p)
+	}
+}
+
+func (p *peer) traits() traits {
+	t := datagramTraits(p.key.remote)
+	if p.table.conn.WritesNow() {
+		t.now = p
+	}
+	return t
+}
+
 func (p *peer) attach(s *Session)                 { p.session = s }
 func (p *peer) socket() *sock.Socket              { return nil }
 func (p *peer) closeWrite() (size int, err error) { return 0, nil }

@@ -114,3 +114,22 @@ func (w *batchWriter) hasRoom() (room bool) {
 	})
 	return room
 }
+
+// writeNow makes one system call, unless a neighbor is sought: then write may
+// have to wait.
+func (w *batchWriter) writeNow(ps []Packet) (n int) {
+	w.neighbors.check()
+	if w.neighbors.sought.Load() != nil {
+		return 0
+	}
+	out := outboxes.Get().(*outbox)
+	defer out.free()
+	out.pack(w.conn, ps, w.limits.of, &w.neighbors)
+	if w.conn.raw.Control(out.try) != nil || out.errno != 0 {
+		return 0
+	}
+	for _, count := range out.counts[:out.sent] {
+		n += count
+	}
+	return n
+}
