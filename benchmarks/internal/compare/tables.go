@@ -15,10 +15,11 @@ var (
 // Tables returns o in Markdown: the figures of each kind of scenario, what
 // failed, and what has become of bars.
 func (o Outcome) Tables(bars []Bar) string {
-	text := o.Expand("${date}, ${system}, ${cpus} x ${cpu}, kernel ${kernel}, ${go}, load average before the run ${load-average}; " +
-		"${repetitions} repetitions of ${length}: median (least to most), ratios to the base, std unless said, in the same repetition.\n")
+	var text strings.Builder
+	text.WriteString(o.Expand("${date}, ${system}, ${cpus} x ${cpu}, kernel ${kernel}, ${go}, load average before the run ${load-average}; " +
+		"${repetitions} repetitions of ${length}: median (least to most), ratios to the base, std unless said, in the same repetition.\n"))
 	for _, m := range compared {
-		text += o.table(m)
+		text.WriteString(o.table(m))
 	}
 	var failures, verdicts [][]string
 	for _, t := range o {
@@ -31,7 +32,7 @@ func (o Outcome) Tables(bars []Bar) string {
 			verdicts = append(verdicts, row)
 		}
 	}
-	return text + Table([]string{"trial", "failed"}, failures) + Table([]string{"bar", "got", "holds"}, verdicts)
+	return text.String() + Table([]string{"trial", "failed"}, failures) + Table([]string{"bar", "got", "holds"}, verdicts)
 }
 
 // table returns the table of the scenarios whose entrants are compared by first.
@@ -84,14 +85,15 @@ func Table(header []string, rows [][]string) string {
 	}
 	rule := slices.Repeat([]string{"---"}, len(header))
 	inCell := strings.NewReplacer("|", "/", "\n", " ")
-	text := "\n"
+	var text strings.Builder
+	text.WriteString("\n")
 	for _, row := range slices.Concat([][]string{header, rule}, rows) {
 		for i, cell := range row {
 			if slices.ContainsFunc(rows, func(r []string) bool { return r[i] != "" }) {
-				text += "| " + inCell.Replace(cell) + " "
+				text.WriteString("| " + inCell.Replace(cell) + " ")
 			}
 		}
-		text += "|\n"
+		text.WriteString("|\n")
 	}
-	return text
+	return text.String()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"strings"
 
 	"example.com/chanio/benchmarks/internal/compare"
 )
@@ -45,15 +46,20 @@ const (
 
 // style makes the colors follow the reader's color scheme.
 func style() string {
-	const base = ".b{fill:%s}.t{fill:%s}.m{fill:%s}.g{stroke:%s}"
-	light := fmt.Sprintf(base, "#ffffff", "#1f2328", "#59636e", "#d8dee4")
-	dark := fmt.Sprintf(base, "#0d1117", "#f0f6fc", "#9198a1", "#30363d")
-	for i, l := range looks {
-		light += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.light)
-		dark += fmt.Sprintf(".e%d{fill:%s;stroke:%[2]s}", i, l.dark)
-	}
+	light := colors("#ffffff", "#1f2328", "#59636e", "#d8dee4", func(l look) string { return l.light })
+	dark := colors("#0d1117", "#f0f6fc", "#9198a1", "#30363d", func(l look) string { return l.dark })
 	return "<style>text{font:10px Liberation Sans,Arial,Helvetica,sans-serif;stroke-width:0}.h{font-size:13px;font-weight:bold}" +
 		"path{stroke-width:1.5}.g{stroke-width:1}" + light + "@media(prefers-color-scheme:dark){" + dark + "}</style>\n"
+}
+
+// colors returns the rules of a color scheme.
+func colors(background, text, muted, grid string, entrant func(look) string) string {
+	var rules strings.Builder
+	fmt.Fprintf(&rules, ".b{fill:%s}.t{fill:%s}.m{fill:%s}.g{stroke:%s}", background, text, muted, grid)
+	for i, l := range looks {
+		fmt.Fprintf(&rules, ".e%d{fill:%s;stroke:%[2]s}", i, entrant(l))
+	}
+	return rules.String()
 }
 
 // text draws s at a point, which is its start, middle or end.
@@ -85,7 +91,7 @@ func (p picture) svg(o compare.Outcome) string {
 	y := float64(top)
 	places := make([][]place, len(p.plots))
 	seen := make(map[int]bool)
-	body := ""
+	var body strings.Builder
 	for _, s := range selected(p.scenarios) {
 		first := y
 		for i, l := range looks {
@@ -102,7 +108,7 @@ func (p picture) svg(o compare.Outcome) string {
 			}
 		}
 		if y > first {
-			body += text(left-margin, (first+y-step)/2+3, "end", "t", s.Name)
+			body.WriteString(text(left-margin, (first+y-step)/2+3, "end", "t", s.Name))
 			y += step
 		}
 	}
@@ -115,19 +121,20 @@ func (p picture) svg(o compare.Outcome) string {
 		if p.ratio {
 			format = compare.Quotient
 		}
-		body += plot.draw(left+w*float64(n), w, y-step, places[n], format)
+		body.WriteString(plot.draw(left+w*float64(n), w, y-step, places[n], format))
 	}
-	head := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%.0[2]f">`+"\n", width, y+margin)
-	head += style() + fmt.Sprintf(`<rect width="%d" height="%.0f" class="b"/>`+"\n", width, y+margin)
-	head += text(margin, 24, "start", "t h", p.title) + text(margin, 40, "start", "m", o.Expand(p.says+spreads))
+	var head strings.Builder
+	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%[1]d" height="%.0[2]f">`+"\n", width, y+margin)
+	fmt.Fprintf(&head, `%s<rect width="%d" height="%.0f" class="b"/>`+"\n", style(), width, y+margin)
+	head.WriteString(text(margin, 24, "start", "t h", p.title) + text(margin, 40, "start", "m", o.Expand(p.says+spreads)))
 	x := float64(margin)
 	for i, l := range looks {
 		if seen[i] {
-			head += dot(x+3, 54.5, fmt.Sprint("e", i)) + text(x+10, 58, "start", "t", l.entrant)
+			head.WriteString(dot(x+3, 54.5, fmt.Sprint("e", i)) + text(x+10, 58, "start", "t", l.entrant))
 			x += 24 + letter*float64(len(l.entrant))
 		}
 	}
-	return head + body + "</svg>\n"
+	return head.String() + body.String() + "</svg>\n"
 }
 
 // draw draws the plot w wide and down to bottom.
@@ -139,15 +146,16 @@ func (p plot) draw(left, w, bottom float64, places []place, format func(float64)
 	least, most = least-0.05, max(most, least+1)
 	const room = 50 // for the value beside a stroke
 	x := func(v float64) float64 { return left + (w-room)*(math.Log10(v)-least)/(most-least) }
-	body := text(left+(w-room)/2, top-12, "middle", "t", p.title)
+	var body strings.Builder
+	body.WriteString(text(left+(w-room)/2, top-12, "middle", "t", p.title))
 	for decade := math.Ceil(least); decade <= most; decade++ {
 		v := math.Pow(10, decade)
-		body += line(x(v), top-6, x(v), bottom, "g") + text(x(v), bottom+12, "middle", "m", format(v))
+		body.WriteString(line(x(v), top-6, x(v), bottom, "g") + text(x(v), bottom+12, "middle", "m", format(v)))
 	}
 	for _, at := range places {
 		class := fmt.Sprint("e", at.look)
-		body += line(x(at.Min), at.y, x(at.Max), at.y, class) + dot(x(at.Median), at.y, class)
-		body += text(x(at.Max)+5, at.y+3.5, "start", "t", format(at.Median))
+		body.WriteString(line(x(at.Min), at.y, x(at.Max), at.y, class) + dot(x(at.Median), at.y, class))
+		body.WriteString(text(x(at.Max)+5, at.y+3.5, "start", "t", format(at.Median)))
 	}
-	return body
+	return body.String()
 }

@@ -86,17 +86,18 @@ func WriteReadme(readme, dir string, o compare.Outcome) error {
 	if err != nil {
 		return err
 	}
-	text := o.Expand("Measured on ${date}, server and load together on ${cpus} cores (${cpu}; Linux ${kernel}, ${go}; load average before the run ${load-average}): " +
+	var text strings.Builder
+	text.WriteString(o.Expand("Measured on ${date}, server and load together on ${cpus} cores (${cpu}; Linux ${kernel}, ${go}; load average before the run ${load-average}): " +
 		"medians of ${repetitions} runs of ${length}, interleaved. Messages have 32 bytes. " +
 		"A scenario's name has its transport, its job, and its clients x their messages in flight. " +
 		"`std` is package net, with a goroutine per connection and, for multicast, a channel per member; `coalesced` also gathers what it writes, " +
-		"`loop` writes to one connection after another, and `limit` is what the machine can do.\n")
+		"`loop` writes to one connection after another, and `limit` is what the machine can do.\n"))
 	for _, t := range tables {
-		text += t.of(o)
+		text.WriteString(t.of(o))
 	}
-	text += showPictures(link, o) + fmt.Sprintf("\n[All figures of that run](%s%s). ", link, tablesFile) +
-		o.Expand("This makes them again, and this section:\n\n```sh\ncd benchmarks && ${command}\n```\n\n")
-	return os.WriteFile(readme, []byte(before+begin+"\n"+text+end+after), 0o644)
+	text.WriteString(showPictures(link, o) + fmt.Sprintf("\n[All figures of that run](%s%s). ", link, tablesFile) +
+		o.Expand("This makes them again, and this section:\n\n```sh\ncd benchmarks && ${command}\n```\n\n"))
+	return os.WriteFile(readme, []byte(before+begin+"\n"+text.String()+end+after), 0o644)
 }
 
 // relative returns how a README links to the files of dir.
