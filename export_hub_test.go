@@ -20,6 +20,13 @@ func (h *Hub) Places() int {
 	return len(h.first.places)
 }
 
+// PlacesRoom returns for how many places the hub's own feed has memory.
+func (h *Hub) PlacesRoom() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return cap(h.first.places)
+}
+
 // Kept returns how many bytes the log of the hub's own feed holds for members
 // that left.
 func (h *Hub) Kept() int64 { return h.first.log.Kept() }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,4 +164,42 @@ func TestLagBlockWaitsForPastMembersRatherThanLoseTheirMessages(t *testing.T) {
 		require.Equal(t, want, got)
 		require.NoError(t, s.Err())
 	})
+}
+
+func TestACrowdThatLeftTakesNoMemoryInARoom(t *testing.T) {
+	h := testHub(t, nil)
+	crowd := pipeSessions(t, 500, nil)
+	for _, s := range crowd {
+		require.NoError(t, h.Join(s))
+	}
+	for _, s := range crowd {
+		h.Leave(s)
+	}
+	require.LessOrEqual(t, h.PlacesRoom(), 8)
+}
+
+func TestASessionHoldsNoHubThatItHasLeft(t *testing.T) {
+	a, peer := net.Pipe()
+	defer peer.Close()
+	s := chanio.NewSession(t.Context(), a, nil)
+	defer s.Abort(nil)
+	var gone sync.WaitGroup
+	for range 3 {
+		h := chanio.NewHub(context.Background(), nil)
+		gone.Add(1)
+		runtime.AddCleanup(h, func(struct{}) { gone.Done() }, struct{}{})
+		require.NoError(t, h.Join(s))
+		require.NoError(t, h.Multicast([]byte("hello")))
+		read(t, peer, "hello")
+		h.Leave(s)
+		require.NoError(t, h.Flush(t.Context()))
+		require.NoError(t, h.Close())
+	}
+	require.NoError(t, s.Put([]byte("x"))) // the writer has seen that it left
+	read(t, peer, "x")
+	require.NoError(t, s.Flush(t.Context()))
+	runtime.GC()
+	runtime.GC()
+	gone.Wait() // hangs if something keeps one
+	require.NoError(t, s.Err())
 }

@@ -256,6 +256,24 @@ func TestADialWhoseHandshakeFailsSaysWhyAndWhere(t *testing.T) {
 	}
 }
 
+// A server that closes beside unread input would reset the connection, and the
+// client might lose the alert.
+func TestARefusedHelloIsAnsweredByAnAlertAndAnEndBesideUnreadInput(t *testing.T) {
+	server, _ := testTLS(t)
+	l := listenTCP(t, &chanio.Options{TLS: server})
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	hello := append([]byte{22, 3, 1, 0, 4, 99, 0, 0, 0}, make([]byte, 32<<10)...) // no such handshake message
+	_, err = conn.Write(hello)
+	require.NoError(t, err)
+	got, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.NotEmpty(t, got)
+	require.EqualValues(t, 21, got[0], "an alert (RFC 8446, 5.1)")
+}
+
 func TestADialToASilentServerEndsWithDialTimeoutOrItsContext(t *testing.T) {
 	_, config := testTLS(t)
 	ctx, cancel := context.WithCancel(context.Background())
