@@ -177,27 +177,27 @@ func TestCloseReportsAPeerThatDoesNotAcknowledge(t *testing.T) {
 }
 
 func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
-	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-		conn.Close()
-		for range 300 {
-			conn, peer := socketPair(t, peer.LocalAddr().Network())
-			s := chanio.NewSession(t.Context(), conn, nil)
-			go func() {
-				for s.Put([]byte("xx")) == nil { // of which the peer reads one
-					runtime.Gosched() // or the two ends of Send pass one processor to each other
+	for _, kind := range []string{"tcp", "unix", "tls"} {
+		t.Run(kind, func(t *testing.T) {
+			for range 300 {
+				w := overWire(t, kind, chanio.Options{})
+				go func() {
+					for w.Put([]byte("xx")) == nil { // of which the peer reads one
+						runtime.Gosched() // or the two ends of Send pass one processor to each other
+					}
+				}()
+				w.peer.Read(make([]byte, 1))
+				chanio.AbortConn(w.wire) // beside unread input
+				for range w.Recv() {
 				}
-			}()
-			peer.Read(make([]byte, 1))
-			chanio.AbortConn(peer) // beside unread input
-			for range s.Recv() {
+				seen := w.Err()
+				awaitDone(t, w)
+				if seen == nil {
+					require.NoError(t, w.Err(), "it looked like a clean end")
+				}
 			}
-			seen := s.Err()
-			awaitDone(t, s)
-			if seen == nil {
-				require.NoError(t, s.Err(), "it looked like a clean end")
-			}
-		}
-	})
+		})
+	}
 }
 
 func TestABadMessageOnSendLosesNoEarlierMessage(t *testing.T) {

@@ -200,9 +200,10 @@ func (s *Session) halt() {
 // the first system call after a reset reports it, and that call may have been
 // the writer's; all others behave as if the peer had ended the stream. A reset
 // after the peer's end of stream, by a peer that has closed and takes no more, cuts
-// off no input: Linux then tells a writer EPIPE (tcp_reset, in CLOSE_WAIT).
+// off no input: Linux then tells a writer EPIPE (tcp_reset, in CLOSE_WAIT). Nor
+// is there more behind a close_notify.
 func (s *Session) cutShort(t input) error {
-	if s.records != nil || s.life().written() {
+	if s.records.notified() || s.life().written() {
 		return nil
 	}
 	if err := t.broken(); err != nil && !errors.Is(err, syscall.EPIPE) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -272,6 +274,44 @@ func TestARefusedHelloIsAnsweredByAnAlertAndAnEndBesideUnreadInput(t *testing.T)
 	require.NoError(t, err)
 	require.NotEmpty(t, got)
 	require.EqualValues(t, 21, got[0], "an alert (RFC 8446, 5.1)")
+}
+
+func TestARefusedServerHearsAnAlertAndAnEndBesideInputThatTheClientHasNotRead(t *testing.T) {
+	server, client := testTLS(t)
+	server.MaxVersion = tls.VersionTLS12
+	client.RootCAs = newAuthority(t, "other").pool
+	ended := make(chan error, 1)
+	addr := badServer(t, func(conn *net.TCPConn) {
+		defer conn.Close()
+		err := tls.Server(&talkative{Conn: conn}, server).Handshake()
+		var alert *net.OpError
+		if !errors.As(err, &alert) || alert.Op != "remote error" {
+			ended <- err
+			return
+		}
+		_, err = conn.Read(make([]byte, 1))
+		ended <- err
+	})
+	_, err := chanio.Dial(t.Context(), "tcp", addr.String(), &chanio.Options{TLS: client})
+	require.ErrorContains(t, err, "unknown authority")
+	err, _ = await(t, ended, "the end")
+	require.ErrorIs(t, err, io.EOF)
+}
+
+// A talkative connection adds to its first write what the peer's TLS leaves
+// unread.
+type talkative struct {
+	net.Conn
+	spoken bool
+}
+
+func (c *talkative) Write(p []byte) (int, error) {
+	if c.spoken {
+		return c.Conn.Write(p)
+	}
+	c.spoken = true
+	_, err := c.Conn.Write(append(slices.Clone(p), make([]byte, 32<<10)...))
+	return len(p), err
 }
 
 func TestADialToASilentServerEndsWithDialTimeoutOrItsContext(t *testing.T) {

@@ -121,6 +121,10 @@ func (c *recordConn) whole() {
 	}
 }
 
+// notified reports whether the input, which has ended, did so by a close_notify,
+// as far as is known. A nil recordConn has none.
+func (c *recordConn) notified() bool { return c != nil && c.ended == nil }
+
 // endInput releases what reading holds. It is called when the reader ends.
 func (c *recordConn) endInput() {
 	if c != nil {
