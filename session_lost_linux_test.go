@@ -223,3 +223,25 @@ func TestCloseReportsAResetThatTheReaderWasTooBusyToSee(t *testing.T) {
 		})
 	}
 }
+
+func TestAResetThatTheWriterHasMetCutsTheInputOff(t *testing.T) {
+	for _, kind := range []string{"tcp", "tls"} { // a write to a unix socket takes no error from its reader
+		t.Run(kind, func(t *testing.T) {
+			w := overWire(t, kind, chanio.Options{RecvQueue: -1})
+			recv := w.Recv()
+			require.NoError(t, w.Put([]byte("never read")))
+			require.NoError(t, w.Flush(t.Context()))
+			_, err := w.peer.Write([]byte("x"))
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return w.Stats().BytesReceived > 0 }, patience, time.Millisecond)
+			chanio.AbortConn(w.wire)
+			require.Eventually(t, func() bool { return w.Socket().End().Failed }, patience, time.Millisecond)
+			require.ErrorIs(t, w.TryWrite([]byte("x")), errReset, "of two calls, the first learns of it")
+			m, _ := await(t, recv, "what came before")
+			require.Equal(t, "x", string(m))
+			_, ok := await(t, recv, "the end")
+			require.False(t, ok)
+			require.ErrorIs(t, w.Err(), errReset)
+		})
+	}
+}
