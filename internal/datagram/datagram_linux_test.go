@@ -201,3 +201,28 @@ func TestAnIdleConnHoldsNoBuffers(t *testing.T) {
 		require.NoError(t, <-ended)
 	}
 }
+
+func TestWriteNowSendsAllThatTheKernelTakesAtOnce(t *testing.T) {
+	a, b := listen(t, "udp4", "127.0.0.1:0", Config{}), listen(t, "udp4", "127.0.0.1:0", Config{})
+	require.True(t, a.WritesNow())
+	ps := make([]Packet, 10)
+	for i := range ps {
+		ps[i] = Packet{Addr: b.LocalAddr(), Data: []byte{byte(i)}}
+	}
+	require.Equal(t, len(ps), a.WriteNow(ps))
+	for i, p := range receive(t, b, len(ps)) {
+		require.Equal(t, []byte{byte(i)}, p.Data)
+	}
+	nowhere := Packet{Addr: netip.MustParseAddrPort("[fe80::1%none]:1"), Data: []byte("x")}
+	require.Zero(t, a.WriteNow([]Packet{nowhere, ps[0]}), "Write says why")
+	require.NoError(t, a.Close())
+	require.Zero(t, a.WriteNow(ps))
+}
+
+func TestOnlyWriteSendsWhereAnErrorMayBeOfAnEarlierDatagram(t *testing.T) {
+	to := listen(t, "udp4", "127.0.0.1:0", Config{}).LocalAddr()
+	for _, c := range []*Conn{dial(t, "udp4", to, Config{}), listen(t, "udp4", "127.0.0.1:0", Config{OneByOne: true})} {
+		require.False(t, c.WritesNow())
+		require.Zero(t, c.WriteNow([]Packet{{Addr: to, Data: []byte("x")}}))
+	}
+}
