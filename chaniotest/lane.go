@@ -3,6 +3,7 @@ package chaniotest
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -72,8 +73,8 @@ type lane struct {
 	mu      sync.Mutex
 	rand    *rand.Rand
 	stats   RelayStats
-	held    *datagram // waits for the next one to overtake it
-	delayed int
+	held    *datagram   // waits for the next one to overtake it
+	delayed []*datagram // in flight, in the order in which they arrive
 	closed  bool
 }
 
@@ -82,6 +83,7 @@ type datagram struct {
 	data   []byte
 	copies int
 	delay  time.Duration
+	at     time.Time // when it arrives, once it is in flight
 }
 
 func newLane(path DatagramPath, r *rand.Rand, send func(p []byte)) *lane {
@@ -136,18 +138,34 @@ func (l *lane) deliver(d *datagram) {
 		l.sendCopies(d)
 		return
 	}
-	if l.delayed >= maxDelayed {
+	if len(l.delayed) >= maxDelayed {
 		l.stats.Lost++
+		l.stats.Duplicated -= int64(d.copies - 1)
 		return
 	}
-	l.delayed++
 	d.data = bytes.Clone(d.data)
-	time.AfterFunc(d.delay, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.delayed--
-		l.sendCopies(d)
+	d.at = time.Now().Add(d.delay)
+	i, _ := slices.BinarySearchFunc(l.delayed, d.at, func(other *datagram, at time.Time) int {
+		if other.at.After(at) {
+			return 1
+		}
+		return -1 // at the same time, the first comes first
 	})
+	l.delayed = slices.Insert(l.delayed, i, d)
+	time.AfterFunc(d.delay, l.arrive)
+}
+
+// arrive sends what has arrived. Each delayed datagram has a timer that calls it.
+// Timers that expire together run in any order, so each sends all that is due.
+func (l *lane) arrive() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, n := time.Now(), 0
+	for n < len(l.delayed) && !l.delayed[n].at.After(now) {
+		l.sendCopies(l.delayed[n])
+		n++
+	}
+	l.delayed = slices.Delete(l.delayed, 0, n)
 }
 
 func (l *lane) sendCopies(d *datagram) {
@@ -169,5 +187,5 @@ func (l *lane) snapshot() RelayStats {
 func (l *lane) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = true
+	l.closed, l.held, l.delayed = true, nil, nil
 }

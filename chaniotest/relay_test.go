@@ -64,6 +64,33 @@ func TestARelayWithoutFaultsRelays(t *testing.T) {
 	require.Equal(t, chaniotest.RelayStats{Received: 100, Sent: 100}, up)
 }
 
+func TestLatencyAloneKeepsTheOrder(t *testing.T) {
+	for range 10 {
+		got, up := relayed(t, &chaniotest.DatagramLink{Up: chaniotest.DatagramPath{Latency: 5 * time.Millisecond}}, 100)
+		require.IsIncreasing(t, got)
+		require.Equal(t, chaniotest.RelayStats{Received: 100, Sent: 100}, up)
+	}
+}
+
+func TestWhatIsLostInFlightIsNotDuplicated(t *testing.T) {
+	const room, n = 4096, 4200
+	relay, err := chaniotest.NewRelay("127.0.0.1:1", &chaniotest.DatagramLink{Up: chaniotest.DatagramPath{Latency: time.Hour, Duplicate: 1}})
+	require.NoError(t, err)
+	defer relay.Close()
+	client, err := net.Dial("udp", relay.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	for i := range int64(n) {
+		_, err := client.Write([]byte("x"))
+		require.NoError(t, err)
+		if i%100 == 99 { // no more than a socket holds
+			require.Eventually(t, func() bool { up, _ := relay.Stats(); return up.Received == i+1 }, patience, time.Millisecond)
+		}
+	}
+	up, _ := relay.Stats()
+	require.Equal(t, chaniotest.RelayStats{Received: n, Lost: n - room, Duplicated: room}, up)
+}
+
 func TestASeedDecidesWhatARelayDoes(t *testing.T) {
 	link := &chaniotest.DatagramLink{Seed: 1, Up: chaniotest.DatagramPath{Loss: 0.1, Duplicate: 0.2, Reorder: 0.2}}
 	got, up := relayed(t, link, 100)

@@ -2,9 +2,11 @@ package ws
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
@@ -69,6 +71,22 @@ func TestBothMayCloseAtOnce(t *testing.T) {
 	_, err = p.r.ReadByte()
 	require.Error(t, err, "there is one close, and nothing after it")
 	<-(<-ends).Done()
+}
+
+func TestASessionWhosePeerClosedAtOnceIsNotRefused(t *testing.T) {
+	conn, peer := net.Pipe()
+	defer peer.Close()
+	bye := ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(4000, "")))
+	f := framing{client: true}
+	handed := &chanio.Handover{Conn: conn, Buffered: bye, Framing: f, Reader: &reader{framing: f}}
+	s := chanio.NewSession(t.Context(), handed, nil)
+	defer s.Abort(nil)
+	require.Eventually(t, func() bool { return s.Err() != nil }, patience, time.Millisecond)
+	require.NoError(t, refused(s), "it can still send")
+	s.Abort(nil)
+	<-s.Done()
+	requireCloseError(t, s, 4000, "")
+	require.Error(t, refused(s))
 }
 
 func dialGorilla(t *testing.T, url string) *gorilla.Conn {

@@ -43,10 +43,22 @@ func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) 
 		return nil, err
 	}
 	s := chanio.NewSession(ctx, h, &d.set.chanio)
-	if err := s.Err(); err != nil {
+	if err := refused(s); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// refused returns why NewSession has returned a session that has ended. Err alone
+// may be about one that goes on, whose peer closed at once with a code: to drop it
+// would leave its connection open.
+func refused(s *chanio.Session) error {
+	select {
+	case <-s.Done():
+		return s.Err()
+	default:
+		return nil
+	}
 }
 
 // Connect keeps one session to a ws or wss URL up until ctx ends, like
