@@ -52,6 +52,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 }
 
 func TestLinesEnd(t *testing.T) {
+	long := strings.Repeat("long", 1<<15)
 	for _, c := range []struct {
 		name  string
 		typed string
@@ -60,6 +61,7 @@ func TestLinesEnd(t *testing.T) {
 		{"at an empty line", "one\n!\n\nnever\n", []string{"one", "!"}},
 		{"at an empty line of Windows", "one\r\n\r\nnever\r\n", []string{"one"}},
 		{"at the end of the input", "one\ntwo", []string{"one", "two"}},
+		{"at no line because it is long", long + "\n!\n", []string{long, "!"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			typed, lines := make(chan string, 8), make(chan string, 8)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 )
 
 // Lines returns the typed lines, none of them empty. The channel is closed when
@@ -24,12 +25,18 @@ func Lines() <-chan string {
 	return lines
 }
 
-// scan sends each line of r. While it waits for the terminal, only the end of
-// the program ends it.
+// scan sends each line of r, however long it is. While it waits for the terminal,
+// only the end of the program ends it.
 func scan(r io.Reader, typed chan<- string) {
 	defer close(typed)
-	for s := bufio.NewScanner(r); s.Scan(); {
-		typed <- s.Text()
+	for in := bufio.NewReader(r); ; {
+		line, err := in.ReadString('\n')
+		if line != "" {
+			typed <- strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		}
+		if err != nil {
+			return
+		}
 	}
 }
 
