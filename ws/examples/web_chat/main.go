@@ -12,9 +12,11 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 )
 
 func main() {
@@ -37,7 +39,7 @@ func main() {
 	fmt.Println("The page is at http://localhost:"+ports[0]+"; tcp is at", ports[1], "and tls at", ports[2])
 	fmt.Println("Type a message for everybody, an empty line to stop.")
 	lines := make(chan string)
-	go readLines(lines) // ends with the process: a read from a terminal cannot be interrupted
+	go readLines(os.Stdin, lines) // ends with the process: a read from a terminal cannot be interrupted
 	for {
 		select {
 		case line := <-lines:
@@ -54,11 +56,19 @@ func main() {
 	}
 }
 
-// readLines sends each line that is typed, and "" at the end of the input.
-func readLines(lines chan<- string) {
-	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() && in.Text() != "" {
-		lines <- in.Text()
+// readLines sends each line of r, however long it is, and "" at an empty one or
+// at the end of the input.
+func readLines(r io.Reader, lines chan<- string) {
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		line = strings.TrimRight(line, "\r\n")
+		if line != "" {
+			lines <- line
+		}
+		if line == "" || err != nil {
+			break
+		}
 	}
 	lines <- ""
 }
