@@ -4,6 +4,7 @@ package ops
 
 import (
 	"maps"
+	"strings"
 	"sync"
 
 	"example.com/chanio"
@@ -15,9 +16,9 @@ import (
 type StatsSource interface{ Stats() chanio.Stats }
 
 // NewCollector returns a collector of the counters of sources. Each source's
-// key is the value of the label "source". The collector asks for the counters
-// when it is scraped. It copies the map. A source may still be collected after it
-// has ended; its counters remain.
+// key is the value of the label "source", with U+FFFD for what is not UTF-8. The
+// collector asks for the counters when it is scraped. It copies the map. A source
+// may still be collected after it has ended; its counters remain.
 //
 // Counters never decrease, not even over a Restart. A source itself takes back
 // messages that it has counted as received where they are not received in the end,
@@ -82,9 +83,10 @@ func (c *collector) Describe(descs chan<- *prometheus.Desc) {
 
 func (c *collector) Collect(values chan<- prometheus.Metric) {
 	for name, source := range c.sources {
+		label := strings.ToValidUTF8(name, "\uFFFD") // else Prometheus panics
 		for i, value := range c.values(name, source) {
 			m := &c.metrics[i]
-			values <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(value), name)
+			values <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(value), label)
 		}
 	}
 }

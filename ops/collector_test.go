@@ -47,6 +47,14 @@ func echoOnce(t *testing.T, l *chanio.Listener) {
 	require.NoError(t, s.Close())
 }
 
+func TestASourceMayHaveAnyName(t *testing.T) {
+	h := chanio.NewHub(t.Context(), nil)
+	defer h.Close()
+	got := scrape(t, map[string]StatsSource{"": h, "a\xff\"\n": h})
+	require.Contains(t, got, `chanio_sessions{source=""} 0`+"\n")
+	require.Contains(t, got, `chanio_sessions{source="a`+"\uFFFD"+`\"\n"} 0`+"\n")
+}
+
 func TestCountersAreThoseOfTheSourcesAndSurviveARestart(t *testing.T) {
 	l, err := chanio.Listen(t.Context(), "tcp", "127.0.0.1:0", nil)
 	require.NoError(t, err)
