@@ -15,6 +15,7 @@ type tlsInput struct {
 	tc      *tls.Conn
 	records *recordConn
 	err     error // the error that ended reading
+	full    bool  // the last read filled its memory, so tc may hold more of a record
 
 	mu      sync.Mutex // held inside tc and while looking at its buffers; never while blocking
 	buffers tlsrecord.Buffers
@@ -43,13 +44,13 @@ const (
 	smallBuffers = 2 << 10
 )
 
-// waiting reports whether read would find something, and reads it from the
-// socket. It spares crypto/tls, and the caller a buffer, one of two calls for each
-// message of a peer that waits for answers.
+// waiting reports whether read may find something, which it reads from the
+// socket. When there is nothing, as after each message of a peer that waits for an
+// answer, it costs neither a call of crypto/tls nor the caller a buffer.
 func (t *tlsInput) waiting(fd uintptr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err != nil {
+	if t.err != nil || t.full {
 		return true
 	}
 	t.records.fd = int(fd)
@@ -77,6 +78,7 @@ func (t *tlsInput) read(fd uintptr, p []byte) (n int, err error, ready bool) {
 	t.records.fd = -1
 	t.records.in.Release()
 	t.busy = t.busy || n > 0
+	t.full = n == len(p)
 	if _, dry := err.(errWouldBlock); dry {
 		if n == 0 {
 			t.beforeWaiting()

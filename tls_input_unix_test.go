@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -187,6 +188,19 @@ func TestRecordsThatFillTheBlockAreReadWithWhatFollows(t *testing.T) {
 	got := in.take(len(full) + len("more"))
 	require.True(t, bytes.Equal(full, got[:len(full)]), "records that end where the block does")
 	require.Equal(t, "more", string(got[len(full):]))
+	in.idle()
+}
+
+// What a read had no room for is in crypto/tls, where waiting for the socket would
+// not find it.
+func TestTheRestOfARecordThatFilledARead(t *testing.T) {
+	in := newInput(t, tls.VersionTLS13)
+	sent := noise(7 * 10_000) // one read takes 64 KiB, which ends inside a record
+	for record := range slices.Chunk(sent, 10_000) {
+		_, err := in.peer.Write(record)
+		require.NoError(t, err)
+	}
+	require.True(t, bytes.Equal(sent, in.take(len(sent))))
 	in.idle()
 }
 
