@@ -48,3 +48,28 @@ func TestAMessageThatIsNotForAMemberDoesNotMakeItLag(t *testing.T) {
 		})
 	}
 }
+
+// TestAPublisherDoesNotWaitForAMemberThatAMessageIsNotFor has another member lag,
+// too, while s is about to.
+func TestAPublisherDoesNotWaitForAMemberThatAMessageIsNotFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000})
+		s, _ := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
+		_, otherPeer := joinMem(t, h, nil)
+		require.NoError(t, h.Multicast(message(0, 4)))
+		synctest.Wait() // both are in a write
+		require.NoError(t, h.Multicast(message(1, 950)))
+		published := make(chan error, 1)
+		go func() { published <- h.MulticastExcept(message(2, 400), s) }()
+		synctest.Wait()
+		require.Empty(t, published, "the other member lags")
+		others := readInto(otherPeer)
+		synctest.Wait()
+		require.Len(t, published, 1, "it waits for the other member only")
+		require.NoError(t, <-published)
+		require.NoError(t, h.Close())
+		require.NoError(t, s.Err())
+		otherPeer.Close()
+		<-others
+	})
+}

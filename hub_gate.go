@@ -54,9 +54,9 @@ type gateRoom struct {
 
 // await waits until the members in late have room and those in left have taken
 // all of their parts, until one of them makes no progress for WriteTimeout, or
-// until the hub is stopped. The caller holds mu, which await releases while it
-// waits.
-func (h *Hub) await(late []latecomer, left []*member) {
+// until the hub is stopped. It waits for apart, which does not get the message,
+// only in left. The caller holds mu, which await releases while it waits.
+func (h *Hub) await(late []latecomer, left []*member, apart *member) {
 	for _, m := range left {
 		_, weight := m.parted()
 		h.shut(m, m.taken.Load()+weight)
@@ -71,7 +71,7 @@ func (h *Hub) await(late []latecomer, left []*member) {
 	if slack > 0 { // include those that are about to be late
 		for f := range h.feeds {
 			for _, m := range f.places[:f.staying] {
-				if m.lag() > h.maxLag-slack {
+				if m != apart && m.lag() > h.maxLag-slack {
 					h.shut(m, m.aim()-h.maxLag+slack)
 				}
 			}
@@ -116,7 +116,7 @@ func (h *Hub) enter(outrun bool) bool {
 		gate.outrun = outrun
 		switch {
 		case !outrun:
-			h.watchGate(h.writeTimeout)
+			h.watchGate(h.writeTimeout / looks) // to learn how far the peers have come
 		case gate.missing > 0:
 			h.watchGate(h.writeTimeout / graces)
 		default: // enough keep up: this is for those that are only a moment later
@@ -287,7 +287,9 @@ func (h *Hub) stuckMembers() (stuck []*member, next time.Duration) {
 			if !m.gated() {
 				continue
 			}
-			m.s.lookAtProgress(h.writeTimeout)
+			if m.s.lookAtProgress(h.writeTimeout) {
+				next = min(next, h.writeTimeout/looks)
+			}
 			if left := h.writeTimeout - min(shut, m.s.stalled()); left > 0 {
 				next = min(next, left)
 			} else {

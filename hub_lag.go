@@ -23,13 +23,14 @@ type lagger struct {
 func (h *Hub) makeRoom(frames []frame, except *Session) (treated []lagger) {
 	patient := h.lag == LagDisconnect
 	for !h.stopped && h.crowded(frames) {
-		late, left := h.late(frames, h.apart(except)), h.hoarders()
+		apart := h.apart(except)
+		late, left := h.late(frames, apart), h.hoarders()
 		if len(late)+len(left) == 0 {
 			break
 		}
 		switch {
 		case h.lag == LagBlock:
-			h.await(late, left)
+			h.await(late, left, apart)
 			continue
 		case patient && len(late) > 0 && h.outrun():
 			patient = h.awaitMost(late)

@@ -51,3 +51,29 @@ func TestAMemberThatReadsSlowlyHoldsPublishersAndStays(t *testing.T) {
 	err, _ := await(t, published, "the publisher")
 	require.NoError(t, err)
 }
+
+// A look that is the first for long shows progress, although that may be long ago.
+func TestAMemberThatReadsNothingHoldsPublishersForItsHubsWriteTimeout(t *testing.T) {
+	t.Parallel()
+	const timeout = 3 * time.Second
+	h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 64 << 10, WriteTimeout: timeout})
+	conn, peer := socketPair(t, "tcp")
+	defer peer.Close()
+	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: -1})
+	require.NoError(t, h.Join(s))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for m := make([]byte, 32<<10); h.Len() > 0; {
+			h.Multicast(m)
+		}
+	}()
+	var began time.Time // of the last write
+	for sent := int64(-1); s.Stats().BytesSent > sent; <-time.After(timeout / 4) {
+		sent, began = s.Stats().BytesSent, time.Now()
+	}
+	awaitDone(t, s)
+	require.ErrorIs(t, s.Err(), chanio.ErrLagged)
+	require.Less(t, time.Since(began), timeout+timeout/2, "and not for twice that")
+	<-ended
+}

@@ -230,15 +230,17 @@ func (s *Session) stalled() time.Duration {
 
 // lookAtProgress records, for stalled, whether the peer has acknowledged more
 // since the last look. A hub whose WriteTimeout is d calls it: the session's own
-// timer looks only as often as its own WriteTimeout requires.
-func (s *Session) lookAtProgress(d time.Duration) {
+// timer looks only as often as its own WriteTimeout requires. If that is often
+// enough, it returns false and does nothing.
+func (s *Session) lookAtProgress(d time.Duration) (looked bool) {
 	if own := s.look(); s.socket == nil || s.timers.waits() == 0 || own > 0 && own <= d/4 {
-		return
+		return false
 	}
 	seen := s.socket.Progress()
 	s.mu.Lock()
 	s.noteProgress(s.now(), seen)
 	s.mu.Unlock()
+	return true
 }
 
 // noteProgress records whether the peer has acknowledged more since the last
