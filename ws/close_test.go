@@ -86,7 +86,10 @@ func TestASessionWhosePeerClosedAtOnceIsNotRefused(t *testing.T) {
 	s.Abort(nil)
 	<-s.Done()
 	requireCloseError(t, s, 4000, "")
-	require.Error(t, refused(s))
+	require.NoError(t, refused(s), "what it has received can still be received")
+
+	bad := chanio.NewSession(t.Context(), &chanio.Handover{Conn: peer}, &chanio.Options{Lag: 17})
+	require.ErrorContains(t, refused(bad), "Lag")
 }
 
 func dialGorilla(t *testing.T, url string) *gorilla.Conn {

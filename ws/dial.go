@@ -49,16 +49,20 @@ func Dial(ctx context.Context, url string, o *Options) (*chanio.Session, error) 
 	return s, nil
 }
 
-// refused returns why NewSession has returned a session that has ended. Err alone
-// may be about one that goes on, whose peer closed at once with a code: to drop it
-// would leave its connection open.
+// refused returns why NewSession has returned a session that never began: it has
+// ended, and has no address. Err alone may be about one whose peer closed at once with
+// a code. To drop that would lose what the peer sent before, and leave its connection
+// open.
 func refused(s *chanio.Session) error {
 	select {
 	case <-s.Done():
-		return s.Err()
 	default:
 		return nil
 	}
+	if s.LocalAddr() != nil {
+		return nil
+	}
+	return s.Err()
 }
 
 // Connect keeps one session to a ws or wss URL up until ctx ends, like
