@@ -152,3 +152,20 @@ func TestFirstInputAfterARestart(t *testing.T) {
 	m, _ := await(t, s.Recv(), "the first message")
 	require.Equal(t, "hello", string(m))
 }
+
+// A client may be gone before its session is there.
+func TestAResetBeforeTheSessionIsItsError(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	peer, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, peer.Close())
+	l := chanio.Serve(t.Context(), ln, nil)
+	defer l.Close()
+	s, ok := await(t, l.Sessions(), "a session")
+	require.True(t, ok)
+	_, ok = await(t, s.Recv(), "the end of Recv")
+	require.False(t, ok)
+	require.ErrorIs(t, s.Err(), syscall.ECONNRESET)
+}

@@ -79,6 +79,10 @@ func badClients(t testing.TB, ca *authority) []struct {
 			conn.Write([]byte{22, 3, 1, 0xff, 0xff})
 		}), "oversized record"},
 		{"an end before the beginning", raw(func(t *testing.T, conn *net.TCPConn) { conn.Close() }), "EOF"},
+		{"a reset before the beginning", raw(func(t *testing.T, conn *net.TCPConn) {
+			conn.SetLinger(0)
+			conn.Close()
+		}), "reset"},
 		{"an end in the middle", raw(func(t *testing.T, conn *net.TCPConn) {
 			conn.Write(hello)
 			conn.Close()

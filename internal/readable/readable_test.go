@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,4 +58,19 @@ func TestADeadlineEndsTheWait(t *testing.T) {
 	require.ErrorIs(t, Await(rc), os.ErrDeadlineExceeded)
 	require.NoError(t, server.Close())
 	require.ErrorIs(t, Await(rc), net.ErrClosed)
+}
+
+func TestAResetIsLeftForTheRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it has an errno of its own for that")
+	}
+	client, server := pair(t)
+	rc, err := server.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, client.SetLinger(0))
+	require.NoError(t, client.Close())
+	require.NoError(t, Await(rc))
+	require.True(t, Now(rc))
+	_, err = server.Read(make([]byte, 1))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
 }

@@ -2,16 +2,20 @@
 
 package readable
 
-import "syscall"
+import (
+	"syscall"
 
-// ready peeks, which leaves what there is where it is. An error of the socket is
-// for the read that follows.
+	"golang.org/x/sys/unix"
+)
+
+// ready uses poll(2) and not MSG_PEEK, which would take an error of the socket:
+// the read that follows would find a clean end instead.
 func ready(fd uintptr) bool {
-	var p [1]byte
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {
-		_, _, err := syscall.Recvfrom(int(fd), p[:], syscall.MSG_PEEK)
-		if err != syscall.EINTR {
-			return err != syscall.EAGAIN
+		n, err := unix.Poll(fds[:], 0)
+		if err != unix.EINTR {
+			return n != 0
 		}
 	}
 }
