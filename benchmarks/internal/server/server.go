@@ -29,6 +29,9 @@ type Server struct {
 	quit   context.CancelFunc
 	stops  []func() error // called by Close; they make goroutines end
 	wg     sync.WaitGroup // all goroutines
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // for Close to close; nil once it has
 }
 
 // starters maps each job to its implementations by name. If a starter
@@ -74,7 +77,7 @@ func Start(c bench.Config) (*Server, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no implementation %q of %s", c.Impl, c.Job)
 	}
-	s := &Server{config: c}
+	s := &Server{config: c, conns: make(map[net.Conn]struct{})}
 	s.ctx, s.quit = context.WithCancel(context.Background())
 	if c.Publish {
 		s.Published = report.NewLatencies(1)
@@ -88,6 +91,7 @@ func Start(c bench.Config) (*Server, error) {
 // Close returns when the server's goroutines have ended.
 func (s *Server) Close() error {
 	s.quit()
+	s.closeConns()
 	var err error
 	for _, stop := range s.stops {
 		err = errors.Join(err, stop())
@@ -130,8 +134,8 @@ func (s *Server) serveStreams(handle func(net.Conn)) error {
 }
 
 func (s *Server) run(conn net.Conn, handle func(net.Conn)) {
-	defer conn.Close()
-	defer s.closeLater(conn)()
+	s.add(conn)
+	defer s.remove(conn)
 	// A multicast member may have nothing to read or write for long while its
 	// peer waits for the handshake.
 	if t, ok := conn.(*tls.Conn); ok && t.Handshake() != nil {
@@ -140,7 +144,31 @@ func (s *Server) run(conn net.Conn, handle func(net.Conn)) {
 	handle(conn)
 }
 
-// closeLater closes conn when the server closes, unless stop is called before.
-func (s *Server) closeLater(conn net.Conn) (stop func() bool) {
-	return context.AfterFunc(s.ctx, func() { conn.Close() })
+// add makes Close close conn, which add itself does if Close already has. It takes
+// next to no memory, which would count as the measured server's.
+func (s *Server) add(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns == nil {
+		conn.Close()
+		return
+	}
+	s.conns[conn] = struct{}{}
+}
+
+// remove closes conn.
+func (s *Server) remove(conn net.Conn) {
+	conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+}
+
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.conns = nil
 }

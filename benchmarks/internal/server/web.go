@@ -27,7 +27,7 @@ func (s *Server) serveWeb(h http.Handler) error {
 	}
 	web := &http.Server{Handler: h, ConnState: func(conn net.Conn, state http.ConnState) {
 		if state == http.StateNew {
-			s.closeLater(conn)
+			s.add(conn)
 		}
 	}}
 	s.onClose(web.Close)
