@@ -1,5 +1,7 @@
 package chanio
 
+import "os"
+
 // TryWrite writes p beside the session's writer, which must not be writing.
 func (s *Session) TryWrite(p []byte) error {
 	var raw *rawConn
@@ -11,4 +13,11 @@ func (s *Session) TryWrite(p []byte) error {
 	}
 	_, err := raw.out.TryWrite([][]byte{p}, true)
 	return err
+}
+
+// WaitsThrough reports whether a listener would wait for first inputs through file.
+func WaitsThrough(file *os.File) bool {
+	a := new(arrivals)
+	defer a.close()
+	return a.use(file, nil)
 }

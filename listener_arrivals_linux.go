@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,8 +50,8 @@ func (a *arrivals) await(s *Session, reg *registry) bool {
 	return true
 }
 
-// open makes the instance and starts run. Without descriptors there is none, and
-// every session waits by itself.
+// open makes the instance. Without descriptors there is none, and every session
+// waits by itself.
 func (a *arrivals) open(reg *registry) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -60,15 +61,22 @@ func (a *arrivals) open(reg *registry) {
 		unix.Close(fd)
 		return
 	}
-	file := os.NewFile(uintptr(fd), "epoll")
-	rc, err := file.SyscallConn()
-	if err != nil {
+	if file := os.NewFile(uintptr(fd), "epoll"); !a.use(file, reg) {
 		file.Close()
-		return
+	}
+}
+
+// use makes file the instance and starts run, unless Go's poller does not wait for
+// file: not every system lets one epoll instance watch another.
+func (a *arrivals) use(file *os.File, reg *registry) bool {
+	rc, err := file.SyscallConn()
+	if err != nil || file.SetReadDeadline(time.Time{}) != nil {
+		return false
 	}
 	a.file, a.rc, a.reg = file, rc, reg
 	a.done, a.events = make(chan struct{}), make([]unix.EpollEvent, arrivalBatch)
 	go a.run()
+	return true
 }
 
 // close ends run. The listener calls it behind its last session.
@@ -79,7 +87,7 @@ func (a *arrivals) close() {
 	}
 }
 
-// run starts the readers of sessions that something has arrived for. open starts it;
+// run starts the readers of sessions that something has arrived for. use starts it;
 // it ends with close.
 func (a *arrivals) run() {
 	defer close(a.done)

@@ -169,3 +169,11 @@ func TestAResetBeforeTheSessionIsItsError(t *testing.T) {
 	require.False(t, ok)
 	require.ErrorIs(t, s.Err(), syscall.ECONNRESET)
 }
+
+// Sessions would wait forever for what the poller does not watch.
+func TestFirstInputIsNotAwaitedOutsideThePoller(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer file.Close()
+	require.False(t, chanio.WaitsThrough(file))
+}
