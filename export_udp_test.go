@@ -72,12 +72,12 @@ func (l *Listener) NewPeer(ctx context.Context, remote netip.AddrPort) *Session 
 
 // PutRun puts datagrams into the session's Recv, once.
 func (s *Session) PutRun(run []datagram.Packet, yielded bool) RecvState {
-	_, state := s.tr.(*peer).put(run, yielded)
+	_, state := s.tr.(*peer).put(run, false, yielded)
 	return state
 }
 
 // ReceiveRun makes datagrams arrive at a session of a udp listener.
-func (s *Session) ReceiveRun(run []datagram.Packet) { s.tr.(*peer).receive(run) }
+func (s *Session) ReceiveRun(run []datagram.Packet) { s.tr.(*peer).receive(run, false) }
 
 // BeginPut makes a Put of p begin. The result sends what it puts and ends it.
 func (p *PacketConn) BeginPut() (finish func(Packet) error, ok bool) {

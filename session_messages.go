@@ -69,9 +69,12 @@ func (s *Session) ask(f form) {
 
 // makeRecv makes recv, with what a peer of a udp listener holds. The caller holds mu.
 func (s *Session) makeRecv() {
-	s.recv = make(chan []byte, s.set.RecvQueue)
-	if p, ok := s.tr.(*peer); ok {
+	p, ok := s.tr.(*peer)
+	if ok { // another session may have left more than Recv holds
+		s.recv = make(chan []byte, max(s.set.RecvQueue, len(p.queue.held)))
 		p.queue.moveTo(s.recv)
+	} else {
+		s.recv = make(chan []byte, s.set.RecvQueue)
 	}
 	if s.recvClosed {
 		close(s.recv)

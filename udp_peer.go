@@ -36,9 +36,10 @@ type peer struct {
 }
 
 // receive puts datagrams into the session's Recv, or drops and counts them. It
-// returns those that arrived after the session stopped receiving.
-func (p *peer) receive(run []datagram.Packet) (late []datagram.Packet) {
-	n, got := p.put(run, false)
+// returns those that arrived after the session stopped receiving. If again is set,
+// another session has left them.
+func (p *peer) receive(run []datagram.Packet, again bool) (late []datagram.Packet) {
+	n, got := p.put(run, again, false)
 	for got == recvFull {
 		// The receiver may only lack the processor that this goroutine occupies.
 		// A receiver that keeps up takes more than half of Recv at a time. One
@@ -46,7 +47,7 @@ func (p *peer) receive(run []datagram.Packet) (late []datagram.Packet) {
 		// yield is paid for with half a queue.
 		run = run[n:]
 		runtime.Gosched()
-		n, got = p.put(run, true)
+		n, got = p.put(run, again, true)
 	}
 	run = run[n:]
 	if got == recvClosed {
@@ -68,7 +69,7 @@ const (
 
 // put accepts as many of the datagrams as there is room for and returns how
 // many. It counts them first, so that a datagram received is already in Stats.
-func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState) {
+func (p *peer) put(run []datagram.Packet, again, yielded bool) (n int, state recvState) {
 	s := p.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +80,12 @@ func (p *peer) put(run []datagram.Packet, yielded bool) (n int, state recvState)
 	if form(s.form.Load()) == formBatches {
 		return p.putBatched(run, yielded)
 	}
+	limit := s.set.RecvQueue
+	if again && s.recv == nil { // a batch may have held more
+		limit = max(limit, p.queue.len(nil)+len(run))
+	}
 	// This is the only sender, so there is room for what fits.
-	n = p.queue.fits(s.recv, s.set.RecvQueue, run)
+	n = p.queue.fits(s.recv, limit, run)
 	if p.queue.len(s.recv) < (s.set.RecvQueue+1)/2 && n > 0 {
 		p.stalled = false
 	} else if yielded {

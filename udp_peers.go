@@ -186,7 +186,7 @@ func (t *peers) deliverRun(run []datagram.Packet, again bool) {
 			t.turned.Add(int64(len(run)))
 			return
 		}
-		run = p.receive(run)
+		run = p.receive(run, again)
 		if born { // only now, so that the first message is there when it is delivered
 			t.queue(p.session)
 			p.session.release()

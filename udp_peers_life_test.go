@@ -153,6 +153,26 @@ func TestAHandlerThatAnswersAndClosesAnswersEveryRequest(t *testing.T) {
 			require.Zero(t, st.MessagesDropped)
 		})
 	})
+	t.Run("a batch of more than Recv holds", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m, l := memPeers(t, t.Context(), &chanio.Options{RecvQueue: 2})
+			s := m.session(1, l)
+			require.Equal(t, []string{"hello"}, messagesOf(<-s.RecvBatch()))
+			want := []string{"0", "1", "2", "3", "4", "5"}
+			for _, text := range want {
+				m.from(1, text)
+			}
+			require.NoError(t, s.Close())
+			s = <-l.Sessions()
+			require.Equal(t, "0", string(<-s.Recv()))
+			require.NoError(t, s.Close())
+			s = <-l.Sessions()
+			require.Equal(t, want[1:], messagesOf(<-s.RecvBatch()))
+			m.from(1, "more")
+			require.Equal(t, []string{"more"}, messagesOf(<-s.RecvBatch()))
+			require.Zero(t, l.Stats().MessagesDropped)
+		})
+	})
 	t.Run("one after the other", func(t *testing.T) {
 		l := listenUDP(t, nil)
 		go func() {
