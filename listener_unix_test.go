@@ -263,7 +263,7 @@ func TestTenThousandSessionsLeaveNothing(t *testing.T) {
 	server.Ask("count", &d, &g, &s)
 	require.Equal(t, many, s)
 	require.GreaterOrEqual(t, d, descriptors+many)
-	require.LessOrEqual(t, d, descriptors+many, "a session has one")
+	require.LessOrEqual(t, d, descriptors+1+many, "a session has one, and the listener may wait for them through one")
 	// The runtime may be running some of the sessions' timers at this moment.
 	for deadline := time.Now().Add(patience); g > goroutines+3*many && time.Now().Before(deadline); {
 		server.Ask("count", &d, &g, &s)
