@@ -200,12 +200,27 @@ func TestAResetIsTheErrorWhenRecvCloses(t *testing.T) {
 	}
 }
 
+// heldLines frames nothing before all is sent.
+type heldLines struct {
+	lines chanio.Lines
+	sent  chan struct{} // closed when all is
+}
+
+func (f heldLines) AppendFrame(dst, m []byte) ([]byte, error) {
+	<-f.sent
+	return f.lines.AppendFrame(dst, m)
+}
+
+func (f heldLines) Next(buf []byte, max int) ([]byte, int, error) { return f.lines.Next(buf, max) }
+
 func TestABadMessageOnSendLosesNoEarlierMessage(t *testing.T) {
 	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
-		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: chanio.Lines{}, SendQueue: 8})
+		framing := heldLines{sent: make(chan struct{})}
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{Framing: framing, SendQueue: 8})
 		for _, m := range []string{"one", "two", "three\nfour", "five"} {
 			s.Send() <- []byte(m)
 		}
+		close(framing.sent) // or the session could end before "five" is sent
 		r := bufio.NewReader(peer)
 		for _, want := range []string{"one\n", "two\n"} {
 			got, err := r.ReadString('\n')
