@@ -281,3 +281,5 @@ func eventually(t testing.TB, within time.Duration, ok func() bool, why string, 
 	t.Helper()
 	require.Eventually(t, ok, within, 5*time.Millisecond, append([]any{why}, args...)...)
 }
+
+var historyOptions = &natsroom.Options{History: &natsroom.History{}}

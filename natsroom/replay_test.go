@@ -15,8 +15,6 @@ import (
 	"example.com/chanio/natsroom"
 )
 
-var historyOptions = &natsroom.Options{History: &natsroom.History{}}
-
 func TestReplaySendsTheLastAndThenWhatFollows(t *testing.T) {
 	s := testServer(t)
 	a := join(t, connect(t, s.URL()), "x", historyOptions, nil)
