@@ -316,7 +316,7 @@ func (m *member) skip(cursor sharedlog.Cursor) (messages, bytes int64) {
 	defer m.mu.Unlock()
 	rest := m.cursor.Rest()
 	messages, bytes = rest.Messages, rest.Bytes
-	var after *hubMark // what it gets next stays behind that
+	var after *hubMark // what it gets next must follow that
 	for m.behind != nil && len(m.behind.parts) > 0 {
 		rest := m.behind.parts[0].Rest()
 		messages += rest.Messages

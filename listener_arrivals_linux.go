@@ -79,7 +79,7 @@ func (a *arrivals) use(file *os.File, reg *registry) bool {
 	return true
 }
 
-// close ends run. The listener calls it behind its last session.
+// close ends run. The listener calls it after its last session ends.
 func (a *arrivals) close() {
 	if a.once.Do(func() {}); a.file != nil {
 		a.file.Close()

@@ -46,7 +46,7 @@ type Session struct {
 	flushed   atomic.Bool   // flushes has waiters
 	bare      atomic.Bool   // Send or SendBatch was called: messages may be sent unseen
 	answers   atomic.Bool   // a Put may write by itself; see session_turn.go
-	unheard   atomic.Bool   // the reader is to be started by heardOf
+	unheard   atomic.Bool   // heardOf has yet to start the reader
 
 	halted  latch // shut when nothing more is put into recv
 	refused latch // shut when no more messages are accepted

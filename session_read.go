@@ -201,7 +201,7 @@ func (s *Session) halt() {
 // the writer's; all others behave as if the peer had ended the stream. A reset
 // after the peer's end of stream, by a peer that has closed and takes no more, cuts
 // off no input: Linux then tells a writer EPIPE (tcp_reset, in CLOSE_WAIT). Nor
-// is there more behind a close_notify.
+// is there more after a close_notify.
 func (s *Session) cutShort(t input) error {
 	if s.records.notified() || s.life().written() {
 		return nil

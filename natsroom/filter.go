@@ -6,7 +6,8 @@ import "time"
 // and counts what is missing. It belongs to a room's worker or to a Replay.
 type filter struct {
 	// since is when the room was subscribed to, or when the last source was made that
-	// has been forgotten: a source made later owes all its messages. If zero, the first message seen of any source is its first.
+	// has been forgotten: a source made later owes all its messages. If zero, the
+	// first message seen of any source is its first.
 	since   time.Time
 	sources map[number]*progress
 }

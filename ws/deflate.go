@@ -112,7 +112,7 @@ func inflate(p []byte, limit int) ([]byte, error) {
 		switch {
 		case len(out) > limit:
 			return nil, chanio.ErrMessageTooLarge
-		case errors.Is(err, io.EOF) && len(i.in.p) > 0: // there is more behind a final block
+		case errors.Is(err, io.EOF) && len(i.in.p) > 0: // there is more after a final block
 			if finals++; finals > maxFinals {
 				return nil, errManyFinals
 			}
