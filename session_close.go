@@ -290,6 +290,7 @@ func (s *Session) endOutput() {
 	s.mu.Unlock()
 	size := 0
 	if s.traits.halfClose {
+		s.watchAcknowledged() // from here on, and not from the last write: that may be long ago
 		var err error
 		if size, err = s.tr.closeWrite(); err != nil {
 			s.endFailed(err)

@@ -1,11 +1,33 @@
 package chanio
 
 import (
+	"net"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/sock"
 )
+
+// The FIN of a session that was idle for longer than WriteTimeout is no write that
+// has waited so long.
+func TestTheEndOfAnIdleSessionHasWriteTimeoutToBeAcknowledged(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	set := &settings{Options: Options{WriteTimeout: time.Minute}, began: time.Now().Add(-time.Hour)}
+	s := newSession(t.Context(), newStream(conn), set, nil)
+	if !s.acknowledges() {
+		t.Skip("this system does not tell what the peer has acknowledged")
+	}
+	s.endOutput()
+	_, due := s.writeRule(s.now(), s.life(), sight{Progress: sock.Progress{Known: true, Left: 1}})
+	require.Nil(t, due)
+}
 
 func TestSendsDoNotProlongASessionWhoseOutputFailed(t *testing.T) {
 	set := &settings{Options: Options{CloseTimeout: time.Second}, began: time.Now()}
