@@ -32,8 +32,8 @@ type arrivals struct {
 // arrivalBatch is how many sockets one system call reports.
 const arrivalBatch = 64
 
-// await leaves the start of the reader of s to its first input, and reports
-// whether it did. s may have ended already.
+// await reports whether the first input of s will start its reader. s may have
+// ended already.
 func (a *arrivals) await(s *Session, reg *registry) bool {
 	t, ok := s.tr.(*stream)
 	if !ok || t.raw == nil || len(t.first) > 0 || readable.Now(t.raw.rc) {
@@ -42,12 +42,8 @@ func (a *arrivals) await(s *Session, reg *registry) bool {
 	if a.once.Do(func() { a.open(reg) }); a.file == nil {
 		return false
 	}
-	s.unheard.Store(true)
 	// An error means that the connection is closed, or that the kernel has no room.
-	if a.control(t.raw.rc, unix.EPOLL_CTL_ADD, s.id) != nil || s.life().input() != inputOpen || s.over() {
-		s.heardOf()
-	}
-	return true
+	return a.control(t.raw.rc, unix.EPOLL_CTL_ADD, s.id) == nil && s.life().input() == inputOpen && !s.over()
 }
 
 // open makes the instance. Without descriptors there is none, and every session

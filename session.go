@@ -147,21 +147,22 @@ func newSession(parent context.Context, tr transport, set *settings, reg *regist
 // its registry.
 func (s *Session) start() {
 	s.watchHeard()
-	go s.tr.run(s)
+	s.unheard.Store(true)
+	s.heardOf()
 }
 
 // startHeard is start with a reader that begins with the first input, if a can
 // tell of that.
 func (s *Session) startHeard(a *arrivals) {
 	s.watchHeard()
+	s.unheard.Store(true)
 	if !a.await(s, s.reg) {
-		go s.tr.run(s)
+		s.heardOf()
 	}
 }
 
-// heardOf starts a reader that waits for the first input to be started, if s has
-// one. Whatever interrupts the reader calls it too: only the reader ends the
-// input.
+// heardOf starts the reader unless it has been started. Whatever interrupts the
+// reader calls it too: only the reader ends the input.
 func (s *Session) heardOf() {
 	if s.unheard.CompareAndSwap(true, false) {
 		go s.tr.run(s)
