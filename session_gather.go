@@ -8,7 +8,7 @@ import "example.com/chanio/internal/datagram"
 // arrive.
 
 // takeBack appends what waits in recvBatch to waiting, oldest first. The caller
-// is the only sender, and must send it again.
+// is the only sender, and must give it back.
 func (s *Session) takeBack(waiting []*Batch) []*Batch {
 	for {
 		select {
@@ -17,6 +17,13 @@ func (s *Session) takeBack(waiting []*Batch) []*Batch {
 		default:
 			return waiting
 		}
+	}
+}
+
+// giveBack sends batches on recvBatch, which has room for them.
+func (s *Session) giveBack(batches []*Batch) {
+	for _, b := range batches {
+		s.recvBatch <- b
 	}
 }
 
@@ -61,9 +68,7 @@ func (s *Session) makeRecvBatch() {
 		early = s.takeEarly()
 	}
 	s.recvBatch = make(chan *Batch, max(len(early), min(1, s.set.RecvQueue)))
-	for _, b := range early {
-		s.recvBatch <- b
-	}
+	s.giveBack(early)
 	if s.recvClosed {
 		close(s.recvBatch)
 	}

@@ -178,9 +178,7 @@ func (t *dialed) addToWaiting(run []datagram.Packet) (n int) {
 	defer s.mu.Unlock()
 	var one [1]*Batch
 	waiting, n := gather(s.takeBack(one[:0]), cap(s.recvBatch), run)
-	for _, b := range waiting {
-		s.recvBatch <- b
-	}
+	s.giveBack(waiting)
 	return n
 }
 

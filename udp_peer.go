@@ -113,9 +113,7 @@ func (p *peer) putBatched(run []datagram.Packet, yielded bool) (n int, state rec
 	waiting, n = gather(waiting, cap(s.recvBatch), run)
 	p.counted(run[:n])
 	s.allowAnswer()
-	for _, b := range waiting {
-		s.recvBatch <- b // this is the only sender, so there is room
-	}
+	s.giveBack(waiting)
 	return n, p.stateAfter(n, run)
 }
 
@@ -198,9 +196,7 @@ func (p *peer) unreceived() (rest []datagram.Packet) {
 		if received > int64(len(rest)) {
 			return rest
 		}
-		for _, b := range waiting {
-			s.recvBatch <- b
-		}
+		s.giveBack(waiting)
 		return nil
 	}
 	if received <= int64(p.queue.len(s.recv)) {
