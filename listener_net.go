@@ -38,8 +38,9 @@ var _ net.Listener = (*netListener)(nil)
 func (n *netListener) Addr() net.Addr { return n.l.addr }
 
 func (n *netListener) Accept() (net.Conn, error) {
-	if network := n.l.addr.Network(); n.l.set.codec != nil || network == "udp" || network == "unixpacket" {
-		return nil, wrapOp("accept", n.l.addr.Network(), nil, n.l.addr, errors.ErrUnsupported)
+	network := n.l.addr.Network() // unknown if Serve was given a listener of another kind
+	if kind := kindOf(network); n.l.set.codec != nil || kind == packetNetwork || kind == datagramNetwork {
+		return nil, wrapOp("accept", network, nil, n.l.addr, errors.ErrUnsupported)
 	}
 	select {
 	case <-n.closed:
