@@ -105,6 +105,8 @@ type engine interface {
 	read() (*batch, error)
 	// write sends datagrams in order, like [Conn.Write].
 	write(ps []Packet) (n int, err error)
+	// writeNow is like [Conn.WriteNow]; it sends nothing if the engine cannot.
+	writeNow(ps []Packet) (n int)
 	// close releases what the engine has beside the socket.
 	close()
 }

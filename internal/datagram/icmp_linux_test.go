@@ -191,6 +191,8 @@ func (e *scripted) read() (*batch, error) { return nil, net.ErrClosed }
 
 func (*scripted) close() {}
 
+func (*scripted) writeNow([]Packet) int { return 0 }
+
 func (e *scripted) write(ps []Packet) (int, error) {
 	if len(e.errs) == 0 {
 		return len(ps), nil

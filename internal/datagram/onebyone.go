@@ -57,6 +57,9 @@ func (e *oneByOne) read() (*batch, error) {
 
 func (e *oneByOne) close() {}
 
+// writeNow sends nothing: package net's writes wait.
+func (e *oneByOne) writeNow([]Packet) int { return 0 }
+
 func (e *oneByOne) write(ps []Packet) (int, error) {
 	for i := range ps {
 		if err := e.writeOne(&ps[i]); err != nil {

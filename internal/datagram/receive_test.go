@@ -66,6 +66,8 @@ func (s *script) read() (*batch, error) {
 func (*script) write([]Packet) (int, error) { return 0, nil }
 func (*script) close()                      {}
 
+func (*script) writeNow([]Packet) int { return 0 }
+
 func TestWhatHoldsNoDatagramIsNotDelivered(t *testing.T) {
 	full := newBatch()
 	full.packets = append(full.packets, Packet{Data: pattern(1, 10)})

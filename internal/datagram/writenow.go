@@ -1,16 +1,10 @@
 package datagram
 
-// A nowEngine is an engine that can write without waiting.
-type nowEngine interface {
-	// writeNow is like [Conn.WriteNow].
-	writeNow(ps []Packet) (n int)
-}
-
 // WritesNow reports whether WriteNow may send anything. A connected socket does
 // not: its error may be about an earlier datagram, which Write finds out.
 func (c *Conn) WritesNow() bool {
-	_, ok := c.engine.(nowEngine)
-	return ok && !c.connected && c.hostOnly == nil
+	_, waits := c.engine.(*oneByOne)
+	return !waits && !c.connected && c.hostOnly == nil
 }
 
 // WriteNow sends as many of the first of ps as the kernel takes at once and
@@ -25,5 +19,5 @@ func (c *Conn) WriteNow(ps []Packet) (n int) {
 	if n == 0 {
 		return 0
 	}
-	return c.engine.(nowEngine).writeNow(ps[:n])
+	return c.engine.writeNow(ps[:n])
 }
