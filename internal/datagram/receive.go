@@ -52,14 +52,16 @@ func (c *Conn) ReceiveTo(r Receiver) error {
 // stops reports whether StopReceiving was called. If not, a deadline has passed that
 // is not the Conn's, and stops removes it.
 func (c *Conn) stops() bool {
-	select {
-	case <-c.stopped:
+	if c.isStopped() {
 		return true
-	default:
 	}
 	c.sock.SetReadDeadline(time.Time{})
+	return c.isStopped() // its deadline may have been the one removed
+}
+
+func (c *Conn) isStopped() bool {
 	select {
-	case <-c.stopped: // its deadline may have been the one removed
+	case <-c.stopped:
 		return true
 	default:
 		return false
