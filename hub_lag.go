@@ -77,9 +77,8 @@ type latecomer struct {
 
 // late returns the members that frames would put more than MaxLag behind; apart,
 // which does not get them, and a member that has taken everything are never among
-// them. For feeds without such members
-// it records how much more can be published before it must check again. The
-// caller holds mu.
+// them. For feeds without such members it records how much more can be published
+// before it must check again. The caller holds mu.
 func (h *Hub) late(frames []frame, apart *member) (late []latecomer) {
 	for i := range frames {
 		f, n := frames[i].feed, frames[i].weight()

@@ -55,8 +55,8 @@ const (
 // chanio.ErrLagged if the session is slower than the room, and
 // os.ErrDeadlineExceeded if the server does not answer for Options.JoinTimeout.
 // A message that the session's framing refuses is skipped and is an EventFailed,
-// as it is to members. After an error the session is not a member and may have received part of its
-// past.
+// as it is to members. After an error the session is not a member and may have
+// received part of its past.
 func (r *Room) Replay(s *chanio.Session, last int, since time.Time) error {
 	if err := r.replay(s, last, since); err != nil {
 		return fmt.Errorf("chanio: replay of room %q: %w", r.name, err)

@@ -3,6 +3,7 @@ package ws
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -31,7 +32,7 @@ const (
 	maxFinals = 1 << 10
 )
 
-var errManyFinals = errors.New("more than 1024 final blocks")
+var errManyFinals = fmt.Errorf("more than %d final blocks", maxFinals)
 
 // deflateOverhead is how much longer a message may be deflated than inflated: a
 // stored block of 5 bytes per 64 KiB, with a generous margin for peers that
