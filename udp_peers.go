@@ -19,13 +19,14 @@ type peers struct {
 	parent  context.Context // the sessions' contexts inherit its values
 	conn    *datagram.Conn
 	turned  atomic.Int64  // datagrams of peers that could not become sessions, or no longer were
-	arrival chan struct{} // one slot: wakes offer to look at undelivered; sent and closed by serve
+	arrival chan struct{} // one slot: wakes offer to look at undelivered; sent and closed under the table's mu
 
 	peerTable
 
 	// Guarded by the table's mu.
 	undelivered []*Session // not yet received from Sessions
 	tidyAt      int        // how many undelivered to have before removing those that have ended
+	offered     bool       // arrival is closed: nothing more is offered
 	serving     bool       // serve has not returned, so the socket is in use
 	draining    bool       // serve ends with the last session
 }
@@ -78,7 +79,10 @@ func (t *peers) serve(_ context.Context, l *Listener, quit <-chan struct{}) erro
 	var offering sync.WaitGroup
 	offering.Go(func() { t.offer(quit) })
 	err := t.conn.Receive(t.deliver)
+	t.mu.Lock()
+	t.offered = true
 	close(t.arrival)
+	t.mu.Unlock()
 	if err != nil {
 		l.endServing() // otherwise offer would wait for sessions to be received
 	}
@@ -229,10 +233,16 @@ func (t *peers) admit(first *datagram.Packet, now moment, again bool) (p *peer, 
 	return p, true
 }
 
-// queue makes offer deliver s after the others. If MaxHandshakes does not bound
-// them, sessions that were evicted or ended idle must not pile up.
+// queue makes offer deliver s after the others. A session that another one's Close
+// began may come too late for that. If MaxHandshakes does not bound them, sessions
+// that were evicted or ended idle must not pile up.
 func (t *peers) queue(s *Session) {
 	t.mu.Lock()
+	if t.offered {
+		t.mu.Unlock()
+		s.abort(ErrClosed)
+		return
+	}
 	if n := len(t.undelivered); n > 0 && n >= t.tidyAt {
 		// offer may be delivering the first one.
 		rest := slices.DeleteFunc(t.undelivered[1:], func(s *Session) bool { return s.over() })
@@ -240,11 +250,11 @@ func (t *peers) queue(s *Session) {
 		t.tidyAt = max(tidyMin, 2*len(t.undelivered))
 	}
 	t.undelivered = append(t.undelivered, s)
-	t.mu.Unlock()
 	select {
 	case t.arrival <- struct{}{}:
 	default:
 	}
+	t.mu.Unlock()
 }
 
 // tidyMin is the fewest undelivered sessions worth looking through.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +231,26 @@ func TestASocketThatFailsEndsTheListenerWithThatErr(t *testing.T) {
 		require.ErrorContains(t, l.Err(), "chanio: read udp")
 		require.ErrorIs(t, s.Err(), chanio.ErrClosed)
 		require.True(t, isClosed(l.Sessions()))
+	})
+}
+
+func TestASessionThatAnotherOneBeginsWhileItsListenerEndsIsAborted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logger := heldLog{new(atomic.Bool), make(chan struct{})}
+		m, l := memPeers(t, t.Context(), &chanio.Options{Logger: slog.New(logger)})
+		s := m.session(1, l)
+		<-s.Recv()
+		m.from(1, "for the next one")
+		logger.held.Store(true)
+		go s.Close()
+		synctest.Wait() // the next session is not queued yet: the Logger hears of it first
+		closed := make(chan error, 1)
+		go func() { closed <- l.Close() }()
+		synctest.Wait()
+		require.True(t, isClosed(l.Sessions()))
+		close(logger.release)
+		require.NoError(t, <-closed)
+		require.EqualValues(t, 2, l.Stats().Accepted)
 	})
 }
 
