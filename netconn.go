@@ -21,8 +21,8 @@ const netWriteSize = 32 << 10
 //
 // Its deadlines do not affect the session. A Write that times out returns the
 // number of bytes accepted, as with a kernel's buffer. Only its own deadlines
-// are os.ErrDeadlineExceeded: a Read after a timeout of the session returns an
-// error that is ErrClosed.
+// are os.ErrDeadlineExceeded: a Read after a timeout of the session or of its
+// context returns an error that is ErrClosed.
 //
 // Close returns at once, and the session then does in the background what
 // [Session.Close] does: it flushes and lingers, and Close and Shutdown of its
@@ -101,12 +101,19 @@ func (c *netConn) endOfInput() error {
 	switch {
 	case c.s.life().input() == inputEnded:
 		return io.EOF
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case isTimeout(err):
 		return c.s.errorAt("read", endedError{err})
 	case err != nil:
 		return c.s.errorAt("read", err)
 	}
 	return c.s.errorAt("read", ErrClosed)
+}
+
+// isTimeout reports whether err is a timeout, of the session, its context or its
+// connection, by any of the ways to ask.
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout() || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // endedError says that the session has timed out. It is not a timeout of the

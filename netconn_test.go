@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -372,4 +374,34 @@ func TestNetConnWritesOfManyGoroutinesStayWhole(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+func TestNetConnReadAfterAnEndByATimeoutOfOthersIsNotATimeout(t *testing.T) {
+	// Else a loop that sets deadlines would read for ever.
+	for _, end := range []struct {
+		name string
+		end  func(s *chanio.Session)
+	}{
+		{"its context's deadline", func(s *chanio.Session) { <-s.Done() }},
+		{"the network's", func(s *chanio.Session) { s.Abort(os.NewSyscallError("read", syscall.ETIMEDOUT)) }},
+		{"a caller's", func(s *chanio.Session) { s.Abort(fmt.Errorf("the lookup: %w", context.DeadlineExceeded)) }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				a, peer := memPair()
+				defer peer.Close()
+				s := chanio.NewSession(ctx, a, nil)
+				c := s.NetConn()
+				end.end(s)
+				<-s.Done()
+				_, err := c.Read(make([]byte, 1))
+				require.ErrorIs(t, err, net.ErrClosed)
+				require.ErrorContains(t, err, s.Err().Error())
+				var ne net.Error
+				require.False(t, errors.As(err, &ne) && ne.Timeout())
+			})
+		})
+	}
 }
