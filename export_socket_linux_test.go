@@ -1,17 +1,23 @@
 package chanio
 
-import "os"
+import (
+	"os"
+
+	"example.com/chanio/internal/sock"
+)
 
 // TryWrite writes p beside the session's writer, which must not be writing.
 func (s *Session) TryWrite(p []byte) error {
-	var raw *rawConn
+	var out *sock.Writer
 	switch t := s.tr.(type) {
 	case *stream:
-		raw = t.raw
+		out = t.raw.out
 	case *tlsStream:
-		raw = t.raw
+		out = t.raw.out
+	case *packets:
+		out = t.out
 	}
-	_, err := raw.out.TryWrite([][]byte{p}, true)
+	_, err := out.TryWrite([][]byte{p}, true)
 	return err
 }
 

@@ -23,6 +23,7 @@ type packets struct {
 	session *Session
 	largest int // the size of the largest packet that is received: MaxMessage
 	in      inbox
+	out     *sock.Writer
 
 	// Used by the reader, between read and tryRead.
 	tryReadFunc func(fd uintptr) bool
@@ -39,7 +40,7 @@ func newPackets(conn net.Conn) transport {
 	if under == nil {
 		return nil
 	}
-	t := &packets{conn: conn.(*net.UnixConn), under: under, rc: under.RawConn()}
+	t := &packets{conn: conn.(*net.UnixConn), under: under, rc: under.RawConn(), out: sock.NewWriter(conn, under)}
 	t.tryReadFunc = t.tryRead
 	return t
 }
@@ -55,7 +56,14 @@ func (t *packets) run(s *Session)       { s.readLoop(t) }
 func (t *packets) inbox() *inbox        { return &t.in }
 func (t *packets) interrupt()           { t.conn.SetReadDeadline(aLongTimeAgo) }
 func (t *packets) resume()              { t.conn.SetReadDeadline(time.Time{}) }
-func (t *packets) broken() error        { return nil }
+
+// broken returns the writer's failure; see cutShort.
+func (t *packets) broken() error {
+	if !t.under.End().Gone {
+		return nil
+	}
+	return t.out.Failure()
+}
 
 // read waits for a packet, for which it takes memory once it is there. A packet
 // above MaxMessage ends the input.
@@ -129,13 +137,11 @@ func (t *packets) write(b *outBatch, f sock.Flow) error {
 				t.session.nextFailed(b, err)
 				continue
 			}
-			f.Wait()
-			if _, err := t.conn.Write(p); err != nil {
+			if _, err := t.out.Write([][]byte{p}, false, t.session.look(), f); err != nil {
 				return err
 			}
 		}
 		b.datagrams.done++
-		f.Progress(len(p))
 	}
 	return nil
 }

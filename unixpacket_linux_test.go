@@ -297,3 +297,21 @@ func TestAHubOfUnixpacketMembersKeepsMessagesWhole(t *testing.T) {
 		require.Equal(t, "the last", string(buf[:n]), "an empty message is nothing")
 	}
 }
+
+func TestAResetThatAUnixpacketWriterHasMetCutsTheInputOff(t *testing.T) {
+	// Of two calls, the first learns of it.
+	s, peer := packetPair(t, &chanio.Options{RecvQueue: -1})
+	recv := s.Recv()
+	require.NoError(t, s.Put([]byte("it will not read this")))
+	require.NoError(t, s.Flush(t.Context()))
+	_, err := peer.Write([]byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return s.Stats().BytesReceived > 0 }, patience, time.Millisecond)
+	require.NoError(t, peer.Close())
+	require.ErrorIs(t, s.TryWrite([]byte("x")), errReset)
+	m, _ := await(t, recv, "what came before")
+	require.Equal(t, "x", string(m))
+	_, ok := await(t, recv, "the end")
+	require.False(t, ok)
+	require.ErrorIs(t, s.Err(), errReset)
+}
