@@ -1,8 +1,29 @@
 package chanio
 
 import (
+	"context"
+	"net"
+
 	"example.com/chanio/internal/sock"
 )
+
+// NewSessionUnread is NewSession over a stream, with a reader that start starts.
+func NewSessionUnread(ctx context.Context, conn net.Conn, o *Options) (s *Session, start func(), err error) {
+	set, err := o.resolve(false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := tune(conn, set); err != nil {
+		return nil, nil, err
+	}
+	s = newSession(ctx, newStream(conn), set, nil)
+	s.watch(ctx)
+	s.watchHeard()
+	return s, s.start, nil
+}
+
+// FailRead ends the reader, which was not started, as a read that returns err does.
+func (s *Session) FailRead(err error) { s.endInput(s.tr.(*stream), s.readError(err)) }
 
 // PutUnless is Put that gives up when the channel is closed.
 func (s *Session) PutUnless(p []byte, giveUp <-chan struct{}) error { return s.put(p, giveUp) }

@@ -245,3 +245,23 @@ func TestAResetThatTheWriterHasMetCutsTheInputOff(t *testing.T) {
 		})
 	}
 }
+
+func TestCloseReportsAResetThatTheReaderMetWhenItWasStopped(t *testing.T) {
+	conn, peer := socketPair(t, "tcp")
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
+	s, _, err := chanio.NewSessionUnread(t.Context(), conn, &chanio.Options{CloseTimeout: patience, WriteBuffer: 4 << 20})
+	require.NoError(t, err)
+	fillKernel(t, s)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	awaitEnd(t, s)
+	require.NoError(t, chanio.AbortConn(peer))
+	require.Eventually(t, func() bool { return s.Socket().End().Failed }, patience, time.Millisecond)
+	require.NoError(t, conn.SetReadDeadline(time.Time{})) // the read began before Close
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, errReset)
+	s.FailRead(err)
+	err, _ = await(t, closed, "Close")
+	require.ErrorIs(t, err, errReset)
+	require.Equal(t, s.Err(), err)
+}

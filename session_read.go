@@ -133,6 +133,9 @@ func (s *Session) readError(err error) error {
 		<-s.halted.wait() // halt closes it right after the interruption
 	}
 	if s.halted.isShut() {
+		if _, failed := errors.AsType[syscall.Errno](err); failed {
+			s.inputFailed(err) // the next read would find a clean end
+		}
 		return errHalted
 	}
 	return err
