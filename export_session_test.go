@@ -3,20 +3,24 @@ package chanio
 import (
 	"context"
 	"net"
+	"time"
 
 	"example.com/chanio/internal/sock"
 )
 
-// NewSessionUnread is NewSession over a stream, with a reader that start starts.
+// NewSessionUnread is NewSession over a socket, with a reader that start starts.
 func NewSessionUnread(ctx context.Context, conn net.Conn, o *Options) (s *Session, start func(), err error) {
 	set, err := o.resolve(false)
+	var tr transport
+	if udp, ok := conn.(*net.UDPConn); ok {
+		tr, set, err = givenDatagrams(ctx, udp, o)
+	} else if err == nil {
+		tr, err = newStream(conn), tune(conn, set)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := tune(conn, set); err != nil {
-		return nil, nil, err
-	}
-	s = newSession(ctx, newStream(conn), set, nil)
+	s = newSession(ctx, tr, set, nil)
 	s.watch(ctx)
 	s.watchHeard()
 	return s, s.start, nil
@@ -24,6 +28,12 @@ func NewSessionUnread(ctx context.Context, conn net.Conn, o *Options) (s *Sessio
 
 // FailRead ends the reader, which was not started, as a read that returns err does.
 func (s *Session) FailRead(err error) { s.endInput(s.tr.(*stream), s.readError(err)) }
+
+// Pass makes d pass at once and the timer of a session that is not started fire.
+func (s *Session) Pass(d time.Duration) {
+	s.set.began = s.set.began.Add(-d)
+	s.expire()
+}
 
 // PutUnless is Put that gives up when the channel is closed.
 func (s *Session) PutUnless(p []byte, giveUp <-chan struct{}) error { return s.put(p, giveUp) }

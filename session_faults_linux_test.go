@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/internal/readable"
 )
 
 func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
@@ -316,4 +319,52 @@ func TestACleanCloseIsNeverAnIdleTimeout(t *testing.T) {
 		require.NoError(t, s.Close())
 		require.NotErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
 	})
+}
+
+func TestASessionIsNotIdleWhileInputWaitsForItsReader(t *testing.T) {
+	// When a paused process goes on, its timers may run before its readers.
+	ping := chanio.Options{Framing: chanio.Lines{}, PingInterval: time.Hour, Ping: []byte("ping")}
+	for _, test := range []struct {
+		name, network string
+		o             chanio.Options
+	}{
+		{"IdleTimeout", "tcp", chanio.Options{IdleTimeout: time.Hour}},
+		{"IdleTimeout of a udp session", "udp", chanio.Options{IdleTimeout: time.Hour}},
+		{"PingTimeout", "tcp", ping},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var conn net.Conn
+			var err error
+			if test.network == "udp" {
+				peer, err := net.ListenPacket("udp", "127.0.0.1:0")
+				require.NoError(t, err)
+				defer peer.Close()
+				conn, err = net.Dial("udp", peer.LocalAddr().String())
+				require.NoError(t, err)
+				_, err = peer.WriteTo([]byte("it came in time"), conn.LocalAddr())
+				require.NoError(t, err)
+			} else {
+				var peer net.Conn
+				conn, peer = socketPair(t, "tcp")
+				defer peer.Close()
+				_, err = peer.Write([]byte("it came in time\n"))
+				require.NoError(t, err)
+			}
+			rc, err := conn.(syscall.Conn).SyscallConn()
+			require.NoError(t, err)
+			require.NoError(t, readable.Await(rc))
+			s, start, err := chanio.NewSessionUnread(t.Context(), conn, &test.o)
+			require.NoError(t, err)
+			recv := s.Recv()
+			for range 2 { // a ping, and its timeout
+				s.Pass(2 * time.Hour)
+			}
+			start()
+			m, _ := await(t, recv, "the message")
+			require.Equal(t, "it came in time", strings.TrimSpace(string(m)))
+			require.False(t, s.HasWriter(), "nothing was sent")
+			s.Abort(nil)
+			awaitDone(t, s)
+		})
+	}
 }

@@ -20,13 +20,13 @@ type pinging struct {
 // session that receives nothing for PingTimeout after that. Time in which the
 // user does not receive does not count against the peer: its data may not have
 // been read. Time in which the peer takes what precedes the ping does not count either.
-func (s *Session) pingRule(now moment, l life, _ sight) (moment, func()) {
+func (s *Session) pingRule(now moment, l life, seen sight) (moment, func()) {
 	if s.pings == nil || l.refusing() || l.input() != inputOpen {
 		return endless, nil // nothing arrives any more, or no ping can be sent
 	}
 	p, interval, timeout := s.pings, int64(s.set.PingInterval), int64(s.set.PingTimeout)
 	heard := s.timers.heard.Load()
-	if s.timers.blocked.Load() != 0 {
+	if s.timers.blocked.Load() != 0 || seen.input {
 		heard = now
 	}
 	if heard >= p.sentAt { // a ping is sent well after what was received before it

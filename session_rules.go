@@ -52,15 +52,15 @@ func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
 }
 
 // idleRule ends a session that has received nothing for IdleTimeout. Time in
-// which the user does not receive, or in which nothing can arrive any more, does
-// not count.
-func (s *Session) idleRule(now moment, l life, _ sight) (moment, func()) {
+// which the user or the reader does not receive, or in which nothing can arrive
+// any more, does not count.
+func (s *Session) idleRule(now moment, l life, seen sight) (moment, func()) {
 	t := &s.timers
 	d := int64(t.idle)
 	if d <= 0 || l.closing() || l.input() != inputOpen || s.failing(l) {
 		return endless, nil
 	}
-	unread := t.blocked.Load() != 0 || s.unreceived() > 0
+	unread := t.blocked.Load() != 0 || s.unreceived() > 0 || seen.input
 	if unread || t.unread {
 		t.unread = unread
 		t.heard.Store(now)

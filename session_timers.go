@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/chanio/internal/readable"
 	"example.com/chanio/internal/sock"
 )
 
@@ -94,6 +95,7 @@ func (t *sessionTimers) stop() {
 type sight struct {
 	sock.Progress
 	sock.End
+	input bool // something has arrived that the reader has not read
 }
 
 // expire is called when the timer fires. A goroutine that changes a moment after
@@ -120,6 +122,7 @@ func (s *Session) expire() {
 func (s *Session) see() (seen sight) {
 	t := &s.timers
 	watched := t.watched.Swap(false)
+	seen.input = (s.set.IdleTimeout > 0 || s.pings != nil) && s.inputWaits()
 	if s.socket == nil {
 		return seen
 	}
@@ -131,6 +134,13 @@ func (s *Session) see() (seen sight) {
 		seen.End = s.socket.End()
 	}
 	return seen
+}
+
+// inputWaits reports whether something waits for the reader, if the system can
+// tell. After a pause of the process the timer may run before the reader.
+func (s *Session) inputWaits() bool {
+	rc, err := s.SyscallConn()
+	return err == nil && readable.Now(rc)
 }
 
 // judge returns when to look again and what is due now. The caller holds mu.
