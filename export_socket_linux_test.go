@@ -16,6 +16,8 @@ func (s *Session) TryWrite(p []byte) error {
 		out = t.raw.out
 	case *packets:
 		out = t.out
+	case *givenTLS:
+		return t.write(&outBatch{parts: [][]byte{p}, size: len(p)}, (*flow)(s))
 	}
 	_, err := out.TryWrite([][]byte{p}, true)
 	return err

@@ -225,7 +225,7 @@ func TestCloseReportsAResetThatTheReaderWasTooBusyToSee(t *testing.T) {
 }
 
 func TestAResetThatTheWriterHasMetCutsTheInputOff(t *testing.T) {
-	for _, kind := range []string{"tcp", "tls"} { // a write to a unix socket takes no error from its reader
+	for _, kind := range []string{"tcp", "tls", "a *tls.Conn"} { // a write to a unix socket takes no error from its reader
 		t.Run(kind, func(t *testing.T) {
 			w := overWire(t, kind, chanio.Options{RecvQueue: -1})
 			recv := w.Recv()

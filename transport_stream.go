@@ -35,6 +35,7 @@ type stream struct {
 
 var (
 	_ input = (*stream)(nil)
+	_ input = (*givenTLS)(nil)
 	_ input = (*packets)(nil)
 )
 

@@ -17,6 +17,9 @@ type givenTLS struct {
 	stream
 	tc *tls.Conn
 
+	writing sync.Mutex // held by a write
+	failure error      // of the last write; guarded by writing
+
 	shaken   chan struct{} // closed by the reader after the handshake
 	shakeErr error         // its result; set before shaken is closed
 
@@ -56,7 +59,7 @@ func (t *givenTLS) run(s *Session) {
 	if t.shakeErr != nil {
 		s.end(t.shakeErr) // there is nothing to read then
 	}
-	s.readLoop(&t.stream)
+	s.readLoop(t)
 }
 
 // awaitHandshake waits for the reader's handshake. It waits for a channel
@@ -83,7 +86,21 @@ func (t *givenTLS) write(b *outBatch, f sock.Flow) error {
 	if err := t.awaitHandshake(); err != nil {
 		return err
 	}
-	return t.stream.write(b, f)
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	t.failure = t.stream.write(b, f)
+	return t.failure
+}
+
+// broken returns the writer's failure; see cutShort. On a connection that is gone
+// no write waits for the peer.
+func (t *givenTLS) broken() error {
+	if t.under == nil || !t.under.End().Gone {
+		return nil
+	}
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	return t.failure
 }
 
 // closeWrite sends a close_notify after the handshake. A session that is being
