@@ -26,7 +26,8 @@ type SessionFraming interface {
 
 // A FrameReader is the state of one session under a [SessionFraming]. The
 // session's reader calls Next, Partial and Final, one at a time. Its writer
-// calls Ping and End, possibly at the same time as those.
+// calls Ping and End, possibly at the same time as those. None of them may wait
+// for the session, as Close and Flush do; [Session.Abort] does not wait.
 type FrameReader interface {
 	// Next is [Framing].Next with state. It takes n bytes from the start of
 	// buf, and may modify only those; n == 0 means that more are needed. A nil

@@ -210,7 +210,9 @@ type Options struct {
 	Multicast Multicast
 
 	// Logger receives a record for every event: failures and lag at warning
-	// level, the rest at debug level. If nil, the library does not log.
+	// level, the rest at debug level. Its handler runs on the library's
+	// goroutines and must not wait for a session, listener or client to end. If
+	// nil, the library does not log.
 	Logger *slog.Logger
 }
 
