@@ -53,12 +53,13 @@ func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) 
 // accept admits connections until accepting is interrupted, and then returns
 // nil, or fails permanently.
 func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan struct{}) error {
-	pause, left := time.Duration(0), backlogTime
+	pause, queue := time.Duration(0), acceptQueue{backlogTime, backlogSize}
 	for l.awaitPlace(quit) {
 		var conn net.Conn
 		var err error
-		if l.isDraining() {
-			conn, err = acceptBacklog(ln, &left)
+		draining := l.isDraining()
+		if draining {
+			conn, err = queue.accept(ln)
 		} else {
 			conn, err = ln.Accept()
 		}
@@ -73,8 +74,8 @@ func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan stru
 		default:
 		}
 		if l.isDraining() {
-			if errors.Is(err, os.ErrDeadlineExceeded) && left == backlogTime {
-				continue // an Accept that began before the drain
+			if !draining && errors.Is(err, os.ErrDeadlineExceeded) {
+				continue // drain ended this Accept
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) || !passes(err) {
 				return nil

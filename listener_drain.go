@@ -2,9 +2,13 @@ package chanio
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
+
+	"example.com/chanio/internal/readable"
 )
 
 // Drain stops accepting and lets the sessions run until they end on their own,
@@ -56,11 +60,14 @@ func (l *Listener) isDraining() bool {
 }
 
 // Connections made before a drain wait in the kernel and would be reset, so
-// accepting continues until none has come for backlogPause, and for at most
-// backlogTime: others may share the socket and take what comes from now on.
+// accepting continues until none has come for backlogPause. Others may share the
+// socket and take what comes from now on, so it ends after backlogTime, or once
+// nothing waits or a full backlog has been taken, whichever is later: a machine
+// may be too busy to do that in backlogTime.
 const (
 	backlogPause = 10 * time.Millisecond
 	backlogTime  = 100 * time.Millisecond
+	backlogSize  = 4096 // Linux' default of net.core.somaxconn, which Go listens with
 )
 
 // drain ends a waiting Accept.
@@ -77,17 +84,42 @@ func setDeadline(ln net.Listener, at time.Time) bool {
 	return ok && d.SetDeadline(at) == nil
 }
 
-// acceptBacklog accepts what connected before a drain; left is how long it may
-// still wait.
-func acceptBacklog(ln net.Listener, left *time.Duration) (net.Conn, error) {
-	start := time.Now()
-	if *left <= 0 || !setDeadline(ln, start.Add(min(backlogPause, *left))) {
-		*left = 0
-		return nil, os.ErrDeadlineExceeded
+// An acceptQueue is what connected before a drain and waits to be accepted.
+type acceptQueue struct {
+	time time.Duration // how long accepting it may still wait
+	size int           // how many connections may still be in it
+}
+
+// accept accepts one of them, or returns os.ErrDeadlineExceeded if there is none.
+func (q *acceptQueue) accept(ln net.Listener) (net.Conn, error) {
+	for q.time > 0 || q.size > 0 && waits(ln) {
+		start := time.Now()
+		if !setDeadline(ln, start.Add(backlogPause)) {
+			break
+		}
+		conn, err := ln.Accept()
+		q.time -= time.Since(start)
+		switch {
+		case err == nil:
+			q.size--
+			return conn, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, err
+		case !waits(ln):
+			q.time, q.size = 0, 0
+		} // else the deadline passed before Accept looked
 	}
-	conn, err := ln.Accept()
-	*left -= time.Since(start)
-	return conn, err
+	return nil, os.ErrDeadlineExceeded
+}
+
+// waits reports whether a connection waits to be accepted, where that is known.
+func waits(ln net.Listener) bool {
+	c, ok := ln.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := c.SyscallConn()
+	return err == nil && readable.Now(rc)
 }
 
 // finish waits for what drain has left, handshakes and undelivered sessions,

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,42 @@ func TestConnectionsMadeBeforeADrainAreDelivered(t *testing.T) {
 			require.NoError(t, <-drained)
 		})
 	}
+}
+
+// A busyListener accepts late, as on a busy machine: the deadlines of its first
+// calls of Accept have passed when they look.
+type busyListener struct {
+	*net.TCPListener
+	late int
+}
+
+func (ln *busyListener) SetDeadline(at time.Time) error {
+	if ln.late--; ln.late >= 0 {
+		at = time.Unix(1, 0)
+	}
+	return ln.TCPListener.SetDeadline(at)
+}
+
+func TestABusyMachineDrainsItsBacklogToo(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it does not tell what waits")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := chanio.Serve(t.Context(), &busyListener{ln.(*net.TCPListener), 20}, &chanio.Options{MaxHandshakes: 1})
+	var conns []net.Conn
+	for range 20 {
+		conns = append(conns, connectTo(t, l))
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- l.Drain(t.Context()) }()
+	<-l.Draining()
+	serveEach(l, sendBack)
+	for _, conn := range conns {
+		requireAnswer(t, conn, "hello")
+		require.NoError(t, conn.Close())
+	}
+	require.NoError(t, <-drained)
 }
 
 func TestADrainWaitsForHandshakesAndDeliversTheirSessions(t *testing.T) {
