@@ -99,8 +99,10 @@ type Options struct {
 	PostQueue int
 
 	// IdleTimeout ends a session that has received nothing for that long. Time
-	// during which received data waits for the user in Recv does not count. If
-	// zero, none on streams and 2 minutes for sessions of a udp listener.
+	// during which received data waits for the user in Recv, checked 8 times per
+	// timeout, does not count; in sessions of a udp listener it does, since
+	// nothing else ends one that its handler has forgotten. If zero, none on
+	// streams and 2 minutes for sessions of a udp listener.
 	IdleTimeout time.Duration
 	// WriteTimeout ends a session whose peer has taken nothing for that long
 	// while there was something to take. Any progress restarts it. Where the

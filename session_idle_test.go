@@ -3,6 +3,7 @@ package chanio_test
 import (
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -46,6 +47,51 @@ func TestIdleTimeoutCountsFromWhenTheLastMessageWasReceived(t *testing.T) {
 				requireTimeout(t, s.Err())
 				require.GreaterOrEqual(t, since(start), 8*time.Second)
 				require.LessOrEqual(t, since(start), 9*time.Second)
+			})
+		})
+	}
+}
+
+// The timer sees a message in Recv however shortly before the timeout the user
+// receives it, and whether or not the timer has looked before.
+func TestAMessageReceivedJustBeforeIdleTimeoutStartsItAgain(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.IdleTimeout, o.Framing = 8*time.Second, chanio.Lines{}
+				s, peer := memSession(t, &o)
+				count := receiveOne(s, form)
+				for range 3 {
+					_, err := peer.Write([]byte("line\n"))
+					require.NoError(t, err)
+					<-time.After(7500 * time.Millisecond)
+					require.Equal(t, 1, count())
+					<-time.After(7500 * time.Millisecond)
+					require.NoError(t, s.Err(), "the peer waited for the handler for half of that")
+				}
+				start := time.Now()
+				<-s.Done()
+				requireTimeout(t, s.Err())
+				require.LessOrEqual(t, since(start), 1500*time.Millisecond)
+			})
+		})
+	}
+}
+
+func TestIdleTimeoutIsExactAfterAMessageThatWaitedForTheUser(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, peer := memSession(t, &chanio.Options{RecvQueue: -1, IdleTimeout: 8 * time.Second})
+				count := receiveOne(s, form)
+				_, err := peer.Write([]byte("message"))
+				require.NoError(t, err)
+				<-time.After(500 * time.Millisecond) // less than until the timer looks
+				require.Equal(t, 1, count())
+				start := time.Now()
+				<-s.Done()
+				requireTimeout(t, s.Err())
+				require.Equal(t, 8*time.Second, since(start))
 			})
 		})
 	}

@@ -24,8 +24,8 @@ const unreadLook = time.Second
 
 // sessionTimers are a session's one timer and the data that it judges by. The
 // reader and the writer only store moments here. When the timer fires, the
-// rules say what is due and when to look again, which makes one timer operation
-// per timeout rather than per message. The session's life tells the phase:
+// rules say what is due and when to look again, which makes a few timer
+// operations per timeout rather than one per message. The session's life tells the phase:
 // open, half-closed, closing, lingering or failing.
 type sessionTimers struct {
 	armed atomic.Int64 // when the timer fires; 0: never. Written under mu
@@ -293,8 +293,14 @@ func (s *Session) endUnread() {
 // touch records that something was received. It is free without IdleTimeout and
 // PingInterval.
 func (s *Session) touch() {
-	if s.set.IdleTimeout > 0 || s.pings != nil {
-		s.timers.heard.Store(s.now())
+	d := int64(s.set.IdleTimeout)
+	if d <= 0 && s.pings == nil {
+		return
+	}
+	now := s.now()
+	s.timers.heard.Store(now)
+	if d > 0 {
+		s.armBy(now + max(1, d/looks)) // to see whether it waits in Recv
 	}
 }
 
