@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,10 +27,10 @@ import (
 // the child's collector, which has to stop all goroutines for a moment, has
 // run.
 func TestAMessageWhosePageIsMissingStopsNoOtherGoroutine(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range []string{"tcp", "unix", "unixpacket", "udp"} {
 		t.Run(network, func(t *testing.T) {
 			address := "127.0.0.1:0"
-			if network == "unix" {
+			if strings.HasPrefix(network, "unix") {
 				address = filepath.Join(t.TempDir(), "socket")
 			}
 			p := child.Start(t, "missing page", networkEnv+"="+network, addressEnv+"="+address)
@@ -64,9 +65,9 @@ func TestAMessageWhosePageIsMissingStopsNoOtherGoroutine(t *testing.T) {
 	}
 }
 
-// pages is the size of the message, in bytes: large enough to go out by a
-// system call that the scheduler doesn't know about.
-const pages = 64 << 10
+// pages is the size of the message, in bytes: as large as what goes out by a
+// system call that the scheduler doesn't know about may be, and as a datagram.
+const pages = 60 << 10
 
 // The environment of a child says where it listens.
 const (
@@ -113,6 +114,8 @@ func playMissingPage(t *testing.T, commands *bufio.Scanner) {
 	require.NoError(t, err)
 	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	require.NoError(t, err)
+	_, err = io.WriteString(conn, "hello") // a udp session begins with it
+	require.NoError(t, err)
 	s := <-l.Sessions()
 	put := make(chan error, 1)
 	for commands.Scan() {
@@ -124,8 +127,7 @@ func playMissingPage(t *testing.T, commands *bufio.Scanner) {
 			child.Answer(true)
 		case "receive":
 			require.NoError(t, <-put)
-			go s.CloseWrite()
-			n, err := io.Copy(io.Discard, conn)
+			n, err := io.ReadAtLeast(conn, make([]byte, 2*pages), pages)
 			require.NoError(t, err)
 			child.Answer(n)
 		}
