@@ -76,6 +76,10 @@ func (s *Session) PutRun(run []datagram.Packet, yielded bool) RecvState {
 	return state
 }
 
+// IsStalled reports whether the reader of a dialed udp session, which waits, takes
+// its receiver for stalled.
+func (s *Session) IsStalled() bool { return s.tr.(*dialed).stalled }
+
 // ReceiveRun makes datagrams arrive at a session of a udp listener.
 func (s *Session) ReceiveRun(run []datagram.Packet) { s.tr.(*peer).receive(run, false) }
 

@@ -201,6 +201,32 @@ func TestRecvOfADialedUDPSessionIsBoundedInBytes(t *testing.T) {
 	})
 }
 
+// The reader yields once to a receiver that does not receive, and again only when
+// that has caught up.
+func TestNoOneYieldsToAStalledReceiverOfADialedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := memDialed(t, t.Context(), nil)
+		quarter := strings.Repeat("x", chanio.RecvBytes/4-100)
+		for range 4 {
+			m.arrives(quarter)
+		}
+		synctest.Wait()
+		require.False(t, s.IsStalled())
+		m.arrives(quarter)
+		synctest.Wait()
+		require.EqualValues(t, 1, s.Stats().MessagesDropped)
+		require.True(t, s.IsStalled())
+		<-s.Recv()
+		m.arrives("x")
+		synctest.Wait()
+		require.True(t, s.IsStalled(), "one message is not enough")
+		<-s.Recv()
+		m.arrives("x")
+		synctest.Wait()
+		require.False(t, s.IsStalled(), "it keeps up again")
+	})
+}
+
 func TestEveryKernelDropIsCounted(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
