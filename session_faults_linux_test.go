@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -80,6 +81,36 @@ func TestAVanishedPeerIsDetectedWhileTheKernelStillBuffers(t *testing.T) {
 		awaitDone(t, s)
 		requireTimeout(t, s.Err())
 		require.ErrorContains(t, s.Err(), "WriteTimeout")
+	}
+}
+
+// What the session adds is no progress of the peer, before the peer's end of stream
+// and after it.
+func TestAVanishedPeerIsDetectedThoughMoreIsSentAllTheTime(t *testing.T) {
+	for _, halfClosed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("halfClosed=%v", halfClosed), func(t *testing.T) {
+			conn, peer := socketPair(t, "tcp")
+			defer peer.Close()
+			require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
+			s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
+			if halfClosed {
+				require.NoError(t, peer.(halfCloser).CloseWrite())
+				_, ok := await(t, s.Recv(), "the peer's end")
+				require.False(t, ok)
+			}
+			require.NoError(t, s.Put(make([]byte, 1<<20)))
+			require.NoError(t, s.Flush(t.Context()), "the kernel takes all of it")
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			ended := false
+			for began := time.Now(); !ended && time.Since(began) < patience; {
+				<-tick.C // so that the kernel has room for all of it
+				ended = s.Put([]byte("more")) != nil
+			}
+			require.True(t, ended, "while it sends")
+			awaitDone(t, s)
+			require.ErrorContains(t, s.Err(), "WriteTimeout")
+		})
 	}
 }
 

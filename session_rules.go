@@ -84,9 +84,9 @@ func (s *Session) halfCloseRule(now moment, l life, _ sight) (moment, func()) {
 	}
 	if n := s.queued(); n != t.queued { // accepted while the writer waits
 		t.queued = n
-		t.moved.Store(now)
+		t.used.Store(now)
 	}
-	if due := max(t.ended, t.moved.Load()) + int64(d); due > now {
+	if due := max(t.ended, t.used.Load(), t.moved.Load()) + int64(d); due > now {
 		return due, nil
 	}
 	return now, s.halfCloseExpired

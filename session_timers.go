@@ -37,6 +37,7 @@ type sessionTimers struct {
 	waiting atomic.Int64 // since when a write has waited for the peer
 	inside  atomic.Int64 // since when the writer has waited inside crypto/tls
 	moved   atomic.Int64 // when a waiting or watched write last made progress
+	used    atomic.Int64 // after the peer's end of stream: when something was last accepted or written
 	watched atomic.Bool  // the timer checks what the peer has acknowledged
 
 	// Guarded by the session's mu.

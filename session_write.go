@@ -350,7 +350,7 @@ func (f *flow) Progress(n int) {
 // kernel took something.
 func (s *Session) movedOn() {
 	if s.life().input() != inputOpen {
-		s.timers.moved.Store(s.now())
+		s.timers.used.Store(s.now())
 	}
 }
 

@@ -3,9 +3,8 @@ package sock
 import "golang.org/x/sys/unix"
 
 // Progress returns how far the peer has come: SIOCOUTQ reports what it has not
-// taken (tcp(7), unix(7)), TCP_INFO what it has acknowledged in all. The latter
-// shows progress even if just as much was written meanwhile, which a user's
-// tls.Conn does not report before the end of its write.
+// taken (tcp(7), unix(7)), TCP_INFO what it has acknowledged in all. What is
+// left also changes by what is written meanwhile, or does not change because of it.
 func (s *Socket) Progress() (p Progress) {
 	s.rc.Control(func(fd uintptr) {
 		left, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
