@@ -1,9 +1,7 @@
-//go:build !linux && !windows
+//go:build !linux && !windows && !plan9
 
 package chanio
 
-import "syscall"
-
 // ofConnection returns false: only Linux's accept(2) returns the errors of
 // connections.
-func ofConnection(syscall.Errno) bool { return false }
+func ofConnection(errorNumber) bool { return false }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -124,7 +123,7 @@ func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
 
 // passes reports whether a later accept may succeed.
 func passes(err error) bool {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok && passing(errno) {
+	if errno, ok := errors.AsType[errorNumber](err); ok && passing(errno) {
 		return true
 	}
 	if errors.Is(err, net.ErrClosed) {

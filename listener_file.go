@@ -47,7 +47,9 @@ func (f *socketFile) leave() {
 	}
 	info, err := os.Lstat(f.path)
 	if f.keep || err != nil || f.info == nil || !os.SameFile(info, f.info) {
-		f.ln.SetUnlinkOnClose(false)
+		if ln, ok := any(f.ln).(interface{ SetUnlinkOnClose(bool) }); ok { // not on Plan 9
+			ln.SetUnlinkOnClose(false)
+		}
 	}
 }
 

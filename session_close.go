@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"os"
-	"syscall"
 )
 
 // Close ends the session gracefully. It refuses new messages, closes Recv,
@@ -273,7 +272,7 @@ func (s *Session) inputFailed(err error) {
 
 // noteReset is noteCut if a read failed with err because the connection has.
 func (s *Session) noteReset(err error) {
-	var errno syscall.Errno
+	var errno errorNumber
 	if errors.As(err, &errno) {
 		s.noteCut()
 	}
@@ -319,7 +318,7 @@ func (s *Session) endFailed(err error) {
 	s.mu.Lock()
 	l := s.life()
 	// A reset that a write has met reads as an end of stream that was none.
-	ended := l.atEnd() && !errors.Is(err, syscall.ECONNRESET)
+	ended := l.atEnd() && !errors.Is(err, errPeerReset)
 	whole := !s.cut && (l.closing() || ended)
 	s.mu.Unlock()
 	if whole {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 )
 
 const (
@@ -133,7 +132,7 @@ func (s *Session) readError(err error) error {
 		<-s.halted.wait() // halt closes it right after the interruption
 	}
 	if s.halted.isShut() {
-		if _, failed := errors.AsType[syscall.Errno](err); failed {
+		if _, failed := errors.AsType[errorNumber](err); failed {
 			s.inputFailed(err) // the next read would find a clean end
 		}
 		return errHalted
@@ -209,7 +208,7 @@ func (s *Session) cutShort(t input) error {
 	if s.records.notified() || s.life().written() {
 		return nil
 	}
-	if err := t.broken(); err != nil && !errors.Is(err, syscall.EPIPE) {
+	if err := t.broken(); err != nil && !errors.Is(err, errBrokenPipe) {
 		return s.errorAt("write", err)
 	}
 	return nil
@@ -222,7 +221,7 @@ func (s *Session) inputError(err error) error {
 	s.mu.Lock()
 	failed := s.writeErr
 	s.mu.Unlock()
-	var errno syscall.Errno
+	var errno errorNumber
 	if failed != nil && (errors.As(err, &errno) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)) {
 		return failed
 	}
