@@ -304,9 +304,7 @@ func (s *Session) finish() {
 	}
 	s.stats.bytesPending.Store(0)
 	stop := s.stopParent
-	if len(s.flushes) > 0 {
-		s.resolveFlushes(s.flushResult())
-	}
+	s.resolveFlushes()
 	s.mu.Unlock()
 	if stop != nil {
 		stop()

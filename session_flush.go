@@ -120,8 +120,13 @@ func (s *Session) checkFlushes(o *writerState) {
 	s.flushed.Store(len(s.flushes) > 0)
 }
 
-// resolveFlushes answers all waiters with err. The caller holds mu.
-func (s *Session) resolveFlushes(err error) {
+// resolveFlushes answers all waiters, now that the output has ended. The caller
+// holds mu.
+func (s *Session) resolveFlushes() {
+	if len(s.flushes) == 0 {
+		return // losses are for Close, or a later Flush, to tell
+	}
+	err := s.flushResult()
 	for _, f := range s.flushes {
 		f.result <- err
 	}

@@ -151,7 +151,7 @@ func (s *Session) refuseSends(o *writerState) {
 	}
 	for !s.over() {
 		s.mu.Lock()
-		s.resolveFlushes(s.flushResult())
+		s.resolveFlushes()
 		s.mu.Unlock()
 		select {
 		case m, ok := <-send:

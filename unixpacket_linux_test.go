@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -314,4 +315,17 @@ func TestAResetThatAUnixpacketWriterHasMetCutsTheInputOff(t *testing.T) {
 	_, ok := await(t, recv, "the end")
 	require.False(t, ok)
 	require.ErrorIs(t, s.Err(), errReset)
+}
+
+func TestAHubsMessageThatNoPacketHoldsIsToldByCloseAfterCloseWrite(t *testing.T) {
+	s, peer := packetPair(t, &chanio.Options{SendQueue: -1})
+	h := testHub(t, nil)
+	require.NoError(t, h.Join(s))
+	require.NoError(t, h.Multicast(make([]byte, 8<<20)))
+	require.NoError(t, s.CloseWrite())
+	_, err := peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	s.Send() <- []byte("too late") // the output has ended, and the writer only refuses
+	peer.Close()
+	require.ErrorIs(t, s.Close(), chanio.ErrMessageTooLarge)
 }
