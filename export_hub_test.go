@@ -60,6 +60,23 @@ func (s *Session) MemberPlaces() int { return len(s.placesNow()) }
 // it has left.
 func (s *Session) PartsBehind() int { return len(s.placesNow()[0].behind.parts) }
 
+// TakeNext takes what is next for s in its first hub's log, as its writer does,
+// which must be in a write meanwhile. It reports whether there was anything.
+func (s *Session) TakeNext() bool { return s.placesNow()[0].takeNext(new(outBatch)) }
+
+// IsHeld reports whether s must read another hub first.
+func (s *Session) IsHeld() bool { return s.placesNow()[0].isHeld() }
+
+// PartsEnd returns how much s must take of its first hub for publishers to no
+// longer wait for its parts, and how much is due to it.
+func (s *Session) PartsEnd() (end, due int64) {
+	m := s.placesNow()[0]
+	h := m.feed.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return m.partsEnd(), m.aim()
+}
+
 // IndexedHubs returns how many hubs s has in its index.
 func (s *Session) IndexedHubs() int { return len(s.hubs.byHub) }
 

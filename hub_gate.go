@@ -58,8 +58,7 @@ type gateRoom struct {
 // only in left. The caller holds mu, which await releases while it waits.
 func (h *Hub) await(late []latecomer, left []*member, apart *member) {
 	for _, m := range left {
-		_, weight := m.parted()
-		h.shut(m, m.taken.Load()+weight)
+		h.shut(m, m.partsEnd())
 	}
 	slack := int64(0)
 	for _, l := range late {

@@ -255,3 +255,39 @@ func TestAPublishingHandlerWithAStalledPeerIsReleasedFromLagBlock(t *testing.T) 
 		handlers.Wait()
 	})
 }
+
+// A publisher that waited for more than is due to a member would wait for good.
+func TestPublishersWaitForNoMoreOfAMembersPartsThanItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock})
+		slow, _ := joinMem(t, h, &chanio.Options{WriteTimeout: -1})
+		_, peer := joinMem(t, h, nil)
+		go io.Copy(io.Discard, peer)
+		require.NoError(t, h.Multicast([]byte("a")))
+		synctest.Wait() // slow is in a write
+		for range 200 {
+			for range 200 {
+				require.NoError(t, h.Multicast([]byte("a")))
+				require.NoError(t, h.MulticastExcept([]byte("b"), slow))
+			}
+			require.NoError(t, h.Multicast([]byte("a"))) // and something after its parts
+			var taking sync.WaitGroup
+			done := make(chan struct{})
+			taking.Go(func() {
+				defer close(done)
+				for slow.TakeNext() {
+				}
+			})
+			taking.Go(func() {
+				for !isClosed(done) {
+					slow.IsHeld() // contends for the member
+				}
+			})
+			for !isClosed(done) {
+				end, due := slow.PartsEnd()
+				require.LessOrEqual(t, end, due)
+			}
+			taking.Wait()
+		}
+	})
+}

@@ -357,3 +357,11 @@ func (m *member) parted() (segments int, weight int64) {
 	}
 	return segments, weight
 }
+
+// partsEnd returns about how much m must have taken to hold no parts, never more.
+// The caller holds the hub's mu.
+func (m *member) partsEnd() int64 {
+	taken := m.taken.Load() // first: m may be taking, and that must not count twice
+	_, weight := m.parted()
+	return taken + weight
+}
