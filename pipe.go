@@ -2,6 +2,7 @@ package chanio
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -57,8 +58,11 @@ func (d *direction) run(ctx context.Context) {
 		return
 	}
 	// What was sent by Put before, such as a header, goes first. An error is the
-	// end of to, or of ctx, which PutBatch and AfterFunc see.
-	_ = d.to.Flush(ctx)
+	// end of to, or of ctx, which PutBatch and AfterFunc see, or a lost datagram,
+	// which is left for the user's Flush or Close to tell.
+	if err := d.to.Flush(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+		d.to.losses().note(err)
+	}
 	pass(d, d.from.RecvBatch(), d.to.PutBatch)
 }
 

@@ -201,3 +201,19 @@ func TestASlowReaderOfAPipeStopsTheOtherPeer(t *testing.T) {
 	p.server.Close()
 	assert.NoError(t, <-p.over)
 }
+
+func TestADatagramLostBeforeAPipeIsToldByClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, err := chanio.DialOver(t.Context(), newMemSocket(), peerAddress(1), nil)
+		require.NoError(t, err)
+		b, err := chanio.DialOver(t.Context(), newMemSocket(), peerAddress(2), nil)
+		require.NoError(t, err)
+		a.Send() <- make([]byte, 1<<16) // more than a datagram holds
+		over := make(chan error, 1)
+		go func() { over <- chanio.Pipe(t.Context(), a, b) }()
+		synctest.Wait()
+		require.ErrorIs(t, a.Close(), chanio.ErrMessageTooLarge)
+		require.NoError(t, b.Close())
+		require.NoError(t, <-over)
+	})
+}
