@@ -49,11 +49,9 @@ func (p *peer) receive(run []datagram.Packet, again bool) (late []datagram.Packe
 		runtime.Gosched()
 		n, got = p.put(run, again, true)
 	}
-	run = run[n:]
 	if got == recvClosed {
 		return run
 	}
-	p.session.stats.messagesDropped.Add(int64(len(run)))
 	return nil
 }
 
@@ -63,7 +61,7 @@ type recvState int
 const (
 	recvOpen    recvState = iota // it took everything
 	recvFull                     // no room for the rest
-	recvStalled                  // no room for the rest, and its receiver is stalled
+	recvStalled                  // no room for the rest, which was dropped: its receiver is stalled
 	recvClosed                   // it accepts nothing more
 )
 
@@ -123,12 +121,15 @@ func (p *peer) counted(run []datagram.Packet) {
 	p.session.stats.bytesReceived.Add(size(run))
 }
 
-// stateAfter returns the state after n of run were accepted.
+// stateAfter returns the state after n of run were accepted, and counts the rest
+// if that is dropped. The caller holds the session's mu.
 func (p *peer) stateAfter(n int, run []datagram.Packet) recvState {
 	switch {
 	case n == len(run):
 		return recvOpen
 	case p.stalled:
+		// Here, where the session cannot end, or its totals would lack them.
+		p.session.stats.messagesDropped.Add(int64(len(run) - n))
 		return recvStalled
 	}
 	return recvFull

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/internal/datagram"
 )
 
 func TestCloseOfAUDPListenerEndsAllPeersAtOnce(t *testing.T) {
@@ -337,5 +338,23 @@ func TestCountersOfPeersAreExact(t *testing.T) {
 			require.NoError(t, l.Close())
 			await(t, handled, "the handlers")
 		})
+	}
+}
+
+func TestADatagramWithoutRoomIsCountedBeforeItsSessionCanEnd(t *testing.T) {
+	for _, batched := range []bool{false, true} {
+		l := listenUDP(t, nil)
+		s := l.NewPeer(t.Context(), peerAddress(1))
+		if batched {
+			s.RecvBatch()
+		}
+		run := make([]datagram.Packet, 4)
+		for i := range run {
+			run[i].Data = make([]byte, 30<<10)
+		}
+		require.Equal(t, chanio.RecvFull, s.PutRun(run, false), "two fit")
+		require.Zero(t, s.Stats().MessagesDropped, "its receiver may come")
+		require.Equal(t, chanio.RecvStalled, s.PutRun(run[2:], true))
+		require.EqualValues(t, 2, s.Stats().MessagesDropped)
 	}
 }
