@@ -146,19 +146,25 @@ func (p *peer) delivered() {
 // anything, what is left in Recv begins the next session: a handler that answers
 // and closes thus answers every request, even those that arrived together.
 func (p *peer) interrupt() {
-	if rest := p.stopReceiving(true); len(rest) > 0 {
+	rest, first := p.stopReceiving(true)
+	if len(rest) > 0 {
 		p.table.deliverRun(rest, true)
+	}
+	if first { // only now, or what is in neither session would be in nobody's totals
+		p.session.release()
 	}
 }
 
 // stopReceiving frees the address pair for another session and closes Recv. If
 // takeBack is set, the table still admits peers and the handler has received
-// something, it takes what is left in Recv and returns it.
-func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
+// something, it takes what is left in Recv and returns it. If first is set, the
+// caller must release the session: that is the reference that a reader would hold.
+func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet, first bool) {
 	again := p.table.remove(p)
 	s := p.session
 	s.mu.Lock()
-	first := !s.recvClosed
+	defer s.mu.Unlock()
+	first = !s.recvClosed
 	if first {
 		if again && takeBack {
 			rest = p.unreceived()
@@ -167,11 +173,7 @@ func (p *peer) stopReceiving(takeBack bool) (rest []datagram.Packet) {
 		}
 		s.closeRecvLocked()
 	}
-	s.mu.Unlock()
-	if first {
-		s.release() // the reference that a reader would hold
-	}
-	return rest
+	return rest, first
 }
 
 // unreceived takes back and returns what waits to be received, unless the
@@ -265,7 +267,9 @@ func (p *peer) closeWrite() (size int, err error) { return 0, nil }
 func (p *peer) count(*Stats)                      {}
 
 func (p *peer) shut(bool) {
-	p.stopReceiving(false)
+	if _, first := p.stopReceiving(false); first {
+		p.session.release()
+	}
 	p.table.ended(p)
 }
 

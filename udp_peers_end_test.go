@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
@@ -357,4 +358,25 @@ func TestADatagramWithoutRoomIsCountedBeforeItsSessionCanEnd(t *testing.T) {
 		require.Equal(t, chanio.RecvStalled, s.PutRun(run[2:], true))
 		require.EqualValues(t, 2, s.Stats().MessagesDropped)
 	}
+}
+
+func TestASessionIsNotDoneBeforeTheNextOneHasWhatItLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logger := heldLog{new(atomic.Bool), make(chan struct{})}
+		m, l := memPeers(t, t.Context(), &chanio.Options{Logger: slog.New(logger)})
+		s := m.session(1, l)
+		m.from(1, "left")
+		require.Equal(t, "hello", string(<-s.Recv()))
+
+		logger.held.Store(true)
+		go s.Close() // begins the next session, which is an event
+		synctest.Wait()
+		logger.held.Store(false)
+		s.Abort(nil)
+		synctest.Wait()
+		assert.False(t, isClosed(s.Done()), "what it left is neither its own nor the next one's")
+		close(logger.release)
+		<-s.Done()
+		require.Equal(t, "left", string(<-(<-l.Sessions()).Recv()))
+	})
 }
