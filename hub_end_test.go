@@ -185,3 +185,26 @@ func TestHubsSessionsAndListenersEndInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsStillInSendWhenAHubEndsIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 1000, SendQueue: 10})
+		events := h.Events()
+		joinMem(t, h, &chanio.Options{WriteTimeout: -1}) // its peer does not read
+		for i := range 8 {
+			h.Send() <- message(i, 600)
+			synctest.Wait()
+		}
+		published := h.Stats().MessagesReceived
+		require.Less(t, published, int64(7), "some are in the channel")
+		require.NoError(t, h.Close())
+		var failed int64
+		for e := range events {
+			if e.Kind == chanio.EventFailed {
+				require.ErrorIs(t, e.Err, chanio.ErrClosed)
+				failed++
+			}
+		}
+		require.EqualValues(t, 8, published+failed)
+	})
+}

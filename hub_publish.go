@@ -347,11 +347,23 @@ func (h *Hub) runPump(p *hubPump) {
 			if !ok {
 				return // users must not close it, but a loop would be worse
 			}
-			if err := h.Multicast(m); err != nil {
-				h.events.emit(Event{Kind: EventFailed, Err: err})
-			}
+			h.pumpOne(m)
 		case <-p.closing:
+			for range len(p.send) { // and no more: a bare sender may be filling it all the time
+				select {
+				case m := <-p.send:
+					h.pumpOne(m) // which fails, and that is told
+				default:
+				}
+			}
 			return
 		}
+	}
+}
+
+// pumpOne multicasts what was sent on Send.
+func (h *Hub) pumpOne(m []byte) {
+	if err := h.Multicast(m); err != nil {
+		h.events.emit(Event{Kind: EventFailed, Err: err})
 	}
 }
