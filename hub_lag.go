@@ -213,7 +213,10 @@ func (h *Hub) treat(m *member) lagger {
 	h.counts.dropped += l.skipped
 	h.counts.owed -= bytes
 	m.s.stats.messagesDropped.Add(l.skipped) // here, before m's session can be added to the totals
-	l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
+	// It may have taken everything meanwhile.
+	if l.skipped > 0 {
+		l.events = []Event{h.events.queue(Event{Kind: EventLagged, Session: m.s, Count: int(l.skipped)})}
+	}
 	if tell {
 		m.s.memberReady(m)
 	}

@@ -307,3 +307,14 @@ func TestNoByteIsCountedTwiceWhenAMemberEndsBesideItsWriter(t *testing.T) {
 		require.Equal(t, st.BytesReceived, st.BytesSent+st.Undelivered)
 	}
 }
+
+func TestAMemberThatHasCaughtUpSkipsNothingAndNothingIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testHub(t, &chanio.Options{Lag: chanio.LagDrop})
+		events := h.Events()
+		s, _ := joinMem(t, h, nil)
+		h.Lag(s)() // a publisher saw it lag, and then it took everything
+		require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventJoined}, kinds(events))
+		require.Zero(t, h.Stats().MessagesDropped)
+	})
+}
