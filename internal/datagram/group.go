@@ -41,11 +41,15 @@ func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
 	c.joined.mu.Lock()
 	defer c.joined.mu.Unlock()
 	chosen := ifi == nil
+	g := c.joined.find(group, ifi)
 	if chosen && group.Unmap().IsMulticast() {
 		ifi = c.systemsInterface(group.Unmap())
-		if g := c.joined.find(group, nil); g != nil && g.index != 0 { // joined already, for another source
+		if g != nil && g.index != 0 { // joined already, for another source
 			ifi = &net.Interface{Name: g.name, Index: g.index}
 		}
+	}
+	if g != nil && g.name != "" && g.index == 0 && ifi != nil {
+		return c.resume(g, source, ifi)
 	}
 	err := c.join(group, source, ifi)
 	if err == nil {

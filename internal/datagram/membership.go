@@ -110,6 +110,24 @@ func (c *Conn) RenewGroups() (changed []Renewal, away bool) {
 	return changed, away
 }
 
+// resume is Join for a group whose interface was away, if that is back and
+// RenewGroups does not know it yet: it then finds the group joined.
+func (c *Conn) resume(g *joinedGroup, source netip.Addr, ifi *net.Interface) error {
+	before := *g
+	g.name, g.failed = ifi.Name, false
+	switch {
+	case !source.IsValid():
+		g.sources = nil
+	case !slices.Contains(g.sources, source):
+		g.sources = append(slices.Clip(g.sources), source)
+	}
+	err := c.rejoin(g, ifi.Index)
+	if err != nil {
+		*g = before
+	}
+	return err
+}
+
 // rejoin joins g again on the interface with that index.
 func (c *Conn) rejoin(g *joinedGroup, index int) error {
 	ifi := &net.Interface{Name: g.name, Index: index}
