@@ -237,7 +237,8 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 	if ctx.Err() != nil { // tune may have undone the interruption
 		return nil, context.Cause(ctx)
 	}
-	if l.set.ProxyProtocol {
+	_, handed := unwrap(conn) // whoever handed it over has read the beginning
+	if l.set.ProxyProtocol && handed == nil {
 		if err := l.set.trustsProxy(conn.RemoteAddr()); err != nil {
 			return nil, err
 		}
@@ -250,12 +251,12 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 	} else if one.socket == nil {
 		one.from = hostOf(conn.RemoteAddr())
 		l.handshakes.locate(one, one.from)
-		if l.set.TLS != nil {
+		if l.set.TLS != nil && handed == nil {
 			conn = &heardConn{Conn: conn, heard: func() { l.handshakes.hear(one, one.from) }}
 		}
 	}
 	var header proxyproto.Header
-	if _, handed := unwrap(conn); l.set.ProxyProtocol && handed == nil {
+	if l.set.ProxyProtocol && handed == nil {
 		var err error
 		if header, err = readProxy(conn); err != nil {
 			return nil, err
