@@ -55,10 +55,19 @@ func (n *netListener) Accept() (net.Conn, error) {
 	case <-n.closed:
 	}
 	if err := n.l.Err(); err != nil {
-		return nil, wrapOp("accept", n.l.addr.Network(), nil, n.l.addr, err)
+		return nil, wrapOp("accept", n.l.addr.Network(), nil, n.l.addr, stoppedError{err})
 	}
 	return nil, n.l.closedError("accept")
 }
+
+// stoppedError says what ended the listener. That may be a timeout, as of its
+// context, or some other error that calls itself temporary, which would make
+// servers accept again and again.
+type stoppedError struct{ cause error }
+
+func (e stoppedError) Error() string        { return "the listener has ended: " + e.cause.Error() }
+func (e stoppedError) Unwrap() error        { return e.cause }
+func (e stoppedError) Is(target error) bool { return target == ErrClosed || target == net.ErrClosed }
 
 func (n *netListener) Close() error {
 	n.once.Do(func() { close(n.closed) })

@@ -1,12 +1,16 @@
 package chanio_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -154,4 +158,34 @@ func TestAcceptTellsWhatEndedTheListener(t *testing.T) {
 	_, err := l.NetListener().Accept()
 	require.ErrorIs(t, err, errTest)
 	awaitDone(t, l)
+}
+
+func TestAcceptsErrorsEndServers(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	ended := chanio.Serve(ctx, newMemListener(), nil)
+	failed := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	failed.BeforeBind(func() error { return os.NewSyscallError("socket", syscall.EMFILE) })
+	require.Error(t, failed.Restart(t.Context()))
+	for _, test := range []struct {
+		name string
+		l    *chanio.Listener
+		want error
+	}{
+		{"the context's deadline", ended, context.DeadlineExceeded},
+		{"a failed Restart", failed, syscall.EMFILE},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := test.l.NetListener().Accept()
+			require.ErrorIs(t, err, test.want)
+			require.ErrorIs(t, err, net.ErrClosed)
+			var ne interface {
+				net.Error
+				Temporary() bool
+			}
+			require.ErrorAs(t, err, &ne)
+			require.False(t, ne.Temporary(), "net/http would accept again, forever")
+			require.False(t, ne.Timeout())
+		})
+	}
 }
