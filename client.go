@@ -61,10 +61,14 @@ func dial(ctx context.Context, network, address string, set *settings) (transpor
 	}
 	if _, handed := unwrap(conn); set.TLS == nil || handed != nil {
 		t, err := transportOf(conn, set)
+		if h, ok := t.(handshaker); ok && err == nil {
+			err = h.handshake(ctx) // of a *tls.Conn from DialContext
+		}
 		if err != nil {
 			conn.Close()
+			return nil, err
 		}
-		return t, err
+		return t, nil
 	}
 	t := newTLSStream(conn, tls.Client, clientTLS(set.TLS, network, address))
 	if err := t.handshake(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -170,4 +171,35 @@ func TestTLSMayBeSpokenInsideTLS(t *testing.T) {
 	inner := chanio.NewSession(context.Background(), tls.Client(outer, client), nil)
 	requireEcho(t, inner, "hello")
 	require.NoError(t, inner.Close())
+}
+
+func TestAClientShakesHandsOverATLSConnWhileItDials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, t.Context(), chanio.Options{})
+		silent := make(chan net.Conn, 1) // what the first dial gets
+		a, b := memPair()
+		defer b.Close()
+		silent <- a
+		o := &chanio.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			select {
+			case conn := <-silent:
+				return tls.Client(conn, m.client), nil
+			default:
+				return tls.Client(m.ln.dial(), m.client), nil
+			}
+		}}
+		c := chanio.Connect(t.Context(), "tcp", somewhere, o)
+		defer c.Close()
+		s, ok := await(t, c.Sessions(), "the session")
+		require.True(t, ok)
+		state, _ := s.TLS()
+		require.True(t, state.HandshakeComplete)
+		for _, want := range []chanio.EventKind{chanio.EventStarted, chanio.EventFailed, chanio.EventConnected, chanio.EventHandshaked} {
+			e := <-c.Events()
+			require.Equal(t, want, e.Kind, "%v", e.Err)
+			if want == chanio.EventFailed {
+				require.ErrorIs(t, e.Err, context.DeadlineExceeded)
+			}
+		}
+	})
 }
