@@ -53,3 +53,9 @@ func (o *Options) RestrictSocket(fd int) error {
 	}
 	return set.restrict("unix", uintptr(fd))
 }
+
+// HoldRegistry holds the registry's mutex until unlock.
+func (l *Listener) HoldRegistry() (unlock func()) {
+	l.reg.mu.Lock()
+	return l.reg.mu.Unlock
+}

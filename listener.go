@@ -220,9 +220,9 @@ func (l *Listener) stop(err error) {
 	}
 	l.stopped = true
 	l.err = err
+	l.reg.close() // before another call can return: who finds l stopped ends all that the registry has
 	src := l.interrupt()
 	l.mu.Unlock()
-	l.reg.close()
 	src.interrupt()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -244,4 +245,22 @@ func TestAHandlerThatForgetsToCloseLeavesNoSession(t *testing.T) {
 			await(t, handled, "the handlers")
 		})
 	}
+}
+
+func TestWhoFindsAListenerStoppedFindsItsRegistryClosed(t *testing.T) {
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	quit, early := l.Quit(), false
+	unlock := l.HoldRegistry()
+	stopped := make(chan error, 1)
+	go func() { stopped <- l.NetListener().Close() }()
+	for range 10_000 { // a bound that decides nothing where the promise holds
+		if early = isClosed(quit); early {
+			break
+		}
+		runtime.Gosched()
+	}
+	unlock()
+	require.False(t, early, "a session could begin that neither Close nor Shutdown would end")
+	require.NoError(t, <-stopped)
+	await(t, quit, "the end of accepting")
 }
