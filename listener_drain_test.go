@@ -163,6 +163,19 @@ func TestADrainDuringARestartEndsTheListener(t *testing.T) {
 	}
 }
 
+func TestARestartDuringADrainIsRefusedAndEndsNothing(t *testing.T) {
+	l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
+	conn := connectTo(t, l) // and is not received yet
+	drained := make(chan error, 1)
+	go func() { drained <- l.Drain(t.Context()) }()
+	await(t, l.Draining(), "the drain")
+	require.ErrorIs(t, l.Restart(t.Context()), chanio.ErrClosed)
+	serveEach(l, sendBack)
+	requireAnswer(t, conn, "hello")
+	require.NoError(t, conn.Close())
+	require.NoError(t, <-drained)
+}
+
 func TestADrainingUDPListenerServesOnlyItsExistingPeers(t *testing.T) {
 	l := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
 	handled := serveEach(l, sendBack)

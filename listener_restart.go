@@ -9,7 +9,8 @@ import (
 // if the system chose it. The channels stay open. A failure ends the listener
 // with that Err. Restart returns ctx's error if ctx ends before the restart is
 // complete, which continues nevertheless. It returns an error that is ErrClosed
-// once the listener has stopped, and errors.ErrUnsupported after [Serve].
+// once the listener has stopped or drains, and errors.ErrUnsupported after
+// [Serve].
 func (l *Listener) Restart(ctx context.Context) error {
 	if l.bind == nil {
 		return wrapOp("restart", l.addr.Network(), nil, l.addr, errors.ErrUnsupported)
@@ -20,7 +21,7 @@ func (l *Listener) Restart(ctx context.Context) error {
 	reply := make(chan error, 1)
 	l.mu.Lock()
 	switch {
-	case l.stopped:
+	case l.stopped || l.isDraining():
 		l.mu.Unlock()
 		return l.closedError("restart")
 	case l.restart != nil:
