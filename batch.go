@@ -136,17 +136,17 @@ func (b *Batch) reserve(n int) (old *buffer.Buffer, ok bool) {
 	switch {
 	case b.owner.Load() != 0 || b.over:
 		return nil, false
+	case uint64(b.used)+uint64(n) > maxBatch: // whatever room there is
+		b.over = true
+		return nil, false
 	case b.buf == nil:
 		b.buf = buffer.Get(n)
 		return nil, true
 	case n <= len(b.buf.B)-b.used:
 		return nil, true
-	case uint64(b.used)+uint64(n) > maxBatch:
-		b.over = true
-		return nil, false
 	}
 	old = b.buf
-	b.buf = buffer.Get(max(2*len(old.B), b.used+n))
+	b.buf = buffer.Get(int(min(max(2*uint64(len(old.B)), uint64(b.used+n)), maxBatch)))
 	copy(b.buf.B, old.B[:b.used])
 	b.buf.Spans = append(slices.Grow(b.buf.Spans, len(old.Spans)+1), old.Spans...)
 	return old, true

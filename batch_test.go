@@ -3,6 +3,7 @@ package chanio_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -150,4 +151,21 @@ func TestAMessageKeptBeyondReleaseIsSeenAsOverwritten(t *testing.T) {
 	kept := b.At(0)
 	b.Release()
 	require.Equal(t, bytes.Repeat([]byte{0xDB}, 5), kept)
+}
+
+func TestABatchRefusesAMessageThatItsIndexCannotTell(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 || raceEnabled {
+		t.Skip("no message is that long, or the race detector's shadow of it is not free")
+	}
+	size := uint64(math.MaxUint32) + 1
+	huge := make([]byte, size) // which nobody touches, so it costs no memory
+	b := chanio.NewBatch()
+	b.Append(huge)
+	require.Zero(t, b.Len())
+	b = chanio.NewBatch()
+	b.Append([]byte("a"))
+	b.Append(huge[1:])
+	require.Equal(t, 1, b.Len())
+	s, _ := memSession(t, nil)
+	require.ErrorIs(t, s.PutBatch(b), chanio.ErrMessageTooLarge)
 }
