@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -201,4 +202,18 @@ func TestBatchesSentAfterCloseWriteAreReceivedAndCounted(t *testing.T) {
 		require.NoError(t, s.Err())
 		require.EqualValues(t, 600, s.Stats().Undelivered)
 	})
+}
+
+// aloneFraming returns its frame alone, not appended to what it was given.
+type aloneFraming struct{ chanio.Lines }
+
+func (f aloneFraming) AppendFrame(_, m []byte) ([]byte, error) { return f.Lines.AppendFrame(nil, m) }
+
+func TestABatchIsWholeUnderAFramingThatReturnsItsFrameAlone(t *testing.T) {
+	s, peer := memSession(t, &chanio.Options{Framing: aloneFraming{}})
+	require.NoError(t, s.PutBatch(batchOf("a long message", "b", strings.Repeat("c", 100), "d")))
+	go s.CloseWrite()
+	got, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.Equal(t, "a long message\nb\n"+strings.Repeat("c", 100)+"\nd\n", string(got))
 }

@@ -96,23 +96,25 @@ const frameOverhead = 8
 
 // appendFrame adds m, framed by f.
 func (b *Batch) appendFrame(f Framing, m []byte) error {
-	whole, err := f.AppendFrame(b.buf.B[:b.used], m)
+	// Not to all of b, as a framing might return its frame alone.
+	room := b.buf.B[b.used:b.used]
+	frame, err := f.AppendFrame(room, m)
 	if err != nil {
 		return err
 	}
-	if len(whole) > maxBatch {
-		return tooLarge(uint64(len(whole)), maxBatch)
+	whole := b.used + len(frame)
+	if whole > maxBatch {
+		return tooLarge(uint64(whole), maxBatch)
 	}
-	if len(whole) > len(b.buf.B) { // append has reallocated
+	if whole > len(b.buf.B) { // append has reallocated
 		old := b.buf
-		b.buf = buffer.Get(2 * len(whole))
-		copy(b.buf.B, whole)
+		b.buf = buffer.Get(2 * whole)
+		copy(b.buf.B, old.B[:b.used])
 		b.buf.Spans = append(b.buf.Spans, old.Spans...)
-		old.Free()
-	} else if len(whole) > 0 && &whole[0] != &b.buf.B[0] {
-		copy(b.buf.B, whole)
+		defer old.Free()
 	}
-	b.added(len(whole) - b.used)
+	copy(b.buf.B[b.used:], frame) // nothing moves if it is there already
+	b.added(len(frame))
 	return nil
 }
 
