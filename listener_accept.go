@@ -19,6 +19,12 @@ type streams struct {
 	ln    net.Listener
 	file  *socketFile // a unix listener's, otherwise nil
 	close sync.Once   // closes ln; a second caller waits, as the address is not free before that
+
+	// Used only if ln has no deadlines.
+	mu        sync.Mutex  // never held while blocking
+	accepting bool        // an Accept that knows of no drain is in progress
+	draining  bool        // drain was called
+	last      *time.Timer // ends that Accept; nil unless drain found one
 }
 
 func newStreams(ln net.Listener, set *settings) *streams {
@@ -37,7 +43,7 @@ func (a *streams) interrupt() {
 }
 
 func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) error {
-	err := l.accept(ctx, a.ln, quit)
+	err := l.accept(ctx, a, quit)
 	switch {
 	case err != nil:
 		l.endServing() // or undelivered sessions would be waited for
@@ -51,16 +57,16 @@ func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) 
 
 // accept admits connections until accepting is interrupted, and then returns
 // nil, or fails permanently.
-func (l *Listener) accept(ctx context.Context, ln net.Listener, quit <-chan struct{}) error {
+func (l *Listener) accept(ctx context.Context, a *streams, quit <-chan struct{}) error {
 	pause, queue := time.Duration(0), acceptQueue{backlogTime, backlogSize}
 	for l.awaitPlace(quit) {
 		var conn net.Conn
 		var err error
 		draining := l.isDraining()
 		if draining {
-			conn, err = queue.accept(ln)
+			conn, err = a.acceptBacklog(&queue)
 		} else {
-			conn, err = ln.Accept()
+			conn, err = a.accept(&queue)
 		}
 		if err == nil {
 			pause = 0

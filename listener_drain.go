@@ -70,11 +70,36 @@ const (
 	backlogSize  = 4096 // Linux' default of net.core.somaxconn, which Go listens with
 )
 
-// drain ends a waiting Accept.
+// drain ends a waiting Accept. If ln has no deadlines, only closing it does, and
+// that must wait: others may be connected and not accepted.
 func (a *streams) drain() {
-	if !setDeadline(a.ln, time.Now().Add(backlogPause)) {
-		a.interrupt()
+	if setDeadline(a.ln, time.Now().Add(backlogPause)) {
+		return
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.draining = true
+	if a.accepting {
+		a.last = time.AfterFunc(backlogPause, a.interrupt)
+	}
+}
+
+// accept is Accept until drain is called.
+func (a *streams) accept(q *acceptQueue) (net.Conn, error) {
+	a.mu.Lock()
+	a.accepting = !a.draining
+	a.mu.Unlock()
+	if !a.accepting {
+		return a.acceptBacklog(q)
+	}
+	conn, err := a.ln.Accept()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accepting = false
+	if a.last != nil {
+		a.last.Stop()
+	}
+	return conn, err
 }
 
 // setDeadline sets the deadline of Accept, or reports that ln does not support
@@ -90,14 +115,19 @@ type acceptQueue struct {
 	size int           // how many connections may still be in it
 }
 
-// accept accepts one of them, or returns os.ErrDeadlineExceeded if there is none.
-func (q *acceptQueue) accept(ln net.Listener) (net.Conn, error) {
-	for q.time > 0 || q.size > 0 && waits(ln) {
+// acceptBacklog accepts one of them, or returns an error if there is none. If ln
+// has no deadlines, that closes it.
+func (a *streams) acceptBacklog(q *acceptQueue) (net.Conn, error) {
+	for q.time > 0 || q.size > 0 && waits(a.ln) {
 		start := time.Now()
-		if !setDeadline(ln, start.Add(backlogPause)) {
-			break
+		var last *time.Timer
+		if !setDeadline(a.ln, start.Add(backlogPause)) {
+			last = time.AfterFunc(backlogPause, a.interrupt)
 		}
-		conn, err := ln.Accept()
+		conn, err := a.ln.Accept()
+		if last != nil {
+			last.Stop()
+		}
 		q.time -= time.Since(start)
 		switch {
 		case err == nil:
@@ -105,7 +135,7 @@ func (q *acceptQueue) accept(ln net.Listener) (net.Conn, error) {
 			return conn, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, err
-		case !waits(ln):
+		case !waits(a.ln):
 			q.time, q.size = 0, 0
 		} // else the deadline passed before Accept looked
 	}
