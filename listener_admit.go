@@ -53,7 +53,7 @@ func (l *Listener) awaitsPeer(conn net.Conn) bool {
 // drop closes a connection that came too late, in a goroutine, because Close
 // may block if conn is not a socket.
 func (l *Listener) drop(conn net.Conn) {
-	l.handshakes.goroutines.Go(func() { abortConn(conn) })
+	l.handshakes.goroutines.Go(func() { abortConn(underTLS(conn)) })
 }
 
 // begin starts a session over t, for which a place was reserved. It returns nil
@@ -308,7 +308,7 @@ func (one *handshake) interrupt() {
 		one.conn.SetReadDeadline(aLongTimeAgo)
 		return
 	}
-	one.conn.Close()
+	abortConn(underTLS(one.conn)) // not Close, after which there is no reset any more
 }
 
 // shut closes the connection through t, or directly if t is nil.

@@ -351,7 +351,7 @@ func (c *recordConn) SetWriteDeadline(t time.Time) error {
 
 // Close is called only by crypto/tls, when the context of a handshake ends. It
 // drops the connection, as shut(true) does.
-func (c *recordConn) Close() error { return abortConn(c.Conn) }
+func (c *recordConn) Close() error { return abortConn(underTLS(c.Conn)) }
 
 // send writes p for flush, under the session's WriteTimeout.
 func (c *recordConn) send(p []byte) (int, error) {
