@@ -39,10 +39,11 @@ func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 	return due, nil
 }
 
-// messageRule ends a session whose peer began a message and did not finish it.
+// messageRule ends a session whose peer began a message and did not finish it. A
+// TLS record that is cut where input is discarded takes nothing from anyone.
 func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
 	since, d := earlier(s.timers.message.Load(), s.timers.record.Load()), s.set.MessageTimeout
-	if since == 0 || d <= 0 || l.closing() {
+	if since == 0 || d <= 0 || l.closing() || l.input() != inputOpen {
 		return endless, nil
 	}
 	if due := since + int64(d); due > now {

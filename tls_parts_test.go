@@ -2,6 +2,7 @@ package chanio_test
 
 import (
 	"crypto/tls"
+	"io"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -101,5 +102,26 @@ func TestMessageTimeoutIsOfOneRecordAndNotOfThePausesBetweenThem(t *testing.T) {
 		<-s.Done()
 		require.Equal(t, timeout, time.Since(began))
 		require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+	})
+}
+
+func TestAPartOfARecordThatIsDiscardedEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemServer(t, t.Context(), chanio.Options{Framing: chanio.Lines{}, MaxMessage: 10, MessageTimeout: time.Second})
+		peer := m.connect(t)
+		s := <-m.Sessions()
+		_, err := peer.Write([]byte("a line that is too long\n"))
+		require.NoError(t, err)
+		_, err = peer.NetConn().Write([]byte{23, 3, 3, 0, 100, 1, 2, 3})
+		require.NoError(t, err)
+		_, ok := <-s.Recv()
+		require.False(t, ok)
+		require.ErrorIs(t, s.Err(), chanio.ErrMessageTooLarge)
+		time.Sleep(10 * time.Second) // less than HalfCloseTimeout
+		require.NoError(t, s.Put([]byte("sorry")))
+		answer := make([]byte, 6)
+		_, err = io.ReadFull(peer, answer)
+		require.NoError(t, err)
+		require.Equal(t, "sorry\n", string(answer))
 	})
 }
