@@ -18,9 +18,10 @@ import (
 // Close.
 //
 // Connections that peers have already made are not refused: those waiting in
-// the kernel are accepted, handshakes continue, and each is delivered. Sessions
-// is closed after the last of them, so keep receiving. A socket that another
-// process shares (its descriptor was handed over) stays open there.
+// the kernel are accepted, as far as Options.MaxSessions allows at once,
+// handshakes continue, and each is delivered. Sessions is closed after the last
+// of them, so keep receiving. A socket that another process shares (its
+// descriptor was handed over) stays open there.
 //
 // On udp, new peers are ignored, and the listener's socket is read as long as
 // there are sessions; another socket on the same port does not hear from their

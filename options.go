@@ -203,9 +203,10 @@ type Options struct {
 	// DialContext, if not nil, is what [Dial] and [Connect] use instead of
 	// Dialer to make stream connections, for example through a proxy or a
 	// tunnel. TLS runs over the connection it returns, unless that is a
-	// [Handover]. It must return soon after its context has ended. Returning a
-	// connection with message boundaries (udp, unixgram, unixpacket) is an
-	// error, unless the network is unixpacket, for which it must be one.
+	// [Handover]. A *tls.Conn shakes hands as part of the dial. The function must
+	// return soon after its context has ended. Returning a connection with
+	// message boundaries (udp, unixgram, unixpacket) is an error, unless the
+	// network is unixpacket, for which it must be one.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Multicast configures IP multicast on datagram endpoints.
