@@ -299,7 +299,7 @@ func (c *Client) connect(ctx, dialCtx context.Context) *Session {
 	c.beginTry(cancel)
 	tr, err := dial(tryCtx, c.network, c.address, c.set)
 	if err != nil {
-		if !c.endTry(nil) && c.running() {
+		if !c.endTry(nil) && dialCtx.Err() == nil { // the client's end is no failure
 			c.events.emit(Event{Kind: EventFailed, Err: err})
 		}
 		return nil

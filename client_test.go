@@ -253,3 +253,16 @@ func TestTheEndOfAClientsContextIsTheCauseOfItsSession(t *testing.T) {
 		requireClientAnswers(t, c)
 	}
 }
+
+func TestTheEndOfAClientsContextIsNoFailedDial(t *testing.T) {
+	for range 100 { // what ends the client and what ends its dial are two goroutines
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			c := chanio.Connect(ctx, "tcp", somewhere, &chanio.Options{Dialer: failingDialer(hang)})
+			synctest.Wait()
+			cancel()
+			<-c.Done()
+			require.Equal(t, []chanio.EventKind{chanio.EventStarted, chanio.EventStopped}, kindsUntil(t, c.Events(), chanio.EventStopped))
+		})
+	}
+}
