@@ -129,11 +129,11 @@ func (l *Listener) rest(d time.Duration, quit <-chan struct{}) bool {
 
 // passes reports whether a later accept may succeed.
 func passes(err error) bool {
+	if errors.Is(err, net.ErrClosed) { // whatever closed it
+		return false
+	}
 	if errno, ok := errors.AsType[errorNumber](err); ok && passing(errno) {
 		return true
-	}
-	if errors.Is(err, net.ErrClosed) {
-		return false
 	}
 	// Temporary is the only way for a listener that is not the kernel's to say
 	// so.

@@ -186,6 +186,10 @@ func TestAcceptsErrorsEndServers(t *testing.T) {
 			require.ErrorAs(t, err, &ne)
 			require.False(t, ne.Temporary(), "net/http would accept again, forever")
 			require.False(t, ne.Timeout())
+
+			over := chanio.Serve(t.Context(), test.l.NetListener(), nil)
+			awaitDone(t, over)
+			require.ErrorIs(t, over.Err(), test.want)
 		})
 	}
 }
