@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,11 +70,11 @@ func TestConnectionsMadeBeforeADrainAreDelivered(t *testing.T) {
 // calls of Accept have passed when they look.
 type busyListener struct {
 	*net.TCPListener
-	late int
+	late atomic.Int32
 }
 
 func (ln *busyListener) SetDeadline(at time.Time) error {
-	if ln.late--; ln.late >= 0 {
+	if ln.late.Add(-1) >= 0 {
 		at = time.Unix(1, 0)
 	}
 	return ln.TCPListener.SetDeadline(at)
@@ -85,7 +86,9 @@ func TestABusyMachineDrainsItsBacklogToo(t *testing.T) {
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := chanio.Serve(t.Context(), &busyListener{ln.(*net.TCPListener), 20}, &chanio.Options{MaxHandshakes: 1})
+	busy := &busyListener{TCPListener: ln.(*net.TCPListener)}
+	busy.late.Store(20)
+	l := chanio.Serve(t.Context(), busy, &chanio.Options{MaxHandshakes: 1})
 	var conns []net.Conn
 	for range 20 {
 		conns = append(conns, connectTo(t, l))
