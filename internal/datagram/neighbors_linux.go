@@ -89,12 +89,15 @@ func (n *silentNeighbors) admit(c *Conn, ps []Packet) ([]Packet, error) {
 	return ps[:count], err
 }
 
-// room returns how many bytes one message may have.
+// room returns how many bytes more than one datagram one message may have. Without
+// credit that is none: others have sent meanwhile, and together they could fill
+// the buffer before anyone looks.
 func (n *silentNeighbors) room() int {
-	if n.sought.Load() == nil {
+	credit := n.credit.Load()
+	if n.sought.Load() == nil && (n.table == nil || credit > 0) {
 		return math.MaxInt
 	}
-	return int(max(0, n.credit.Load()))
+	return int(max(0, credit))
 }
 
 // take takes bytes off the credit, and reports whether there was any.

@@ -90,3 +90,29 @@ func TestADatagramWaitsForANeighborThatIsNotSilentYet(t *testing.T) {
 		})
 	}
 }
+
+func TestSendersThatWereAdmittedTogetherDoNotFillTheBufferTogether(t *testing.T) {
+	ps := make([]Packet, maxSegments)
+	for i := range ps {
+		ps[i] = Packet{Addr: netip.AddrPortFrom(aNeighbor.addr, 9), Data: make([]byte, 100)}
+	}
+	segmented := func(netip.Addr) int { return 1400 }
+	for _, test := range []struct {
+		name   string
+		n      *silentNeighbors
+		credit int64
+		count  int
+	}{
+		{"it looks in time", &silentNeighbors{table: new(neighborTable)}, 1, maxSegments},
+		{"others have taken the credit", &silentNeighbors{table: new(neighborTable)}, 0, 1},
+		{"no table", new(silentNeighbors), 0, maxSegments},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.n.credit.Store(test.credit)
+			o := new(outbox)
+			o.pack(new(Conn), ps, segmented, test.n)
+			require.Equal(t, 1, o.used)
+			require.Equal(t, test.count, o.counts[0])
+		})
+	}
+}
