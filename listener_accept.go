@@ -21,10 +21,10 @@ type streams struct {
 	close sync.Once   // closes ln; a second caller waits, as the address is not free before that
 
 	// Used only if ln has no deadlines.
-	mu        sync.Mutex  // never held while blocking
-	accepting bool        // an Accept that knows of no drain is in progress
-	draining  bool        // drain was called
-	last      *time.Timer // ends that Accept; nil unless drain found one
+	mu        sync.Mutex // never held while blocking
+	accepting bool       // an Accept that knows of no drain is in progress
+	draining  bool       // drain was called
+	last      func()     // keeps drain from ending that Accept; nil unless drain found one
 }
 
 func newStreams(ln net.Listener, set *settings) *streams {

@@ -81,8 +81,27 @@ func (a *streams) drain() {
 	defer a.mu.Unlock()
 	a.draining = true
 	if a.accepting {
-		a.last = time.AfterFunc(backlogPause, a.interrupt)
+		a.last = a.closeLater()
 	}
+}
+
+// closeLater closes ln after backlogPause, unless stop is called. It waits in
+// steps: each waits for the scheduler, as an Accept does that has not looked yet,
+// so a busy machine is given more time.
+func (a *streams) closeLater() (stop func()) {
+	const steps = 10
+	stopped := make(chan struct{})
+	go func() { // ends after the steps
+		for range steps {
+			select {
+			case <-stopped:
+				return
+			case <-time.After(backlogPause / steps):
+			}
+		}
+		a.interrupt()
+	}()
+	return func() { close(stopped) }
 }
 
 // accept is Accept until drain is called.
@@ -98,7 +117,8 @@ func (a *streams) accept(q *acceptQueue) (net.Conn, error) {
 	defer a.mu.Unlock()
 	a.accepting = false
 	if a.last != nil {
-		a.last.Stop()
+		a.last()
+		a.last = nil
 	}
 	return conn, err
 }
@@ -121,14 +141,12 @@ type acceptQueue struct {
 func (a *streams) acceptBacklog(q *acceptQueue) (net.Conn, error) {
 	for q.time > 0 || q.size > 0 && waits(a.ln) {
 		start := time.Now()
-		var last *time.Timer
+		stop := func() {}
 		if !setDeadline(a.ln, start.Add(backlogPause)) {
-			last = time.AfterFunc(backlogPause, a.interrupt)
+			stop = a.closeLater()
 		}
 		conn, err := a.ln.Accept()
-		if last != nil {
-			last.Stop()
-		}
+		stop()
 		q.time -= time.Since(start)
 		switch {
 		case err == nil:
