@@ -49,19 +49,7 @@ func TestConnectionsMadeBeforeADrainAreDelivered(t *testing.T) {
 	for _, way := range listeners {
 		t.Run(way.name, func(t *testing.T) {
 			l := way.listen(t, t.Context(), nil)
-			var conns []net.Conn
-			for range 50 { // never received: they wait in the kernel
-				conns = append(conns, connectTo(t, l))
-			}
-			drained := make(chan error, 1)
-			go func() { drained <- l.Drain(t.Context()) }()
-			<-l.Draining()
-			serveEach(l, sendBack)
-			for _, conn := range conns {
-				requireAnswer(t, conn, "hello")
-				require.NoError(t, conn.Close())
-			}
-			require.NoError(t, <-drained)
+			requireDrainDelivers(t, l, 50)
 		})
 	}
 }
@@ -89,19 +77,7 @@ func TestABusyMachineDrainsItsBacklogToo(t *testing.T) {
 	busy := &busyListener{TCPListener: ln.(*net.TCPListener)}
 	busy.late.Store(20)
 	l := chanio.Serve(t.Context(), busy, &chanio.Options{MaxHandshakes: 1})
-	var conns []net.Conn
-	for range 20 {
-		conns = append(conns, connectTo(t, l))
-	}
-	drained := make(chan error, 1)
-	go func() { drained <- l.Drain(t.Context()) }()
-	<-l.Draining()
-	serveEach(l, sendBack)
-	for _, conn := range conns {
-		requireAnswer(t, conn, "hello")
-		require.NoError(t, conn.Close())
-	}
-	require.NoError(t, <-drained)
+	requireDrainDelivers(t, l, 20)
 }
 
 func TestADrainWaitsForHandshakesAndDeliversTheirSessions(t *testing.T) {
@@ -200,6 +176,25 @@ func TestADrainingUDPListenerServesOnlyItsExistingPeers(t *testing.T) {
 
 	idle := listenOn(t, t.Context(), "udp", "127.0.0.1:0", nil)
 	require.NoError(t, idle.Drain(t.Context()), "without peers it ends at once")
+}
+
+// requireDrainDelivers checks that n connections that were made before l drains,
+// and wait in the kernel, are delivered.
+func requireDrainDelivers(t *testing.T, l *chanio.Listener, n int) {
+	t.Helper()
+	var conns []net.Conn
+	for range n {
+		conns = append(conns, connectTo(t, l))
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- l.Drain(t.Context()) }()
+	<-l.Draining()
+	serveEach(l, sendBack)
+	for _, conn := range conns {
+		requireAnswer(t, conn, "hello")
+		require.NoError(t, conn.Close())
+	}
+	require.NoError(t, <-drained)
 }
 
 // connectOver shakes hands over raw.

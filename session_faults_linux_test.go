@@ -65,19 +65,27 @@ func TestAPeerThatReadsSlowlyIsNotStalled(t *testing.T) {
 	})
 }
 
+// sendToVanished returns a session of which the kernel holds more than its peer,
+// which may have ended its side before, will ever take.
+func sendToVanished(t *testing.T, halfClosed bool) *chanio.Session {
+	t.Helper()
+	conn, peer := socketPair(t, "tcp")
+	t.Cleanup(func() { peer.Close() })
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
+	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
+	if halfClosed {
+		require.NoError(t, peer.(halfCloser).CloseWrite())
+		_, ok := await(t, s.Recv(), "the peer's end")
+		require.False(t, ok)
+	}
+	require.NoError(t, s.Put(make([]byte, 1<<20)))
+	require.NoError(t, s.Flush(t.Context()), "the kernel takes all of it")
+	return s
+}
+
 func TestAVanishedPeerIsDetectedWhileTheKernelStillBuffers(t *testing.T) {
 	for _, halfClosed := range []bool{false, true} {
-		conn, peer := socketPair(t, "tcp")
-		defer peer.Close()
-		require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
-		s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
-		if halfClosed {
-			require.NoError(t, peer.(halfCloser).CloseWrite())
-			_, ok := await(t, s.Recv(), "the peer's end")
-			require.False(t, ok)
-		}
-		require.NoError(t, s.Put(make([]byte, 1<<20)))
-		require.NoError(t, s.Flush(t.Context()), "the kernel takes all of it")
+		s := sendToVanished(t, halfClosed)
 		awaitDone(t, s)
 		requireTimeout(t, s.Err())
 		require.ErrorContains(t, s.Err(), "WriteTimeout")
@@ -89,17 +97,7 @@ func TestAVanishedPeerIsDetectedWhileTheKernelStillBuffers(t *testing.T) {
 func TestAVanishedPeerIsDetectedThoughMoreIsSentAllTheTime(t *testing.T) {
 	for _, halfClosed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("halfClosed=%v", halfClosed), func(t *testing.T) {
-			conn, peer := socketPair(t, "tcp")
-			defer peer.Close()
-			require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
-			s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 400 * time.Millisecond, WriteBuffer: 4 << 20})
-			if halfClosed {
-				require.NoError(t, peer.(halfCloser).CloseWrite())
-				_, ok := await(t, s.Recv(), "the peer's end")
-				require.False(t, ok)
-			}
-			require.NoError(t, s.Put(make([]byte, 1<<20)))
-			require.NoError(t, s.Flush(t.Context()), "the kernel takes all of it")
+			s := sendToVanished(t, halfClosed)
 			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
 			ended := false

@@ -1,7 +1,6 @@
 package sock
 
 import (
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,18 +9,10 @@ import (
 )
 
 func TestDrainTakesWhatHasArrivedAndWaitsForNothing(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	peer, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
-	defer peer.Close()
-	conn, err := ln.Accept()
-	require.NoError(t, err)
-	defer conn.Close()
+	peer, conn := tcpPair(t)
 	socket := Of(conn)
 
-	_, err = peer.Write([]byte("hello"))
+	_, err := peer.Write([]byte("hello"))
 	require.NoError(t, err)
 	require.NoError(t, readable.Await(socket.RawConn()))
 	socket.Drain(1 << 20)

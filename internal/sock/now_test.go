@@ -15,15 +15,7 @@ import (
 )
 
 func TestWaitingTakesNothing(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	near, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
-	defer near.Close()
-	far, err := ln.Accept()
-	require.NoError(t, err)
-	defer far.Close()
+	near, far := tcpPair(t)
 	rc := Of(near).RawConn()
 	waiting := func() (yes bool) {
 		require.NoError(t, rc.Control(func(fd uintptr) { yes = Waiting(int(fd)) }))
@@ -32,7 +24,7 @@ func TestWaitingTakesNothing(t *testing.T) {
 	if waiting() {
 		t.Skip("it is not known without a read here")
 	}
-	_, err = io.WriteString(far, "x")
+	_, err := io.WriteString(far, "x")
 	require.NoError(t, err)
 	require.Eventually(t, waiting, time.Minute, time.Millisecond)
 	p := make([]byte, 2)

@@ -2,7 +2,6 @@ package sock
 
 import (
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -12,15 +11,7 @@ import (
 // A write may add just what the peer has taken, and what is left is then the same
 // each time that a timer looks.
 func TestWhatThePeerTookIsProgressThoughAsMuchIsLeft(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	near, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
-	defer near.Close()
-	far, err := ln.Accept()
-	require.NoError(t, err)
-	defer far.Close()
+	near, _ := tcpPair(t)
 	socket := Of(near)
 	var seen []Progress
 	for range 2 {

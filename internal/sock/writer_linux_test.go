@@ -1,7 +1,6 @@
 package sock
 
 import (
-	"net"
 	"runtime"
 	"syscall"
 	"testing"
@@ -98,18 +97,4 @@ func TestFailureWaitsForAWriteThatMayBeFailing(t *testing.T) {
 	_, err := w.TryWrite([][]byte{[]byte("x")}, true)
 	require.ErrorIs(t, err, syscall.ECONNRESET)
 	require.ErrorIs(t, <-failure, syscall.ECONNRESET)
-}
-
-// tcpPair returns the two ends of a TCP connection.
-func tcpPair(t *testing.T) (client, server *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	a, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
-	b, err := ln.Accept()
-	require.NoError(t, err)
-	t.Cleanup(func() { a.Close(); b.Close() })
-	return a.(*net.TCPConn), b.(*net.TCPConn)
 }

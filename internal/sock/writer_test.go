@@ -129,14 +129,7 @@ func TestOnlyWritesToSocketsAreInterrupted(t *testing.T) {
 }
 
 func TestAWriteToASocketReportsProgressBeforeItsEnd(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	near, err := net.Dial("tcp", ln.Addr().String())
-	require.NoError(t, err)
-	far, err := ln.Accept()
-	require.NoError(t, err)
-	defer far.Close()
+	near, _ := tcpPair(t)
 	const size = 64 << 20 // more than any kernel buffers
 	f := &firstProgress{happened: make(chan struct{})}
 	ended := make(chan struct{})
