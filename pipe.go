@@ -113,5 +113,5 @@ func discard[T any](d *direction, received <-chan T) {
 	}
 }
 
-// ended reports whether the peer's end of stream was received.
-func (s *Session) ended() bool { return s.life().atEnd() }
+// ended reports whether everything up to the peer's end of stream was received.
+func (s *Session) ended() bool { return s.life().input() == inputEnded }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/chanio"
+	"example.com/chanio/chaniotest"
 )
 
 // A piped is a Pipe between two connections, as a client and a server see it.
@@ -139,6 +140,41 @@ func TestPipePassesAnAbortOn(t *testing.T) {
 	_, err := p.client.Read(make([]byte, 1))
 	require.ErrorIs(t, err, errReset, "a stream that broke off must not look like a whole one")
 	require.ErrorIs(t, <-p.over, errReset)
+}
+
+func TestPipePassesABrokenStreamOnAsBroken(t *testing.T) {
+	for _, cut := range []struct {
+		name string
+		end  string
+		err  error
+	}{
+		{"inside a message", "PAY 1000", io.ErrUnexpectedEOF},
+		{"after a message that is too long", "more than 16 bytes\n", chanio.ErrMessageTooLarge},
+	} {
+		t.Run(cut.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, one := chaniotest.Pipe(nil)
+				other, server := memPair()
+				o := &chanio.Options{Framing: chanio.Lines{}, MaxMessage: 16, SendQueue: -1}
+				a, b := chanio.NewSession(t.Context(), one, o), chanio.NewSession(t.Context(), other, o)
+				over := make(chan error, 1)
+				go func() { over <- chanio.Pipe(t.Context(), a, b) }()
+				for range 4 { // batches, until Pipe waits for the server
+					_, err := io.WriteString(client, "line\n")
+					require.NoError(t, err)
+					synctest.Wait()
+				}
+				_, err := io.WriteString(client, cut.end)
+				require.NoError(t, err)
+				require.NoError(t, client.CloseWrite())
+				synctest.Wait() // so the peer's end of stream is seen before Pipe learns of the cut
+				_, err = io.Copy(io.Discard, server)
+				require.ErrorIs(t, err, errReset)
+				require.ErrorIs(t, <-over, cut.err)
+				require.ErrorIs(t, b.Err(), cut.err)
+			})
+		})
+	}
 }
 
 func requirePassed(t *testing.T, from, to net.Conn) {

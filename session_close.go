@@ -124,7 +124,7 @@ func (s *Session) Abort(cause error) {
 // already. The peer gets an ordinary end of stream after what the kernel holds,
 // unless it has reset the connection and the reader does not know that yet.
 func (s *Session) end(cause error) {
-	if cause != nil && s.acknowledges() && s.socket.End().Failed {
+	if cause != nil && s.acknowledges() && s.broken(s.socket.End(), s.life()) {
 		s.noteCut()
 	}
 	s.terminate(cause, false)

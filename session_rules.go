@@ -3,6 +3,8 @@ package chanio
 import (
 	"fmt"
 	"time"
+
+	"example.com/chanio/internal/sock"
 )
 
 // These are the rules of a session's timer. Each returns when to look again,
@@ -142,7 +144,7 @@ func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 		return next, nil
 	}
 	d, end := s.set.HalfCloseTimeout, s.halfCloseExpired
-	if seen.Failed {
+	if s.broken(seen.End, l) {
 		d, end = s.set.CloseTimeout, func() { s.end(s.errorAt("read", errPeerReset)) }
 	}
 	s.noteTaken(now, s.read()+s.stats.bytesSent.Load()+int64(s.queued()))
@@ -153,6 +155,13 @@ func (s *Session) unreadRule(now moment, l life, seen sight) (moment, func()) {
 		return min(next, due), nil
 	}
 	return now, end
+}
+
+// broken reports whether a connection that looks like e has failed. If our end of
+// stream was sent, one that is gone may also have ended in order. l is newer
+// than e.
+func (s *Session) broken(e sock.End, l life) bool {
+	return e.Failed || e.Gone && s.acknowledges() && !l.written()
 }
 
 // failing reports whether failedRule judges the session.

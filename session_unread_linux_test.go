@@ -2,6 +2,7 @@ package chanio_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"syscall"
 	"testing"
@@ -26,11 +27,17 @@ var unreceived = []struct {
 func TestAPeersEndIsSeenThoughNobodyReceives(t *testing.T) {
 	for _, kind := range wireKinds {
 		for _, way := range unreceived {
-			for _, reset := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/%s/reset %v", kind, way.name, reset), func(t *testing.T) {
+			for i := range 4 {
+				reset, afterOurs := i&1 != 0, i&2 != 0
+				t.Run(fmt.Sprintf("%s/%s/reset %v/after ours %v", kind, way.name, reset, afterOurs), func(t *testing.T) {
 					t.Parallel() // each waits for the next look
 					w := overWire(t, kind, chanio.Options{RecvQueue: -1, HalfCloseTimeout: 100 * time.Millisecond, CloseTimeout: 200 * time.Millisecond})
 					way.ask(w.Session)
+					if afterOurs { // then the peer's end of stream leaves nothing of the connection
+						require.NoError(t, w.CloseWrite())
+						_, err := w.peer.Read(make([]byte, 1))
+						require.ErrorIs(t, err, io.EOF)
+					}
 					for range 3 {
 						_, err := w.peer.Write(make([]byte, 1000))
 						require.NoError(t, err)

@@ -28,11 +28,23 @@ func (s *Socket) End() (e End) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 		if n, err := unix.Poll(fds, 0); n == 1 && err == nil {
 			e.Gone = fds[0].Revents&unix.POLLHUP != 0
-			e.Failed = fds[0].Revents&unix.POLLERR != 0 || e.Gone && s.tcp
+			e.Failed = fds[0].Revents&unix.POLLERR != 0 || e.Gone && s.tcp && closedEarly(int(fd))
 			e.Ended = e.Failed || fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP) != 0
 		}
 	})
 	return e
+}
+
+// closedEarly reports whether a TCP connection was closed before its peer had
+// acknowledged everything. POLLHUP alone also means that both directions have
+// ended in order (tcp_poll).
+func closedEarly(fd int) bool {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil || info.State != unix.BPF_TCP_CLOSE {
+		return false
+	}
+	left, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return err == nil && left > 0
 }
 
 // Acknowledges reports whether Progress covers what the kernel has taken but the

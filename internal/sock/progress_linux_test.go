@@ -2,6 +2,7 @@ package sock
 
 import (
 	"io"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,4 +23,30 @@ func TestWhatThePeerTookIsProgressThoughAsMuchIsLeft(t *testing.T) {
 	}
 	require.Equal(t, seen[0].Left, seen[1].Left)
 	require.NotEqual(t, seen[0].Acked, seen[1].Acked)
+}
+
+func TestTwoEndsInOrderAreNoFailure(t *testing.T) {
+	near, far := tcpPair(t)
+	socket := Of(near)
+	_, err := io.WriteString(far, "unread")
+	require.NoError(t, err)
+	require.NoError(t, near.CloseWrite())
+	_, err = far.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, far.Close())
+	require.Eventually(t, func() bool { return socket.End().Gone }, time.Minute, time.Millisecond)
+	require.Equal(t, End{Ended: true, Gone: true}, socket.End())
+}
+
+func TestAResetThatCutsOffWhatWasSentIsAFailureWhoeverWasTold(t *testing.T) {
+	near, far := tcpPair(t)
+	socket := Of(near)
+	_, err := io.WriteString(near, "not read")
+	require.NoError(t, err)
+	require.NoError(t, near.CloseWrite())
+	require.NoError(t, far.Close()) // with unread input: a reset
+	require.Eventually(t, func() bool { return socket.End().Failed }, time.Minute, time.Millisecond)
+	_, err = near.Read(make([]byte, 1))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	require.Equal(t, socket.Progress().Left > 0, socket.End().Failed)
 }

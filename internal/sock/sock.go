@@ -54,5 +54,5 @@ type Progress struct {
 type End struct {
 	Ended  bool // the peer has ended its output; there may be input before that
 	Gone   bool // nothing can be sent any more either: the peer or the connection is closed
-	Failed bool // the connection has failed: it was reset, or has timed out
+	Failed bool // the connection has failed, by a reset or a timeout, which no call has reported or which has cut off what was sent
 }
