@@ -32,6 +32,9 @@ func (l *Listener) admit(ctx context.Context, conn net.Conn, quit <-chan struct{
 	if err == nil {
 		t, err = l.ready(conn, proxyproto.Header{})
 	}
+	if err == nil {
+		err = l.claim(t.localAddr(), t.remoteAddr())
+	}
 	if err != nil {
 		abortConn(underTLS(conn))
 		l.reg.left()
@@ -201,9 +204,7 @@ func (l *Listener) shake(ctx context.Context, one *handshake, quit <-chan struct
 	// one that ended cleanly. A failed handshake ends cleanly, after the alert
 	// that says why.
 	one.shut(t, dropped || t == nil)
-	if t != nil {
-		l.reg.unclaim(hostOf(t.remoteAddr()))
-	}
+	l.reg.unclaim(one.counted)
 	l.reg.left()
 	select {
 	case <-quit: // the listener ended it
@@ -244,10 +245,9 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 		}
 	}
 	if one.socket != nil && !begun(conn) {
-		if err := readable.Await(one.socket); err != nil {
+		if err := l.awaitFirst(one); err != nil {
 			return nil, err
 		}
-		l.handshakes.hear(one, one.from)
 	} else if one.socket == nil {
 		one.from = hostOf(conn.RemoteAddr())
 		l.handshakes.locate(one, one.from)
@@ -262,11 +262,54 @@ func (l *Listener) openNow(ctx context.Context, one *handshake) (transport, erro
 			return nil, err
 		}
 	}
-	return l.ready(conn, header)
+	t, err := l.ready(conn, header)
+	if err != nil {
+		return nil, err
+	}
+	if !one.counted.IsValid() {
+		if err := l.count(one, t.localAddr(), t.remoteAddr()); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
 }
 
-// ready returns the transport over conn, unless its peer's address already has
-// too many sessions.
+// awaitFirst waits until something has arrived from a socket's peer, which counts
+// as soon as its address is known.
+func (l *Listener) awaitFirst(one *handshake) error {
+	if !l.set.ProxyProtocol {
+		if err := l.count(one, unmapAddr(one.conn.LocalAddr()), unmapAddr(one.conn.RemoteAddr())); err != nil {
+			return err
+		}
+	}
+	if err := readable.Await(one.socket); err != nil {
+		return err
+	}
+	l.handshakes.hear(one, one.from)
+	return nil
+}
+
+// count counts one, between these addresses, as a session of its peer's. Until
+// it becomes one, one holds that place.
+func (l *Listener) count(one *handshake, local, remote net.Addr) error {
+	if err := l.claim(local, remote); err != nil {
+		return err
+	}
+	one.counted = hostOf(remote)
+	return nil
+}
+
+// claim takes a place for a session between these addresses, unless the peer's
+// already has too many.
+func (l *Listener) claim(local, remote net.Addr) error {
+	if l.reg.claim(hostOf(remote)) {
+		return nil
+	}
+	err := fmt.Errorf("%w: MaxSessionsPerAddr = %d", ErrTooManySessions, l.set.MaxSessionsPerAddr)
+	return wrapOp("accept", networkOf(remote), local, remote, err)
+}
+
+// ready returns the transport over conn.
 func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, error) {
 	var t transport
 	var err error
@@ -279,10 +322,6 @@ func (l *Listener) ready(conn net.Conn, header proxyproto.Header) (transport, er
 		return nil, err
 	}
 	setAddresses(t, header)
-	if !l.reg.claim(hostOf(t.remoteAddr())) {
-		err := fmt.Errorf("%w: MaxSessionsPerAddr = %d", ErrTooManySessions, l.set.MaxSessionsPerAddr)
-		return nil, wrapOp("accept", networkOf(t.remoteAddr()), t.localAddr(), t.remoteAddr(), err)
-	}
 	return t, nil
 }
 

@@ -35,6 +35,8 @@ type handshake struct {
 	socket syscall.RawConn // tells whether something arrived; nil if conn is not a socket
 	from   netip.Addr      // owned by its goroutine after begin; may be unknown
 
+	counted netip.Addr // whose place of MaxSessionsPerAddr it holds; owned by its goroutine
+
 	// Guarded by handshakes.mu.
 	number uint64                     // higher for later ones
 	place  *byhost.Member[*handshake] // nil if it is over or was evicted

@@ -221,6 +221,45 @@ func TestMaxSessionsPerAddrCountsAProxysClientsAndFailuresReleaseIt(t *testing.T
 	}
 }
 
+func TestASilentClientCountsForMaxSessionsPerAddr(t *testing.T) {
+	server, client := testTLS(t)
+	client.ServerName = "localhost"
+	o := chanio.Options{MaxSessionsPerAddr: 1, HandshakeTimeout: time.Hour}
+	secure := o
+	secure.TLS = server
+	listen := func() net.Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		return ln
+	}
+	for name, l := range map[string]*chanio.Listener{
+		"Listen":                  listenTCP(t, &secure),
+		"Serve":                   chanio.Serve(t.Context(), listen(), &secure),
+		"Serve over tls.Listener": chanio.Serve(t.Context(), tls.NewListener(listen(), server), &o),
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer l.Close()
+			var silent []net.Conn
+			for range 3 {
+				if conn, err := net.Dial("tcp", l.Addr().String()); err == nil { // or it was reset already
+					defer conn.Close()
+					silent = append(silent, conn)
+				}
+			}
+			for range 2 {
+				require.ErrorIs(t, tlsEvent(t, l.Events(), chanio.EventFailed).Err, chanio.ErrTooManySessions)
+			}
+			for _, conn := range silent { // one of them holds the place
+				conn.Close()
+			}
+			require.NotErrorIs(t, tlsEvent(t, l.Events(), chanio.EventFailed).Err, chanio.ErrTooManySessions)
+			conn := tls.Client(connectTo(t, l), client)
+			go conn.Handshake()
+			await(t, l.Sessions(), "a session in its place")
+		})
+	}
+}
+
 // closesFirst is a listener whose first connections are closed when it returns
 // them.
 type closesFirst struct {
