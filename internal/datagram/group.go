@@ -42,6 +42,9 @@ func (c *Conn) Join(group, source netip.Addr, ifi *net.Interface) error {
 	defer c.joined.mu.Unlock()
 	chosen := ifi == nil
 	g := c.joined.find(group, ifi)
+	if g != nil && g.name != "" {
+		c.check(g) // RenewGroups may not have looked since it went
+	}
 	if chosen && group.Unmap().IsMulticast() {
 		ifi = c.systemsInterface(group.Unmap())
 		if g != nil && g.index != 0 { // joined already, for another source

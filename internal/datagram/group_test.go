@@ -86,20 +86,23 @@ func TestJoiningAgainAfterTheInterfaceCameBackIsNotUndoneByRenewal(t *testing.T)
 	group := netip.MustParseAddr("239.255.7.2")
 	for _, sources := range [][]netip.Addr{
 		{{}},
+		{netip.MustParseAddr("127.0.0.1")},
 		{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")},
 	} {
-		conn := listen(t, "udp4", "0.0.0.0:0", Config{})
-		lo := loopback(t)
-		for _, source := range sources {
-			require.NoError(t, conn.Join(group, source, lo))
-		}
-		conn.leave(group, lo.Index) // as the kernel does when an interface goes
-		conn.joined.all[0].index = 0
+		for _, index := range []int{0, 1 << 20} { // it was seen to go, or not even that
+			conn := listen(t, "udp4", "0.0.0.0:0", Config{})
+			lo := loopback(t)
+			for _, source := range sources {
+				require.NoError(t, conn.Join(group, source, lo))
+			}
+			conn.leave(group, lo.Index) // as the kernel does when an interface goes
+			conn.joined.all[0].index = index
 
-		require.NoError(t, conn.Join(group, sources[0], lo))
-		changed, away := conn.RenewGroups()
-		require.Empty(t, changed)
-		require.False(t, away)
-		require.Error(t, conn.Join(group, sources[len(sources)-1], lo), "the kernel has it joined already")
+			require.NoError(t, conn.Join(group, sources[0], lo))
+			changed, away := conn.RenewGroups()
+			require.Empty(t, changed)
+			require.False(t, away)
+			require.Error(t, conn.Join(group, sources[len(sources)-1], lo), "the kernel has it joined already")
+		}
 	}
 }

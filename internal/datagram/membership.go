@@ -84,15 +84,12 @@ func (c *Conn) RenewGroups() (changed []Renewal, away bool) {
 		if g.name == "" {
 			continue
 		}
-		index, err := c.linkIndex(g.name)
+		index, gone, err := c.check(g)
 		if err != nil {
 			return changed, false // the socket is closed
 		}
-		name := g.name
-		if g.index != 0 && g.index != index {
-			c.leave(g.group, g.index) // to the kernel, what remains of the membership counts
-			g.index, g.failed = 0, false
-			changed = append(changed, Renewal{g.group, name, ErrInterfaceGone})
+		if gone {
+			changed = append(changed, Renewal{g.group, g.name, ErrInterfaceGone})
 		}
 		if g.chosen && index == 0 {
 			if ifi := c.systemsInterface(g.group); ifi != nil && ifi.Name != g.name {
@@ -108,6 +105,18 @@ func (c *Conn) RenewGroups() (changed []Renewal, away bool) {
 		away = away || g.index == 0
 	}
 	return changed, away
+}
+
+// check returns the index that g's interface has now, or 0, and whether that is
+// news: the interface on which g was joined has gone.
+func (c *Conn) check(g *joinedGroup) (index int, gone bool, err error) {
+	index, err = c.linkIndex(g.name)
+	if err != nil || g.index == 0 || g.index == index {
+		return index, false, err
+	}
+	c.leave(g.group, g.index) // to the kernel, what remains of the membership counts
+	g.index, g.failed = 0, false
+	return index, true, nil
 }
 
 // resume is Join for a group whose interface was away, if that is back and
