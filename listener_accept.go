@@ -25,6 +25,7 @@ type streams struct {
 	accepting bool       // an Accept that knows of no drain is in progress
 	draining  bool       // drain was called
 	last      func()     // keeps drain from ending that Accept; nil unless drain found one
+	closers   sync.WaitGroup
 }
 
 func newStreams(ln net.Listener, set *settings) *streams {
@@ -44,6 +45,7 @@ func (a *streams) interrupt() {
 
 func (a *streams) serve(ctx context.Context, l *Listener, quit <-chan struct{}) error {
 	err := l.accept(ctx, a, quit)
+	a.closers.Wait() // soon: each was stopped, or has closed ln
 	switch {
 	case err != nil:
 		l.endServing() // or undelivered sessions would be waited for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -81,27 +82,33 @@ func (a *streams) drain() {
 	defer a.mu.Unlock()
 	a.draining = true
 	if a.accepting {
-		a.last = a.closeLater()
+		a.last = a.closeLater(backlogTime) // it may be parked, and a connection be waking it
 	}
 }
 
-// closeLater closes ln after backlogPause, unless stop is called. It waits in
-// steps: each waits for the scheduler, as an Accept does that has not looked yet,
-// so a busy machine is given more time.
-func (a *streams) closeLater() (stop func()) {
+// closeLater closes ln after d, unless stop is called before. It waits in steps:
+// each waits for the scheduler, as an Accept does that has not looked yet, so a
+// busy machine is given more time.
+func (a *streams) closeLater(d time.Duration) (stop func()) {
 	const steps = 10
+	var decided atomic.Bool
 	stopped := make(chan struct{})
-	go func() { // ends after the steps
+	a.closers.Go(func() { // ends after the steps
 		for range steps {
 			select {
 			case <-stopped:
 				return
-			case <-time.After(backlogPause / steps):
+			case <-time.After(d / steps):
 			}
 		}
-		a.interrupt()
-	}()
-	return func() { close(stopped) }
+		if decided.CompareAndSwap(false, true) {
+			a.interrupt()
+		}
+	})
+	return func() {
+		decided.Store(true)
+		close(stopped)
+	}
 }
 
 // accept is Accept until drain is called.
@@ -143,7 +150,7 @@ func (a *streams) acceptBacklog(q *acceptQueue) (net.Conn, error) {
 		start := time.Now()
 		stop := func() {}
 		if !setDeadline(a.ln, start.Add(backlogPause)) {
-			stop = a.closeLater()
+			stop = a.closeLater(backlogPause)
 		}
 		conn, err := a.ln.Accept()
 		stop()

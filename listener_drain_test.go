@@ -128,6 +128,30 @@ func TestCloseEndsADrain(t *testing.T) {
 	}
 }
 
+func TestADrainWaitsForAnAcceptThatABusyMachineHoldsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := newMemListener()
+		l := chanio.Serve(t.Context(), ln, nil)
+		ln.replace <- func(conn net.Conn) net.Conn {
+			<-time.After(20 * time.Millisecond)
+			return conn
+		}
+		var conns []net.Conn
+		for range 3 {
+			conns = append(conns, ln.dial())
+		}
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- l.Drain(t.Context()) }()
+		serveEach(l, sendBack)
+		for _, conn := range conns {
+			requireAnswer(t, conn, "hello")
+			require.NoError(t, conn.Close())
+		}
+		require.NoError(t, <-drained)
+	})
+}
+
 func TestADrainDuringARestartEndsTheListener(t *testing.T) {
 	for range 50 {
 		l := listenOn(t, t.Context(), "tcp", "127.0.0.1:0", nil)
