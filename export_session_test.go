@@ -160,3 +160,9 @@ func (s *Session) SentEnd() bool { return s.life().output() >= outputEnded }
 
 // Socket is the session's socket; nil if there is none.
 func (s *Session) Socket() *sock.Socket { return s.socket }
+
+// NoteLoss records err as that of a datagram that was lost.
+func (s *Session) NoteLoss(err error) {
+	s.writing()
+	s.losses().note(err)
+}

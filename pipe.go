@@ -60,7 +60,7 @@ func (d *direction) run(ctx context.Context) {
 	// What was sent by Put before, such as a header, goes first. An error is the
 	// end of to, or of ctx, which PutBatch and AfterFunc see, or a lost datagram,
 	// which is left for the user's Flush or Close to tell.
-	if err := d.to.Flush(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+	if err := d.to.Flush(ctx); err != nil && err != ctx.Err() && !errors.Is(err, ErrClosed) {
 		d.to.losses().note(err)
 	}
 	pass(d, d.from.RecvBatch(), d.to.PutBatch)

@@ -253,3 +253,17 @@ func TestADatagramLostBeforeAPipeIsToldByClose(t *testing.T) {
 		require.NoError(t, <-over)
 	})
 }
+
+func TestADatagramLostBeforeAPipeIsToldThoughTheContextHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, err := chanio.DialOver(t.Context(), newMemSocket(), peerAddress(1), nil)
+		require.NoError(t, err)
+		b, err := chanio.DialOver(t.Context(), newMemSocket(), peerAddress(2), nil)
+		require.NoError(t, err)
+		a.NoteLoss(errTest)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, chanio.Pipe(ctx, a, b), context.Canceled)
+		require.ErrorIs(t, a.Close(), errTest)
+	})
+}
