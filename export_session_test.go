@@ -161,6 +161,9 @@ func (s *Session) SentEnd() bool { return s.life().output() >= outputEnded }
 // Socket is the session's socket; nil if there is none.
 func (s *Session) Socket() *sock.Socket { return s.socket }
 
+// BeginMessage starts MessageTimeout as a read does that continues a message.
+func (s *Session) BeginMessage() { s.watchMessage(true) }
+
 // NoteLoss records err as that of a datagram that was lost.
 func (s *Session) NoteLoss(err error) {
 	s.writing()

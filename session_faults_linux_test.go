@@ -350,16 +350,22 @@ func TestACleanCloseIsNeverAnIdleTimeout(t *testing.T) {
 	})
 }
 
-func TestASessionIsNotIdleWhileInputWaitsForItsReader(t *testing.T) {
+func TestNoTimeoutEndsASessionWhoseInputWaitsForItsReader(t *testing.T) {
 	// When a paused process goes on, its timers may run before its readers.
 	ping := chanio.Options{Framing: chanio.Lines{}, PingInterval: time.Hour, Ping: []byte("ping")}
+	nothing := func(*chanio.Session) {}
 	for _, test := range []struct {
 		name, network string
 		o             chanio.Options
+		before        func(s *chanio.Session)
 	}{
-		{"IdleTimeout", "tcp", chanio.Options{IdleTimeout: time.Hour}},
-		{"IdleTimeout of a udp session", "udp", chanio.Options{IdleTimeout: time.Hour}},
-		{"PingTimeout", "tcp", ping},
+		{"IdleTimeout", "tcp", chanio.Options{IdleTimeout: time.Hour}, nothing},
+		{"IdleTimeout of a udp session", "udp", chanio.Options{IdleTimeout: time.Hour}, nothing},
+		{"PingTimeout", "tcp", ping, nothing},
+		{"MessageTimeout", "tcp", chanio.Options{Framing: chanio.Lines{}, MessageTimeout: time.Hour}, (*chanio.Session).BeginMessage},
+		{"CloseTimeout after a failed write", "tcp", chanio.Options{CloseTimeout: time.Hour}, func(s *chanio.Session) {
+			s.EndFailed(os.NewSyscallError("write", syscall.EPIPE))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var conn net.Conn
@@ -385,7 +391,8 @@ func TestASessionIsNotIdleWhileInputWaitsForItsReader(t *testing.T) {
 			s, start, err := chanio.NewSessionUnread(t.Context(), conn, &test.o)
 			require.NoError(t, err)
 			recv := s.Recv()
-			for range 2 { // a ping, and its timeout
+			test.before(s)
+			for range 2 { // a ping, or another first look, and its timeout
 				s.Pass(2 * time.Hour)
 			}
 			start()

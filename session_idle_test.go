@@ -78,6 +78,34 @@ func TestAMessageReceivedJustBeforeIdleTimeoutStartsItAgain(t *testing.T) {
 	}
 }
 
+// slowLines are lines that take long to find.
+type slowLines struct{ chanio.Lines }
+
+func (l slowLines) Next(buf []byte, limit int) ([]byte, int, error) {
+	<-time.After(1500 * time.Millisecond)
+	return l.Lines.Next(buf, limit)
+}
+
+func TestAMessageThatTookLongToFrameIsSeenByIdleTimeout(t *testing.T) {
+	for _, form := range []string{"messages", "batches"} {
+		t.Run(form, func(t *testing.T) {
+			eachQueue(t, func(t *testing.T, o chanio.Options) {
+				o.IdleTimeout, o.Framing = 8*time.Second, slowLines{}
+				s, peer := memSession(t, &o)
+				count := receiveOne(s, form)
+				_, err := peer.Write([]byte("line\n"))
+				require.NoError(t, err)
+				<-time.After(7500 * time.Millisecond)
+				require.Equal(t, 1, count())
+				<-time.After(7 * time.Second)
+				require.NoError(t, s.Err(), "the peer waited for the handler for half of that")
+				<-s.Done()
+				requireTimeout(t, s.Err())
+			})
+		})
+	}
+}
+
 func TestIdleTimeoutIsExactAfterAMessageThatWaitedForTheUser(t *testing.T) {
 	for _, form := range []string{"messages", "batches"} {
 		t.Run(form, func(t *testing.T) {

@@ -84,6 +84,7 @@ func (s *Session) receive(t input) error {
 		if e := s.deliver(in); e != nil {
 			return e
 		}
+		s.touch() // again: a framing may take long
 		switch {
 		case err != nil:
 			return framingError{err}

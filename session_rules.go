@@ -22,10 +22,13 @@ const lingerTimeout = 500 * time.Millisecond
 // idle peer would have to answer the first probe (tcp(7)).
 func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 	t, d := &s.timers, int64(s.set.WriteTimeout)
-	s.noteProgress(now, seen.Progress)
+	progress := s.noteProgress(now, seen.Progress)
 	left := s.acknowledges() && seen.Left > 0
 	if left {
 		t.watched.Store(true)
+	}
+	if left && !progress && seen.moved != 0 {
+		t.moved.Store(seen.moved) // a write since the look took its own time for the first one's
 	}
 	since := t.waits()
 	if d <= 0 || s.traits.lossy || since == 0 && !left || l.output() == outputFailed {
@@ -43,13 +46,16 @@ func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 
 // messageRule ends a session whose peer began a message and did not finish it. A
 // TLS record that is cut where input is discarded takes nothing from anyone.
-func (s *Session) messageRule(now moment, l life, _ sight) (moment, func()) {
+func (s *Session) messageRule(now moment, l life, seen sight) (moment, func()) {
 	since, d := earlier(s.timers.message.Load(), s.timers.record.Load()), s.set.MessageTimeout
 	if since == 0 || d <= 0 || l.closing() || l.input() != inputOpen {
 		return endless, nil
 	}
 	if due := since + int64(d); due > now {
 		return due, nil
+	}
+	if s.readerIsLate(l, seen) {
+		return now + max(1, int64(d)/looks), nil
 	}
 	return now, func() { s.end(s.errorAt("read", &timeoutError{"MessageTimeout", d})) }
 }
@@ -169,17 +175,26 @@ func (s *Session) failing(l life) bool { return l.output() == outputFailed && s.
 
 // failedRule ends a session whose output has failed and whose input has made no
 // progress for CloseTimeout.
-func (s *Session) failedRule(now moment, l life, _ sight) (moment, func()) {
+func (s *Session) failedRule(now moment, l life, seen sight) (moment, func()) {
 	if !s.failing(l) {
 		return endless, nil
 	}
 	d := int64(s.set.CloseTimeout)
 	s.noteTaken(now, s.read())
+	if s.readerIsLate(l, seen) {
+		s.timers.takenAt = now
+	}
 	due := s.timers.takenAt + d
 	if due <= now {
 		return now, func() { s.end(s.cause()) }
 	}
 	return min(due, now+d/looks), nil
+}
+
+// readerIsLate reports whether the reader is about to read what has arrived:
+// after a pause of the process the timer may run first.
+func (s *Session) readerIsLate(l life, seen sight) bool {
+	return seen.input && l.input() == inputOpen && s.timers.blocked.Load() == 0
 }
 
 // writeExpired ends a session whose peer took nothing for WriteTimeout.

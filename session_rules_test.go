@@ -42,3 +42,24 @@ func TestSendsDoNotProlongASessionWhoseOutputFailed(t *testing.T) {
 	_, due = s.failedRule(1+int64(time.Second), s.life(), sight{})
 	require.NotNil(t, due)
 }
+
+func TestAWriteBesideALookDoesNotProlongWriteTimeout(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	set := &settings{Options: Options{WriteTimeout: time.Minute}, began: time.Now()}
+	s := newSession(t.Context(), newStream(conn), set, nil)
+	if !s.acknowledges() {
+		t.Skip("this system does not tell what the peer has acknowledged")
+	}
+	s.watchAcknowledged() // a write that its peer does not acknowledge
+	set.began = set.began.Add(-time.Hour)
+	seen := s.see()
+	s.watchAcknowledged() // the next one, before the rule has its say
+	seen.Progress = sock.Progress{Known: true, Acked: s.timers.acked, Left: 1}
+	_, due := s.writeRule(s.now(), s.life(), seen)
+	require.NotNil(t, due)
+}

@@ -96,7 +96,8 @@ func (t *sessionTimers) stop() {
 type sight struct {
 	sock.Progress
 	sock.End
-	input bool // something has arrived that the reader has not read
+	input bool   // something has arrived that the reader has not read
+	moved moment // when what was being watched last made progress; 0: nothing was
 }
 
 // expire is called when the timer fires. A goroutine that changes a moment after
@@ -121,13 +122,16 @@ func (s *Session) expire() {
 
 // see looks at the socket, as far as a rule may need.
 func (s *Session) see() (seen sight) {
-	t := &s.timers
+	t, l := &s.timers, s.life()
+	moved := t.moved.Load()
 	watched := t.watched.Swap(false)
-	seen.input = (s.set.IdleTimeout > 0 || s.pings != nil) && s.inputWaits()
+	if watched {
+		seen.moved = moved
+	}
+	seen.input = (s.set.IdleTimeout > 0 || s.pings != nil || t.message.Load() != 0 || t.record.Load() != 0 || s.failing(l)) && s.inputWaits()
 	if s.socket == nil {
 		return seen
 	}
-	l := s.life()
 	if watched || t.waits() != 0 || l.input() != inputOpen || l.closing() {
 		seen.Progress = s.socket.Progress()
 	}
@@ -254,13 +258,16 @@ func (s *Session) lookAtProgress(d time.Duration) (looked bool) {
 	return true
 }
 
-// noteProgress records whether the peer has acknowledged more since the last
-// look. The caller holds mu.
-func (s *Session) noteProgress(now moment, seen sock.Progress) {
-	if t := &s.timers; seen.Known && seen.Acked != t.acked {
-		t.acked = seen.Acked
-		t.moved.Store(now)
+// noteProgress records and reports whether the peer has acknowledged more since
+// the last look. The caller holds mu.
+func (s *Session) noteProgress(now moment, seen sock.Progress) bool {
+	t := &s.timers
+	if !seen.Known || seen.Acked == t.acked {
+		return false
 	}
+	t.acked = seen.Acked
+	t.moved.Store(now)
+	return true
 }
 
 // watchAcknowledged makes the timer check whether the peer acknowledges what
@@ -291,7 +298,7 @@ func (s *Session) endUnread() {
 	s.touch()
 }
 
-// touch records that something was received. It is free without IdleTimeout and
+// touch records that something has arrived, or is in Recv now. It is free without IdleTimeout and
 // PingInterval.
 func (s *Session) touch() {
 	d := int64(s.set.IdleTimeout)

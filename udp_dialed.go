@@ -104,6 +104,7 @@ func (t *dialed) run(s *Session) {
 func (t *dialed) deliver(batch []datagram.Packet) bool {
 	s := t.session
 	s.received(int(size(batch)))
+	defer s.touch()
 	s.stats.messagesReceived.Add(int64(len(batch)))
 	for i := range batch {
 		m := batch[i].Data
