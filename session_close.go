@@ -10,7 +10,9 @@ import (
 // flushes what was accepted (including what its hubs published before), sends
 // the end of stream, and discards input until the peer's end of stream or until
 // 500 ms after the peer has acknowledged everything. It returns when the
-// session's goroutines have exited, at most Options.CloseTimeout later.
+// session's goroutines have exited, at most Options.CloseTimeout later. Sessions
+// of a udp listener share its socket: a datagram that waits for room there holds
+// up Close until Options.WriteTimeout gives it up.
 //
 // It returns nil unless accepted data could not be sent, or was not acknowledged
 // when time ran out or the connection failed, whatever ended the session and
