@@ -71,11 +71,15 @@ func ExampleTimer_Reset() {
 
 	timer := chanio.NewTimer(ctx)
 	timer.Reset(time.Hour)
+	timer.Reset(time.Hour) // puts it off
+	expiry := <-timer.C()
+	fmt.Println("canceled:", expiry.Canceled)
+
 	timer.Reset(time.Millisecond)
-	for range 2 {
-		expiry := <-timer.C()
-		fmt.Println("canceled:", expiry.Canceled)
+	for expiry.Canceled { // once more, unless the expiry has replaced it by now
+		expiry = <-timer.C()
 	}
+	fmt.Println("canceled:", expiry.Canceled)
 	// Output:
 	// canceled: true
 	// canceled: false
