@@ -97,23 +97,28 @@ func ExampleHub_Flush() {
 // becomes of it: here it ends, and a client would connect again.
 func ExampleLagPolicy() {
 	ctx := context.Background()
-	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &chanio.Options{
+	l, err := chanio.Listen(ctx, "tcp", "127.0.0.1:0", &chanio.Options{ManualJoin: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	room := chanio.NewHub(ctx, &chanio.Options{
 		Lag:    chanio.LagDisconnect,
 		MaxLag: 1 << 20,
 		// There is no other member, so publishing waits this long for one that
 		// keeps up.
 		WriteTimeout: 100 * time.Millisecond,
 	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer l.Close()
+	defer room.Close()
 
 	client, slow := meet(ctx, l)
 	defer client.Abort(nil) // until then it receives nothing
+	if err := room.Join(slow); err != nil {
+		log.Fatal(err)
+	}
 	news := make([]byte, 64<<10)
 	for slow.Err() == nil {
-		l.Multicast(news)
+		room.Multicast(news)
 	}
 	fmt.Println(errors.Is(slow.Err(), chanio.ErrLagged))
 	// Output: true
