@@ -132,7 +132,7 @@ func (c *refilling) Write(p []byte) (int, error) {
 }
 
 func TestABareSenderDoesNotKeepTheOutputFromEnding(t *testing.T) {
-	const refills = 1000
+	const refills = 1 << 20 // more than there are before the test comes to end it
 	for _, way := range []struct {
 		name string
 		end  func(s *chanio.Session) error
