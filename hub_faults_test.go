@@ -29,7 +29,9 @@ func burstTo(t *testing.T, members int) {
 	if testing.Short() || raceEnabled {
 		total = 32 << 20
 	}
-	l := listenTCP(t, nil)
+	// On a busy machine a member may go without progress for longer than a tenth of
+	// the default.
+	l := listenTCP(t, &chanio.Options{WriteTimeout: time.Minute})
 	var readers sync.WaitGroup
 	for i := range members {
 		conn, _ := joinTCP(t, l)
