@@ -14,11 +14,13 @@ import (
 // The kernel has room for more only once a third of its buffer is free, which
 // takes longer than WriteTimeout here.
 func TestAMemberThatReadsSlowlyHoldsPublishersAndStays(t *testing.T) {
-	h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 64 << 10, WriteTimeout: 2 * time.Second})
+	t.Parallel()
+	h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 64 << 10, WriteTimeout: 5 * time.Second})
 	conn, peer := socketPair(t, "tcp")
 	defer peer.Close()
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
 	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: time.Minute, WriteBuffer: 4 << 20})
+	needWriteBuffer(t, s, conn, 4<<20)
 	require.NoError(t, h.Join(s))
 	published := make(chan error, 1)
 	stop := make(chan struct{})
@@ -38,7 +40,7 @@ func TestAMemberThatReadsSlowlyHoldsPublishersAndStays(t *testing.T) {
 	}()
 	slow := time.NewTicker(50 * time.Millisecond)
 	defer slow.Stop()
-	for range 100 { // 5 seconds at 320 KB a second
+	for range 220 { // 11 seconds at 320 KB a second
 		<-slow.C
 		_, err := io.ReadFull(peer, make([]byte, 16<<10))
 		require.NoError(t, err, "%v", s.Err())
@@ -55,7 +57,7 @@ func TestAMemberThatReadsSlowlyHoldsPublishersAndStays(t *testing.T) {
 // A look that is the first for long shows progress, although that may be long ago.
 func TestAMemberThatReadsNothingHoldsPublishersForItsHubsWriteTimeout(t *testing.T) {
 	t.Parallel()
-	const timeout = 3 * time.Second
+	const timeout = 10 * time.Second
 	h := testHub(t, &chanio.Options{Lag: chanio.LagBlock, MaxLag: 64 << 10, WriteTimeout: timeout})
 	conn, peer := socketPair(t, "tcp")
 	defer peer.Close()
@@ -69,7 +71,7 @@ func TestAMemberThatReadsNothingHoldsPublishersForItsHubsWriteTimeout(t *testing
 		}
 	}()
 	var began time.Time // of the last write
-	for sent := int64(-1); s.Stats().BytesSent > sent; <-time.After(timeout / 4) {
+	for sent := int64(0); sent == 0 || s.Stats().BytesSent > sent; <-time.After(timeout / 4) {
 		sent, began = s.Stats().BytesSent, time.Now()
 	}
 	awaitDone(t, s)
