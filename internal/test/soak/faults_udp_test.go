@@ -152,7 +152,7 @@ func udpFaults(t *testing.T, k *soak, rng *rand.Rand) {
 // talkUDP runs sessions of l, and closes it.
 func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 	defer l.Close()
-	var running sync.WaitGroup
+	var exchanges []func()
 	for i := range udpExchanges {
 		o := &chanio.Options{RecvQueue: []int{-1, 1, 0}[rng.IntN(3)], SendQueue: []int{-1, 1, 0}[rng.IntN(3)]}
 		s, err := chanio.Dial(t.Context(), "udp", l.Addr().String(), o)
@@ -166,7 +166,7 @@ func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 		require.NoError(t, s.Flush(t.Context()))
 		client.sent, client.sentBytes, server.got = 1, int64(len(first)), 1
 		clientRand, serverRand := rand.New(rand.NewPCG(rng.Uint64(), 1)), rand.New(rand.NewPCG(rng.Uint64(), 2))
-		running.Go(func() {
+		exchanges = append(exchanges, func() {
 			var sending, receiving sync.WaitGroup
 			receiving.Go(func() { client.receive(server.start) })
 			receiving.Go(func() { server.receive(client.start) })
@@ -187,11 +187,17 @@ func talkUDP(t *testing.T, k *soak, rng *rand.Rand, l *chanio.Listener) {
 			}
 		})
 	}
+	// They begin when all sessions are there: a flood at the listener's socket
+	// could cost a session its first datagram, which is sent only once.
+	var running sync.WaitGroup
+	for _, exchange := range exchanges {
+		running.Go(exchange)
+	}
 	running.Wait()
 }
 
-// sessionOf returns the session of l whose peer is s. What others leave behind
-// when they end begins sessions too.
+// sessionOf returns the session of l whose peer is s. What was meant for an
+// earlier owner of l's port begins sessions too.
 func sessionOf(l *chanio.Listener, s *chanio.Session) *chanio.Session {
 	for other := range l.Sessions() {
 		if other.RemoteAddr().String() == s.LocalAddr().String() {
