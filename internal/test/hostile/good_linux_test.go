@@ -105,6 +105,11 @@ func (l latencies) String() string {
 // be nil, is closed too. All trips must succeed.
 func (g *goodOnes) phase(busy <-chan struct{}) latencies {
 	g.t.Helper()
+	return g.start(busy)()
+}
+
+// start starts a phase, and end waits until it is over.
+func (g *goodOnes) start(busy <-chan struct{}) (end func() latencies) {
 	began := time.Now()
 	goOn := func(n int) bool {
 		if n < trips || time.Since(began) < *measure {
@@ -129,13 +134,16 @@ func (g *goodOnes) phase(busy <-chan struct{}) latencies {
 			}
 		})
 	}
-	wg.Wait()
-	for _, err := range errs {
-		require.NoError(g.t, err, "a good client")
+	return func() latencies {
+		g.t.Helper()
+		wg.Wait()
+		for _, err := range errs {
+			require.NoError(g.t, err, "a good client")
+		}
+		all := slices.Concat(took...)
+		slices.Sort(all)
+		return all
 	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	return all
 }
 
 // until runs phases until the server's state is right.

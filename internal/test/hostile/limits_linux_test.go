@@ -118,35 +118,46 @@ func TestHalfOpenPeersAreEnded(t *testing.T) {
 	}{
 		// The kernel may report a route that is gone instead of the timeout.
 		{"keep-alive", wantEcho, config{KeepAlive: true}, []string{syscall.ETIMEDOUT.Error(), syscall.EHOSTUNREACH.Error()}},
-		{"IdleTimeout", wantEcho, config{IdleTimeout: 2 * time.Second}, []string{"IdleTimeout"}},
-		{"WriteTimeout", wantStream, config{WriteTimeout: 2 * time.Second}, []string{"WriteTimeout"}},
+		{"IdleTimeout", wantEcho, config{IdleTimeout: 10 * time.Second}, []string{"IdleTimeout"}},
+		{"WriteTimeout", wantStream, config{WriteTimeout: 5 * time.Second}, []string{"WriteTimeout"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
 			there := netns.Veth(t)
 			c.config.Network, c.config.Address = "tcp", "10.7.7.1:0"
 			r := startServer(t, c.config)
 			g := connectGood(t, r)
 			before := g.phase(nil)
+			down := make(chan struct{})
+			meanwhile := g.start(down) // good ones that rest could be ended too
 			conns := make([]net.Conn, many)
 			there(func() {
 				for i := range conns {
 					var err error
-					conns[i], err = net.DialTimeout("tcp", r.address, patience)
-					if err == nil {
-						_, err = conns[i].Write([]byte{c.wants})
-					}
-					if err != nil {
+					if conns[i], err = net.DialTimeout("tcp", r.address, patience); err != nil {
 						t.Error(err)
 						return
 					}
 				}
 			})
+			require.False(t, t.Failed())
 			r.awaitSessions(goodClients + many)
+			for _, conn := range conns { // only now: a stream's timeout runs from its start
+				conn.SetDeadline(time.Now().Add(patience))
+				_, err := conn.Write([]byte{c.wants})
+				require.NoError(t, err)
+				if c.wants == wantStream {
+					_, err = conn.Read(make([]byte, 1))
+					require.NoError(t, err)
+				}
+			}
 			there(func() {
 				if err := netns.Run("ip link set v0 down"); err != nil {
 					t.Error(err)
 				}
 			})
+			close(down)
+			meanwhile()
 			during := g.until("the half-open ones to be ended", func(st state) bool {
 				n := int64(0)
 				for _, why := range c.ended {
