@@ -15,7 +15,7 @@ import (
 
 // soon bounds how long it takes until events report that a group's interface has
 // gone or is back, and until the group is received again.
-const soon = 3 * time.Second
+const soon = 10 * time.Second
 
 // A group is received again within soon when its interface has gone and come
 // back, under any index, and events report both.

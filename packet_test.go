@@ -52,7 +52,7 @@ func memPacketConn(t *testing.T, ctx context.Context, o *chanio.Options) (*memSo
 // nextPacket returns the next packet that p receives.
 func nextPacket(t testing.TB, p *chanio.PacketConn) chanio.Packet {
 	t.Helper()
-	m, ok := <-p.Recv()
+	m, ok := await(t, p.Recv(), "a packet")
 	require.True(t, ok, "Recv was closed: %v", p.Err())
 	return m
 }
