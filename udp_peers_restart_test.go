@@ -3,6 +3,7 @@ package chanio_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -45,7 +46,19 @@ func TestRestartOfAUDPListenerForgetsItsPeers(t *testing.T) {
 }
 
 func TestRestartWhileAFloodArrives(t *testing.T) {
-	l := listenUDP(t, &chanio.Options{MaxSessions: 50, MaxHandshakes: 20, IdleTimeout: 5 * time.Millisecond})
+	o := &chanio.Options{MaxSessions: 50, MaxHandshakes: 20, IdleTimeout: 5 * time.Millisecond}
+	// The port is below the ephemeral ones: a sender could get one of those while
+	// nothing is bound to it.
+	var l *chanio.Listener
+	var err error
+	for range 100 {
+		l, err = chanio.Listen(t.Context(), "udp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(16_000)), o)
+		if err == nil {
+			break
+		}
+	}
+	require.NoError(t, err, "found no free port")
+	defer l.Close()
 	handled := serveEach(l, sendBack)
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
