@@ -84,7 +84,7 @@ func TestPipePassesOnInputFromAPeerThatStoppedReading(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.ReadFull(p.server, make([]byte, 9))
 	require.NoError(t, err)
-	answer := bytes.Repeat([]byte("answer "), 10000)
+	answer := bytes.Repeat([]byte("answer "), 8500) // less than a window: a reset discards what the kernel has not sent
 	_, err = p.server.Write(answer)
 	require.NoError(t, err)
 	require.NoError(t, p.server.Close())
