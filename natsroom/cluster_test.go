@@ -44,12 +44,13 @@ func (c *cluster) start(i int) {
 // TestJoinWaitsForAClusterThatHasOnlyJustBegun has one server of three, which
 // can't make a stream without a second one.
 func TestJoinWaitsForAClusterThatHasOnlyJustBegun(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	c := newCluster(t)
 	c.start(0)
 	nc := connect(t, c.urls[0])
 	hub := chanio.NewHub(t.Context(), nil)
 	t.Cleanup(func() { hub.Close() })
-	o := &natsroom.Options{History: &natsroom.History{Replicas: 3}, JoinTimeout: 500 * time.Millisecond}
+	o := &natsroom.Options{History: &natsroom.History{Replicas: 3}, JoinTimeout: refusedWithin}
 	_, err := natsroom.Join(t.Context(), nc, "x", hub, o)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.ErrorContains(t, err, "CHANIO_ROOMS")
@@ -104,10 +105,11 @@ func TestOneOfThreeServersDies(t *testing.T) {
 				t.Cleanup(node.close)
 				here = append(here, node)
 			}
+			heart := watchBeats(t, urls[0])
 			all := func() {
 				t.Helper()
-				for i, node := range here {
-					eventually(t, 5*time.Second, func() bool { return node.room.Members() == 6 }, "node %d counts %d members", i, node.room.Members())
+				for _, node := range here {
+					heart.await(t, 3, node.room, 6)
 				}
 			}
 			all()

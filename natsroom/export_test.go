@@ -1,5 +1,12 @@
 package natsroom
 
+import (
+	"fmt"
+	"time"
+)
+
+const Heartbeat time.Duration = heartbeat
+
 // Reached returns up to where in the stream the room has come.
 func (r *Room) Reached() uint64 {
 	reached := make(chan uint64, 1)
@@ -14,3 +21,9 @@ func (r *Room) Reached() uint64 {
 
 // Stored returns up to where the stream has acknowledged what the room published.
 func (r *Room) Stored() uint64 { return r.outbox.stored() }
+
+// PresenceOf returns the number of the node that sent b, a presence message.
+func PresenceOf(b []byte) (node string, err error) {
+	p, err := parsePresence(b)
+	return fmt.Sprint(p.node), err
+}

@@ -38,6 +38,7 @@ type world struct {
 	proxy   *proxy
 	here    []*crowd
 	far     *farNode
+	heart   *beats
 	deaths  int
 }
 
@@ -55,6 +56,7 @@ func newWorld(t testing.TB, history bool, change func(*world)) *world {
 	w.front, w.proxy = newProxy(t, ""), newProxy(t, "")
 	w.config.URL = w.front.url()
 	w.startServer()
+	w.heart = watchBeats(t, w.config.URL)
 	for i, at := range []string{w.config.URL, w.proxy.url()} {
 		c := w.config
 		c.Number = i + 1
@@ -99,13 +101,11 @@ func (w *world) startFar() {
 // members returns how many members there are.
 func (w *world) members() int { return 3 * w.config.Members }
 
-// settle waits until all nodes here count all members, which must be within 5
-// seconds.
+// settle waits until all nodes here count all members.
 func (w *world) settle() {
 	w.t.Helper()
-	for i, node := range w.here {
-		eventually(w.t, 5*time.Second, func() bool { return node.room.Members() == w.members() },
-			"node %d counts %d members, not %d", i, node.room.Members(), w.members())
+	for _, node := range w.here {
+		w.heart.await(w.t, 3, node.room, w.members())
 	}
 }
 
@@ -165,9 +165,8 @@ var faults = []struct {
 }{
 	{"a node is killed", func(w *world) {
 		w.far.kill()
-		for i, node := range w.here {
-			want := w.members() - w.config.Members
-			eventually(w.t, 5*time.Second, func() bool { return node.room.Members() == want }, "node %d counts %d members, not %d", i, node.room.Members(), want)
+		for _, node := range w.here {
+			w.heart.await(w.t, 2, node.room, w.members()-w.config.Members)
 		}
 		w.deaths++
 		w.startFar()
@@ -327,8 +326,9 @@ func TestTheEmbeddedServerIsKilled(t *testing.T) {
 			second := startNode(t, c)
 			front.lead(second.embedded)
 			second.tell(t, "start")
+			heart := watchBeats(t, front.url())
 			for _, node := range here {
-				eventually(t, 5*time.Second, func() bool { return node.room.Members() == 6 }, "%d members", node.room.Members())
+				heart.await(t, 3, node.room, 6)
 				require.Eventually(t, func() bool { return node.room.Stats().MessagesReceived > 0 }, patience, time.Millisecond)
 			}
 			wait(500 * time.Millisecond)

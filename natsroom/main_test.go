@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -280,6 +282,70 @@ func (l *listener) hears(t testing.TB, lines ...string) {
 func eventually(t testing.TB, within time.Duration, ok func() bool, why string, args ...any) {
 	t.Helper()
 	require.Eventually(t, ok, within, 5*time.Millisecond, append([]any{why}, args...)...)
+}
+
+// beats counts the heartbeats of nodes, as another client of their server sees
+// them.
+type beats struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+	seen map[string]int
+}
+
+func watchBeats(t testing.TB, url string) *beats {
+	t.Helper()
+	b := &beats{last: make(map[string]time.Time), seen: make(map[string]int)}
+	nc := connect(t, url, nats.IgnoreDiscoveredServers()) // of which another test may have one
+	_, err := nc.Subscribe("chanio.nodes", func(m *nats.Msg) { b.hear(m.Data) })
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	return b
+}
+
+func (b *beats) hear(message []byte) {
+	node, err := natsroom.PresenceOf(message)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// What is sent in between, or arrives late with the next one, is no heartbeat.
+	if now := time.Now(); now.Sub(b.last[node]) >= natsroom.Heartbeat*9/10 {
+		b.last[node] = now
+		b.seen[node]++
+	}
+}
+
+// passed returns how many nodes have had n more heartbeats than before.
+func (b *beats) passed(n int, before map[string]int) (nodes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for node, seen := range b.seen {
+		if seen-before[node] >= n {
+			nodes++
+		}
+	}
+	return nodes
+}
+
+// await waits until room counts members, which must be within 5 seconds. On a
+// machine that leaves nodes no time, it may take 5 heartbeats of each of them.
+func (b *beats) await(t testing.TB, nodes int, room *natsroom.Room, members int) {
+	t.Helper()
+	const within = 5
+	b.mu.Lock()
+	before := maps.Clone(b.seen)
+	b.mu.Unlock()
+	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
+		late := time.Since(began) >= within*time.Second && b.passed(within, before) >= nodes
+		got := room.Members()
+		if got == members {
+			return
+		}
+		if late || time.Since(began) >= 2*patience {
+			require.FailNow(t, "wrong number of members", "%d, not %d, after %v", got, members, time.Since(began))
+		}
+	}
 }
 
 var historyOptions = &natsroom.Options{History: &natsroom.History{}}

@@ -62,23 +62,28 @@ func TestMembersOfAllNodesAreCounted(t *testing.T) {
 	nca := connect(t, s.URL())
 	a := join(t, nca, "x", nil, nil)
 	b := join(t, connect(t, s.URL()), "x", nil, nil)
+	heart := watchBeats(t, s.URL())
+	nodes := 2
 	count := func(p place, n int) {
 		t.Helper()
-		eventually(t, 5*time.Second, func() bool { return p.room.Members() == n }, "there must be %d members, not %d", n, p.room.Members())
+		heart.await(t, nodes, p.room, n)
 	}
 	ears := a.members(t, 3)
 	b.members(t, 2)
 	count(a, 5)
 	count(b, 5)
 	c := join(t, connect(t, s.URL()), "x", nil, nil)
+	nodes = 3
 	count(c, 5)
 	a.hub.Leave(ears[0].s)
 	ears[1].s.Abort(nil)
 	count(b, 3)
 	count(c, 3)
 	b.room.Close()
+	nodes = 2
 	count(c, 1)
 	nca.Close()
+	nodes = 1
 	count(c, 0)
 	awaitDone(t, a.room)
 	require.ErrorIs(t, a.room.Err(), nats.ErrConnectionClosed)
@@ -191,7 +196,11 @@ func TestHistoryNeedsJetStream(t *testing.T) {
 	require.ErrorIs(t, p.room.Replay(listen(t, nil).s, 1, time.Time{}), errors.ErrUnsupported)
 }
 
+// refusedWithin is a JoinTimeout in which a busy server says why it refuses.
+const refusedWithin = 5 * time.Second
+
 func TestWithoutCredentialsTheErrorSaysSo(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s, err := embedded.Start(t.Context(), &embedded.Options{Addr: "127.0.0.1:0", Token: "secret"})
 	require.NoError(t, err)
 	defer s.Close()
@@ -200,7 +209,7 @@ func TestWithoutCredentialsTheErrorSaysSo(t *testing.T) {
 	nc, err := nats.Connect(s.URL(), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort())
 	require.NoError(t, err)
 	defer nc.Close()
-	_, err = natsroom.Join(t.Context(), nc, "x", hub, &natsroom.Options{JoinTimeout: 500 * time.Millisecond})
+	_, err = natsroom.Join(t.Context(), nc, "x", hub, &natsroom.Options{JoinTimeout: refusedWithin})
 	require.ErrorIs(t, err, nats.ErrAuthorization)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 
@@ -219,6 +228,7 @@ func TestWithoutAPermissionTheErrorNamesIt(t *testing.T) {
 		{"_INBOX.>", "_INBOX."},
 	} {
 		t.Run(test.denied, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			denied := &server.SubjectPermission{Deny: []string{test.denied}}
 			s, err := server.NewServer(&server.Options{
 				Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(),
@@ -233,7 +243,7 @@ func TestWithoutAPermissionTheErrorNamesIt(t *testing.T) {
 			defer nc.Close()
 			hub := chanio.NewHub(t.Context(), nil)
 			defer hub.Close()
-			_, err = natsroom.Join(t.Context(), nc, "x", hub, &natsroom.Options{History: &natsroom.History{}, JoinTimeout: 500 * time.Millisecond})
+			_, err = natsroom.Join(t.Context(), nc, "x", hub, &natsroom.Options{History: &natsroom.History{}, JoinTimeout: refusedWithin})
 			require.ErrorIs(t, err, nats.ErrPermissionViolation)
 			require.ErrorContains(t, err, test.named)
 		})
