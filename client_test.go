@@ -168,7 +168,7 @@ func TestASessionThatNobodyReceivesRunsOnAndIsReplaced(t *testing.T) {
 	first.Close()
 	second := peerOf(t, ln)
 	s, _ := await(t, c.Sessions(), "a session")
-	require.Equal(t, second.LocalAddr().String(), s.RemoteAddr().String())
+	require.Equal(t, second.RemoteAddr().String(), s.LocalAddr().String())
 	_, err := second.Write([]byte("second"))
 	require.NoError(t, err)
 	m, _ := await(t, s.Recv(), "a message")
