@@ -2,8 +2,10 @@ package chanio_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,13 +37,17 @@ func TestAPeerBehindADownLinkIsDetectedByWriteTimeoutOrPing(t *testing.T) {
 			var peer net.Conn
 			there(func() { peer = dialThere(t, l.Addr()) })
 			defer peer.Close()
+			go io.Copy(peer, peer) // answers pings as long as any arrive
 			s, _ := await(t, l.Sessions(), "the session")
+			alive := time.Now()
 			require.NoError(t, s.Put([]byte("hello")))
-			require.NoError(t, s.Flush(t.Context()))
-			_, err := peer.Read(make([]byte, 5))
-			require.NoError(t, err)
+			await(t, s.Recv(), "the answer")
+			go func() { // without a receiver, silence is not the peer's
+				for range s.Recv() {
+				}
+			}()
 			there(func() { linkDown(t) })
-			down := time.Now()
+			down, late := time.Now(), lateness(t)
 			if test.write {
 				go func() { // ends with the session
 					for s.Put(make([]byte, 1000)) == nil {
@@ -50,10 +56,35 @@ func TestAPeerBehindADownLinkIsDetectedByWriteTimeoutOrPing(t *testing.T) {
 			}
 			awaitDone(t, s)
 			require.ErrorIs(t, s.Err(), os.ErrDeadlineExceeded)
+			took := time.Since(down) - late()
 			require.ErrorContains(t, s.Err(), test.name)
-			t.Logf("%s of %v has found it after %v", test.name, test.bound, time.Since(down).Round(time.Millisecond))
+			require.GreaterOrEqual(t, time.Since(alive), test.bound)
+			require.Less(t, took, test.bound+time.Second)
+			t.Logf("%s of %v has found it after %v", test.name, test.bound, took.Round(time.Millisecond))
 		})
 	}
+}
+
+// lateness returns what tells by how much the timers of this process have been
+// late since, all in all.
+func lateness(t *testing.T) func() time.Duration {
+	const often = 10 * time.Millisecond
+	var late atomic.Int64
+	tick := time.NewTicker(often)
+	t.Cleanup(tick.Stop)
+	go func() {
+		for last := time.Now(); ; last = time.Now() {
+			select {
+			case <-tick.C:
+			case <-t.Context().Done():
+				return
+			}
+			if gap := time.Since(last); gap > 2*often {
+				late.Add(int64(gap - often))
+			}
+		}
+	}()
+	return func() time.Duration { return time.Duration(late.Load()) }
 }
 
 // A client whose network is dead finds out, tries again, and is back when the
@@ -84,7 +115,9 @@ func TestAClientRedialsUntilItsLinkIsUp(t *testing.T) {
 	require.ErrorIs(t, first.Err(), os.ErrDeadlineExceeded)
 	require.ErrorContains(t, first.Err(), "PingTimeout")
 	t.Logf("found after %v", time.Since(down).Round(time.Millisecond))
-	tlsEvent(t, c.Events(), chanio.EventFailed) // a try that fails
+	for tlsEvent(t, c.Events(), chanio.EventDisconnected).Session != first {
+	}
+	tlsEvent(t, c.Events(), chanio.EventFailed) // a try after that
 
 	there(func() { require.NoError(t, netns.Run("ip link set v0 up")) })
 	up := time.Now()
