@@ -102,24 +102,28 @@ func TestA64MiBEchoIsWholeAndTakesLittleMemoryWhileTheClientReadsSlowly(t *testi
 }
 
 // sendNoise writes size bytes and the end of stream, and returns their
-// checksum, or nil if that fails. It closes stalled when the writing stalls for
-// the first time.
+// checksum, or nil if that fails. It closes stalled when nothing was taken for a
+// second for the first time.
 func sendNoise(conn net.Conn, size int, stalled chan<- struct{}) []byte {
 	sum := sha256.New()
 	block := noise(1 << 20)
-	conn.SetWriteDeadline(time.Now().Add(time.Second))
 	for n := 0; n < size; n += len(block) {
 		block[0]++
 		sum.Write(block)
 		for rest := block; len(rest) > 0; {
+			if stalled != nil {
+				conn.SetWriteDeadline(time.Now().Add(time.Second))
+			}
 			n, err := conn.Write(rest)
 			rest = rest[n:]
-			if stalled != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			switch {
+			case err == nil:
+			case stalled == nil || !errors.Is(err, os.ErrDeadlineExceeded):
+				return nil
+			case n == 0:
 				conn.SetWriteDeadline(time.Time{})
 				close(stalled)
 				stalled = nil
-			} else if err != nil {
-				return nil
 			}
 		}
 	}

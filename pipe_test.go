@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,13 +221,14 @@ func TestPipeFramesMessagesForTheOtherSide(t *testing.T) {
 
 func TestASlowReaderOfAPipeStopsTheOtherPeer(t *testing.T) {
 	p := pipeUp(t, t.Context(), "tcp", &chanio.Options{WriteTimeout: -1})
-	var written int
-	require.NoError(t, p.client.SetWriteDeadline(time.Now().Add(time.Second)))
-	for {
+	written := 0
+	for stalled := false; !stalled; { // until nothing is taken for a second
+		require.NoError(t, p.client.SetWriteDeadline(time.Now().Add(time.Second)))
 		n, err := p.client.Write(make([]byte, 64<<10))
 		written += n
 		if err != nil {
-			break
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			stalled = n == 0
 		}
 		require.Less(t, written, 256<<20, "nothing holds it up")
 	}
