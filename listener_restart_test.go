@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -59,9 +61,30 @@ func TestAnAddressIsBoundAgainOnlyWhenItIsFree(t *testing.T) {
 	go interrupt()
 	_, err := ln.Accept() // has failed already, and the address is not free
 	require.ErrorIs(t, err, net.ErrClosed)
-	time.AfterFunc(20*time.Millisecond, func() { close(ln.release) })
-	release()
-	require.True(t, ln.free.Load())
+	returned := make(chan bool, 1)
+	go func() {
+		release()
+		returned <- ln.free.Load()
+	}()
+	require.Eventually(t, func() bool { return len(returned) == 1 || waitsIn("(*streams).release") }, patience, time.Millisecond)
+	close(ln.release)
+	free, _ := await(t, returned, "the release")
+	require.True(t, free)
+}
+
+// waitsIn reports whether a goroutine waits in that function or in one that it
+// has called.
+func waitsIn(function string) bool {
+	dump := make([]byte, 1<<20)
+	dump = dump[:runtime.Stack(dump, true)]
+	for goroutine := range strings.SplitSeq(string(dump), "\n\n") {
+		state, calls, _ := strings.Cut(goroutine, "\n")
+		runs := strings.Contains(state, "[runn") // running or runnable
+		if !runs && strings.Contains(calls, function) {
+			return true
+		}
+	}
+	return false
 }
 
 // slowClose is a listener whose Close returns some time after Accept has
