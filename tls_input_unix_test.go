@@ -21,15 +21,17 @@ import (
 
 	"example.com/chanio"
 	"example.com/chanio/internal/buffer"
+	"example.com/chanio/internal/sock"
 	"example.com/chanio/internal/tlsrecord"
 )
 
 // An input is a transport as its reader sees it: the test is the reader.
 type input struct {
 	*chanio.TLSInput
-	t    testing.TB
-	peer *tlsPeer
-	keys bytes.Buffer // the peer's key log
+	t      testing.TB
+	socket *sock.Socket
+	peer   *tlsPeer
+	keys   bytes.Buffer // the peer's key log
 }
 
 // newInput returns an input that has shaken hands.
@@ -44,7 +46,7 @@ func newInput(t testing.TB, version uint16) *input {
 	require.NoError(t, a.SetDeadline(time.Now().Add(patience)))
 	require.NoError(t, b.SetDeadline(time.Now().Add(patience)))
 	w := &wire{Conn: a}
-	in := &input{TLSInput: chanio.NewTLSInput(b, tls.Server, server), t: t}
+	in := &input{TLSInput: chanio.NewTLSInput(b, tls.Server, server), t: t, socket: sock.Of(b)}
 	client.CipherSuites = legacySuites
 	client.KeyLogWriter = &in.keys
 	in.peer = &tlsPeer{tls.Client(w, client), w}
@@ -219,8 +221,10 @@ func TestARecordDoesNotOvertakeOneThatIsLeft(t *testing.T) {
 		require.NoError(t, err)
 	}
 	taken := sent - in.Left()
-	_, err := io.CopyN(io.Discard, in.peer.wire.Conn, int64(taken)) // there is room again
+	_, err := io.CopyN(io.Discard, in.peer.wire.Conn, int64(taken))
 	require.NoError(t, err)
+	// There is room again.
+	require.Eventually(t, func() bool { return in.socket.Progress().Left == 0 }, patience, time.Millisecond)
 	owed, err := in.Post([]byte("the next"))
 	require.NoError(t, err)
 	require.True(t, owed)
