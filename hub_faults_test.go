@@ -188,20 +188,18 @@ func TestPublishersWaitAtMostWriteTimeoutIfAllMembersStall(t *testing.T) {
 
 func TestUnreadEventsOfAHubHoldNoSessionThatHasEnded(t *testing.T) {
 	h := testHub(t, nil)
-	var gone sync.WaitGroup
-	for range 3 { // too few for the events of ended sessions to be dropped
-		gone.Add(1)
+	const sessions = 3
+	gone := make(chan struct{}, sessions)
+	for range sessions { // too few for the events of ended sessions to be dropped
 		a, b := net.Pipe()
 		session := chanio.NewSession(t.Context(), a, nil)
-		runtime.AddCleanup(session, func(struct{}) { gone.Done() }, struct{}{})
+		runtime.AddCleanup(session, func(struct{}) { gone <- struct{}{} }, struct{}{})
 		require.NoError(t, h.Join(session))
 		session.Abort(nil)
 		b.Close()
 		<-session.Done()
 	}
-	runtime.GC()
-	runtime.GC()
-	gone.Wait() // hangs if something keeps one
+	memory.AwaitCollected(t, gone, sessions)
 	require.Contains(t, kinds(h.Events()), chanio.EventStarted)
 	runtime.KeepAlive(h)
 }

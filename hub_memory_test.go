@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,11 +182,11 @@ func TestASessionHoldsNoHubThatItHasLeft(t *testing.T) {
 	defer peer.Close()
 	s := chanio.NewSession(t.Context(), a, nil)
 	defer s.Abort(nil)
-	var gone sync.WaitGroup
-	for range 3 {
+	const hubs = 3
+	gone := make(chan struct{}, hubs)
+	for range hubs {
 		h := chanio.NewHub(context.Background(), nil)
-		gone.Add(1)
-		runtime.AddCleanup(h, func(struct{}) { gone.Done() }, struct{}{})
+		runtime.AddCleanup(h, func(struct{}) { gone <- struct{}{} }, struct{}{})
 		require.NoError(t, h.Join(s))
 		require.NoError(t, h.Multicast([]byte("hello")))
 		read(t, peer, "hello")
@@ -198,8 +197,6 @@ func TestASessionHoldsNoHubThatItHasLeft(t *testing.T) {
 	require.NoError(t, s.Put([]byte("x"))) // the writer has seen that it left
 	read(t, peer, "x")
 	require.NoError(t, s.Flush(t.Context()))
-	runtime.GC()
-	runtime.GC()
-	gone.Wait() // hangs if something keeps one
+	memory.AwaitCollected(t, gone, hubs)
 	require.NoError(t, s.Err())
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/test/memory"
 )
 
 // whole returns a chunk's data in one piece.
@@ -139,18 +141,16 @@ func TestSegmentsOfASmallWindowAreSmall(t *testing.T) {
 
 func TestNothingKeepsASegmentButTheCursorsInAndBeforeIt(t *testing.T) {
 	l := New(1 << 20)
-	var freed sync.WaitGroup
-	freed.Add(1)
+	freed := make(chan struct{}, 1)
 	slow := l.Append(repeat('a', minSegment))
 	first := l.tail
-	runtime.AddCleanup(first.segment, func(struct{}) { freed.Done() }, struct{}{})
+	runtime.AddCleanup(first.segment, func(struct{}) { freed <- struct{}{} }, struct{}{})
 	first = nil
 	l.Append(repeat('b', MaxSegment))
 	l.Append(repeat('c', MaxSegment))
 	got, _ := readAll(&slow)
 	require.Len(t, got, minSegment+2*MaxSegment)
-	runtime.GC()
-	freed.Wait() // hangs if something keeps it
+	memory.AwaitCollected(t, freed, 1)
 	runtime.KeepAlive(&slow)
 	runtime.KeepAlive(&l)
 }
