@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,6 +85,22 @@ func serialOf(t testing.TB, s *chanio.Session) int64 {
 	require.True(t, ok)
 	require.NotEmpty(t, state.PeerCertificates)
 	return state.PeerCertificates[0].SerialNumber.Int64()
+}
+
+// awaitSerial waits until now, which shakes hands, returns the serial number next
+// instead of old, and requires that it stays: a handshake does not wait longer
+// than reloadPatience for the new one.
+func awaitSerial(t testing.TB, old, next int64, now func() int64) {
+	t.Helper()
+	for began := time.Now(); ; {
+		got := now()
+		if got == next {
+			break
+		}
+		require.Equal(t, old, got)
+		require.Less(t, time.Since(began), patience, "waited too long for number %d", next)
+	}
+	require.Equal(t, next, now())
 }
 
 func TestConfigsFromFilesSpeakWithEachOther(t *testing.T) {
@@ -192,7 +209,7 @@ func TestAChangedCertificateIsServedWithoutARestart(t *testing.T) {
 	old := dialTLS(t, l, client)
 	require.EqualValues(t, 1, serialOf(t, old))
 	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
-	require.EqualValues(t, 2, serialOf(t, dialTLS(t, l, client)))
+	awaitSerial(t, 1, 2, func() int64 { return serialOf(t, dialTLS(t, l, client)) })
 	require.EqualValues(t, 1, serialOf(t, old), "running sessions keep theirs")
 	requireEcho(t, old, "and go on")
 }
@@ -222,14 +239,28 @@ func TestABrokenNewCertificateKeepsTheOldOneAndIsOneEvent(t *testing.T) {
 			dialTLS(t, l, client)
 
 			test.spoil(t, certFile, keyFile)
+			failed := make(chan error, 1)
+			go func() {
+				for e := range l.Events() {
+					if e.Kind == chanio.EventFailed {
+						failed <- e.Err
+						return
+					}
+				}
+			}()
+			for began := time.Now(); len(failed) == 0 && time.Since(began) < patience; {
+				require.EqualValues(t, 1, serialOf(t, dialTLS(t, l, client)), "the old one stays")
+			}
+			failure, _ := await(t, failed, "the event")
+			failures := []error{failure}
 			for range 3 {
 				require.EqualValues(t, 1, serialOf(t, dialTLS(t, l, client)), "the old one stays")
 			}
 			savePair(t, ca.issue(t, 3, nil), certFile, keyFile)
-			require.EqualValues(t, 3, serialOf(t, dialTLS(t, l, client)), "and the next change mends it")
+			// The next change mends it.
+			awaitSerial(t, 1, 3, func() int64 { return serialOf(t, dialTLS(t, l, client)) })
 
 			l.Close()
-			var failures []error
 			for e := range l.Events() {
 				if e.Kind == chanio.EventFailed {
 					failures = append(failures, e.Err)
@@ -272,14 +303,14 @@ func TestAClientsNewCertificateIsUsedFromTheNextHandshakeOn(t *testing.T) {
 
 	require.EqualValues(t, 1, reconnect())
 	savePair(t, ca.issue(t, 2, nil), certFile, keyFile)
-	require.EqualValues(t, 2, reconnect())
+	awaitSerial(t, 1, 2, reconnect)
 	require.NoError(t, os.WriteFile(keyFile, nil, 0o600))
 	require.EqualValues(t, 2, reconnect())
 	e := tlsEvent(t, c.Events(), chanio.EventFailed)
 	require.ErrorContains(t, e.Err, keyFile)
 	require.EqualValues(t, 2, reconnect())
 	savePair(t, ca.issue(t, 3, nil), certFile, keyFile)
-	require.EqualValues(t, 3, reconnect())
+	awaitSerial(t, 2, 3, reconnect)
 	c.Close()
 	for e := range c.Events() {
 		require.NotEqual(t, chanio.EventFailed, e.Kind, "%v", e.Err)
@@ -297,9 +328,11 @@ func TestAFailedReloadIsReportedByTheFirstHandshakeWithEvents(t *testing.T) {
 	require.NotNil(t, pair.Current(t.Context()), "a handshake of Dial")
 	q := queueOf(t, nil)
 	ctx := chanio.WithEvents(t.Context(), q)
+	for began := time.Now(); len(q.Channel()) == 0 && time.Since(began) < patience; {
+		require.NotNil(t, pair.Current(ctx)) // the reading may take longer than a handshake waits
+	}
 	require.NotNil(t, pair.Current(ctx))
-	require.NotNil(t, pair.Current(ctx))
-	e := <-q.Channel()
+	e, _ := await(t, q.Channel(), "the event")
 	require.Equal(t, chanio.EventFailed, e.Kind)
 	require.ErrorContains(t, e.Err, keyFile)
 	require.Empty(t, q.Channel())
@@ -321,7 +354,7 @@ func TestAReloadIsReadOnceHoweverManyShakeHands(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.Equal(t, serial, pair.Current(t.Context()).Leaf.SerialNumber.Int64())
+		awaitSerial(t, serial-1, serial, func() int64 { return serialNow(t, pair) })
 		require.Same(t, pair.Current(t.Context()), pair.Current(t.Context()))
 	}
 }
