@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/chanio/internal/readable"
 )
 
 // evictable returns a handshake, and a function that reports whether it was
@@ -136,6 +138,7 @@ func TestUnseenBytesKeepAHandshake(t *testing.T) {
 	one, evicted := evictable()
 	one.socket, err = conn.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
+	require.NoError(t, readable.Await(one.socket))
 	require.True(t, h.begin(one, netip.Addr{}))
 	for range 100 {
 		another, _ := evictable()

@@ -15,6 +15,7 @@ import (
 
 	"example.com/chanio"
 	"example.com/chanio/chaniotest"
+	"example.com/chanio/internal/sock"
 )
 
 func TestPastMaxHandshakesASilentHandshakeIsEvicted(t *testing.T) {
@@ -60,6 +61,7 @@ func TestFirstBytesInTheKernelKeepAHandshake(t *testing.T) {
 		conn := connectTo(t, l)
 		_, err := conn.Write([]byte{22})
 		require.NoError(t, err)
+		require.Eventually(t, func() bool { return sock.Of(conn).Progress().Left == 0 }, patience, time.Millisecond)
 		talking = append(talking, conn)
 	}
 	for range 40 {
