@@ -211,7 +211,7 @@ func ExampleConnect() {
 		s.Put(fmt.Appendf(nil, "round %d", rounds))
 		fmt.Printf("%s\n", <-s.Recv())
 		if rounds++; rounds == 3 {
-			go c.Close() // which closes Sessions
+			c.Close() // which closes Sessions
 		}
 		s.Close()
 	}
