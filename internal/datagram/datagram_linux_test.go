@@ -1,10 +1,12 @@
 package datagram
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -131,6 +133,31 @@ func TestLimitsOfSegmentsAreBounded(t *testing.T) {
 	}
 }
 
+// awaitWaiting waits until datagrams of that size altogether wait in c's socket.
+func awaitWaiting(t *testing.T, c *Conn, size int) {
+	t.Helper()
+	began := time.Now()
+	var err error
+	read := func(fd uintptr) bool {
+		// Each look then goes on where the last one ended.
+		if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0); err != nil {
+			return true
+		}
+		for buf := make([]byte, maxDatagram); size > 0 && err == nil; {
+			var n int
+			n, _, err = unix.Recvfrom(int(fd), buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			size -= max(n, 0)
+			if (err == unix.EINTR || err == unix.EAGAIN) && time.Since(began) < 30*time.Second {
+				err = nil // the next one is on its way
+			}
+		}
+		err = errors.Join(err, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PEEK_OFF, -1))
+		return true
+	}
+	require.NoError(t, c.raw.Read(read))
+	require.NoError(t, err)
+}
+
 func TestSegmentsGoOutAsOneAndComeInAsOne(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -143,6 +170,7 @@ func TestSegmentsGoOutAsOneAndComeInAsOne(t *testing.T) {
 				ps = append(ps, Packet{Addr: b.LocalAddr(), Data: pattern(i, 100)})
 			}
 			write(t, a, ps...)
+			awaitWaiting(t, b, 3*maxSegments*100)
 			batches := 0
 			got := 0
 			require.NoError(t, b.Receive(func(ps []Packet) bool {
