@@ -247,6 +247,8 @@ func TestEveryKernelDropIsCounted(t *testing.T) {
 		_, err := server.WriteToUDPAddrPort([]byte("more"), from)
 		require.NoError(t, err)
 	}
+	client.Close()
+	awaitDone(t, s) // and no more is counted
 	require.Equal(t, s.Stats().KernelDropped, client.Stats().KernelDropped)
 }
 
