@@ -59,7 +59,7 @@ func TestAPeerBehindADownLinkIsDetectedByWriteTimeoutOrPing(t *testing.T) {
 			took := time.Since(down) - late()
 			require.ErrorContains(t, s.Err(), test.name)
 			require.GreaterOrEqual(t, time.Since(alive), test.bound)
-			require.Less(t, took, test.bound+time.Second)
+			require.Less(t, took, test.bound+3*time.Second/4, "WriteTimeout is noticed an eighth of it later")
 			t.Logf("%s of %v has found it after %v", test.name, test.bound, took.Round(time.Millisecond))
 		})
 	}
