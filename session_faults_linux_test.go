@@ -99,17 +99,23 @@ func sendToVanished(t *testing.T, halfClosed bool) *chanio.Session {
 		_, ok := await(t, s.Recv(), "the peer's end")
 		require.False(t, ok)
 	}
-	require.NoError(t, s.Put(make([]byte, 1<<20)))
-	require.NoError(t, s.Flush(t.Context()), "the kernel takes all of it")
+	// Not by the session, whose WriteTimeout would run while the kernel takes it.
+	require.NoError(t, conn.SetWriteDeadline(time.Now().Add(patience)))
+	_, err := conn.Write(make([]byte, kernelRoom(t, s)))
+	require.NoError(t, err, "the kernel takes all of it")
+	require.NoError(t, conn.SetWriteDeadline(time.Time{}))
+	s.Put([]byte("x"))
 	return s
 }
 
 func TestAVanishedPeerIsDetectedWhileTheKernelStillBuffers(t *testing.T) {
 	for _, halfClosed := range []bool{false, true} {
-		s := sendToVanished(t, halfClosed)
-		awaitDone(t, s)
-		requireTimeout(t, s.Err())
-		require.ErrorContains(t, s.Err(), "WriteTimeout")
+		t.Run(fmt.Sprintf("halfClosed=%v", halfClosed), func(t *testing.T) {
+			s := sendToVanished(t, halfClosed)
+			awaitDone(t, s)
+			requireTimeout(t, s.Err())
+			require.ErrorContains(t, s.Err(), "WriteTimeout")
+		})
 	}
 }
 
@@ -224,8 +230,7 @@ func TestCloseReportsAPeerThatDoesNotAcknowledge(t *testing.T) {
 	defer peer.Close()
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(4<<10))
 	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteBuffer: 4 << 20, CloseTimeout: 300 * time.Millisecond})
-	require.NoError(t, s.Put(make([]byte, 1<<20)))
-	require.NoError(t, s.Flush(t.Context()))
+	fillKernel(t, s)
 	err := s.Close()
 	requireTimeout(t, err)
 	require.Equal(t, err, s.Err())
