@@ -5,7 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,22 +69,31 @@ func TestAPeerBehindADownLinkIsDetectedByWriteTimeoutOrPing(t *testing.T) {
 // late since, all in all.
 func lateness(t *testing.T) func() time.Duration {
 	const often = 10 * time.Millisecond
-	var late atomic.Int64
+	var mu sync.Mutex
+	var late time.Duration
+	last := time.Now()
+	look := func() time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		if gap := time.Since(last); gap > 2*often {
+			late += gap - often
+		}
+		last = time.Now()
+		return late
+	}
 	tick := time.NewTicker(often)
 	t.Cleanup(tick.Stop)
 	go func() {
-		for last := time.Now(); ; last = time.Now() {
+		for {
 			select {
 			case <-tick.C:
+				look()
 			case <-t.Context().Done():
 				return
 			}
-			if gap := time.Since(last); gap > 2*often {
-				late.Add(int64(gap - often))
-			}
 		}
 	}()
-	return func() time.Duration { return time.Duration(late.Load()) }
+	return look
 }
 
 // A client whose network is dead finds out, tries again, and is back when the
