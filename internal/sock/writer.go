@@ -22,13 +22,13 @@ type Flow interface {
 // told: while the call runs, nothing can stop its thread.
 const rawLimit = 64 << 10
 
-// WriteParts writes parts through conn, in groups of limit bytes. A waiting
-// write to a socket is interrupted now and then to see how much of it was
+// WriteParts writes parts through conn, to a socket in groups of limit bytes. A
+// waiting write to a socket is interrupted now and then to see how much of it was
 // taken. Otherwise its progress would show only at its end, and a slow peer
 // would look like a stalled one. look is how often; 0 means never.
 func WriteParts(conn net.Conn, parts [][]byte, limit int, look time.Duration, f Flow) (sent int, err error) {
 	if !resumable(conn) {
-		look = 0
+		return writeEach(conn, parts, limit, f)
 	}
 	var group net.Buffers
 	size := 0
@@ -56,6 +56,31 @@ func WriteParts(conn net.Conn, parts [][]byte, limit int, look time.Duration, f 
 		err = flush()
 	}
 	return sent, err
+}
+
+// writeEach writes parts one after another, each limit bytes at a time, so that each
+// Write that conn completes is progress. net.Buffers would pass over the Write of a
+// type that embeds a socket.
+func writeEach(conn net.Conn, parts [][]byte, limit int, f Flow) (sent int, err error) {
+	for _, p := range parts {
+		for len(p) > 0 {
+			piece := p[:min(len(p), limit)]
+			f.Wait()
+			n, err := conn.Write(piece)
+			sent += n
+			if n > 0 {
+				f.Progress(n)
+			}
+			if err == nil && n < len(piece) {
+				err = io.ErrShortWrite
+			}
+			if err != nil {
+				return sent, err
+			}
+			p = p[len(piece):]
+		}
+	}
+	return sent, nil
 }
 
 // writeGroup writes group, and checks its progress unless look is 0.

@@ -3,6 +3,7 @@ package sock
 import (
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -115,6 +116,51 @@ func TestAWriteWithoutProgressIsStalled(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestEachWriteToWhatIsNoSocketIsProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, peer := net.Pipe()
+		defer peer.Close()
+		defer near.Close()
+		const parts, size = 5, 10
+		go func() {
+			for range parts {
+				<-time.After(4 * time.Second)
+				io.ReadFull(peer, make([]byte, size))
+			}
+		}()
+		w := newWatch()
+		whole := noise(parts * size)
+		n, err := WriteParts(near, slices.Collect(slices.Chunk(whole, size)), len(whole), lookEvery, w)
+		w.end()
+		require.NoError(t, err)
+		require.Equal(t, len(whole), n)
+		require.Equal(t, n, w.n, "all of it is told")
+		require.False(t, w.Over())
+	})
+}
+
+// An ownWrite embeds a socket and writes in its own way.
+type ownWrite struct {
+	*net.TCPConn
+	written int
+}
+
+func (c *ownWrite) Write(p []byte) (int, error) {
+	c.written += len(p)
+	return c.TCPConn.Write(p)
+}
+
+func TestTheWriteOfATypeThatEmbedsASocketIsCalled(t *testing.T) {
+	near, _ := tcpPair(t)
+	conn := &ownWrite{TCPConn: near}
+	w := newWatch()
+	n, err := WriteParts(conn, [][]byte{noise(10), noise(20)}, 100, 0, w)
+	w.end()
+	require.NoError(t, err)
+	require.Equal(t, 30, n)
+	require.Equal(t, 30, conn.written)
 }
 
 func TestOnlyWritesToSocketsAreInterrupted(t *testing.T) {
