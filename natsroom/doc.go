@@ -28,8 +28,11 @@
 // Everything that a node's members miss, because a connection or server was lost
 // or the node was too slow, is reported by EventLagged with the exact count, once
 // the node is connected again and has the publisher's next message or heartbeat.
-// The exception is the tail of what a node published before it died: no other node
-// knows how much that was.
+// There are two exceptions. No other node knows how much a node published last
+// before it died. And a node that has just subscribed does not know how far those
+// publishers had come that joined before it, or at about the same time: what it
+// misses until the first message or heartbeat of one of them arrives is not
+// reported. One arrives at once, unless the connection is lost in that moment.
 //
 // With Options.History, each member that stays gets each message once, across
 // restarts of the server and reconnects of any node, and new members get earlier

@@ -9,13 +9,23 @@ const Heartbeat time.Duration = heartbeat
 
 // Reached returns up to where in the stream the room has come.
 func (r *Room) Reached() uint64 {
-	reached := make(chan uint64, 1)
-	r.inbox.push(item{do: func() { reached <- r.worker.last }}, r.work)
+	return ask(r, func() uint64 { return r.worker.last })
+}
+
+// Sources returns of how many publishers the room knows how far they have come.
+func (r *Room) Sources() int {
+	return ask(r, func() int { return len(r.worker.filter.sources) })
+}
+
+// ask has the worker answer. If the room has ended, it returns the zero value.
+func ask[T any](r *Room, answer func() T) (zero T) {
+	answers := make(chan T, 1)
+	r.inbox.push(item{do: func() { answers <- answer() }}, r.work)
 	select {
-	case n := <-reached:
-		return n
+	case v := <-answers:
+		return v
 	case <-r.closing:
-		return 0
+		return zero
 	}
 }
 

@@ -74,6 +74,9 @@ func newWorld(t testing.TB, history bool, change func(*world)) *world {
 		node.start(&w.config, 0)
 	}
 	w.far.tell(t, "start")
+	if !history {
+		w.meet()
+	}
 	return w
 }
 
@@ -109,6 +112,35 @@ func (w *world) settle() {
 	}
 }
 
+// meet waits until each node has heard each publisher. Before that, a node without
+// a history may not know where a publisher began, and what it lost.
+func (w *world) meet() {
+	w.t.Helper()
+	eventually(w.t, patience, func() bool {
+		for _, r := range w.reports() {
+			heard := make(map[int32]bool)
+			for _, s := range r.Said {
+				heard[s[0]] = true
+			}
+			if len(heard) < 3*w.config.Publishers {
+				return false
+			}
+		}
+		return true
+	}, "not all publishers are heard")
+}
+
+// reports returns the reports of all nodes.
+func (w *world) reports() (all []report) {
+	w.t.Helper()
+	for _, node := range w.here {
+		all = append(all, node.report())
+	}
+	far := w.far.report(w.t)
+	far.Late = w.deaths > 0
+	return append(all, far)
+}
+
 // talk waits until each node here has received 100 more messages.
 func (w *world) talk() {
 	w.t.Helper()
@@ -128,13 +160,7 @@ func (w *world) end() (lost, told, twice int64) {
 	w.far.halt(t)
 	var reports []report
 	for until := time.Now().Add(2 * patience); time.Now().Before(until); wait(50 * time.Millisecond) {
-		reports = nil
-		for _, node := range w.here {
-			reports = append(reports, node.report())
-		}
-		far := w.far.report(t)
-		far.Late = w.deaths > 0
-		if reports = append(reports, far); settled(reports) {
+		if reports = w.reports(); settled(reports) {
 			break
 		}
 	}

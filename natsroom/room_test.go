@@ -127,6 +127,30 @@ func TestARoomWithoutMembersCostsNoSubscription(t *testing.T) {
 	}
 }
 
+// TestWhatIsLostOnceAPublisherIsKnownIsReported cuts off a node that knows how
+// far a publisher has come, but has no message from it yet.
+func TestWhatIsLostOnceAPublisherIsKnownIsReported(t *testing.T) {
+	s := testServer(t)
+	at := newProxy(t, strings.TrimPrefix(s.URL(), "nats://"))
+	a := join(t, connect(t, s.URL()), "x", nil, nil)
+	for range 5 {
+		a.publish(t, "before")
+	}
+	b := join(t, connect(t, at.url()), "x", nil, nil)
+	ear := b.members(t, 1)[0]
+	eventually(t, patience, func() bool { return b.room.Sources() == 2 }, "it does not know where both publishers are")
+	at.sever()
+	for range 10 {
+		a.publish(t, "lost")
+	}
+	a.flush(t)
+	at.resume()
+	eventually(t, patience, func() bool { return b.room.Stats().MessagesDropped > 0 }, "no loss is reported")
+	a.publish(t, "after")
+	ear.hears(t, "after")
+	require.EqualValues(t, 10, b.room.Stats().MessagesDropped)
+}
+
 func TestAMemberHearsWhatIsPublishedAfterItJoined(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
