@@ -22,12 +22,12 @@ const lingerTimeout = 500 * time.Millisecond
 // idle peer would have to answer the first probe (tcp(7)).
 func (s *Session) writeRule(now moment, l life, seen sight) (moment, func()) {
 	t, d := &s.timers, int64(s.set.WriteTimeout)
-	progress := s.noteProgress(now, seen.Progress)
+	s.noteProgress(now, seen.Progress)
 	left := s.acknowledges() && seen.Left > 0
 	if left {
 		t.watched.Store(true)
 	}
-	if left && !progress && seen.moved != 0 {
+	if left && seen.moved != 0 && t.acked == seen.before {
 		t.moved.Store(seen.moved) // a write since the look took its own time for the first one's
 	}
 	since := t.waits()

@@ -57,9 +57,15 @@ func TestAWriteBesideALookDoesNotProlongWriteTimeout(t *testing.T) {
 	}
 	s.watchAcknowledged() // a write that its peer does not acknowledge
 	set.began = set.began.Add(-time.Hour)
-	seen := s.see()
+	seen := s.see(s.timers.acked)
 	s.watchAcknowledged() // the next one, before the rule has its say
 	seen.Progress = sock.Progress{Known: true, Acked: s.timers.acked, Left: 1}
 	_, due := s.writeRule(s.now(), s.life(), seen)
 	require.NotNil(t, due)
+
+	seen = s.see(s.timers.acked)
+	seen.Progress = sock.Progress{Known: true, Acked: s.timers.acked + 1, Left: 1}
+	s.noteProgress(s.now(), seen.Progress) // a hub has looked as well
+	_, due = s.writeRule(s.now(), s.life(), seen)
+	require.Nil(t, due)
 }

@@ -96,8 +96,9 @@ func (t *sessionTimers) stop() {
 type sight struct {
 	sock.Progress
 	sock.End
-	input bool   // something has arrived that the reader has not read
-	moved moment // when what was being watched last made progress; 0: nothing was
+	input  bool   // something has arrived that the reader has not read
+	moved  moment // when what was being watched last made progress; 0: nothing was
+	before uint64 // the timers' acked before the look
 }
 
 // expire is called when the timer fires. A goroutine that changes a moment after
@@ -105,8 +106,9 @@ type sight struct {
 func (s *Session) expire() {
 	s.mu.Lock()
 	s.timers.armed.Store(0)
+	before := s.timers.acked
 	s.mu.Unlock()
-	seen := s.see()
+	seen := s.see(before)
 	s.mu.Lock()
 	if s.over() {
 		s.mu.Unlock()
@@ -121,7 +123,8 @@ func (s *Session) expire() {
 }
 
 // see looks at the socket, as far as a rule may need.
-func (s *Session) see() (seen sight) {
+func (s *Session) see(before uint64) (seen sight) {
+	seen.before = before
 	t, l := &s.timers, s.life()
 	moved := t.moved.Load()
 	watched := t.watched.Swap(false)
@@ -258,16 +261,13 @@ func (s *Session) lookAtProgress(d time.Duration) (looked bool) {
 	return true
 }
 
-// noteProgress records and reports whether the peer has acknowledged more since
-// the last look. The caller holds mu.
-func (s *Session) noteProgress(now moment, seen sock.Progress) bool {
-	t := &s.timers
-	if !seen.Known || seen.Acked == t.acked {
-		return false
+// noteProgress records whether the peer has acknowledged more since the last
+// look. The caller holds mu.
+func (s *Session) noteProgress(now moment, seen sock.Progress) {
+	if t := &s.timers; seen.Known && seen.Acked != t.acked {
+		t.acked = seen.Acked
+		t.moved.Store(now)
 	}
-	t.acked = seen.Acked
-	t.moved.Store(now)
-	return true
 }
 
 // watchAcknowledged makes the timer check whether the peer acknowledges what
@@ -298,8 +298,8 @@ func (s *Session) endUnread() {
 	s.touch()
 }
 
-// touch records that something has arrived, or is in Recv now. It is free without IdleTimeout and
-// PingInterval.
+// touch records that something has arrived, or is in Recv now. It is free
+// without IdleTimeout and PingInterval.
 func (s *Session) touch() {
 	d := int64(s.set.IdleTimeout)
 	if d <= 0 && s.pings == nil {
