@@ -25,6 +25,9 @@ func TestTheEndOfAnIdleSessionHasWriteTimeoutToBeAcknowledged(t *testing.T) {
 		t.Skip("this system does not tell what the peer has acknowledged")
 	}
 	s.endOutput()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.timers.stop()
 	_, due := s.writeRule(s.now(), s.life(), sight{Progress: sock.Progress{Known: true, Left: 1}})
 	require.Nil(t, due)
 }
@@ -56,6 +59,9 @@ func TestAWriteBesideALookDoesNotProlongWriteTimeout(t *testing.T) {
 		t.Skip("this system does not tell what the peer has acknowledged")
 	}
 	s.watchAcknowledged() // a write that its peer does not acknowledge
+	s.mu.Lock()
+	s.timers.stop() // the test asks the rule itself; armed stays, so nothing starts it again
+	s.mu.Unlock()
 	set.began = set.began.Add(-time.Hour)
 	seen := s.see(s.timers.acked)
 	s.watchAcknowledged() // the next one, before the rule has its say
