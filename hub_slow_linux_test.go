@@ -20,7 +20,7 @@ func TestAMemberThatReadsSlowlyHoldsPublishersAndStays(t *testing.T) {
 	defer peer.Close()
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
 	s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: time.Minute, WriteBuffer: 4 << 20})
-	needWriteBuffer(t, s, conn, 4<<20)
+	needWriteBuffer(t, s, 4<<20)
 	require.NoError(t, h.Join(s))
 	published := make(chan error, 1)
 	stop := make(chan struct{})

@@ -140,25 +140,16 @@ func TestCloseEndsADrain(t *testing.T) {
 
 func TestADrainWaitsForAnAcceptThatABusyMachineHoldsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := newMemListener()
-		l := chanio.Serve(t.Context(), ln, nil)
+		l, ln := serveMem(t, nil)
 		ln.replace <- func(conn net.Conn) net.Conn {
 			<-time.After(20 * time.Millisecond)
 			return conn
 		}
-		var conns []net.Conn
-		for range 3 {
-			conns = append(conns, ln.dial())
-		}
-		synctest.Wait()
-		drained := make(chan error, 1)
-		go func() { drained <- l.Drain(t.Context()) }()
-		serveEach(l, sendBack)
-		for _, conn := range conns {
-			requireAnswer(t, conn, "hello")
-			require.NoError(t, conn.Close())
-		}
-		require.NoError(t, <-drained)
+		requireDrainDelivers(t, l, 3, func() net.Conn {
+			conn := ln.dial()
+			synctest.Wait() // Accept has the first, and holds it
+			return conn
+		})
 	})
 }
 

@@ -45,41 +45,34 @@ func TestAFailedWriteEndsOnlyTheSending(t *testing.T) {
 }
 
 func TestAPeerThatReadsSlowlyIsNotStalled(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			t.Parallel()
-			conn, peer := socketPair(t, network)
-			defer peer.Close()
-			require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
-			if c, ok := peer.(*net.TCPConn); ok {
-				require.NoError(t, c.SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
-			}
-			s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 5 * time.Second, WriteBuffer: 4 << 20})
-			needWriteBuffer(t, s, conn, 4<<20)
-			require.NoError(t, s.Put(make([]byte, 32<<20)))
-			slow := time.NewTicker(50 * time.Millisecond)
-			defer slow.Stop()
-			for range 220 { // 11 seconds at 320 KB a second: a third of the buffer takes longer than WriteTimeout
-				<-slow.C
-				_, err := io.ReadFull(peer, make([]byte, 16<<10))
-				require.NoError(t, err)
-			}
-			require.NoError(t, s.Err())
-			require.Positive(t, s.Stats().BytesSent)
-			s.Abort(nil)
-			awaitDone(t, s)
-		})
-	}
+	eachSocket(t, func(t *testing.T, conn, peer net.Conn) {
+		t.Parallel()
+		require.NoError(t, peer.SetDeadline(time.Now().Add(patience))) // from now on
+		if c, ok := peer.(*net.TCPConn); ok {
+			require.NoError(t, c.SetReadBuffer(16<<10)) // else it acknowledges megabytes before it reads
+		}
+		s := chanio.NewSession(t.Context(), conn, &chanio.Options{WriteTimeout: 5 * time.Second, WriteBuffer: 4 << 20})
+		needWriteBuffer(t, s, 4<<20)
+		require.NoError(t, s.Put(make([]byte, 32<<20)))
+		slow := time.NewTicker(50 * time.Millisecond)
+		defer slow.Stop()
+		for range 220 { // 11 seconds at 320 KB a second: a third of the buffer takes longer than WriteTimeout
+			<-slow.C
+			_, err := io.ReadFull(peer, make([]byte, 16<<10))
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Err())
+		require.Positive(t, s.Stats().BytesSent)
+		s.Abort(nil)
+		awaitDone(t, s)
+	})
 }
 
-// needWriteBuffer skips the test, and ends s, if the kernel allows conn less than
-// the WriteBuffer size.
-func needWriteBuffer(t *testing.T, s *chanio.Session, conn net.Conn, size int) {
+// needWriteBuffer skips the test, and ends s, if the kernel allows it a smaller
+// write buffer.
+func needWriteBuffer(t *testing.T, s *chanio.Session, size int) {
 	t.Helper()
-	raw, err := conn.(syscall.Conn).SyscallConn()
-	require.NoError(t, err)
-	got := socketOption(t, raw, syscall.SOL_SOCKET, syscall.SO_SNDBUF) / 2 // Linux doubles it
-	if got < size {
+	if got := writeBuffer(t, s); got < size {
 		s.Abort(nil)
 		awaitDone(t, s)
 		t.Skipf("net.core.wmem_max allows a write buffer of %d bytes, and this needs %d", got, size)

@@ -10,20 +10,28 @@ import (
 	"example.com/chanio/internal/sock"
 )
 
-// The FIN of a session that was idle for longer than WriteTimeout is no write that
-// has waited so long.
-func TestTheEndOfAnIdleSessionHasWriteTimeoutToBeAcknowledged(t *testing.T) {
+// acknowledged returns a session whose socket tells what its peer has
+// acknowledged, and its settings, which were resolved at began.
+func acknowledged(t *testing.T, began time.Time) (*Session, *settings) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	conn, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
-	defer conn.Close()
-	set := &settings{Options: Options{WriteTimeout: time.Minute}, began: time.Now().Add(-time.Hour)}
+	t.Cleanup(func() { conn.Close() })
+	set := &settings{Options: Options{WriteTimeout: time.Minute}, began: began}
 	s := newSession(t.Context(), newStream(conn), set, nil)
 	if !s.acknowledges() {
 		t.Skip("this system does not tell what the peer has acknowledged")
 	}
+	return s, set
+}
+
+// The FIN of a session that was idle for longer than WriteTimeout is no write that
+// has waited so long.
+func TestTheEndOfAnIdleSessionHasWriteTimeoutToBeAcknowledged(t *testing.T) {
+	s, _ := acknowledged(t, time.Now().Add(-time.Hour))
 	s.endOutput()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,17 +55,7 @@ func TestSendsDoNotProlongASessionWhoseOutputFailed(t *testing.T) {
 }
 
 func TestAWriteBesideALookDoesNotProlongWriteTimeout(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	require.NoError(t, err)
-	defer conn.Close()
-	set := &settings{Options: Options{WriteTimeout: time.Minute}, began: time.Now()}
-	s := newSession(t.Context(), newStream(conn), set, nil)
-	if !s.acknowledges() {
-		t.Skip("this system does not tell what the peer has acknowledged")
-	}
+	s, set := acknowledged(t, time.Now())
 	s.watchAcknowledged() // a write that its peer does not acknowledge
 	s.mu.Lock()
 	s.timers.stop() // the test asks the rule itself; armed stays, so nothing starts it again

@@ -52,7 +52,9 @@ type Progress struct {
 
 // An End is what a socket knows about its peer without being read.
 type End struct {
-	Ended  bool // the peer has ended its output; there may be input before that
-	Gone   bool // nothing can be sent any more either: the peer or the connection is closed
-	Failed bool // the connection has failed, by a reset or a timeout, which no call has reported or which has cut off what was sent
+	Ended bool // the peer has ended its output; there may be input before that
+	Gone  bool // nothing can be sent any more either: the peer or the connection is closed
+	// Failed says that the connection was reset or has timed out. Once a call has
+	// reported that, it shows only if something sent was cut off.
+	Failed bool
 }
