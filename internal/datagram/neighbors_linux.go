@@ -27,6 +27,7 @@ type silentNeighbors struct {
 	table *neighborTable // nil if there is none, or it does not matter
 
 	credit atomic.Int64 // how many bytes may be sent until the buffer is looked at
+	most   atomic.Int64 // of the buffer, how much may be in use without anyone being to blame
 	sought atomic.Pointer[soughtNeighbors]
 
 	mu       sync.Mutex
@@ -89,15 +90,17 @@ func (n *silentNeighbors) admit(c *Conn, ps []Packet) ([]Packet, error) {
 	return ps[:count], err
 }
 
-// room returns how many bytes more than one datagram one message may have. Without
-// credit that is none: others have sent meanwhile, and together they could fill
-// the buffer before anyone looks.
+// room returns how many bytes more than one datagram one message may have. While
+// no neighbor is sought, each sender may put as much in the buffer before anyone
+// looks, so it is no more than what may be in use.
 func (n *silentNeighbors) room() int {
-	credit := n.credit.Load()
-	if n.sought.Load() == nil && (n.table == nil || credit > 0) {
+	switch {
+	case n.table == nil:
 		return math.MaxInt
+	case n.sought.Load() == nil:
+		return int(n.most.Load())
 	}
-	return int(max(0, credit))
+	return int(max(0, n.credit.Load()))
 }
 
 // take takes bytes off the credit, and reports whether there was any.
@@ -121,14 +124,16 @@ func (n *silentNeighbors) check() {
 // neighbors are to blame. The caller holds mu.
 func (n *silentNeighbors) look() {
 	used, size := n.buffer()
-	free := size/heldShare - used
+	most := size / heldShare
+	n.most.Store(int64(most))
+	free := most - used
 	switch {
 	case free > 0:
 		n.sought.Store(nil)
 	case !time.Now().Before(n.notUntil):
 		n.readTable()
 	}
-	least := size / heldShare
+	least := most
 	if free > 0 || n.sought.Load() != nil {
 		least = size / carefulShare
 	}

@@ -92,27 +92,41 @@ func TestADatagramWaitsForANeighborThatIsNotSilentYet(t *testing.T) {
 }
 
 func TestSendersThatWereAdmittedTogetherDoNotFillTheBufferTogether(t *testing.T) {
-	ps := make([]Packet, maxSegments)
-	for i := range ps {
-		ps[i] = Packet{Addr: netip.AddrPortFrom(aNeighbor.addr, 9), Data: make([]byte, 100)}
-	}
+	const most = 10_000
 	segmented := func(netip.Addr) int { return 1400 }
 	for _, test := range []struct {
-		name   string
-		n      *silentNeighbors
-		credit int64
-		count  int
+		name         string
+		table        *neighborTable
+		credit       int64
+		size, expect int
 	}{
-		{"it looks in time", &silentNeighbors{table: new(neighborTable)}, 1, maxSegments},
-		{"others have taken the credit", &silentNeighbors{table: new(neighborTable)}, 0, 1},
-		{"no table", new(silentNeighbors), 0, maxSegments},
+		{"it looks in time", new(neighborTable), 1, 100, maxSegments},
+		{"no more than may be in use", new(neighborTable), 1, 1000, most / 1000},
+		{"others have taken the credit", new(neighborTable), 0, 100, 1},
+		{"no table", nil, 0, 1000, maxSegments},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.n.credit.Store(test.credit)
+			n := &silentNeighbors{table: test.table}
+			n.most.Store(most)
+			n.credit.Store(test.credit)
+			ps := make([]Packet, maxSegments)
+			for i := range ps {
+				ps[i] = Packet{Addr: netip.AddrPortFrom(aNeighbor.addr, 9), Data: make([]byte, test.size)}
+			}
 			o := new(outbox)
-			o.pack(new(Conn), ps, segmented, test.n)
+			o.pack(new(Conn), ps, segmented, n)
 			require.Equal(t, 1, o.used)
-			require.Equal(t, test.count, o.counts[0])
+			require.Equal(t, test.expect, o.counts[0])
 		})
 	}
+}
+
+// What one sender may put in the buffer before anyone looks is the part of it
+// that may be in use.
+func TestALookSaysHowMuchMayBeInUse(t *testing.T) {
+	c := listen(t, "udp4", "127.0.0.1:0", Config{})
+	n := &silentNeighbors{raw: c.raw, table: new(neighborTable)}
+	n.check()
+	_, size := n.buffer()
+	require.Equal(t, size/heldShare, n.room())
 }

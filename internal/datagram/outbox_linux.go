@@ -118,8 +118,10 @@ func charge(ps []Packet) int {
 }
 
 // pack fills the outbox with the first of ps: one message, and more as long as
-// account has credit. limit returns the largest segment for which GSO may be
-// used.
+// account has credit. If it has none, others have taken it since this sender
+// looked, and the message is one datagram: together they could fill the buffer
+// before anyone looks again. limit returns the largest segment for which GSO may
+// be used.
 func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int, account *silentNeighbors) {
 	o.clear()
 	// Messages point into vectors, which must not move.
@@ -133,8 +135,11 @@ func (o *outbox) pack(c *Conn, ps []Packet, limit func(to netip.Addr) int, accou
 		if len(ps) > 1 {
 			n = segments(ps, limit(ps[0].Addr.Addr()), account.room())
 		}
-		if !account.take(charge(ps[:n])) && o.used > 0 {
-			return
+		if !account.take(charge(ps[:n])) {
+			if o.used > 0 {
+				return
+			}
+			n = 1
 		}
 		o.add(c, ps[:n])
 		ps = ps[n:]
